@@ -1,0 +1,129 @@
+"""What flows between processor, model and trainer: frozen dataclasses of tensors, shapes in the types.
+
+Legend: B batch, L sequence length, N patches of one medium, D feature width, M media of one modality in a
+batch, T targets of one modality in a batch, Q conditioning tokens, C conditioning width, S signal tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from anyweave.messages import Modality
+
+IGNORE_INDEX = -100
+
+
+@dataclass(frozen=True)
+class MediaInput:
+    """One user medium of a sample: `length` placeholder ids start at `start`.
+
+    Exactly one of `inputs` (the encoder's preprocessed tensor, without batch axis) and `features` (frozen encoder
+    output ``[N, D]``, from the cache) is set: a cached feature is another form of the same medium.
+    """
+
+    modality: Modality
+    start: int
+    length: int
+    inputs: Tensor | None = None
+    features: Float[Tensor, "N D"] | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """One assistant medium of a sample: a run of `length` signal-token ids starts at `start`.
+
+    `caption` is what the medium shows. `caption_embedding` ``[Q, C]`` and `latents` (decoder-native) are filled
+    from the cache or by the trainer's frozen decoders; `array` is the medium itself when latents are to be made from it.
+    """
+
+    modality: Modality
+    start: int
+    length: int
+    caption: str | None = None
+    array: Any = None
+    caption_embedding: Float[Tensor, "Q C"] | None = None
+    latents: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One rendered conversation: ids, what to learn from them, and where media enters and leaves."""
+
+    input_ids: Int[Tensor, "L"]  # noqa: F821
+    labels: Int[Tensor, "L"]  # noqa: F821
+    media: tuple[MediaInput, ...] = ()
+    targets: tuple[Target, ...] = ()
+
+    @property
+    def length(self) -> int:
+        return int(self.input_ids.shape[0])
+
+
+@dataclass(frozen=True)
+class BatchMedia:
+    """All user media of one modality in a batch, with the place of each: `rows` and `starts` are ``[M]``."""
+
+    rows: Int[Tensor, "M"]  # noqa: F821
+    starts: Int[Tensor, "M"]  # noqa: F821
+    length: int
+    inputs: Tensor | None = None  # [M, ...] preprocessed
+    features: Float[Tensor, "M N D"] | None = None
+
+
+@dataclass(frozen=True)
+class BatchTargets:
+    """All assistant media of one modality in a batch.
+
+    `caption_embeddings` is ``[T, Q, C]``; `latents` is ``[K, ...]`` for the targets numbered in `latent_index` ``[K]``
+    (some targets are known by caption alone).
+    """
+
+    rows: Int[Tensor, "T"]  # noqa: F821
+    starts: Int[Tensor, "T"]  # noqa: F821
+    length: int
+    captions: tuple[str | None, ...]
+    caption_embeddings: Float[Tensor, "T Q C"] | None = None
+    latents: Tensor | None = None
+    latent_index: Int[Tensor, "K"] | None = None  # noqa: F821
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Right-padded samples. `attention_mask` is 1 where a token counts (Hugging Face convention)."""
+
+    input_ids: Int[Tensor, "B L"]
+    attention_mask: Int[Tensor, "B L"]
+    labels: Int[Tensor, "B L"]
+    media: Mapping[Modality, BatchMedia] = field(default_factory=dict)
+    targets: Mapping[Modality, BatchTargets] = field(default_factory=dict)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with every tensor on `device`."""
+        return _to(self, device)
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """What one training forward gives: logits only at supervised positions, conditioning per modality."""
+
+    logits: Float[Tensor, "P V"]  # P supervised positions, in row-major order of the shifted labels
+    labels: Int[Tensor, "P"]  # noqa: F821
+    conditioning: Mapping[Modality, Float[Tensor, "T Q C"]]
+
+
+def _to(value: Any, device: torch.device | str) -> Any:
+    from dataclasses import fields, is_dataclass, replace
+
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {key: _to(item, device) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _to(getattr(value, f.name), device) for f in fields(value)})
+    return value

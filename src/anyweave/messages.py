@@ -1,0 +1,117 @@
+"""The one currency of the system: a `Message` goes in, a `Message` comes out.
+
+Everything else is a rendering of messages: the processor turns them into token ids and spans, the wire
+schema into JSON, a data file's row into training samples. The *role* of a message decides whether its
+media is encoded (``user``) or generated (``assistant``). This module knows no tensor and reads no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+
+Modality = Literal["text", "image", "video", "audio"]
+Role = Literal["system", "user", "assistant"]
+
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
+MEDIA_MODALITIES: tuple[Modality, ...] = ("image", "video", "audio")
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A run of plain text.
+
+    `token_ids` is another form of the same text: the ids that the model itself spoke. A tokenizer may split
+    the same characters differently, so a reply keeps its ids and renders to exactly the same sequence again.
+    """
+
+    text: str
+    token_ids: tuple[int, ...] | None = field(default=None, compare=False, repr=False)
+
+    modality: ClassVar[Modality] = "text"
+
+
+@dataclass(frozen=True)
+class Media:
+    """One medium. Use the subclasses `Image`, `Video`, `Audio`.
+
+    `source` is a path, encoded bytes, a numpy array (image ``uint8[H, W, 3]``, video ``uint8[T, H, W, 3]``, audio
+    ``float32[S]`` in -1..1) or, for images, a PIL image. It may be None only for an assistant's medium that is
+    known by its caption alone (caption alignment needs no pixels). `caption` says what an assistant's medium
+    shows: it is the target of caption alignment. `rate` is Hz for audio arrays and frames/s for video arrays.
+    """
+
+    source: Any = field(default=None, compare=False)
+    caption: str | None = None
+    rate: float | None = None
+
+    modality: ClassVar[Modality]
+
+    @property
+    def name(self) -> str:
+        """How error messages call this medium: its path, or its kind and the type of its source."""
+        if isinstance(self.source, (str, Path)):
+            return str(self.source)
+        return f"<{self.modality} from {type(self.source).__name__}>"
+
+
+@dataclass(frozen=True)
+class Image(Media):
+    modality: ClassVar[Modality] = "image"
+
+
+@dataclass(frozen=True)
+class Video(Media):
+    modality: ClassVar[Modality] = "video"
+
+
+@dataclass(frozen=True)
+class Audio(Media):
+    modality: ClassVar[Modality] = "audio"
+
+
+Part = Text | Media
+MEDIA_TYPES: dict[Modality, type[Media]] = {"image": Image, "video": Video, "audio": Audio}
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn: a role and its parts, in the order they were said.
+
+    Raises `ValueError` for an unknown role, a part of another type, or media in a system message.
+    """
+
+    role: Role
+    parts: tuple[Part, ...]
+
+    def __init__(self, role: Role, parts: str | Part | Iterable[Part | str]) -> None:
+        if role not in ROLES:
+            raise ValueError(f"unknown role {role!r}; a message is one of {', '.join(ROLES)}")
+        given = [parts] if isinstance(parts, (str, Text, Media)) else list(parts)
+        built = tuple(Text(part) if isinstance(part, str) else part for part in given)
+        for part in built:
+            if not isinstance(part, (Text, Media)):
+                raise ValueError(
+                    f"a message part is Text, Image, Video or Audio, got {type(part).__name__}; "
+                    "wrap media like Image('cat.png')"
+                )
+            if role == "system" and isinstance(part, Media):
+                raise ValueError(f"a system message holds only text, got {part.modality}")
+        object.__setattr__(self, "role", role)
+        object.__setattr__(self, "parts", built)
+
+    @property
+    def text(self) -> str:
+        """The plain text of the message, media removed."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    def media(self, modality: Modality | None = None) -> list[Media]:
+        """The media parts in order, all of them or those of one modality."""
+        found = [part for part in self.parts if isinstance(part, Media)]
+        return found if modality is None else [part for part in found if part.modality == modality]
+
+
+Conversation = list[Message]
