@@ -1,0 +1,23 @@
+"""What a model is made of, how it is built, and how it is written to disk."""
+
+from anyweave.model.any_to_any import ROLES, NextGPT, Role
+from anyweave.model.spec import (
+    DecoderSpec,
+    EncoderSpec,
+    LanguageSpec,
+    LoraSpec,
+    ModelSpec,
+    ProjectorSpec,
+)
+
+__all__ = [
+    "ROLES",
+    "DecoderSpec",
+    "EncoderSpec",
+    "LanguageSpec",
+    "LoraSpec",
+    "ModelSpec",
+    "NextGPT",
+    "ProjectorSpec",
+    "Role",
+]

@@ -1,0 +1,209 @@
+"""The whole model: encode and project the user's media, run the language model, project signal states.
+
+Legend: B batch, L sequence, D language width, M media of one modality, N patches, S tokens of one medium,
+T targets of one modality, Q x C conditioning of a decoder, P supervised positions, V vocabulary.
+
+    media [M, ...] -> encoder [M, N, F] -> input projector [M, S, D] -> scattered into inputs_embeds [B, L, D]
+    -> language model -> hidden [B, L, D] -> logits [P, V] where labels are
+                                          -> signal spans [T, S, D] -> output projector [T, Q, C]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from anyweave.batch import IGNORE_INDEX, Batch, BatchMedia, ModelOutput
+from anyweave.messages import Modality
+from anyweave.model.decoder_pool import DecoderPool
+from anyweave.model.fusion import gather_spans, scatter_media
+
+if TYPE_CHECKING:
+    from anyweave.language.causal_lm import CausalLM
+    from anyweave.model.spec import ModelSpec
+    from anyweave.processing.processor import Processor
+
+Role = Literal["input_projectors", "output_projectors", "signal_rows", "lora"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+class NextGPT(nn.Module):
+    """Frozen encoders, trained projectors, a frozen language model with a few trained rows and adapters.
+
+    Built by `build.build(spec)` or read by `from_pretrained`. Starts with every parameter frozen and in eval mode.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: ModelSpec,
+        language: CausalLM,
+        processor: Processor,
+        encoders: Mapping[Modality, nn.Module],
+        input_projectors: Mapping[Modality, nn.Module],
+        output_projectors: Mapping[Modality, nn.Module],
+        decoders: DecoderPool,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.processor = processor
+        self.language = language
+        self.encoders = nn.ModuleDict(encoders)
+        self.input_projectors = nn.ModuleDict(input_projectors)
+        self.output_projectors = nn.ModuleDict(output_projectors)
+        self.decoders = decoders
+        self.requires_grad_(False)
+        self.eval()
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, **options: Any) -> NextGPT:
+        """Read a model by embedded name ("emoji-mini"), folder or hub id; options as in `checkpoint.load_pretrained`."""
+        from anyweave.model.checkpoint import load_pretrained
+
+        return load_pretrained(source, **options)
+
+    def save_pretrained(self, folder: str | Path, **options: Any) -> Path:
+        """Write what was trained and the spec; options as in `checkpoint.save_pretrained`."""
+        from anyweave.model.checkpoint import save_pretrained
+
+        return save_pretrained(self, folder, **options)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the language model lives."""
+        return next(self.language.parameters()).device
+
+    def forward(self, batch: Batch) -> ModelOutput:
+        """Logits at supervised positions and the decoders' conditioning at signal spans."""
+        inputs_embeds_BLD = self.embed(batch)
+        hidden_BLD, _ = self.language(
+            inputs_embeds_BLD, attention_mask=batch.attention_mask
+        )
+        # The state before a token predicts it; the head runs only where there is something to predict.
+        labels_BL = batch.labels[:, 1:]
+        supervised = labels_BL != IGNORE_INDEX
+        logits_PV = self.language.logits(hidden_BLD[:, :-1][supervised])
+        conditioning = {
+            modality: self.condition(
+                modality,
+                gather_spans(hidden_BLD, target.rows, target.starts, target.length),
+            )
+            for modality, target in batch.targets.items()
+            if modality in self.output_projectors
+        }
+        return ModelOutput(
+            logits=logits_PV, labels=labels_BL[supervised], conditioning=conditioning
+        )
+
+    def embed(self, batch: Batch) -> Float[Tensor, "B L D"]:
+        """Token embeddings with the user's media in their places."""
+        inputs_embeds_BLD = self.embed_tokens(batch.input_ids)
+        return scatter_media(inputs_embeds_BLD, batch.media, self.embed_media(batch))
+
+    def embed_tokens(self, input_ids: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
+        """Rows of the frozen embedding and of the signal tokens. Placeholders get row 0, for media to overwrite."""
+        signals = self.processor.signals
+        placeholder = input_ids >= signals.base_vocab + signals.total
+        return self.language.embed(input_ids.masked_fill(placeholder, 0))
+
+    def embed_media(self, batch: Batch) -> dict[Modality, Float[Tensor, "M S D"]]:
+        """Every user medium of the batch as language-model embeddings, per modality."""
+        return {
+            modality: self.project(modality, self.encode(modality, entry))
+            for modality, entry in batch.media.items()
+        }
+
+    @torch.no_grad()
+    def encode(self, modality: Modality, media: BatchMedia) -> Float[Tensor, "M N F"]:
+        """Frozen encoder features; given (cached) features are used as they are."""
+        if media.features is not None:
+            return media.features
+        if modality not in self.encoders:
+            raise ValueError(
+                f"this model reads no {modality}; it reads {', '.join(self.encoders) or 'text only'}"
+            )
+        encoder = self.encoders[modality]
+        inputs = media.inputs
+        assert inputs is not None, "BatchMedia holds either inputs or features"
+        weight = next(encoder.parameters(), None)
+        return encoder(modality, inputs if weight is None else inputs.to(weight.dtype))
+
+    def project(
+        self, modality: Modality, features: Float[Tensor, "M N F"]
+    ) -> Float[Tensor, "M S D"]:
+        """Input projection: patch features -> concept tokens of the language model."""
+        projector = self.input_projectors[modality]
+        return projector(features.to(_dtype_of(projector)))
+
+    def condition(
+        self, modality: Modality, hidden: Float[Tensor, "T S D"]
+    ) -> Float[Tensor, "T Q C"]:
+        """Output projection: final states of a signal run, plus the run's input rows, -> decoder conditioning.
+
+        The sum follows GILL and the reference (FACTS: hidden state + input embedding of the signal token).
+        """
+        projector = self.output_projectors[modality]
+        dtype = _dtype_of(projector)
+        ids_S = torch.tensor(self.processor.signals.ids(modality), device=hidden.device)
+        rows_SD = self.language.embed(ids_S[None])[0]
+        return projector(hidden.to(dtype) + rows_SD.to(dtype))
+
+    def train(self, mode: bool = True) -> NextGPT:
+        """Training mode for the parts that train; frozen parts stay in eval, whatever the caller says."""
+        super().train(False)
+        if mode:
+            self.training = True
+            for part in self._trained_modules():
+                part.train(True)
+        return self
+
+    def _trained_modules(self) -> Iterator[nn.Module]:
+        candidates = [
+            *self.input_projectors.values(),
+            *self.output_projectors.values(),
+            self.language,
+        ]
+        return (
+            part
+            for part in candidates
+            if any(p.requires_grad for p in part.parameters())
+        )
+
+    def parameters_of(self, role: Role) -> dict[str, nn.Parameter]:
+        """The parameters of one role by name, names relative to the role. Shared modules appear once.
+
+        Raises `ValueError` for an unknown role.
+        """
+        if role in ("input_projectors", "output_projectors"):
+            return dict(getattr(self, role).named_parameters())
+        if role == "signal_rows":
+            return self.language.signal_row_parameters()
+        if role == "lora":
+            return self.language.lora_parameters()
+        raise ValueError(f"unknown role {role!r}; roles are {', '.join(ROLES)}")
+
+    @contextmanager
+    def without_adapters(self) -> Iterator[None]:
+        """The plain language model for a while, for example to measure what adaptation forgot."""
+        self.language.disable_lora()
+        try:
+            yield
+        finally:
+            self.language.enable_lora()
+
+    def _apply(self, fn: Any, recurse: bool = True) -> NextGPT:
+        super()._apply(fn, recurse)
+        self.decoders.to(self.device)
+        return self
+
+
+def _dtype_of(module: nn.Module) -> torch.dtype:
+    return next(
+        (p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32
+    )

@@ -1,0 +1,71 @@
+"""The frozen decoders, loaded when first asked for: stage 1 needs none, a chat may need one of three."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from anyweave.messages import Modality
+
+Loader = Callable[[], Any]
+
+
+class DecoderPool(Mapping[Modality, Any]):
+    """Modality -> decoder. Holds loaders; `pool[modality]` loads once, `unload` frees the memory again."""
+
+    def __init__(self, loaders: Mapping[Modality, Loader]) -> None:
+        self._loaders = dict(loaders)
+        self._loaded: dict[Modality, Any] = {}
+        self._device: torch.device | None = None
+
+    @classmethod
+    def of(cls, decoders: Mapping[Modality, Any]) -> DecoderPool:
+        """A pool of decoders that are in memory already."""
+        return cls(
+            {modality: _constant(decoder) for modality, decoder in decoders.items()}
+        )
+
+    def __getitem__(self, modality: Modality) -> Any:
+        if modality not in self._loaded:
+            if modality not in self._loaders:
+                raise KeyError(
+                    f"no decoder for {modality}; this model generates {', '.join(self._loaders) or 'text only'}"
+                )
+            decoder = self._loaders[modality]()
+            decoder.requires_grad_(False).eval()
+            self._loaded[modality] = (
+                decoder if self._device is None else decoder.to(self._device)
+            )
+        return self._loaded[modality]
+
+    def __iter__(self) -> Iterator[Modality]:
+        return iter(self._loaders)
+
+    def __len__(self) -> int:
+        return len(self._loaders)
+
+    def __contains__(self, modality: object) -> bool:
+        return modality in self._loaders
+
+    @property
+    def loaded(self) -> tuple[Modality, ...]:
+        """The modalities whose decoder is in memory."""
+        return tuple(self._loaded)
+
+    def to(self, device: torch.device) -> DecoderPool:
+        """Place loaded decoders, and those loaded later, on `device`."""
+        self._device = device
+        for modality, decoder in self._loaded.items():
+            self._loaded[modality] = decoder.to(device)
+        return self
+
+    def unload(self, modality: Modality | None = None) -> None:
+        """Forget one decoder, or all; the next use loads it again."""
+        for name in [modality] if modality is not None else list(self._loaded):
+            self._loaded.pop(name, None)
+
+
+def _constant(decoder: Any) -> Loader:
+    return lambda: decoder
