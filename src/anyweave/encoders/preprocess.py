@@ -1,0 +1,144 @@
+"""Arrays -> the tensors ImageBind expects: views of pictures and clips, log-mel patches of sound. CPU, deterministic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from PIL import Image as PILImage
+from torch import Tensor
+
+from anyweave.encoders.fbank import kaldi_fbank
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def image_views(
+    array: np.ndarray, *, size: int, mean: Sequence[float], std: Sequence[float]
+) -> Float[Tensor, "3 H W"]:
+    """``uint8[H, W, 3]`` -> short side to `size` (bicubic), centre crop, per-channel normalisation."""
+    _check_picture(array, 3, "an image is uint8[H, W, 3]")
+    height, width = array.shape[:2]
+    picture = PILImage.fromarray(np.ascontiguousarray(array))
+    new_height, new_width = _short_side(height, width, size)
+    if (new_height, new_width) != (height, width):
+        picture = picture.resize((new_width, new_height), PILImage.Resampling.BICUBIC)
+    left, top = round((new_width - size) / 2), round((new_height - size) / 2)
+    picture = picture.crop((left, top, left + size, top + size))
+    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255.0
+    return (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+
+
+def video_views(
+    array: np.ndarray,
+    *,
+    rate: float,
+    size: int,
+    num_clips: int,
+    clip_seconds: float,
+    frames_per_clip: int,
+    num_crops: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Float[Tensor, "V 3 T size size"]:
+    """``uint8[F, H, W, 3]`` at `rate` frames/s -> V = num_clips * num_crops views, clips in order, crops inside.
+
+    Clips are spaced uniformly over the video; each gives `frames_per_clip` frames from its first to its last.
+    Crops (1 or 3) lie along the longer side: centre, or both ends and the centre.
+    """
+    _check_picture(array, 4, "a video is uint8[T, H, W, 3]")
+    frames = array.shape[0]
+    if rate <= 0:
+        raise ValueError(f"a video's rate is frames per second and positive, got {rate}")
+    starts = clip_starts(frames / rate, clip_seconds, num_clips)
+    picked = []
+    for start in starts:
+        first = min(round(start * rate), frames - 1)
+        last = min(max(math.ceil(round((start + clip_seconds) * rate, 6)) - 1, first), frames - 1)
+        picked.append(np.linspace(first, last, frames_per_clip).round().astype(int))
+    index = np.concatenate(picked)
+    unique, inverse = np.unique(index, return_inverse=True)
+    pixels = torch.from_numpy(np.ascontiguousarray(array[unique])).permute(0, 3, 1, 2).float()
+    pixels = pixels / 255.0
+    height, width = _short_side(pixels.shape[2], pixels.shape[3], size)
+    if (height, width) != tuple(pixels.shape[2:]):
+        pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False)
+    pixels = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    clips = pixels[torch.from_numpy(inverse)].reshape(num_clips, frames_per_clip, 3, height, width)
+    crops = [
+        clips[..., top : top + size, left : left + size]
+        for top, left in _crop_corners(height, width, size, num_crops)
+    ]
+    return torch.stack(crops, dim=1).flatten(0, 1).transpose(1, 2).contiguous()
+
+
+def audio_views(
+    wave: np.ndarray,
+    *,
+    sample_rate: int,
+    num_clips: int,
+    clip_seconds: float,
+    num_mel_bins: int,
+    num_frames: int,
+    frame_length_ms: float,
+    frame_shift_ms: float,
+    mean: float,
+    std: float,
+) -> Float[Tensor, "V 1 num_mel_bins num_frames"]:
+    """``float32[S]`` mono -> V = num_clips normalised log-mel pictures, frequency on rows.
+
+    Each clip loses its own mean, becomes a Kaldi filterbank and is padded with zeros or cut to `num_frames`
+    *before* `(x - mean) / std`, so padding is not zero afterwards: ImageBind was trained this way.
+    """
+    if wave.ndim != 1 or wave.shape[0] == 0:
+        raise ValueError(f"audio is mono float32[S] with S > 0, got shape {wave.shape}")
+    samples = torch.from_numpy(np.ascontiguousarray(wave)).float()
+    views = []
+    for start in clip_starts(len(samples) / sample_rate, clip_seconds, num_clips):
+        first = round(start * sample_rate)
+        clip = samples[first : first + round(clip_seconds * sample_rate)]
+        mel = kaldi_fbank(
+            clip - clip.mean(),
+            sample_rate=sample_rate,
+            num_mel_bins=num_mel_bins,
+            frame_length_ms=frame_length_ms,
+            frame_shift_ms=frame_shift_ms,
+        )[:num_frames]
+        mel = F.pad(mel, (0, 0, 0, num_frames - mel.shape[0]))
+        views.append((mel.T[None] - mean) / std)
+    return torch.stack(views)
+
+
+def clip_starts(seconds: float, clip_seconds: float, num_clips: int) -> list[float]:
+    """Starts of `num_clips` clips spread uniformly from the beginning to the last one that still fits.
+
+    A medium shorter than a clip gives the same start, 0, every time.
+    """
+    latest = max(seconds - clip_seconds, 0.0)
+    step = latest / max(num_clips - 1, 1)
+    return [number * step for number in range(num_clips)]
+
+
+def _short_side(height: int, width: int, size: int) -> tuple[int, int]:
+    if height <= width:
+        return size, max(size, int(size * width / height))
+    return max(size, int(size * height / width)), size
+
+
+def _crop_corners(height: int, width: int, size: int, num_crops: int) -> list[tuple[int, int]]:
+    top, left = math.ceil((height - size) / 2), math.ceil((width - size) / 2)
+    if num_crops == 1:
+        return [(top, left)]
+    if height > width:
+        return [(0, left), (top, left), (height - size, left)]
+    return [(top, 0), (top, left), (top, width - size)]
+
+
+def _check_picture(array: np.ndarray, ndim: int, rule: str) -> None:
+    if array.ndim != ndim or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape:
+        raise ValueError(f"{rule}, got {array.dtype}{list(array.shape)}")

@@ -1,0 +1,42 @@
+"""What every frozen encoder offers. Nothing here computes; `ENCODERS` in the package lists who does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from anyweave.messages import Modality
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Media in, patch features out. The weights are frozen and never saved with a checkpoint of the system.
+
+    `preprocess` runs in loader workers, on one medium and on the CPU, and is deterministic; calling the encoder
+    runs on the model's device, on a stack of preprocessed media ``[M, ...]``. Two steps, so that slow decoding
+    never sits inside a training step and features can be cached.
+    """
+
+    modalities: tuple[Modality, ...]
+    feature_dim: int
+
+    def num_patches(self, modality: Modality) -> int:
+        """N: how many feature vectors one medium gives."""
+        ...
+
+    def preprocess(
+        self, modality: Modality, array: np.ndarray, *, rate: float | None = None
+    ) -> Tensor:
+        """One medium (image uint8[H,W,3], video uint8[T,H,W,3], audio float32[S]) as the encoder's input."""
+        ...
+
+    def __call__(self, modality: Modality, inputs: Tensor) -> Float[Tensor, "M N D"]: ...
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, **overrides: Any) -> Self: ...
+
+    def save_pretrained(self, path: str | Path) -> None: ...
