@@ -18,7 +18,8 @@ __all__ = ["ENCODERS", "Encoder", "resolve"]
 
 
 def resolve(name: str) -> Any:
-    """The encoder class called `name`, ours or an installed package's entry point. Imported only now.
+    """The encoder class called `name`, ours or an installed package's entry point. Imported only
+    now.
 
     Raises `ValueError` listing the known names.
     """

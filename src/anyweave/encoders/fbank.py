@@ -1,4 +1,4 @@
-"""Log-mel filterbank energies in the manner of Kaldi, the sound features that ImageBind was trained on."""
+"""Log-mel filterbank energies in the manner of Kaldi, the sounds that ImageBind was trained on."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ def kaldi_fbank(
 ) -> Float[Tensor, "F K"]:
     """F frames of K natural-log mel energies. `wave` is in -1..1.
 
-    Frames lie wholly inside the wave (Kaldi's `snip_edges`): F = 1 + (S - window) // shift, and 0 for a wave
-    shorter than one window. Per frame: remove the mean, pre-emphasis 0.97, Hann window, power spectrum padded
-    to a power of two, triangular filters equally spaced in mel, log floored at float32 epsilon. No dither.
+    Frames lie wholly inside the wave (Kaldi's `snip_edges`): F = 1 + (S - window) // shift, and 0
+    for a wave shorter than one window. Per frame: remove the mean, pre-emphasis 0.97, Hann window,
+    power spectrum padded to a power of two, triangular filters equally spaced in mel, log floored
+    at float32 epsilon. No dither.
     """
     window = int(sample_rate * frame_length_ms * 0.001)
     shift = int(sample_rate * frame_shift_ms * 0.001)
@@ -42,7 +43,8 @@ def kaldi_fbank(
 
 @lru_cache(maxsize=8)
 def mel_filters(num_mel_bins: int, fft_size: int, sample_rate: int) -> Float[Tensor, "R K"]:
-    """R = fft_size/2 + 1 rows: how much each frequency bin adds to each of K triangles, linear in mel.
+    """R = fft_size/2 + 1 rows: how much each frequency bin adds to each of K triangles, linear in
+    mel.
 
     The Nyquist row is zero, as in Kaldi, whose filters stop one bin short of it.
     """

@@ -1,4 +1,4 @@
-"""Arrays -> the tensors ImageBind expects: views of pictures and clips, log-mel patches of sound. CPU, deterministic."""
+"""Arrays -> the views that ImageBind expects. On the CPU, deterministic."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from PIL import Image as PILImage
 from torch import Tensor
+from torch.nn import functional
 
 from anyweave.encoders.fbank import kaldi_fbank
 
@@ -21,7 +21,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 def image_views(
     array: np.ndarray, *, size: int, mean: Sequence[float], std: Sequence[float]
 ) -> Float[Tensor, "3 H W"]:
-    """``uint8[H, W, 3]`` -> short side to `size` (bicubic), centre crop, per-channel normalisation."""
+    """``uint8[H, W, 3]`` -> short side to `size` (bicubic), centre crop, normalised colours."""
     _check_picture(array, 3, "an image is uint8[H, W, 3]")
     height, width = array.shape[:2]
     picture = PILImage.fromarray(np.ascontiguousarray(array))
@@ -46,10 +46,11 @@ def video_views(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Float[Tensor, "V 3 T size size"]:
-    """``uint8[F, H, W, 3]`` at `rate` frames/s -> V = num_clips * num_crops views, clips in order, crops inside.
+    """``uint8[F, H, W, 3]`` at `rate` frames/s -> V = num_clips * num_crops views, clips in order,
+    crops inside.
 
-    Clips are spaced uniformly over the video; each gives `frames_per_clip` frames from its first to its last.
-    Crops (1 or 3) lie along the longer side: centre, or both ends and the centre.
+    Clips are spaced uniformly over the video; each gives `frames_per_clip` frames from its first to
+    its last. Crops (1 or 3) lie along the longer side: centre, or both ends and the centre.
     """
     _check_picture(array, 4, "a video is uint8[T, H, W, 3]")
     frames = array.shape[0]
@@ -67,7 +68,9 @@ def video_views(
     pixels = pixels / 255.0
     height, width = _short_side(pixels.shape[2], pixels.shape[3], size)
     if (height, width) != tuple(pixels.shape[2:]):
-        pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", align_corners=False)
+        pixels = functional.interpolate(
+            pixels, size=(height, width), mode="bilinear", align_corners=False
+        )
     pixels = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
     clips = pixels[torch.from_numpy(inverse)].reshape(num_clips, frames_per_clip, 3, height, width)
     crops = [
@@ -92,8 +95,9 @@ def audio_views(
 ) -> Float[Tensor, "V 1 num_mel_bins num_frames"]:
     """``float32[S]`` mono -> V = num_clips normalised log-mel pictures, frequency on rows.
 
-    Each clip loses its own mean, becomes a Kaldi filterbank and is padded with zeros or cut to `num_frames`
-    *before* `(x - mean) / std`, so padding is not zero afterwards: ImageBind was trained this way.
+    Each clip loses its own mean, becomes a Kaldi filterbank and is padded with zeros or cut to
+    `num_frames` *before* `(x - mean) / std`, so padding is not zero afterwards: ImageBind was
+    trained this way.
     """
     if wave.ndim != 1 or wave.shape[0] == 0:
         raise ValueError(f"audio is mono float32[S] with S > 0, got shape {wave.shape}")
@@ -109,13 +113,14 @@ def audio_views(
             frame_length_ms=frame_length_ms,
             frame_shift_ms=frame_shift_ms,
         )[:num_frames]
-        mel = F.pad(mel, (0, 0, 0, num_frames - mel.shape[0]))
+        mel = functional.pad(mel, (0, 0, 0, num_frames - mel.shape[0]))
         views.append((mel.T[None] - mean) / std)
     return torch.stack(views)
 
 
 def clip_starts(seconds: float, clip_seconds: float, num_clips: int) -> list[float]:
-    """Starts of `num_clips` clips spread uniformly from the beginning to the last one that still fits.
+    """Starts of `num_clips` clips spread uniformly from the beginning to the last one that still
+    fits.
 
     A medium shorter than a clip gives the same start, 0, every time.
     """

@@ -1,4 +1,4 @@
-"""What every frozen encoder offers. Nothing here computes; `ENCODERS` in the package lists who does."""
+"""What every frozen encoder offers. `ENCODERS` in the package lists the implementations."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from anyweave.messages import Modality
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Media in, patch features out. The weights are frozen and never saved with a checkpoint of the system.
+    """Media in, patch features out. The weights are frozen and never saved with a checkpoint of the
+    system.
 
-    `preprocess` runs in loader workers, on one medium and on the CPU, and is deterministic; calling the encoder
-    runs on the model's device, on a stack of preprocessed media ``[M, ...]``. Two steps, so that slow decoding
-    never sits inside a training step and features can be cached.
+    `preprocess` runs in loader workers, on one medium and on the CPU, and is deterministic; calling
+    the encoder runs on the model's device, on a stack of preprocessed media ``[M, ...]``. Two
+    steps, so that slow decoding never sits inside a training step and features can be cached.
     """
 
     modalities: tuple[Modality, ...]
@@ -31,7 +32,10 @@ class Encoder(Protocol):
     def preprocess(
         self, modality: Modality, array: np.ndarray, *, rate: float | None = None
     ) -> Tensor:
-        """One medium (image uint8[H,W,3], video uint8[T,H,W,3], audio float32[S]) as the encoder's input."""
+        """One medium as the encoder's input.
+
+        image ``uint8[H, W, 3]``, video ``uint8[T, H, W, 3]`` with its frames/s, audio ``float32[S]``.
+        """
         ...
 
     def __call__(self, modality: Modality, inputs: Tensor) -> Float[Tensor, "M N D"]: ...

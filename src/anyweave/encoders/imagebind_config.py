@@ -1,0 +1,127 @@
+"""Every size of an ImageBind, given as arguments or read off the shapes of a bare weight file."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+from torch import Tensor
+
+from anyweave.encoders.preprocess import CLIP_MEAN, CLIP_STD
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageBindConfig:
+    """Every size of an `ImageBind`; the defaults are the public huge model with the paper's views.
+
+    `average_clips` True averages the views of a medium position by position (the paper's code; the
+    order of clips in time is lost); False lays the clips one after the other along N. Crops are
+    always averaged.
+    """
+
+    towers: tuple[str, ...] = ("vision", "audio", "text")
+    out_dim: int = 1024
+
+    vision_width: int = 1280
+    vision_depth: int = 32
+    vision_heads: int = 16
+    vision_pre_norm: bool = True
+    image_size: int = 224
+    patch_size: int = 14
+    frames_per_clip: int = 2
+    image_mean: tuple[float, ...] = CLIP_MEAN
+    image_std: tuple[float, ...] = CLIP_STD
+
+    num_video_clips: int = 5
+    num_video_crops: int = 3
+    video_clip_seconds: float = 2.0
+
+    audio_width: int = 768
+    audio_depth: int = 12
+    audio_heads: int = 12
+    audio_bias_kv: bool = True
+    audio_kernel: int = 16
+    audio_stride: int = 10
+    num_mel_bins: int = 128
+    num_frames: int = 204
+    sample_rate: int = 16000
+    audio_clips: int = 3
+    audio_clip_seconds: float = 2.0
+    frame_length_ms: float = 25.0
+    frame_shift_ms: float = 10.0
+    audio_mean: float = -4.268
+    audio_std: float = 9.138
+
+    text_width: int = 1024
+    text_depth: int = 24
+    text_heads: int = 16
+    context_length: int = 77
+    vocab_size: int = 49408
+
+    average_clips: bool = True
+    normalize_patches: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("towers", "image_mean", "image_std"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        unknown = set(self.towers) - {"vision", "audio", "text"}
+        if unknown or not self.towers:
+            raise ValueError(f"towers are among vision, audio, text; got {self.towers}")
+        for tower in self.towers:
+            width, heads = getattr(self, f"{tower}_width"), getattr(self, f"{tower}_heads")
+            if width % heads:
+                raise ValueError(f"{tower}_width {width} does not divide by {tower}_heads {heads}")
+        if self.image_size % self.patch_size:
+            raise ValueError(
+                f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}"
+            )
+        if self.num_video_crops not in (1, 3):
+            raise ValueError(f"num_video_crops is 1 or 3, got {self.num_video_crops}")
+
+    @property
+    def audio_grid(self) -> tuple[int, int]:
+        """Patches along frequency and time."""
+        rows = (self.num_mel_bins - self.audio_kernel) // self.audio_stride + 1
+        return rows, (self.num_frames - self.audio_kernel) // self.audio_stride + 1
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ImageBindConfig:
+        """Strict: an unknown argument is an error that lists the known ones."""
+        known = {item.name for item in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ValueError(
+                f"ImageBind has no argument {', '.join(unknown)}; it has {', '.join(sorted(known))}"
+            )
+        return cls(**values)
+
+
+def sizes_of(state: dict[str, Tensor]) -> dict[str, Any]:
+    """The arguments that the shapes of a bare checkpoint tell."""
+    towers = [t for t in ("vision", "audio", "text") if any(k.split(".")[1] == t for k in state)]
+    sizes: dict[str, Any] = {"towers": tuple(towers)}
+    for tower in towers:
+        stem = f"modality_preprocessors.{tower}"
+        blocks = {
+            k.split(".")[3] for k in state if k.startswith(f"modality_trunks.{tower}.blocks.")
+        }
+        sizes[f"{tower}_depth"] = len(blocks)
+        if tower == "text":
+            sizes["context_length"], sizes["text_width"] = state[f"{stem}.pos_embed"].shape[1:]
+            sizes["vocab_size"] = state[f"{stem}.token_embedding.weight"].shape[0]
+            sizes["out_dim"] = state["modality_heads.text.proj.1.weight"].shape[0]
+            continue
+        sizes[f"{tower}_width"] = state[f"{stem}.cls_token"].shape[-1]
+        sizes["out_dim"] = state[f"modality_heads.{tower}.2.weight"].shape[0]
+        if tower == "vision":
+            _, _, frames, patch, _ = state[f"{stem}.rgbt_stem.proj.1.weight"].shape
+            patches = state[f"{stem}.pos_embedding_helper.pos_embed"].shape[1] - 1
+            sizes |= {"frames_per_clip": frames, "patch_size": patch}
+            sizes["image_size"] = patch * math.isqrt(patches)
+            norm = "modality_trunks.vision.pre_transformer_layer.0.weight"
+            sizes["vision_pre_norm"] = norm in state
+        else:
+            sizes["audio_kernel"] = state[f"{stem}.rgbt_stem.proj.weight"].shape[-1]
+            sizes["audio_bias_kv"] = "modality_trunks.audio.blocks.0.attn.bias_k" in state
+    return sizes
