@@ -1,0 +1,88 @@
+"""The three training objectives' pure functions (paper sections 4.1 and 4.2): language, alignment,
+SNR weights.
+
+The denoising loss itself lives with the decoders, which know their schedulers.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+PredictionType = Literal["epsilon", "v_prediction", "sample"]
+
+
+def language_loss(logits: Float[Tensor, "P V"], labels: Int[Tensor, "P"]) -> Float[Tensor, ""]:  # noqa: F821
+    """Mean cross-entropy over P supervised positions, in float32; 0 (with a gradient path) when P
+    is 0.
+
+    The caller has already selected and shifted: ``logits[i]`` predicts ``labels[i]`` and nothing is
+    ignored.
+    """
+    if logits.shape[0] != labels.shape[0]:
+        raise ValueError(f"{logits.shape[0]} rows of logits for {labels.shape[0]} labels")
+    if labels.numel() == 0:
+        return logits.float().sum()
+    return functional.cross_entropy(logits.float(), labels)
+
+
+def alignment_loss(
+    predicted: Float[Tensor, "T Q C"],
+    target: Float[Tensor, "T Q C"],
+    mode: Literal["euclidean", "mse"] = "euclidean",
+) -> Float[Tensor, ""]:
+    """Caption alignment: how far a projected conditioning is from the decoder's own caption
+    embedding.
+
+    "euclidean" is the paper's l2 distance: sqrt(sum_C (p - t)^2), unsquared, mean over tokens and
+    targets. Its gradient where p = t is 0 instead of undefined. "mse" is the mean over every
+    element. 0 when T is 0.
+    """
+    if predicted.shape != target.shape:
+        raise ValueError(
+            f"prediction {list(predicted.shape)} and target {list(target.shape)} differ in shape; "
+            "is the projector built for this decoder's conditioning?"
+        )
+    difference = predicted.float() - target.float()
+    if difference.numel() == 0:
+        return difference.sum()
+    squared = difference.square()
+    if mode == "mse":
+        return squared.mean()
+    if mode == "euclidean":
+        sums = squared.sum(dim=-1)
+        same = (
+            sums == 0
+        )  # sqrt has no gradient there; the inner where keeps NaN out of the backward pass
+        return torch.where(same, 0.0, torch.where(same, 1.0, sums).sqrt()).mean()
+    raise ValueError(f"alignment mode is euclidean or mse, got {mode!r}")
+
+
+def min_snr_weight(
+    snr: Float[Tensor, "B"],  # noqa: F821
+    *,
+    gamma: float,
+    prediction_type: PredictionType = "epsilon",
+) -> Float[Tensor, "B"]:  # noqa: F821
+    """Weight of each sample's squared error, Hang et al. 2023: no timestep counts for more than SNR
+    = gamma.
+
+    snr_t = alpha_bar_t / (1 - alpha_bar_t). In terms of the clean sample the weight is min(snr,
+    gamma); the errors of a noise prediction are snr times, and of a velocity prediction snr + 1
+    times, those of a clean-sample one. A zero snr (zero-terminal-SNR schedules) gives weight 1 for
+    epsilon, the limit.
+    """
+    if gamma <= 0:
+        raise ValueError(f"min-SNR gamma is positive, got {gamma}")
+    clipped = snr.clamp_max(gamma)
+    if prediction_type == "sample":
+        return clipped
+    if prediction_type == "v_prediction":
+        return clipped / (snr + 1.0)
+    if prediction_type == "epsilon":
+        return torch.where(snr > 0, clipped / snr.clamp_min(torch.finfo(snr.dtype).tiny), 1.0)
+    raise ValueError(f"prediction_type is epsilon, v_prediction or sample, got {prediction_type!r}")

@@ -1,0 +1,42 @@
+"""Trained bridges: patch features -> language tokens, signal states -> decoder conditioning.
+
+Plain modules with flat arguments. A name written in a spec is looked up in `INPUT_PROJECTORS` or
+`OUTPUT_PROJECTORS`; installed packages add theirs by the entry point groups below.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+INPUT_PROJECTORS: dict[str, str] = {
+    "grouping": "anyweave.projectors.grouping:GroupingProjector",
+    "linear": "anyweave.projectors.linear:LinearProjector",
+    "qformer": "anyweave.projectors.qformer:QFormerProjector",
+}
+OUTPUT_PROJECTORS: dict[str, str] = {
+    "transformer": "anyweave.projectors.transformer:TransformerOutputProjector",
+}
+ENTRY_POINT_GROUPS = {
+    "input": "anyweave.input_projectors",
+    "output": "anyweave.output_projectors",
+}
+
+__all__ = ["ENTRY_POINT_GROUPS", "INPUT_PROJECTORS", "OUTPUT_PROJECTORS", "resolve"]
+
+
+def resolve(kind: Literal["input", "output"], name: str) -> Any:
+    """The projector class called `name`; imported only now. `ValueError` lists the known names."""
+    tables = {"input": INPUT_PROJECTORS, "output": OUTPUT_PROJECTORS}
+    if kind not in tables:
+        raise ValueError(f"a projector is of kind input or output, got {kind!r}")
+    table = tables[kind]
+    if name in table:
+        module, _, attribute = table[name].partition(":")
+        return getattr(import_module(module), attribute)
+    foreign = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUPS[kind])}
+    if name in foreign:
+        return foreign[name].load()
+    known = ", ".join(sorted([*table, *foreign]))
+    raise ValueError(f"unknown {kind} projector {name!r}; known {kind} projectors: {known}")
