@@ -1,0 +1,116 @@
+"""Bytes, files and pictures to arrays and back. Knows no model and no tensor.
+
+An image is ``uint8[H, W, 3]``, a video ``uint8[T, H, W, 3]``, audio ``float32[S]`` mono in -1..1.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anyweave.media import audio as _audio
+from anyweave.media import image as _image
+from anyweave.media import video as _video
+from anyweave.media.errors import DEFAULT_LIMITS, Limits, MediaError, media_error
+from anyweave.media.files import write_whole
+from anyweave.messages import Media, Modality
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "FORMATS",
+    "Limits",
+    "MediaError",
+    "encode",
+    "load",
+    "load_video_with_rate",
+    "save",
+]
+
+FORMATS: dict[Modality, tuple[str, ...]] = {
+    "image": _image.FORMATS,
+    "video": _video.FORMATS,
+    "audio": _audio.FORMATS,
+}
+_SAME = {"jpg": "jpeg"}
+
+
+def load(
+    part: Media, *, sample_rate: int = 16_000, limits: Limits = DEFAULT_LIMITS
+) -> np.ndarray[Any, Any]:
+    """The array of a medium.
+
+    Image ``uint8[H, W, 3]``, video ``uint8[T, H, W, 3]``, audio ``float32[S]`` at `sample_rate` Hz.
+    The source is a path, encoded bytes, an array, or (images) a PIL image. The content is sniffed:
+    a wrong extension does not matter. The result may share memory with an array source.
+    Raises `MediaError`.
+    """
+    if part.modality == "image":
+        return _image.load_image(part, limits)
+    if part.modality == "video":
+        return _video.load_video(part, limits)[0]
+    return _audio.load_audio(part, sample_rate, limits)
+
+
+def load_video_with_rate(
+    part: Media, *, limits: Limits = DEFAULT_LIMITS
+) -> tuple[np.ndarray[Any, Any], float]:
+    """The frames ``uint8[T, H, W, 3]`` of a video and their mean rate in frames/s.
+
+    Raises `MediaError`, also for an array without a rate.
+    """
+    frames, rate = _video.load_video(part, limits)
+    if not rate or rate <= 0:
+        raise media_error(
+            part.name,
+            f"a video array needs its rate in frames/s, got rate={rate}",
+            "pass Video(array, rate=8)",
+        )
+    return frames, rate
+
+
+def encode(
+    modality: Modality, array: np.ndarray[Any, Any], *, rate: float | None = None, format: str
+) -> bytes:
+    """Encode an array as PNG, JPEG, WebP | MP4, WebM, GIF, WebP | WAV, FLAC, OGG, MP3.
+
+    `rate` is Hz for audio, frames/s for video, unused for images. Raises `MediaError`.
+    """
+    return _encode(modality, array, rate, format, f"<{modality} array>")
+
+
+def save(
+    modality: Modality,
+    array: np.ndarray[Any, Any],
+    path: str | Path,
+    *,
+    rate: float | None = None,
+) -> Path:
+    """Encode by the suffix of `path` and write it whole or not at all. Raises `MediaError`."""
+    path = Path(path)
+    write_whole(path, _encode(modality, array, rate, path.suffix.removeprefix("."), str(path)))
+    return path
+
+
+def _encode(
+    modality: Modality, array: np.ndarray[Any, Any], rate: float | None, format: str, name: str
+) -> bytes:
+    if modality not in FORMATS:
+        raise ValueError(f"unknown medium {modality!r}; choose one of {', '.join(FORMATS)}")
+    known = _SAME.get(format.lower(), format.lower())
+    if known not in FORMATS[modality]:
+        raise media_error(
+            name,
+            f"{modality} cannot be written as {format!r}",
+            f"choose one of {', '.join(FORMATS[modality])}",
+        )
+    if not isinstance(array, np.ndarray):
+        raise media_error(
+            name, f"an array is needed, got {type(array).__name__}", "convert it with np.asarray"
+        )
+    if modality == "image":
+        return _image.encode_image(array, known, name)
+    if modality == "video":
+        return _video.encode_video(array, rate, known, name)
+    return _audio.encode_audio(array, rate, known, name)

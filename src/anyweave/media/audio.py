@@ -1,0 +1,162 @@
+"""Audio: a path, bytes or an array in, ``float32[S]`` mono in -1..1 out, and back.
+
+Channels are averaged to mono, the rate is changed with soxr, values beyond -1..1 are clipped after
+that. The sound of an MP4 or WebM counts as audio.
+"""
+
+from __future__ import annotations
+
+import io
+from itertools import chain
+
+import av
+import numpy as np
+import soundfile
+import soxr
+from jaxtyping import Float
+
+from anyweave.media.errors import Limits, explain, media_error
+from anyweave.media.source import Encoded, check_source, open_encoded
+from anyweave.messages import Media
+
+FORMATS: tuple[str, ...] = ("wav", "flac", "ogg", "mp3")
+DEMUXERS = {"MP4": "mp4", "M4A": "mp4", "WebM": "matroska", "AVI": "avi", "Ogg video": "ogg"}
+_SUBTYPES = {"wav": "PCM_16", "flac": "PCM_16", "ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}
+_MAX_PEAK = 100.0  # float files run a little over 1; beyond this they hold integers
+_DAMAGE = (av.FFmpegError, soundfile.SoundFileError, OSError, ValueError, RuntimeError)
+
+
+def load_audio(part: Media, sample_rate: int, limits: Limits) -> Float[np.ndarray, " S"]:
+    """The samples of an audio part, mono at `sample_rate` Hz. Raises `MediaError`.
+
+    An array source is ``float32[S]`` and needs the part's `rate` (Hz); a file has its own.
+    """
+    if not sample_rate > 0:
+        raise ValueError(f"sample_rate must be positive, got {sample_rate}")
+    source = part.source
+    if isinstance(source, np.ndarray):
+        if not part.rate or not part.rate > 0:
+            raise media_error(
+                part.name,
+                f"an audio array needs its sampling rate in Hz, got rate={part.rate}",
+                "pass Audio(array, rate=16000)",
+            )
+        return _resample(check_audio(source, part.name), part.rate, sample_rate, part.name)
+    check_source(part, "a path, bytes or an array float32[S]")
+    with open_encoded(part, limits) as encoded:
+        reason = f"this {encoded.format} is damaged or its codec is not supported"
+        with explain(part.name, reason, "get the file again, or convert it to WAV", _DAMAGE):
+            read = _read_track if encoded.format in DEMUXERS else _read_file
+            samples, rate = read(encoded, limits)
+        if len(samples) == 0:
+            raise media_error(part.name, "it holds no samples", "give a sound that is not empty")
+        return _resample(check_audio(samples, part.name), rate, sample_rate, part.name)
+
+
+def check_audio(array: np.ndarray, name: str) -> Float[np.ndarray, " S"]:
+    """`array` as ``float32[S]``. Raises `MediaError` unless it is floating-point, mono, finite."""
+    if not np.issubdtype(array.dtype, np.floating):
+        raise media_error(
+            name,
+            f"an audio array is float32[S] in -1..1, got dtype {array.dtype}",
+            "divide integer samples by their largest value, 32768 for int16",
+        )
+    if array.ndim != 1:
+        raise media_error(
+            name,
+            f"an audio array is float32[S], mono, got shape {list(array.shape)}",
+            "take the mean over channels and drop other axes",
+        )
+    if len(array) == 0:
+        raise media_error(name, "it holds no samples", "give a sound that is not empty")
+    finite = np.isfinite(array)
+    if not finite.all():
+        raise media_error(
+            name,
+            f"{int((~finite).sum()):,} of its {len(array):,} samples are NaN or infinite",
+            "repair what made it, or replace them by 0",
+        )
+    peak = float(np.abs(array).max())
+    if peak > _MAX_PEAK:
+        raise media_error(
+            name,
+            f"its samples reach {peak:,.0f}, far beyond -1..1",
+            "divide by the largest value, 32768 for 16-bit samples",
+        )
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def encode_audio(array: np.ndarray, rate: float | None, format: str, name: str) -> bytes:
+    """Encode mono ``float32[S]`` at `rate` Hz, clipped to -1..1. WAV and FLAC get 16 bits."""
+    samples = np.clip(check_audio(array, name), -1.0, 1.0)
+    if not rate or rate <= 0 or rate != int(rate):
+        raise media_error(
+            name, f"audio needs a whole sampling rate in Hz, got rate={rate}", "pass rate=16000"
+        )
+    buffer = io.BytesIO()
+    advice = "resample to a usual rate such as 16000, or write WAV"
+    with explain(name, f"cannot be written as {format} at {rate:g} Hz", advice, _DAMAGE):
+        with soundfile.SoundFile(
+            buffer, "w", int(rate), 1, _SUBTYPES[format], format=format.upper()
+        ) as file:
+            for start in range(
+                0, len(samples), 65_536
+            ):  # Vorbis overflows its stack on long writes
+                file.write(samples[start : start + 65_536])
+    return buffer.getvalue()
+
+
+def _resample(
+    samples: Float[np.ndarray, " S"], rate: float, target: float, name: str
+) -> Float[np.ndarray, " S"]:
+    if rate != target:
+        with explain(name, f"cannot go from {rate:g} to {target:g} Hz", "resample it", _DAMAGE):
+            samples = soxr.resample(samples, rate, target)
+        if len(samples) == 0:
+            raise media_error(name, "it is too short to resample", "give a longer sound")
+    return np.asarray(np.clip(samples, -1.0, 1.0))
+
+
+def _read_file(encoded: Encoded, limits: Limits) -> tuple[Float[np.ndarray, " S"], float]:
+    with soundfile.SoundFile(encoded.file) as file:
+        limits.check(
+            encoded.name,
+            seconds=file.frames / file.samplerate,
+            bytes=file.frames * file.channels * 4,
+        )
+        samples_SC = file.read(dtype="float32", always_2d=True)
+        if len(samples_SC) < file.frames:
+            raise media_error(
+                encoded.name,
+                f"it is truncated: {len(samples_SC):,} samples of {file.frames:,}",
+                "it was cut off while it was written or downloaded: get it again",
+            )
+        return np.asarray(samples_SC.mean(axis=1)), file.samplerate
+
+
+def _read_track(encoded: Encoded, limits: Limits) -> tuple[Float[np.ndarray, " S"], float]:
+    """The first audio track of a container that may hold video too."""
+    with av.open(encoded.file, mode="r", format=DEMUXERS[encoded.format]) as container:
+        if not container.streams.audio:
+            raise media_error(
+                encoded.name,
+                f"this {encoded.format} has no audio track",
+                "pass it as Video(...), or give a file with sound",
+            )
+        stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise media_error(
+                encoded.name, "its audio codec is not supported", "convert the sound to AAC or WAV"
+            )
+        rate = stream.rate
+        if container.duration:
+            limits.check(encoded.name, seconds=container.duration / av.time_base)
+        resampler = av.AudioResampler(format="fltp", rate=rate)
+        chunks: list[np.ndarray] = []
+        count = 0
+        for frame in chain(container.decode(stream), [None]):  # None flushes the resampler
+            for piece in resampler.resample(frame):
+                chunks.append(piece.to_ndarray().mean(axis=0))
+                count += len(chunks[-1])
+                limits.check(encoded.name, seconds=count / rate)
+        return np.concatenate(chunks) if chunks else np.zeros(0, np.float32), rate
