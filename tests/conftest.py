@@ -1,0 +1,82 @@
+"""For every test: one thread, fixed seeds, no network."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch is imported: two threads on two busy cores are slower than one, and sums depend on the count.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import ipaddress
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root folder of the repository."""
+    return ROOT
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds() -> None:
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Sockets reach this machine only, unless the test is marked `network`."""
+    if request.node.get_closest_marker("network"):
+        yield
+        return
+    connect, connect_ex, lookup = (
+        socket.socket.connect,
+        socket.socket.connect_ex,
+        socket.getaddrinfo,
+    )
+
+    def checked_connect(self: socket.socket, address: Any) -> None:
+        _refuse_remote(self.family, address)
+        connect(self, address)
+
+    def checked_connect_ex(self: socket.socket, address: Any) -> int:
+        _refuse_remote(self.family, address)
+        return connect_ex(self, address)
+
+    def checked_lookup(host: Any, *args: Any, **kwargs: Any) -> Any:
+        _refuse_remote(socket.AF_INET, (host or "localhost",))
+        return lookup(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket.socket, "connect", checked_connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", checked_connect_ex)
+    monkeypatch.setattr(socket, "getaddrinfo", checked_lookup)
+    yield
+
+
+def _refuse_remote(family: int, address: Any) -> None:
+    if family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    host = address[0].decode() if isinstance(address[0], bytes) else str(address[0])
+    if host in ("localhost", ""):
+        return
+    try:
+        if ipaddress.ip_address(host).is_loopback:
+            return
+    except ValueError:
+        pass
+    pytest.fail(f"this test reaches for {host}; mark it `network` or give it a local file")

@@ -1,0 +1,31 @@
+"""Every module imports on its own, and importing what knows no tensor loads no torch."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import anyweave
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(anyweave.__path__, "anyweave.")
+    if not module.name.endswith("__main__")
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_imports(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__, f"{name} needs a docstring: one sentence that states its contract"
+
+
+@pytest.mark.parametrize("name", ["anyweave", "anyweave.messages"])
+def test_imports_without_torch(name: str) -> None:
+    code = f"import sys, {name}; sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, f"import {name} loads torch {done.stderr}"

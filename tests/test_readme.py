@@ -1,0 +1,88 @@
+"""The README's facts hold: its commands, options, imports, links and file tree exist."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def readme(root: Path) -> str:
+    return (root / "README.md").read_text(encoding="utf-8")
+
+
+def section(readme: str, title: str) -> str:
+    found = re.search(rf"^## {re.escape(title)}$(.*?)(?=^## |\Z)", readme, re.MULTILINE | re.DOTALL)
+    assert found, f"README has no section {title!r}"
+    return found.group(1)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(text: str) -> list[list[str]]:
+    joined = "".join(blocks(text, "sh")).replace("\\\n", " ")
+    return [words for line in joined.splitlines() if (words := shlex.split(line, comments=True))]
+
+
+def test_a_fresh_machine_needs_exactly_two_commands(readme: str, root: Path) -> None:
+    found = commands(section(readme, "On a fresh machine"))
+    assert found == [["make", "demo"], ["make", "test"]]
+    makefile = (root / "Makefile").read_text()
+    for _, verb in found:
+        assert re.search(rf"^{verb}:", makefile, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/cli.md", "docs/training.md", "docs/world.md"])
+def test_documented_commands_and_options_exist(root: Path, document: str) -> None:
+    if importlib.util.find_spec("anyweave.cli") is None:
+        pytest.skip("no command line yet")
+    from typer.main import get_command
+
+    text = (root / document).read_text(encoding="utf-8")
+    app = get_command(importlib.import_module("anyweave.cli").app)
+    for words in commands(text):
+        if Path(words[0]).name != "anyweave":
+            continue
+        command, rest = app, words[1:]
+        while rest and not rest[0].startswith("-") and hasattr(command, "commands"):
+            assert rest[0] in command.commands, f"{shlex.join(words)}: no command {rest[0]!r}"
+            command, rest = command.commands[rest[0]], rest[1:]
+        known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+        given = {word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
+        assert given <= known, f"{shlex.join(words)}: no option {sorted(given - known)}"
+
+
+def test_the_file_tree_exists(readme: str, root: Path) -> None:
+    (tree,) = blocks(section(readme, "File tree"), "")
+    entries = [line.split()[0] for line in tree.splitlines() if line.strip()]
+    assert len(entries) >= 4
+    for entry in entries:
+        path = root / entry
+        assert path.is_dir() if entry.endswith("/") else path.is_file(), entry
+
+
+def test_links_lead_somewhere(readme: str, root: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", readme) if "://" not in link]
+    missing = [link for link in links if not (root / link.partition("#")[0]).exists()]
+    assert not missing
+
+
+def test_python_examples_parse_and_import_what_exists(readme: str) -> None:
+    for block in blocks(readme, "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("anyweave"):
+                module = importlib.import_module(node.module or "")
+                for alias in node.names:
+                    assert hasattr(module, alias.name), f"{node.module} has no {alias.name}"
+
+
+def test_the_tour_has_six_files(readme: str) -> None:
+    assert len(re.findall(r"^\d\. \[", section(readme, "First hour: six files explain the system"), re.M)) == 6
