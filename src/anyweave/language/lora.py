@@ -1,0 +1,125 @@
+"""LoRA adapters on the frozen language model (paper section 5: tuned in instruction tuning only), through peft.
+
+The functions take the Hugging Face model that `CausalLM` holds. Adapters are float32 beside base weights of any type:
+peft casts activations to the adapter's type and the sum back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+
+DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
+_ADAPTER = "default"
+
+
+def attach(
+    model: nn.Module,
+    r: int = 32,
+    alpha: float = 32.0,
+    dropout: float = 0.1,
+    target_modules: Sequence[str] = DEFAULT_TARGETS,
+    seed: int = 0,
+) -> None:
+    """Add adapters, frozen for now, to every linear layer whose name ends in one of `target_modules`.
+
+    A is drawn with `seed`; B starts at zero, so outputs are unchanged until training. Raises `ValueError` when
+    adapters are already there, a target names no layer or `r` is not positive.
+    """
+    if has_lora(model):
+        raise ValueError("this language model already has LoRA adapters; attach them once")
+    if r < 1:
+        raise ValueError(f"LoRA rank r is {r}; it is at least 1")
+    names = {
+        name.rsplit(".", 1)[-1] for name, m in model.named_modules() if isinstance(m, nn.Linear)
+    }
+    for target in target_modules:
+        if target not in names:
+            raise ValueError(
+                f"LoRA target {target!r} names no linear layer; there are {', '.join(sorted(names))}"
+            )
+    config = LoraConfig(
+        r=r,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=list(target_modules),
+        bias="none",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        inject_adapter_in_model(config, model, adapter_name=_ADAPTER)
+    for parameter in lora_parameters(model).values():
+        parameter.data = parameter.data.float()
+        parameter.requires_grad_(False)
+
+
+def has_lora(model: nn.Module) -> bool:
+    return any(True for _ in _layers(model))
+
+
+def lora_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Adapter parameters by name, like ``model.layers.0.self_attn.q_proj.lora_A``; empty before `attach`."""
+    return {
+        f"{name}.{matrix}": getattr(module, matrix)[_ADAPTER].weight
+        for name, module in model.named_modules()
+        if isinstance(module, LoraLayer)
+        for matrix in ("lora_A", "lora_B")
+    }
+
+
+def lora_state(model: nn.Module) -> dict[str, Tensor]:
+    """The adapters' tensors, detached, by the names of `lora_parameters`."""
+    return {name: parameter.detach() for name, parameter in lora_parameters(model).items()}
+
+
+@torch.no_grad()
+def load_lora_state(model: nn.Module, state: Mapping[str, Tensor], strict: bool = True) -> None:
+    """Copy adapter tensors in. With `strict`, names must match exactly; shapes always must.
+
+    Raises `ValueError` naming what is missing, unexpected or of another shape.
+    """
+    own = lora_parameters(model)
+    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    if strict and (missing or unexpected):
+        raise ValueError(
+            f"LoRA state does not fit: {len(missing)} missing {missing[:3]}, {len(unexpected)} unexpected "
+            f"{unexpected[:3]}; attach adapters with the same target modules first"
+        )
+    for name in own.keys() & state.keys():
+        if own[name].shape != state[name].shape:
+            raise ValueError(
+                f"LoRA tensor {name} has shape {tuple(state[name].shape)}, this model needs "
+                f"{tuple(own[name].shape)}; attach adapters with the same r"
+            )
+        own[name].copy_(state[name])
+
+
+def set_enabled(model: nn.Module, enabled: bool) -> None:
+    """Let adapters take part, or make the model its base self. What trains does not change."""
+    trains = {name: p.requires_grad for name, p in lora_parameters(model).items()}
+    for layer in _layers(model):
+        layer.enable_adapters(enabled)
+    # peft ties "enabled" to requires_grad; here stages alone decide what trains.
+    for name, parameter in lora_parameters(model).items():
+        parameter.requires_grad_(trains[name])
+
+
+def set_merged(model: nn.Module, merged: bool) -> None:
+    """Fold the adapters into the base weights for faster decoding, or take them out again.
+
+    Meant for a model that will not be trained or saved afterwards: in bfloat16 the weights are rounded, and taking the
+    adapters out need not restore every bit.
+    """
+    for layer in _layers(model):
+        if merged and not layer.merged:
+            layer.merge()
+        elif not merged and layer.merged:
+            layer.unmerge()
+
+
+def _layers(model: nn.Module) -> Iterator[LoraLayer]:
+    return (module for module in model.modules() if isinstance(module, LoraLayer))

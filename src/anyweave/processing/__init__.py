@@ -1,0 +1,22 @@
+"""Messages become samples, samples become batches: one processor for training, chat, evaluation and serving."""
+
+from anyweave.processing.cache import FeatureCache, fingerprint, media_digest, text_digest
+from anyweave.processing.collate import bucketed_batches, collate
+from anyweave.processing.processor import MediaEncoder, Processor, SignalRun
+from anyweave.processing.signals import SignalTokens
+from anyweave.processing.template import TEMPLATES, Template
+
+__all__ = [
+    "TEMPLATES",
+    "FeatureCache",
+    "MediaEncoder",
+    "Processor",
+    "SignalRun",
+    "SignalTokens",
+    "Template",
+    "bucketed_batches",
+    "collate",
+    "fingerprint",
+    "media_digest",
+    "text_digest",
+]

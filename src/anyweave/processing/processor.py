@@ -1,0 +1,379 @@
+"""The one renderer: messages become a `Sample` of ids, labels and media, and generated ids become parts again.
+
+Training, chat, evaluation and serving all go through `Processor.render`, so a reply fed back as a training sample has
+exactly the ids that the model spoke. Life of a medium: the user's becomes a run of placeholder ids plus a `MediaInput`;
+the assistant's becomes its signal run plus a `Target`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from anyweave.batch import IGNORE_INDEX, MediaInput, Sample, Target
+from anyweave.messages import Media, Message, Modality, Role, Text, Video
+from anyweave.processing.cache import FeatureCache, media_digest, text_digest
+from anyweave.processing.layout import Piece, Supervision, TurnLayout, fit
+from anyweave.processing.signals import SignalTokens
+from anyweave.processing.template import Template, encode_text, resolve_template
+
+TrainOn = Literal["assistant", "last", "none"]
+
+
+class MediaEncoder(Protocol):
+    """What the processor needs of a frozen encoder (`anyweave.encoders.Encoder` has it)."""
+
+    def preprocess(
+        self, modality: Modality, array: np.ndarray, *, rate: float | None = None
+    ) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class SignalRun:
+    """A complete run of signal ids in a reply: `start` is its place in the ids that were split."""
+
+    modality: Modality
+    start: int
+    token_ids: tuple[int, ...]
+
+
+class Processor:
+    """Renders conversations for one model.
+
+    Args:
+        tokenizer: of the language model; it is copied, the caller's stays untouched.
+        signals: ids of signal and placeholder tokens.
+        template: a `Template` or a name from `TEMPLATES`.
+        encoders: the frozen encoder that preprocesses each user modality; absent ones are refused in user turns.
+        num_input_tokens: placeholder positions per medium, which is the input projector's token count.
+        cache: reads features, caption embeddings and latents for the modalities named in the fingerprints.
+        system_prompt: overrides the template's default.
+        max_length: most ids in a sample; longer ones raise, or with ``truncate="oldest"`` lose their oldest turns.
+        supervise_run: "first" learns the first id of a signal run (the rest is forced while generating), "all" every id.
+        input_rate, target_rate: sample rates in Hz at which user and assistant audio is read.
+        encoder_fingerprints, decoder_fingerprints: cache names of the frozen parts, per modality.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        signals: SignalTokens,
+        template: Template | str,
+        encoders: Mapping[Modality, MediaEncoder],
+        num_input_tokens: Mapping[Modality, int],
+        cache: FeatureCache | None = None,
+        *,
+        system_prompt: str | None = None,
+        max_length: int | None = None,
+        truncate: Literal["error", "oldest"] = "error",
+        supervise_run: Literal["first", "all"] = "first",
+        input_rate: int = 16000,
+        target_rate: int = 16000,
+        encoder_fingerprints: Mapping[Modality, str] | None = None,
+        decoder_fingerprints: Mapping[Modality, str] | None = None,
+    ) -> None:
+        if len(tokenizer) > signals.base_vocab:
+            raise ValueError(
+                f"the tokenizer has {len(tokenizer)} tokens but signal ids start at {signals.base_vocab}; "
+                "give SignalTokens the number of rows of the base embedding matrix"
+            )
+        # A copy of its own: whether special tokens are split is state of the tokenizer, and threads may share ours.
+        self.tokenizer = copy.deepcopy(tokenizer)
+        self.signals = signals
+        self.template = resolve_template(template)
+        self.turn_ids = self.template.bind(self.tokenizer)
+        self.encoders = dict(encoders)
+        self.num_input_tokens = dict(num_input_tokens)
+        self.cache = cache
+        self.system_prompt = self.template.system_prompt if system_prompt is None else system_prompt
+        self.max_length = max_length
+        self.truncate = truncate
+        self.supervise_run = supervise_run
+        self.input_rate = input_rate
+        self.target_rate = target_rate
+        self.encoder_fingerprints = dict(encoder_fingerprints or {})
+        self.decoder_fingerprints = dict(decoder_fingerprints or {})
+
+    @property
+    def end_of_turn_id(self) -> int:
+        """The id that ends a reply: generation stops at it."""
+        return self.turn_ids["assistant"].end[0]
+
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        """All ids at which generation stops: the end of the turn and the tokenizer's end of sequence."""
+        eos = self.tokenizer.eos_token_id
+        return tuple(dict.fromkeys([self.end_of_turn_id, *([] if eos is None else [int(eos)])]))
+
+    @property
+    def pad_id(self) -> int:
+        """The id that collate pads with; the attention mask hides it, so any ordinary id will do."""
+        pad = self.tokenizer.pad_token_id
+        return self.end_of_turn_id if pad is None else int(pad)
+
+    # --- messages -> Sample -------------------------------------------------------------------------------------
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        add_generation_prompt: bool = False,
+        train_on: TrainOn = "assistant",
+        new_from: int = 0,
+        load_targets: bool | None = None,
+    ) -> Sample:
+        """One conversation as ids, labels, media and targets.
+
+        Args:
+            messages: an optional system message, then user and assistant turns.
+            add_generation_prompt: end with the opening of an assistant turn, ready to generate.
+            train_on: labels on every assistant turn, on the last one only, or nowhere. Labels are not shifted.
+            new_from: media of messages before this index are left out of the sample (their ids stay): a chat that
+                holds them in its KV cache neither reads nor encodes them again.
+            load_targets: read the assistant's media into `Target.array`; False keeps captions only. By default they are
+                read for training, and not when a generation prompt is asked for.
+
+        Raises:
+            ValueError: no messages, a modality that the model cannot take or make, or too many ids.
+        """
+        load = (not add_generation_prompt) if load_targets is None else load_targets
+        turns = self._layout(messages, train_on)
+        prompt = self.turn_ids["assistant"].prefix if add_generation_prompt else ()
+        if add_generation_prompt and turns[-1].role == "assistant":
+            raise ValueError(
+                "add_generation_prompt asks for a reply, but the last message is the assistant's; end with a user message"
+            )
+        bos = self.template.bos_ids(self.tokenizer)
+        turns = fit(turns, len(bos) + len(prompt), self.max_length, self.truncate)
+        ids: list[int] = list(bos)
+        labels: list[int] = [IGNORE_INDEX] * len(bos)
+        media: list[MediaInput] = []
+        targets: list[Target] = []
+        for turn in turns:
+            for piece in turn.pieces:
+                if piece.media is not None and turn.index >= new_from:
+                    if turn.role == "assistant":
+                        targets.append(self._target(piece, len(ids), load))
+                    else:
+                        media.append(self._media_input(piece, len(ids)))
+                labels += _labels(piece)
+                ids += piece.ids
+        ids += prompt
+        labels += [IGNORE_INDEX] * len(prompt)
+        return Sample(
+            input_ids=torch.tensor(ids, dtype=torch.long),
+            labels=torch.tensor(labels, dtype=torch.long),
+            media=tuple(media),
+            targets=tuple(targets),
+        )
+
+    def reply_ids(self, message: Message) -> tuple[int, ...]:
+        """The ids that the model speaks to say `message`, without the turn's opening and its end."""
+        if message.role != "assistant":
+            raise ValueError(
+                f"only the assistant's messages are spoken by the model, got role {message.role!r}"
+            )
+        return tuple(i for piece in self._content(message, "all") for i in piece.ids)
+
+    def length(self, messages: Sequence[Message]) -> int:
+        """Number of ids of a conversation, without reading its media (for length bucketing)."""
+        turns = self._layout(messages, "none")
+        overhead = len(self.template.bos_ids(self.tokenizer))
+        return overhead + sum(
+            turn.length for turn in fit(turns, overhead, self.max_length, self.truncate)
+        )
+
+    # --- ids -> parts -------------------------------------------------------------------------------------------
+
+    def parts_from_ids(self, ids: Sequence[int]) -> list[Text | SignalRun]:
+        """A reply's ids as text parts and signal runs, in the order they were spoken; stops at the end of the turn.
+
+        The text keeps its ids, so a message made of these parts (runs replaced by media) renders to the same ids.
+
+        Raises:
+            ValueError: a signal run that is broken or incomplete, or an id outside base vocabulary and signals.
+        """
+        parts: list[Text | SignalRun] = []
+        text: list[int] = []
+        position = 0
+        spoken = [int(i) for i in ids]
+        while position < len(spoken) and spoken[position] != self.end_of_turn_id:
+            token = spoken[position]
+            modality = self.signals.modality_of(token)
+            if modality is None:
+                if not 0 <= token < self.signals.base_vocab:
+                    raise ValueError(
+                        f"id {token} at position {position} cannot be spoken: ids go up to "
+                        f"{self.signals.base_vocab + self.signals.total - 1}"
+                    )
+                text.append(token)
+                position += 1
+                continue
+            if text:
+                parts.append(self._spoken_text(text))
+                text = []
+            run = self.signals.ids(modality)
+            if tuple(spoken[position : position + len(run)]) != run:
+                raise ValueError(
+                    f"broken {modality} run at position {position}: expected ids {run[0]}..{run[-1]} in order, "
+                    f"got {spoken[position : position + len(run)]}"
+                )
+            parts.append(SignalRun(modality, position, run))
+            position += len(run)
+        if text:
+            parts.append(self._spoken_text(text))
+        return parts
+
+    def decode_text(self, ids: Sequence[int]) -> str:
+        """Plain text of ids; signal, placeholder and special tokens are left out."""
+        plain = [int(i) for i in ids if int(i) < self.signals.base_vocab]
+        return str(
+            self.tokenizer.decode(
+                plain, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+        )
+
+    # --- pieces -------------------------------------------------------------------------------------------------
+
+    def _layout(self, messages: Sequence[Message], train_on: TrainOn) -> list[TurnLayout]:
+        if not messages:
+            raise ValueError("nothing to render: the conversation has no messages")
+        last_reply = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=-1)
+        turns: list[TurnLayout] = []
+        if self.system_prompt and messages[0].role != "system":
+            turns.append(self._turn(Message("system", self.system_prompt), -1, False))
+        for index, message in enumerate(messages):
+            if message.role == "system" and index > 0:
+                raise ValueError(
+                    f"message {index} is a system message; only the first message may be one"
+                )
+            learn = train_on == "assistant" or (train_on == "last" and index == last_reply)
+            turns.append(self._turn(message, index, learn and message.role == "assistant"))
+        return turns
+
+    def _turn(self, message: Message, index: int, learn: bool) -> TurnLayout:
+        control = self.turn_ids[message.role]
+        supervised: Supervision = "all" if learn else "none"
+        pieces = [
+            Piece(control.prefix),
+            *self._content(message, supervised),
+            Piece(control.end, supervised),
+            Piece(control.suffix),
+        ]
+        return TurnLayout(message.role, index, tuple(piece for piece in pieces if piece.ids))
+
+    def _content(self, message: Message, supervised: Supervision) -> list[Piece]:
+        pieces = []
+        for part in message.parts:
+            if isinstance(part, Text):
+                pieces.append(Piece(self._text_ids(part), supervised))
+            elif message.role == "assistant":
+                run = self.signals.ids(part.modality)
+                pieces.append(
+                    Piece(run, self.supervise_run if supervised == "all" else "none", part)
+                )
+            else:
+                pieces.append(Piece(self._placeholders(part.modality, message.role), "none", part))
+        return pieces
+
+    def _text_ids(self, part: Text) -> tuple[int, ...]:
+        if part.token_ids is None:
+            return encode_text(self.tokenizer, part.text)
+        outside = [i for i in part.token_ids if not 0 <= i < self.signals.base_vocab]
+        if outside:
+            raise ValueError(
+                f"Text.token_ids holds {outside[0]}, outside the base vocabulary of {self.signals.base_vocab}; "
+                "signal runs are media parts, split them off with Processor.parts_from_ids"
+            )
+        return tuple(part.token_ids)
+
+    def _placeholders(self, modality: Modality, role: Role) -> tuple[int, ...]:
+        if modality not in self.encoders or not self.num_input_tokens.get(modality):
+            able = ", ".join(self.encoders) or "text only"
+            raise ValueError(
+                f"this model takes no {modality} as input (in a {role} message); it takes {able}"
+            )
+        return (self.signals.placeholder(modality),) * self.num_input_tokens[modality]
+
+    def _spoken_text(self, ids: list[int]) -> Text:
+        return Text(self.decode_text(ids), token_ids=tuple(ids))
+
+    # --- media --------------------------------------------------------------------------------------------------
+
+    def _media_input(self, piece: Piece, start: int) -> MediaInput:
+        part = piece.media
+        assert part is not None
+        modality = part.modality
+        features = self._cached(
+            "features", part, self.encoder_fingerprints.get(modality), "features"
+        )
+        inputs = None if features is not None else self.preprocess(part)
+        return MediaInput(modality, start, len(piece.ids), inputs=inputs, features=features)
+
+    def preprocess(self, part: Media) -> Tensor:
+        """A user medium as its encoder's input tensor, without batch axis."""
+        if part.source is None:
+            raise ValueError(
+                f"a {part.modality} in a user message has no source to read; give a path, bytes or array"
+            )
+        array, rate = load_array(part, self.input_rate)
+        return self.encoders[part.modality].preprocess(part.modality, array, rate=rate)
+
+    def _target(self, piece: Piece, start: int, load: bool) -> Target:
+        part = piece.media
+        assert part is not None
+        decoder = self.decoder_fingerprints.get(part.modality)
+        embedding = latents = array = None
+        if load:
+            if part.caption is not None and self.cache is not None and decoder is not None:
+                found = self.cache.get(
+                    "caption", FeatureCache.key(text_digest(part.caption), decoder)
+                )
+                embedding = None if found is None else found["caption"]
+            if part.source is not None:
+                latents = self._cached("latents", part, decoder, "latents")
+                if latents is None:
+                    array, _ = load_array(part, self.target_rate)
+        return Target(
+            part.modality,
+            start,
+            len(piece.ids),
+            caption=part.caption,
+            array=array,
+            caption_embedding=embedding,
+            latents=latents,
+        )
+
+    def _cached(
+        self, kind: Literal["features", "latents"], part: Media, owner: str | None, name: str
+    ) -> Tensor | None:
+        if self.cache is None or owner is None or part.source is None:
+            return None
+        found = self.cache.get(kind, FeatureCache.key(media_digest(part), owner))
+        return None if found is None else found[name]
+
+
+def load_array(part: Media, sample_rate: int) -> tuple[np.ndarray, float | None]:
+    """A medium as an array and its rate: Hz for audio, frames/s for video, None for images."""
+    from anyweave import media
+
+    if isinstance(part, Video):
+        frames, fps = media.load_video_with_rate(part)
+        return frames, fps
+    array: Any = media.load(part, sample_rate=sample_rate)
+    return array, float(sample_rate) if part.modality == "audio" else None
+
+
+def _labels(piece: Piece) -> list[int]:
+    if piece.supervised == "all":
+        return list(piece.ids)
+    if piece.supervised == "first":
+        return [piece.ids[0], *[IGNORE_INDEX] * (len(piece.ids) - 1)]
+    return [IGNORE_INDEX] * len(piece.ids)

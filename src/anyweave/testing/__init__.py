@@ -1,0 +1,1 @@
+"""Fakes for tests: real interfaces, tiny random weights, no files, no network."""

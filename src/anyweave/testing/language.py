@@ -1,0 +1,79 @@
+"""A byte tokenizer and a tiny random Llama: the language side of the system in milliseconds, without files.
+
+Both are real: a `PreTrainedTokenizerFast` and a `LlamaForCausalLM`, only small.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from anyweave.language import CausalLM
+
+SPECIAL_TOKENS = ("<|im_start|>", "<|im_end|>", "<pad>", "<s>", "</s>")
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """One token per byte (ids 0..255, in the byte-level alphabet's order), then the ChatML and padding tokens."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {character: index for index, character in enumerate(alphabet)}
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens(list(SPECIAL_TOKENS))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<s>",
+        eos_token="<|im_end|>",
+        pad_token="<pad>",
+        additional_special_tokens=["<|im_start|>", "</s>"],
+    )
+
+
+def tiny_llama(
+    *, hidden_size: int = 32, num_layers: int = 2, vocab_size: int = 264, seed: int = 0
+) -> LlamaForCausalLM:
+    """A random Llama with tied heads whose embedding has more rows than the byte tokenizer has tokens."""
+    config = LlamaConfig(
+        vocab_size=vocab_size,
+        hidden_size=hidden_size,
+        intermediate_size=2 * hidden_size,
+        num_hidden_layers=num_layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        bos_token_id=259,
+        eos_token_id=257,
+        pad_token_id=258,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        # Wider than the usual 0.02: random weights that small give hidden states that hardly depend on the input.
+        config.initializer_range = 0.2
+        return LlamaForCausalLM(config).eval()
+
+
+def tiny_language_model(
+    *,
+    num_signals: int = 0,
+    hidden_size: int = 32,
+    num_layers: int = 2,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> CausalLM:
+    """A `CausalLM` over `tiny_llama` and `byte_tokenizer`; the same seed gives the same weights."""
+    model = tiny_llama(hidden_size=hidden_size, num_layers=num_layers, seed=seed).to(dtype)
+    return CausalLM(model, byte_tokenizer(), num_signals=num_signals, seed=seed)
+
+
+def write_tiny_language_model(
+    folder: str | Path, *, hidden_size: int = 32, num_layers: int = 2, seed: int = 0
+) -> Path:
+    """The same model and tokenizer as a folder that `CausalLM.from_pretrained` loads."""
+    tiny_llama(hidden_size=hidden_size, num_layers=num_layers, seed=seed).save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
+    return Path(folder)
