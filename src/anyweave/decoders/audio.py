@@ -1,0 +1,93 @@
+"""Waves <-> latents of a log-mel picture; the wave comes from a neural vocoder or from Griffin-Lim."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .codec import MediaSize, decode_pixels, encode_pixels, vae_factor
+from .mel import MelConfig, griffin_lim, log_mel
+
+
+def vocoder_mel(vocoder: Any) -> MelConfig:
+    """The spectrogram a HiFi-GAN vocoder was trained on, as far as its config tells; AudioLDM's other values."""
+    rate = int(vocoder.config.sampling_rate)
+    return MelConfig(
+        sample_rate=rate,
+        hop_length=math.prod(vocoder.config.upsample_rates),
+        num_mels=int(vocoder.config.model_in_dim),
+        fmax=rate / 2,
+        peak=0.5,
+    )
+
+
+class AudioCodec:
+    """float32 mono waves [S] at `rate` Hz <-> latents [B, c, T/f, M/f]. Holds no weights of its own.
+
+    Encoding cuts a wave to `audio_length` seconds or extends it with silence. Raises `ValueError` where the mel
+    bands do not divide by the VAE's factor.
+    """
+
+    def __init__(
+        self, vae: nn.Module, default: MediaSize, *, mel: MelConfig, vocoder: nn.Module | None = None
+    ) -> None:
+        self.vae = vae
+        self.vocoder = vocoder
+        self.mel = mel
+        self.factor = vae_factor(vae)
+        self.default = default
+        self.rate: float | None = float(mel.sample_rate)
+        if mel.num_mels % self.factor:
+            raise ValueError(
+                f"{mel.num_mels} mel bands do not divide by the VAE's downsampling {self.factor}; "
+                "the mel config and the VAE do not belong together"
+            )
+
+    def resolve(self, size: MediaSize) -> MediaSize:
+        full = size.filled(self.default, modality="audio")
+        assert full.audio_length is not None
+        shortest = self.factor * self.mel.hop_length / self.mel.sample_rate
+        if full.audio_length < shortest - 1e-9:
+            raise ValueError(
+                f"audio_length must be at least {shortest:g} s (one latent frame), got {full.audio_length:g}"
+            )
+        return full
+
+    def latent_shape(self, size: MediaSize) -> tuple[int, ...]:
+        full = self.resolve(size)
+        assert full.audio_length is not None
+        # The small term undoes binary rounding: 0.32 s is 32 frames of 10 ms, not 31.
+        mel_frames = int(full.audio_length * self.mel.sample_rate / self.mel.hop_length + 1e-6)
+        channels = int(self.vae.config.latent_channels)  # type: ignore[union-attr]
+        return channels, math.ceil(mel_frames / self.factor), self.mel.num_mels // self.factor
+
+    def encode(self, media: Sequence[np.ndarray], size: MediaSize) -> Tensor:
+        _, frames, _ = self.latent_shape(size)
+        waves = torch.zeros(len(media), frames * self.factor * self.mel.hop_length)
+        for row, wave in zip(waves, media, strict=True):
+            if wave.ndim != 1 or not np.issubdtype(wave.dtype, np.floating):
+                raise ValueError(f"expected a float mono wave [S], got {wave.dtype} {list(wave.shape)}")
+            length = min(len(row), len(wave))
+            row[:length] = torch.from_numpy(np.asarray(wave[:length], dtype=np.float32))
+        if self.mel.peak is not None:
+            waves = self.mel.peak * waves / waves.abs().amax(1, keepdim=True).clamp(min=1e-8)
+        return encode_pixels(self.vae, log_mel(waves, self.mel))
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor, size: MediaSize | None = None) -> list[np.ndarray]:
+        mel = decode_pixels(self.vae, latents)
+        if self.vocoder is None:
+            waves = griffin_lim(mel, self.mel)
+        else:
+            weight = next(self.vocoder.parameters())
+            waves = self.vocoder(mel[:, 0].to(weight.dtype)).float()
+        if size is not None:
+            audio_length = self.resolve(size).audio_length
+            assert audio_length is not None
+            waves = waves[:, : int(audio_length * self.mel.sample_rate + 1e-6)]
+        return list(waves.cpu().numpy())

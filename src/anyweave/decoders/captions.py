@@ -1,0 +1,49 @@
+"""Captions -> the conditioning a decoder was trained on: the target of caption alignment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+
+def max_caption_tokens(tokenizer: Any, text_encoder: Any | None) -> int:
+    """Tokens of a padded caption. Some tokenizers state no limit; then the text encoder's positions are it."""
+    limit = int(min(tokenizer.model_max_length, 10**9))
+    if text_encoder is not None:
+        positions = int(text_encoder.config.max_position_embeddings)
+        if text_encoder.config.model_type.startswith("clap"):
+            # RoBERTa counts positions from pad_token_id + 1.
+            positions -= int(text_encoder.config.pad_token_id) + 1
+        limit = min(limit, positions)
+    return limit
+
+
+@torch.no_grad()
+def encode_captions(
+    captions: list[str], tokenizer: Any, text_encoder: Any, *, as_vector: bool
+) -> Float[Tensor, "B Q C"]:
+    """Conditioning of `captions`, longer ones cut.
+
+    A sequence is the text encoder's last hidden states over the padded caption (Q tokens, as in Stable Diffusion and
+    Zeroscope); a vector is the L2-normalised projected text embedding with Q = 1 (as in AudioLDM).
+    """
+    inputs = tokenizer(
+        captions,
+        padding="max_length",
+        max_length=max_caption_tokens(tokenizer, text_encoder),
+        truncation=True,
+        return_tensors="pt",
+    )
+    input_ids = inputs.input_ids.to(text_encoder.device)
+    attention_mask = inputs.attention_mask.to(text_encoder.device)
+    if as_vector:
+        embeds = text_encoder(input_ids, attention_mask=attention_mask).text_embeds
+        return F.normalize(embeds, dim=-1)[:, None]
+    # Stable Diffusion was trained with the padding visible, unless its config says otherwise.
+    masked = getattr(text_encoder.config, "use_attention_mask", False)
+    hidden: Tensor = text_encoder(input_ids, attention_mask=attention_mask if masked else None)[0]
+    return hidden

@@ -1,0 +1,42 @@
+"""Sampling schedulers by name: diffusers' own classes, built from the config the decoder was trained with."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import diffusers
+
+# name -> (class in diffusers, settings on top of the decoder's own scheduler config)
+SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ddim": ("DDIMScheduler", {}),
+    "ddpm": ("DDPMScheduler", {}),
+    "pndm": ("PNDMScheduler", {"skip_prk_steps": True}),
+    "dpm++": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
+    "dpm++-karras": (
+        "DPMSolverMultistepScheduler",
+        {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True},
+    ),
+    "dpm++-sde": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
+    "unipc": ("UniPCMultistepScheduler", {}),
+    "deis": ("DEISMultistepScheduler", {}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "euler-ancestral": ("EulerAncestralDiscreteScheduler", {}),
+    "heun": ("HeunDiscreteScheduler", {}),
+    "lcm": ("LCMScheduler", {}),
+}
+
+
+def build_scheduler(name: str | None, trained: Any) -> Any:
+    """A fresh scheduler, so that calls never share state: the one named, or `trained`'s own class for None.
+
+    Raises `ValueError` for an unknown name, naming the known ones.
+    """
+    if name is None:
+        return type(trained).from_config(trained.config)
+    if name not in SCHEDULERS:
+        near = difflib.get_close_matches(name, SCHEDULERS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown scheduler {name!r}{hint} Known: {', '.join(SCHEDULERS)}")
+    class_name, settings = SCHEDULERS[name]
+    return getattr(diffusers, class_name).from_config(trained.config, **settings)
