@@ -76,7 +76,7 @@ def _gif(pieces: list[_Piece], width: int, height: int) -> bytes:
     out.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")  # loop for ever
     for picture, (left, top), ticks in pieces:
         alone = io.BytesIO()
-        picture.save(alone, format="gif")
+        picture.save(alone, format="gif", interlace=False)
         palette, size_bits, lzw = _gif_parts(alone.getvalue())
         out.write(b"\x21\xf9\x04" + struct.pack("<BHBB", 0x04, ticks, 0, 0))  # keep what is below
         out.write(b"\x2c" + struct.pack("<HHHH", left, top, *picture.size))

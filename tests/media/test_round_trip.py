@@ -1,0 +1,199 @@
+"""What is written is read back: exactly where the format is exact, closely where it is not."""
+
+import numpy as np
+import PIL.Image
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from anyweave import media
+from anyweave.messages import MEDIA_TYPES, Audio, Image, Video
+
+HEIGHT, WIDTH = 48, 64
+
+
+def picture(shift: int = 0) -> np.ndarray:
+    """A smooth picture with one hard square: easy for lossy codecs, yet easy to tell apart."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    image = np.stack([x * 3, y * 4, (x + y) * 2], axis=-1).astype(np.uint8)
+    image[8:24, 8 + shift : 24 + shift] = (250, 20, 30)
+    return image
+
+
+def clip(count: int = 9) -> np.ndarray:
+    return np.stack([picture(3 * index) for index in range(count)])
+
+
+def tone(rate: int, seconds: float = 0.5, hertz: float = 440.0) -> np.ndarray:
+    times = np.arange(round(rate * seconds)) / rate
+    return (0.5 * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
+
+
+def mean_error(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(a.astype(float) - b.astype(float)).mean())
+
+
+@pytest.mark.parametrize(
+    ("suffix", "tolerance"), [("png", 0.0), ("jpg", 2.0), ("jpeg", 2.0), ("webp", 3.0)]
+)
+def test_image(tmp_path, suffix, tolerance):
+    path = media.save("image", picture(), tmp_path / f"a.{suffix}")
+    loaded = media.load(Image(path))
+    assert loaded.dtype == np.uint8 and loaded.shape == (HEIGHT, WIDTH, 3)
+    assert mean_error(loaded, picture()) <= tolerance
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+@pytest.mark.parametrize("rate", [8, 25, 30_000 / 1001])
+@pytest.mark.parametrize(
+    ("suffix", "tolerance"), [("mp4", 6.0), ("webm", 6.0), ("gif", 6.0), ("webp", 3.0)]
+)
+def test_video(tmp_path, suffix, tolerance, rate, count):
+    path = media.save("video", clip(count), tmp_path / f"a.{suffix}", rate=rate)
+    frames, found = media.load_video_with_rate(Video(str(path)))
+    assert frames.dtype == np.uint8 and frames.shape == (count, HEIGHT, WIDTH, 3)
+    # GIF counts time in 10 ms: a clip's length is off by at most half of that
+    slack = 0.005 / (count / rate) if suffix in ("gif", "webp") else 0.001
+    assert found == pytest.approx(rate, rel=max(slack * 1.1, 0.001))
+    for index in range(count):
+        assert mean_error(frames[index], clip(count)[index]) <= tolerance
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "webm", "gif", "webp"])
+def test_equal_frames_are_all_kept(tmp_path, suffix):
+    still = np.stack([picture()] * 8)
+    frames, rate = media.load_video_with_rate(
+        Video(media.save("video", still, tmp_path / f"a.{suffix}", rate=8))
+    )
+    assert len(frames) == 8 and rate == pytest.approx(8)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "shape"), [("mp4", (48, 64)), ("webm", (47, 63)), ("gif", (47, 63))]
+)
+def test_odd_sides(tmp_path, suffix, shape):
+    path = media.save("video", clip(3)[:, :47, :63], tmp_path / f"a.{suffix}", rate=8)
+    frames = media.load(Video(path))
+    assert frames.shape == (3, *shape, 3)
+    assert mean_error(frames[:, :47, :63], clip(3)[:, :47, :63]) <= 6.0
+
+
+def test_a_gif_is_read_the_same_by_ffmpeg(tmp_path):
+    import av
+
+    path = media.save("video", clip(), tmp_path / "a.gif", rate=8)
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    np.testing.assert_allclose(np.stack(frames), media.load(Video(path)), atol=1)
+
+
+def test_a_moving_clip_on_a_still_background_is_stored_by_its_changes():
+    still = len(media.encode("video", clip(1), rate=8, format="gif"))
+    assert (
+        len(media.encode("video", np.stack([picture()] * 10), rate=8, format="gif")) < 1.5 * still
+    )
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+@pytest.mark.parametrize(
+    ("suffix", "tolerance"),
+    [("wav", 1 / 32_000), ("flac", 1 / 32_000), ("ogg", 0.02), ("mp3", 0.02)],
+)
+def test_audio(tmp_path, suffix, tolerance, rate):
+    samples = tone(rate)
+    path = media.save("audio", samples, tmp_path / f"a.{suffix}", rate=rate)
+    loaded = media.load(Audio(path), sample_rate=rate)
+    assert loaded.dtype == np.float32 and loaded.ndim == 1
+    # MP3 codes whole blocks of 1,152 samples
+    assert len(samples) <= len(loaded) <= len(samples) + (1152 if suffix == "mp3" else 0)
+    inner = slice(2000, len(samples) - 2000)
+    assert np.abs(loaded[inner] - samples[inner]).max() <= tolerance
+
+
+@pytest.mark.parametrize("source_rate", [8_000, 22_050, 48_000])
+def test_audio_is_resampled(source_rate):
+    loaded = media.load(Audio(tone(source_rate), rate=source_rate), sample_rate=16_000)
+    assert len(loaded) == 8_000
+    np.testing.assert_allclose(loaded[500:-500], tone(16_000)[500:-500], atol=0.01)
+
+
+@pytest.mark.parametrize("modality", ["image", "video", "audio"])
+def test_bytes_equal_paths(tmp_path, modality):
+    array, rate = {
+        "image": (picture(), None),
+        "video": (clip(), 8.0),
+        "audio": (tone(16_000), 16_000.0),
+    }[modality]
+    part = MEDIA_TYPES[modality]
+    for format in media.FORMATS[modality]:
+        data = media.encode(modality, array, rate=rate, format=format)
+        path = media.save(modality, array, tmp_path / f"a.{format}", rate=rate)
+        assert path.read_bytes()[:4] == data[:4]
+        np.testing.assert_array_equal(media.load(part(data)), media.load(part(path)))
+        np.testing.assert_array_equal(media.load(part(bytearray(data))), media.load(part(path)))
+
+
+def test_a_wrong_extension_does_not_matter(tmp_path):
+    for modality, array, rate, wrong in [
+        ("image", picture(), None, "a.jpg"),
+        ("video", clip(), 8, "a.gif"),
+        ("audio", tone(16_000), 16_000, "a.mp3"),
+    ]:
+        exact = {"image": "png", "video": "mp4", "audio": "wav"}[modality]
+        path = tmp_path / wrong
+        path.write_bytes(media.encode(modality, array, rate=rate, format=exact))
+        assert len(media.load(MEDIA_TYPES[modality](path))) == len(array)
+
+
+def test_array_and_pil_sources():
+    np.testing.assert_array_equal(media.load(Image(picture())), picture())
+    np.testing.assert_array_equal(media.load(Image(PIL.Image.fromarray(picture()))), picture())
+    np.testing.assert_array_equal(media.load(Video(clip())), clip())
+    assert media.load_video_with_rate(Video(clip(), rate=8))[1] == 8
+    np.testing.assert_array_equal(media.load(Audio(tone(16_000), rate=16_000)), tone(16_000))
+
+
+def test_audio_is_clipped_to_one():
+    loud = 3 * tone(16_000)
+    loaded = media.load(Audio(loud, rate=16_000))
+    assert loaded.max() == 1.0 and loaded.min() == -1.0
+    again = media.load(Audio(media.encode("audio", loud, rate=16_000, format="wav")))
+    np.testing.assert_allclose(again, loaded, atol=1 / 16_000)
+
+
+@settings(max_examples=25, deadline=None)
+@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20), st.just(3))))
+def test_any_image_survives_png(array):
+    data = media.encode("image", array, format="png")
+    np.testing.assert_array_equal(media.load(Image(data)), array)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    hnp.arrays(np.float32, st.integers(1, 300), elements=st.floats(-1, 1, width=32)),
+    st.sampled_from(["wav", "flac"]),
+)
+def test_any_sound_survives_wav_and_flac(samples, format):
+    data = media.encode("audio", samples, rate=16_000, format=format)
+    loaded = media.load(Audio(data))
+    assert loaded.shape == samples.shape
+    np.testing.assert_allclose(loaded, samples, atol=1.01 / 32_768)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    hnp.arrays(
+        np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.just(3))
+    ),
+    st.sampled_from(["gif", "webp"]),
+    st.floats(1, 50),
+)
+def test_any_clip_keeps_its_frames(frames, format, rate):
+    data = media.encode("video", frames, rate=rate, format=format)
+    loaded, found = media.load_video_with_rate(Video(data))
+    assert loaded.shape == frames.shape
+    assert len(frames) / found == pytest.approx(len(frames) / rate, abs=0.0051)
+    if format == "gif":  # every frame has its own palette, of more colours than these have pixels
+        np.testing.assert_array_equal(loaded, frames)
