@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-# Before torch is imported: two threads on two busy cores are slower than one, and sums depend on the count.
+# Before torch is imported: two threads on two busy cores are slower than one, and sums depend on
+# the count.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

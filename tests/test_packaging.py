@@ -1,4 +1,5 @@
-"""What pyproject.toml promises: pins for every dependency, a reason on its line, and a stdlib-only environment maker."""
+"""What pyproject.toml promises: pins for every dependency, a reason on its line, and a stdlib-only
+environment maker."""
 
 from __future__ import annotations
 

@@ -40,7 +40,9 @@ def test_a_fresh_machine_needs_exactly_two_commands(readme: str, root: Path) -> 
         assert re.search(rf"^{verb}:", makefile, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/cli.md", "docs/training.md", "docs/world.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/cli.md", "docs/training.md", "docs/world.md"]
+)
 def test_documented_commands_and_options_exist(root: Path, document: str) -> None:
     if importlib.util.find_spec("anyweave.cli") is None:
         pytest.skip("no command line yet")
@@ -85,4 +87,11 @@ def test_python_examples_parse_and_import_what_exists(readme: str) -> None:
 
 
 def test_the_tour_has_six_files(readme: str) -> None:
-    assert len(re.findall(r"^\d\. \[", section(readme, "First hour: six files explain the system"), re.M)) == 6
+    assert (
+        len(
+            re.findall(
+                r"^\d\. \[", section(readme, "First hour: six files explain the system"), re.M
+            )
+        )
+        == 6
+    )

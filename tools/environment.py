@@ -1,7 +1,8 @@
-"""Make the project's virtual environment: `.venv`, PyTorch, then anyweave itself, all at pinned versions.
+"""Make the project's virtual environment: `.venv`, PyTorch, then anyweave itself, all at pinned
+versions.
 
-Standard library only: it runs under whatever Python the machine has, and says what is missing. Called by the
-Makefile; run again at any time, it only installs what has changed.
+Standard library only: it runs under whatever Python the machine has, and says what is missing.
+Called by the Makefile; run again at any time, it only installs what has changed.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def _create(venv: Path) -> str | None:
 
 
 def _works(python: Path, code: str = "pass") -> bool:
-    """Whether this interpreter starts and runs `code`; a moved or half-made environment does not."""
+    """Whether this interpreter starts and runs `code`; a moved or half-made environment does
+    not."""
     if not python.exists():
         return False
     return subprocess.run([str(python), "-c", code], capture_output=True).returncode == 0

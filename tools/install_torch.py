@@ -1,9 +1,11 @@
-"""Install the pinned PyTorch into the running environment: the CPU build where there is no NVIDIA GPU.
+"""Install the pinned PyTorch into the running environment: the CPU build where there is no NVIDIA
+GPU.
 
-On Linux the default package index holds only the CUDA build, some gigabytes that a CPU machine has no use for.
-So three ways are tried in order: a wheel labelled `+cpu` that pip can already see (a local folder or a mirror),
-`uv`, which knows where PyTorch keeps its CPU builds, and at last the default build, with a notice.
-Standard library only. Does nothing where the right version is already installed.
+On Linux the default package index holds only the CUDA build, some gigabytes that a CPU machine has
+no use for. So three ways are tried in order: a wheel labelled `+cpu` that pip can already see (a
+local folder or a mirror), `uv`, which knows where PyTorch keeps its CPU builds, and at last the
+default build, with a notice. Standard library only. Does nothing where the right version is already
+installed.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ def main() -> int:
 
 
 def pinned_version(constraints: str) -> str:
-    """The version on the `torch==` line of the constraints file. Raises `ValueError` without one."""
+    """The version on the `torch==` line of the constraints file. Raises `ValueError` without
+    one."""
     found = re.search(r"^torch==([\w.]+)\s*(?:#.*)?$", constraints, flags=re.MULTILINE)
     if found is None:
         raise ValueError(f"{CONSTRAINTS} has no line 'torch==VERSION'; add it back")
@@ -73,7 +76,8 @@ def has_nvidia_gpu() -> bool:
 
 
 def attempts(wanted: str, gpu: bool) -> list[tuple[str, Callable[[], str | None]]]:
-    """The ways to try, in order: pairs of a description and a function that returns why it failed, or None."""
+    """The ways to try, in order: pairs of a description and a function that returns why it failed,
+    or None."""
     if gpu or platform.system() != "Linux":  # elsewhere the default build is the CPU build
         return [("pip, default build", lambda: pip_install(f"torch=={wanted}"))]
     return [

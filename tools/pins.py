@@ -1,6 +1,7 @@
-"""Rewrite constraints.txt: the exact versions installed here of everything that anyweave and its extras need.
+"""Rewrite constraints.txt: the exact versions installed here of everything that anyweave and its
+extras need.
 
-    .venv/bin/python tools/pins.py
+.venv/bin/python tools/pins.py
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from packaging.utils import canonicalize_name
 
 CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints.txt"
 HEADER = """\
-# Exact versions for a reproducible environment, written by tools/pins.py. They hold for Python 3.11 to 3.13.
-# torch is named without a build label, so that it means the CPU build on one machine and CUDA on another.
+# Exact versions for a reproducible environment, written by tools/pins.py. They hold for Python 3.11
+# to 3.13. torch is named without a build label, so that it means the CPU build on one machine and
+# CUDA on another.
 """
-# Builds of these on the default package index are linked against CUDA. Beside a CPU PyTorch they do not import, and
-# take transformers, peft and diffusers down with them. Version 0.0.0 does not exist: pip refuses to install them.
+# Builds of these on the default package index are linked against CUDA. Beside a CPU PyTorch they do
+# not import, and take transformers, peft and diffusers down with them. Version 0.0.0 does not
+# exist: pip refuses to install them.
 REFUSED = ("torchaudio", "torchcodec", "torchvision")
 
 
@@ -37,7 +40,8 @@ def main() -> int:
 
 
 def collect(requirement: Requirement, pins: dict[str, str]) -> list[str]:
-    """Add a requirement and all that it needs here to `pins`; returns the names that are not installed."""
+    """Add a requirement and all that it needs here to `pins`; returns the names that are not
+    installed."""
     todo, seen, missing = [requirement], set(), []
     while todo:
         current = todo.pop()

@@ -12,9 +12,7 @@ import pytest
 
 @pytest.fixture
 def install_torch(root: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "install_torch", root / "tools/install_torch.py"
-    )
+    spec = importlib.util.spec_from_file_location("install_torch", root / "tools/install_torch.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
