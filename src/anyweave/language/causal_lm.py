@@ -1,13 +1,15 @@
-"""A frozen causal language model from the Hugging Face family, with trainable signal-token rows beside it.
+"""A frozen causal language model of the Hugging Face family with trainable signal rows beside it.
 
-Legend: B batch, L sequence length, D hidden size, V rows of the base embedding matrix, S signal tokens.
-Ids: ``[0, V)`` base vocabulary, ``[V, V+S)`` signal tokens, from ``V+S`` placeholders that projected media replaces.
+Legend: B batch, L sequence length, D hidden size, V rows of the base embedding matrix, S signal
+tokens.
+Ids: ``[0, V)`` base vocabulary, ``[V, V+S)`` signal tokens, from ``V+S`` placeholders that
+projected media replaces.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +27,15 @@ from transformers import (
 )
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from anyweave.language import lora
 from anyweave.language.fetch import SOURCES, ensure_language_model
 from anyweave.language.signal_rows import SignalRows
 
 
 class CausalLM(nn.Module):
-    """The language model as the rest of the system sees it: embed, forward to final hidden states, logits.
+    """The language model as the rest sees it: embed, forward to final hidden states, logits.
 
-    `model` is any Hugging Face causal LM; all its parameters are frozen here and stay in eval mode. Only `signals` (a
-    `SignalRows`) and LoRA adapters (`anyweave.language.lora`) can train.
+    `model` is any Hugging Face causal LM; all its parameters are frozen here and stay in eval mode.
+    Only `signals` (a `SignalRows`) and LoRA adapters (`anyweave.language.lora`) can train.
     """
 
     def __init__(
@@ -52,12 +53,12 @@ class CausalLM(nn.Module):
         if head is None or head.weight.shape != embeddings.weight.shape:
             raise ValueError(
                 f"{type(model).__name__} has no output head of the embedding's shape "
-                f"{tuple(embeddings.weight.shape)}; use a causal LM whose head and embedding have equal rows"
+                f"{tuple(embeddings.weight.shape)}; use a causal LM whose head and embedding match"
             )
         if getattr(model.config.get_text_config(), "final_logit_softcapping", None) is not None:
             raise ValueError(
-                f"{type(model).__name__} caps its logits after the head, which signal rows cannot follow; "
-                "use a model without final_logit_softcapping"
+                f"{type(model).__name__} caps its logits after the head, which signal rows cannot "
+                "follow; use a model without final_logit_softcapping"
             )
         self.hidden_size: int = embeddings.weight.shape[1]
         self.base_vocab_size: int = embeddings.weight.shape[0]
@@ -78,11 +79,13 @@ class CausalLM(nn.Module):
         num_signals: int = 0,
         seed: int = 0,
     ) -> CausalLM:
-        """Load a model and its tokenizer from a folder, a hub id, or a name of `anyweave.language.fetch.SOURCES`.
+        """Load a model and its tokenizer from a folder, a hub id, or a name of
+        `anyweave.language.fetch.SOURCES`.
 
         Args:
             gguf_file: a GGUF file inside the folder or repository, dequantised while loading.
-            dtype: of the base weights; None keeps the stored type. Trained parameters are always float32.
+            dtype: of the base weights; None keeps the stored type. Trained parameters are always
+                float32.
             num_signals: rows to train, `SignalTokens.total`.
 
         Raises:
@@ -101,8 +104,9 @@ class CausalLM(nn.Module):
             )
         except OSError as error:
             raise ValueError(
-                f"cannot load a language model from {str(id_or_folder)!r}: {error}. It is neither a folder with "
-                f"config.json and model.safetensors, nor a reachable hub id, nor one of {', '.join(SOURCES)}"
+                f"cannot load a language model from {str(id_or_folder)!r}: {error}. It is neither "
+                "a folder with config.json and model.safetensors, nor a reachable hub id, nor one "
+                f"of {', '.join(SOURCES)}"
             ) from error
         return cls(model, tokenizer, num_signals=num_signals, seed=seed)
 
@@ -139,7 +143,9 @@ class CausalLM(nn.Module):
         return tuple(dict.fromkeys(found))
 
     def embed(self, input_ids: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
-        """Embeddings: the frozen matrix for base ids, `signals.input_rows` for signal ids, zeros for placeholders."""
+        """Rows of the frozen matrix for base ids, `signals.input_rows` for signal ids, zeros for
+        placeholders.
+        """
         is_base = input_ids < self.base_vocab_size
         base = self.model.get_input_embeddings()(input_ids.masked_fill(~is_base, 0))
         rows = self.signals.input_rows.to(base.dtype)
@@ -158,8 +164,9 @@ class CausalLM(nn.Module):
     ) -> tuple[Float[Tensor, "B L D"], Cache | None]:
         """Hidden states after the final norm, and the key-value cache when `use_cache`.
 
-        `attention_mask` covers past and new positions (P = past + L). Positions are counted over the mask's ones when
-        `position_ids` is absent, so padding on either side does not shift them.
+        `attention_mask` covers past and new positions (P = past + L). Positions are counted over
+        the mask's ones when `position_ids` is absent, so padding on either side does not shift
+        them.
         """
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.model.config)
@@ -177,47 +184,13 @@ class CausalLM(nn.Module):
         return output.last_hidden_state, past_key_values
 
     def logits(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N K"]:
-        """Scores over base vocabulary and signal tokens, K = V + S. Select positions before calling this."""
+        """Scores over base vocabulary and signal tokens, K = V + S; select positions first."""
         base = self.model.get_output_embeddings()(hidden)
         signal = hidden @ self.signals.output_rows.to(hidden.dtype).mT
         return torch.cat([base, signal], dim=-1)
 
-    def signal_row_parameters(self) -> dict[str, nn.Parameter]:
-        """The trained rows by name: `input_rows` and `output_rows`."""
-        return dict(self.signals.named_parameters())
-
-    def attach_lora(
-        self,
-        r: int = 32,
-        alpha: float = 32.0,
-        dropout: float = 0.1,
-        target_modules: Sequence[str] = lora.DEFAULT_TARGETS,
-        seed: int = 0,
-    ) -> None:
-        """Add frozen LoRA adapters that change nothing until they are trained; see `lora.attach`."""
-        lora.attach(self.model, r, alpha, dropout, target_modules, seed)
-        self.train(self.training)
-
-    def lora_parameters(self) -> dict[str, nn.Parameter]:
-        """Adapter parameters by name; empty without adapters."""
-        return lora.lora_parameters(self.model)
-
-    def lora_state(self) -> dict[str, Tensor]:
-        return lora.lora_state(self.model)
-
-    def load_lora_state(self, state: Mapping[str, Tensor], strict: bool = True) -> None:
-        """Copy adapter tensors in; see `lora.load_lora_state`."""
-        lora.load_lora_state(self.model, state, strict)
-
-    def enable_lora(self) -> None:
-        lora.set_enabled(self.model, True)
-
-    def disable_lora(self) -> None:
-        """The base model alone speaks until `enable_lora`."""
-        lora.set_enabled(self.model, False)
-
     def enable_gradient_checkpointing(self, enabled: bool = True) -> None:
-        """Trade compute for memory in training: each layer's activations are made again in backward."""
+        """Trade compute for memory in training: activations are made again in backward."""
         self.gradient_checkpointing = enabled
         if enabled:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -226,14 +199,15 @@ class CausalLM(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> CausalLM:
-        """Frozen parts stay in eval mode; adapters (their dropout) and signal rows follow `mode`."""
+        """Frozen parts stay in eval mode; adapters (their dropout) follow `mode`."""
         super().train(mode)
         self.model.eval()
         for module in self._adapters():
             module.train(mode)
             module.get_base_layer().eval()
         for module in self.model.modules():
-            # transformers recomputes a layer only if the layer itself (not its children) is in training mode.
+            # transformers recomputes a layer only if the layer itself (not its children) is in
+            # training mode.
             if isinstance(module, GradientCheckpointingLayer):
                 module.training = mode and self.gradient_checkpointing
         return self

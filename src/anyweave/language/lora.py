@@ -1,46 +1,52 @@
-"""LoRA adapters on the frozen language model (paper section 5: tuned in instruction tuning only), through peft.
+"""LoRA adapters on the frozen language model (paper section 5: tuned in instruction tuning only),
+through peft.
 
-The functions take the Hugging Face model that `CausalLM` holds. Adapters are float32 beside base weights of any type:
-peft casts activations to the adapter's type and the sum back.
+Adapters are float32 beside base weights of any type: peft casts activations to the adapter's type
+and the sum back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
+from anyweave.language.causal_lm import CausalLM
+
 DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 _ADAPTER = "default"
 
 
 def attach(
-    model: nn.Module,
+    lm: CausalLM,
     r: int = 32,
     alpha: float = 32.0,
     dropout: float = 0.1,
     target_modules: Sequence[str] = DEFAULT_TARGETS,
     seed: int = 0,
 ) -> None:
-    """Add adapters, frozen for now, to every linear layer whose name ends in one of `target_modules`.
+    """Add adapters, frozen for now, to every linear layer whose name ends in one of
+    `target_modules`.
 
-    A is drawn with `seed`; B starts at zero, so outputs are unchanged until training. Raises `ValueError` when
-    adapters are already there, a target names no layer or `r` is not positive.
+    A is drawn with `seed`; B starts at zero, so outputs are unchanged until training. Raises
+    `ValueError` when adapters are already there, a target names no layer or `r` is not positive.
     """
-    if has_lora(model):
+    if has_lora(lm):
         raise ValueError("this language model already has LoRA adapters; attach them once")
     if r < 1:
         raise ValueError(f"LoRA rank r is {r}; it is at least 1")
     names = {
-        name.rsplit(".", 1)[-1] for name, m in model.named_modules() if isinstance(m, nn.Linear)
+        name.rsplit(".", 1)[-1] for name, m in lm.model.named_modules() if isinstance(m, nn.Linear)
     }
     for target in target_modules:
         if target not in names:
             raise ValueError(
-                f"LoRA target {target!r} names no linear layer; there are {', '.join(sorted(names))}"
+                f"LoRA target {target!r} names no linear layer; there are "
+                f"{', '.join(sorted(names))}"
             )
     config = LoraConfig(
         r=r,
@@ -51,42 +57,46 @@ def attach(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        inject_adapter_in_model(config, model, adapter_name=_ADAPTER)
-    for parameter in lora_parameters(model).values():
+        inject_adapter_in_model(config, lm.model, adapter_name=_ADAPTER)
+    for parameter in lora_parameters(lm).values():
         parameter.data = parameter.data.float()
         parameter.requires_grad_(False)
+    lm.train(lm.training)
 
 
-def has_lora(model: nn.Module) -> bool:
-    return any(True for _ in _layers(model))
+def has_lora(lm: CausalLM) -> bool:
+    return any(True for _ in _layers(lm))
 
 
-def lora_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Adapter parameters by name, like ``model.layers.0.self_attn.q_proj.lora_A``; empty before `attach`."""
+def lora_parameters(lm: CausalLM) -> dict[str, nn.Parameter]:
+    """Adapter parameters by name, like ``model.layers.0.self_attn.q_proj.lora_A``; empty before
+    `attach`.
+    """
     return {
         f"{name}.{matrix}": getattr(module, matrix)[_ADAPTER].weight
-        for name, module in model.named_modules()
+        for name, module in lm.model.named_modules()
         if isinstance(module, LoraLayer)
         for matrix in ("lora_A", "lora_B")
     }
 
 
-def lora_state(model: nn.Module) -> dict[str, Tensor]:
+def lora_state(lm: CausalLM) -> dict[str, Tensor]:
     """The adapters' tensors, detached, by the names of `lora_parameters`."""
-    return {name: parameter.detach() for name, parameter in lora_parameters(model).items()}
+    return {name: parameter.detach() for name, parameter in lora_parameters(lm).items()}
 
 
 @torch.no_grad()
-def load_lora_state(model: nn.Module, state: Mapping[str, Tensor], strict: bool = True) -> None:
+def load_lora_state(lm: CausalLM, state: Mapping[str, Tensor], strict: bool = True) -> None:
     """Copy adapter tensors in. With `strict`, names must match exactly; shapes always must.
 
     Raises `ValueError` naming what is missing, unexpected or of another shape.
     """
-    own = lora_parameters(model)
+    own = lora_parameters(lm)
     missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if strict and (missing or unexpected):
         raise ValueError(
-            f"LoRA state does not fit: {len(missing)} missing {missing[:3]}, {len(unexpected)} unexpected "
+            f"LoRA state does not fit: {len(missing)} missing {missing[:3]}, {len(unexpected)} "
+            "unexpected "
             f"{unexpected[:3]}; attach adapters with the same target modules first"
         )
     for name in own.keys() & state.keys():
@@ -98,28 +108,38 @@ def load_lora_state(model: nn.Module, state: Mapping[str, Tensor], strict: bool 
         own[name].copy_(state[name])
 
 
-def set_enabled(model: nn.Module, enabled: bool) -> None:
+def set_enabled(lm: CausalLM, enabled: bool) -> None:
     """Let adapters take part, or make the model its base self. What trains does not change."""
-    trains = {name: p.requires_grad for name, p in lora_parameters(model).items()}
-    for layer in _layers(model):
+    trains = {name: p.requires_grad for name, p in lora_parameters(lm).items()}
+    for layer in _layers(lm):
         layer.enable_adapters(enabled)
     # peft ties "enabled" to requires_grad; here stages alone decide what trains.
-    for name, parameter in lora_parameters(model).items():
+    for name, parameter in lora_parameters(lm).items():
         parameter.requires_grad_(trains[name])
 
 
-def set_merged(model: nn.Module, merged: bool) -> None:
+@contextmanager
+def adapters_disabled(lm: CausalLM) -> Iterator[None]:
+    """Within the block the language model is its base self."""
+    set_enabled(lm, False)
+    try:
+        yield
+    finally:
+        set_enabled(lm, True)
+
+
+def set_merged(lm: CausalLM, merged: bool) -> None:
     """Fold the adapters into the base weights for faster decoding, or take them out again.
 
-    Meant for a model that will not be trained or saved afterwards: in bfloat16 the weights are rounded, and taking the
-    adapters out need not restore every bit.
+    Meant for a model that will not be trained or saved afterwards: in bfloat16 the weights are
+    rounded, and taking the adapters out need not restore every bit.
     """
-    for layer in _layers(model):
+    for layer in _layers(lm):
         if merged and not layer.merged:
             layer.merge()
         elif not merged and layer.merged:
             layer.unmerge()
 
 
-def _layers(model: nn.Module) -> Iterator[LoraLayer]:
-    return (module for module in model.modules() if isinstance(module, LoraLayer))
+def _layers(lm: CausalLM) -> Iterator[LoraLayer]:
+    return (module for module in lm.model.modules() if isinstance(module, LoraLayer))

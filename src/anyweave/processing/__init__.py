@@ -1,4 +1,6 @@
-"""Messages become samples, samples become batches: one processor for training, chat, evaluation and serving."""
+"""Messages become samples, samples become batches: one processor for training, chat, evaluation and
+serving.
+"""
 
 from anyweave.processing.cache import FeatureCache, fingerprint, media_digest, text_digest
 from anyweave.processing.collate import bucketed_batches, collate

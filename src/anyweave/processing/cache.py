@@ -1,9 +1,10 @@
-"""A folder of tensors addressed by content: encoder features, caption embeddings and latents, computed once.
+"""A folder of tensors addressed by content: encoder features, caption embeddings and latents,
+computed once.
 
-A key is the sha256 of *what was encoded* (media bytes or caption) and of *what encoded it* (a fingerprint of the
-frozen part and its preprocessing), so changing either can never return a stale tensor. Entries are single
-safetensors files, written to a temporary name and renamed: several processes may share a folder. A damaged entry is
-reported, removed and computed again.
+A key is the sha256 of *what was encoded* (media bytes or caption) and of *what encoded it* (a
+fingerprint of the frozen part and its preprocessing), so changing either can never return a stale
+tensor. Entries are single safetensors files, written to a temporary name and renamed: several
+processes may share a folder. A damaged entry is reported, removed and computed again.
 """
 
 from __future__ import annotations
@@ -33,13 +34,17 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def fingerprint(*values: Any) -> str:
-    """A short stable hash of JSON-like values (ids, revisions, sizes): names a frozen part in cache keys."""
+    """A short stable hash of JSON-like values (ids, revisions, sizes): names a frozen part in cache
+    keys.
+    """
     text = json.dumps(values, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def media_digest(part: Media) -> str:
-    """sha256 of a medium's content: file bytes, encoded bytes, or array values with shape, type and rate."""
+    """sha256 of a medium's content: file bytes, encoded bytes, or array values with shape, type and
+    rate.
+    """
     source = part.source
     digest = hashlib.sha256(part.modality.encode())
     if isinstance(source, (str, Path)):
@@ -67,7 +72,8 @@ def text_digest(text: str) -> str:
 class FeatureCache:
     """Tensors by (kind, key) under `folder`.
 
-    `dtype` stores floating tensors in another type (``torch.float16`` halves the space) and `get` returns them so.
+    `dtype` stores floating tensors in another type (``torch.float16`` halves the space) and `get`
+    returns them so.
     """
 
     def __init__(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
@@ -86,7 +92,7 @@ class FeatureCache:
         return self.folder / kind / key[:2] / f"{key[2:]}{suffix}.safetensors"
 
     def get(self, kind: Kind, key: str) -> dict[str, Tensor] | None:
-        """The stored tensors, or None when the entry is absent or was damaged (then it is removed)."""
+        """The stored tensors, or None when the entry is absent or damaged (and removed)."""
         path = self.path(kind, key)
         try:
             with safe_open(str(path), framework="pt") as file:
@@ -95,13 +101,17 @@ class FeatureCache:
         except FileNotFoundError:
             return None
         except (SafetensorError, OSError, ValueError) as error:
-            return self._damaged(path, str(error))
+            self._remove_damaged(path, str(error))
+            return None
         if expected != _checksum(tensors):
-            return self._damaged(path, "checksum differs")
+            self._remove_damaged(path, "checksum differs")
+            return None
         return tensors
 
     def put(self, kind: Kind, key: str, tensors: Mapping[str, Tensor]) -> None:
-        """Store `tensors` under the key; the last of several writers wins, all write the same content."""
+        """Store `tensors` under the key; the last of several writers wins, all write the same
+        content.
+        """
         path = self.path(kind, key)
         path.parent.mkdir(parents=True, exist_ok=True)
         stored = {name: self._stored(tensor) for name, tensor in tensors.items()}
@@ -116,7 +126,9 @@ class FeatureCache:
     def get_or_compute(
         self, kind: Kind, key: str, compute: Callable[[], Mapping[str, Tensor]]
     ) -> dict[str, Tensor]:
-        """The stored tensors, computed and stored first when absent. Both ways return the same values."""
+        """The stored tensors, computed and stored first when absent. Both ways return the same
+        values.
+        """
         found = self.get(kind, key)
         if found is not None:
             return found
@@ -125,7 +137,9 @@ class FeatureCache:
         return tensors
 
     def prune(self, max_bytes: int) -> int:
-        """Remove the oldest entries until at most `max_bytes` remain; returns how many were removed."""
+        """Remove the oldest entries until at most `max_bytes` remain; returns how many were
+        removed.
+        """
         entries = [(path.stat(), path) for path in self.folder.glob("*/*/*.safetensors")]
         entries.sort(key=lambda entry: entry[0].st_mtime, reverse=True)
         kept = removed = 0
@@ -143,7 +157,7 @@ class FeatureCache:
         # save_file refuses views that share storage; a cache entry is a copy anyway.
         return tensor.clone(memory_format=torch.contiguous_format)
 
-    def _damaged(self, path: Path, reason: str) -> None:
+    def _remove_damaged(self, path: Path, reason: str) -> None:
         logger.warning(
             "damaged cache entry %s (%s): removed, it will be computed again", path, reason
         )
@@ -155,5 +169,5 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         value = zlib.crc32(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode(), value)
-        value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), value)
+        value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, value)
     return f"{value:08x}"

@@ -1,6 +1,8 @@
-"""Samples become a `Batch`: right padding, media and targets stacked per modality with their places.
+"""Samples become a `Batch`: right padding, media and targets stacked per modality with their
+places.
 
-Legend: B batch, L longest length, M media of one modality, T targets of one modality, K targets that have latents.
+Legend: B batch, L longest length, M media of one modality, T targets of one modality, K targets
+that have latents.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from anyweave.messages import MEDIA_MODALITIES, Modality
 
 
 def collate(samples: Sequence[Sample], pad_id: int) -> Batch:
-    """Right-pad `samples` and stack their media and targets by modality, in row order then sequence order.
+    """Right-pad `samples` and stack their media and targets by modality, in row order then sequence
+    order.
 
     Raises `ValueError` for no samples, or media of one modality that cannot be stacked.
     """
@@ -50,7 +53,8 @@ def _stack_media(modality: Modality, found: list[tuple[int, MediaInput]]) -> Bat
     inputs = [m.inputs for _, m in found if m.inputs is not None]
     if features and inputs:
         raise ValueError(
-            f"{len(features)} of {len(found)} {modality} inputs in this batch come from the feature cache and the rest do "
+            f"{len(features)} of {len(found)} {modality} inputs in this batch come from the "
+            "feature cache and the rest do "
             "not; fill the cache for the whole data set, or render without it"
         )
     return BatchMedia(
@@ -91,7 +95,8 @@ def _stack(what: str, tensors: Sequence[Tensor]) -> Tensor:
     shapes = sorted({tuple(tensor.shape) for tensor in tensors})
     if len(shapes) > 1:
         raise ValueError(
-            f"{what} of one batch have different shapes {shapes}; an encoder's preprocess and a decoder's latents must "
+            f"{what} of one batch have different shapes {shapes}; an encoder's preprocess and a "
+            "decoder's latents must "
             "have one shape per modality"
         )
     return torch.stack(list(tensors))
@@ -106,10 +111,12 @@ def bucketed_batches(
     window: int = 50,
     drop_last: bool = False,
 ) -> list[list[int]]:
-    """Batches of indices of similar length, shuffled; the same (seed, epoch) gives the same batches.
+    """Batches of indices of similar length, shuffled; the same (seed, epoch) gives the same
+    batches.
 
-    Indices are shuffled, sorted by length within windows of `window` batches, cut into batches, and the batches
-    shuffled. Every index appears exactly once (with `drop_last` a last short batch is left out).
+    Indices are shuffled, sorted by length within windows of `window` batches, cut into batches, and
+    the batches shuffled. Every index appears exactly once (with `drop_last` a last short batch is
+    left out).
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it is at least 1")

@@ -1,7 +1,8 @@
 """The plan of a rendered conversation: pieces of ids with what each is, before any medium is read.
 
-A piece is the smallest unit of rendering: control ids, one text part, the placeholders of one user medium or the signal
-run of one assistant medium. Lengths and truncation are decided on pieces, so nothing is loaded for turns that drop out.
+A piece is the smallest unit of rendering: control ids, one text part, the placeholders of one user
+medium or the signal run of one assistant medium. Lengths and truncation are decided on pieces, so
+nothing is loaded for turns that drop out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ Supervision = Literal["none", "all", "first"]
 
 @dataclass(frozen=True)
 class Piece:
-    """`ids` in a row; `supervised` says which of them are labels; `media` is set for placeholder and signal runs."""
+    """`ids` in a row; `supervised` says which of them are labels; `media` is set for placeholder
+    and signal runs.
+    """
 
     ids: tuple[int, ...]
     supervised: Supervision = "none"
@@ -26,7 +29,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class TurnLayout:
-    """The pieces of one message, `index` being its place in the conversation as given (-1: a default prompt)."""
+    """The pieces of one message, `index` being its place in the conversation as given (-1: a
+    default prompt).
+    """
 
     role: Role
     index: int
@@ -45,8 +50,9 @@ def fit(
 ) -> list[TurnLayout]:
     """The turns that fit in `max_length` ids beside `overhead` ids that are always there.
 
-    With ``truncate="oldest"`` whole turns are dropped from the front, a user turn together with the replies to it;
-    the system turn and the last exchange always stay. Raises `ValueError` with the numbers when that is not enough.
+    With ``truncate="oldest"`` whole turns are dropped from the front, a user turn together with the
+    replies to it; the system turn and the last exchange always stay. Raises `ValueError` with the
+    numbers when that is not enough.
     """
     kept = list(turns)
     total = overhead + sum(turn.length for turn in kept)
@@ -67,7 +73,8 @@ def fit(
         else "pass truncate='oldest' or shorten it; it has"
     )
     raise ValueError(
-        f"conversation too long: {total} tokens in {len(turns)} turns, the limit is {max_length}; {advice} {left}"
+        f"conversation too long: {total} tokens in {len(turns)} turns, the limit is {max_length}; "
+        f"{advice} {left}"
     )
 
 

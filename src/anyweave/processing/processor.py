@@ -1,8 +1,9 @@
-"""The one renderer: messages become a `Sample` of ids, labels and media, and generated ids become parts again.
+"""The one renderer: messages become a `Sample` of ids, labels and media, and generated ids become
+parts again.
 
-Training, chat, evaluation and serving all go through `Processor.render`, so a reply fed back as a training sample has
-exactly the ids that the model spoke. Life of a medium: the user's becomes a run of placeholder ids plus a `MediaInput`;
-the assistant's becomes its signal run plus a `Target`.
+Training, chat, evaluation and serving all go through `Processor.render`, so a reply fed back as a
+training sample has exactly the ids that the model spoke. Life of a medium: the user's becomes a run
+of placeholder ids plus a `MediaInput`; the assistant's becomes its signal run plus a `Target`.
 """
 
 from __future__ import annotations
@@ -51,12 +52,17 @@ class Processor:
         tokenizer: of the language model; it is copied, the caller's stays untouched.
         signals: ids of signal and placeholder tokens.
         template: a `Template` or a name from `TEMPLATES`.
-        encoders: the frozen encoder that preprocesses each user modality; absent ones are refused in user turns.
-        num_input_tokens: placeholder positions per medium, which is the input projector's token count.
-        cache: reads features, caption embeddings and latents for the modalities named in the fingerprints.
+        encoders: the frozen encoder that preprocesses each user modality; absent ones are refused
+            in user turns.
+        num_input_tokens: placeholder positions per medium, which is the input projector's token
+            count.
+        cache: reads features, caption embeddings and latents for the modalities named in the
+            fingerprints.
         system_prompt: overrides the template's default.
-        max_length: most ids in a sample; longer ones raise, or with ``truncate="oldest"`` lose their oldest turns.
-        supervise_run: "first" learns the first id of a signal run (the rest is forced while generating), "all" every id.
+        max_length: most ids in a sample; longer ones raise, or with ``truncate="oldest"`` lose
+            their oldest turns.
+        supervise_run: "first" learns the first id of a signal run (the rest is forced while
+            generating), "all" every id.
         input_rate, target_rate: sample rates in Hz at which user and assistant audio is read.
         encoder_fingerprints, decoder_fingerprints: cache names of the frozen parts, per modality.
     """
@@ -81,10 +87,12 @@ class Processor:
     ) -> None:
         if len(tokenizer) > signals.base_vocab:
             raise ValueError(
-                f"the tokenizer has {len(tokenizer)} tokens but signal ids start at {signals.base_vocab}; "
+                f"the tokenizer has {len(tokenizer)} tokens but signal ids start at "
+                f"{signals.base_vocab}; "
                 "give SignalTokens the number of rows of the base embedding matrix"
             )
-        # A copy of its own: whether special tokens are split is state of the tokenizer, and threads may share ours.
+        # A copy of its own: whether special tokens are split is state of the tokenizer, and threads
+        # may share ours.
         self.tokenizer = copy.deepcopy(tokenizer)
         self.signals = signals
         self.template = resolve_template(template)
@@ -108,17 +116,19 @@ class Processor:
 
     @property
     def stop_ids(self) -> tuple[int, ...]:
-        """All ids at which generation stops: the end of the turn and the tokenizer's end of sequence."""
+        """All ids at which generation stops: the end of the turn and the tokenizer's end of
+        sequence.
+        """
         eos = self.tokenizer.eos_token_id
         return tuple(dict.fromkeys([self.end_of_turn_id, *([] if eos is None else [int(eos)])]))
 
     @property
     def pad_id(self) -> int:
-        """The id that collate pads with; the attention mask hides it, so any ordinary id will do."""
+        """The id that collate pads with; any ordinary id does, the attention mask hides it."""
         pad = self.tokenizer.pad_token_id
         return self.end_of_turn_id if pad is None else int(pad)
 
-    # --- messages -> Sample -------------------------------------------------------------------------------------
+    # messages -> Sample
 
     def render(
         self,
@@ -134,11 +144,13 @@ class Processor:
         Args:
             messages: an optional system message, then user and assistant turns.
             add_generation_prompt: end with the opening of an assistant turn, ready to generate.
-            train_on: labels on every assistant turn, on the last one only, or nowhere. Labels are not shifted.
-            new_from: media of messages before this index are left out of the sample (their ids stay): a chat that
-                holds them in its KV cache neither reads nor encodes them again.
-            load_targets: read the assistant's media into `Target.array`; False keeps captions only. By default they are
-                read for training, and not when a generation prompt is asked for.
+            train_on: labels on every assistant turn, on the last one only, or nowhere. Labels are
+                not shifted.
+            new_from: media of messages before this index are left out of the sample (their ids
+                stay): a chat that holds them in its KV cache neither reads nor encodes them again.
+            load_targets: read the assistant's media into `Target.array`; False keeps captions only.
+                By default they are read for training, and not when a generation prompt is asked
+                for.
 
         Raises:
             ValueError: no messages, a modality that the model cannot take or make, or too many ids.
@@ -148,7 +160,8 @@ class Processor:
         prompt = self.turn_ids["assistant"].prefix if add_generation_prompt else ()
         if add_generation_prompt and turns[-1].role == "assistant":
             raise ValueError(
-                "add_generation_prompt asks for a reply, but the last message is the assistant's; end with a user message"
+                "add_generation_prompt asks for a reply, but the last message is the assistant's; "
+                "end with a user message"
             )
         bos = self.template.bos_ids(self.tokenizer)
         turns = fit(turns, len(bos) + len(prompt), self.max_length, self.truncate)
@@ -175,7 +188,7 @@ class Processor:
         )
 
     def reply_ids(self, message: Message) -> tuple[int, ...]:
-        """The ids that the model speaks to say `message`, without the turn's opening and its end."""
+        """The ids that the model speaks to say `message`, without the turn's opening and end."""
         if message.role != "assistant":
             raise ValueError(
                 f"only the assistant's messages are spoken by the model, got role {message.role!r}"
@@ -190,15 +203,18 @@ class Processor:
             turn.length for turn in fit(turns, overhead, self.max_length, self.truncate)
         )
 
-    # --- ids -> parts -------------------------------------------------------------------------------------------
+    # ids -> parts
 
     def parts_from_ids(self, ids: Sequence[int]) -> list[Text | SignalRun]:
-        """A reply's ids as text parts and signal runs, in the order they were spoken; stops at the end of the turn.
+        """A reply's ids as text parts and signal runs, in the order they were spoken; stops at the
+        end of the turn.
 
-        The text keeps its ids, so a message made of these parts (runs replaced by media) renders to the same ids.
+        The text keeps its ids, so a message made of these parts (runs replaced by media) renders to
+        the same ids.
 
         Raises:
-            ValueError: a signal run that is broken or incomplete, or an id outside base vocabulary and signals.
+            ValueError: a signal run that is broken or incomplete, or an id outside base vocabulary
+                and signals.
         """
         parts: list[Text | SignalRun] = []
         text: list[int] = []
@@ -222,7 +238,8 @@ class Processor:
             run = self.signals.ids(modality)
             if tuple(spoken[position : position + len(run)]) != run:
                 raise ValueError(
-                    f"broken {modality} run at position {position}: expected ids {run[0]}..{run[-1]} in order, "
+                    f"broken {modality} run at position {position}: expected ids "
+                    f"{run[0]}..{run[-1]} in order, "
                     f"got {spoken[position : position + len(run)]}"
                 )
             parts.append(SignalRun(modality, position, run))
@@ -240,7 +257,7 @@ class Processor:
             )
         )
 
-    # --- pieces -------------------------------------------------------------------------------------------------
+    # pieces
 
     def _layout(self, messages: Sequence[Message], train_on: TrainOn) -> list[TurnLayout]:
         if not messages:
@@ -289,7 +306,8 @@ class Processor:
         outside = [i for i in part.token_ids if not 0 <= i < self.signals.base_vocab]
         if outside:
             raise ValueError(
-                f"Text.token_ids holds {outside[0]}, outside the base vocabulary of {self.signals.base_vocab}; "
+                f"Text.token_ids holds {outside[0]}, outside the base vocabulary of "
+                f"{self.signals.base_vocab}; "
                 "signal runs are media parts, split them off with Processor.parts_from_ids"
             )
         return tuple(part.token_ids)
@@ -305,7 +323,7 @@ class Processor:
     def _spoken_text(self, ids: list[int]) -> Text:
         return Text(self.decode_text(ids), token_ids=tuple(ids))
 
-    # --- media --------------------------------------------------------------------------------------------------
+    # media
 
     def _media_input(self, piece: Piece, start: int) -> MediaInput:
         part = piece.media
@@ -321,7 +339,8 @@ class Processor:
         """A user medium as its encoder's input tensor, without batch axis."""
         if part.source is None:
             raise ValueError(
-                f"a {part.modality} in a user message has no source to read; give a path, bytes or array"
+                f"a {part.modality} in a user message has no source to read; give a path, bytes or "
+                "array"
             )
         array, rate = load_array(part, self.input_rate)
         return self.encoders[part.modality].preprocess(part.modality, array, rate=rate)

@@ -1,8 +1,10 @@
-"""Signal and placeholder ids: how the language model asks for media, and where media enters its sequence.
+"""Signal and placeholder ids: how the language model asks for media, and where media enters its
+sequence.
 
-A *signal token* is spoken by the language model to request a medium (paper section 4.2, ``[IMG_i] [AUD_i] [VID_i]``);
-a *placeholder token* is never spoken, it only marks positions that projected encoder features replace. Both sit
-after the base vocabulary, so the base model's embedding matrix and head keep their size.
+A *signal token* is spoken by the language model to request a medium (paper section 4.2, ``[IMG_i]
+[AUD_i] [VID_i]``); a *placeholder token* is never spoken, it only marks positions that projected
+encoder features replace. Both sit after the base vocabulary, so the base model's embedding matrix
+and head keep their size.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ _LABELS: Mapping[Modality, str] = {"image": "IMG", "video": "VID", "audio": "AUD
 class SignalTokens:
     """Ids of all signal and placeholder tokens.
 
-    Layout after `base_vocab` (rows of the base embedding matrix, not the tokenizer's length): the signal ids of
-    image, video, audio, contiguous and in this order, then one placeholder id per modality in the same order.
-    A modality that is absent from `counts`, or has 0, cannot be generated; its placeholder exists all the same.
+    Layout after `base_vocab` (rows of the base embedding matrix, not the tokenizer's length): the
+    signal ids of image, video, audio, contiguous and in this order, then one placeholder id per
+    modality in the same order. A modality that is absent from `counts`, or has 0, cannot be
+    generated; its placeholder exists all the same.
 
     Raises `ValueError` for an unknown modality or a negative count.
     """
@@ -61,7 +64,9 @@ class SignalTokens:
         return self.counts[modality]
 
     def ids(self, modality: Modality) -> tuple[int, ...]:
-        """The whole run of `modality`, in the order it is spoken. Raises `ValueError` when it has no signal tokens."""
+        """The whole run of `modality`, in the order it is spoken. Raises `ValueError` when it has
+        no signal tokens.
+        """
         count = self.counts.get(modality, 0)
         if not count:
             raise ValueError(
@@ -90,7 +95,9 @@ class SignalTokens:
         return None
 
     def placeholder(self, modality: Modality) -> int:
-        """The id that marks a position of projected `modality` features. It has no row and is never predicted."""
+        """The id that marks a position of projected `modality` features. It has no row and is never
+        predicted.
+        """
         return self.base_vocab + self.total + MEDIA_MODALITIES.index(modality)
 
     def is_placeholder(self, token_id: int) -> bool:
@@ -105,5 +112,6 @@ class SignalTokens:
         if self.is_placeholder(token_id):
             return f"<{MEDIA_MODALITIES[token_id - self.base_vocab - self.total]}>"
         raise ValueError(
-            f"id {token_id} is neither a signal nor a placeholder id; those start at {self.base_vocab}"
+            f"id {token_id} is neither a signal nor a placeholder id; those start at "
+            f"{self.base_vocab}"
         )

@@ -1,7 +1,8 @@
 """Chat templates: the control tokens around a turn.
 
-Every segment (a turn's opening, each text part, the end of the turn, what follows it) is tokenised on its own, so a
-conversation's ids are the concatenation of its turns' ids and appending a turn never changes earlier ones.
+Every segment (a turn's opening, each text part, the end of the turn, what follows it) is tokenised
+on its own, so a conversation's ids are the concatenation of its turns' ids and appending a turn
+never changes earlier ones.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from anyweave.messages import ROLES, Role
 class Turn:
     """Control strings of one role: ``prefix`` content ``end`` ``suffix``.
 
-    `end` None is the tokenizer's end-of-sequence token. For the assistant, `end` is spoken by the model and
-    supervised; `suffix` only separates turns.
+    `end` None is the tokenizer's end-of-sequence token. For the assistant, `end` is spoken by the
+    model and supervised; `suffix` only separates turns.
     """
 
     prefix: str
@@ -40,8 +41,9 @@ class TurnIds:
 class Template:
     """How a conversation is written.
 
-    `bos`: begin with the tokenizer's begin-of-sequence token. `control`: tokens that must be single ids in the
-    tokenizer. `system_prompt`: said before every conversation that brings no system message of its own.
+    `bos`: begin with the tokenizer's begin-of-sequence token. `control`: tokens that must be single
+    ids in the tokenizer. `system_prompt`: said before every conversation that brings no system
+    message of its own.
     """
 
     name: str
@@ -53,13 +55,14 @@ class Template:
     def bind(self, tokenizer: PreTrainedTokenizerBase) -> dict[Role, TurnIds]:
         """The ids of every role's control strings.
 
-        Raises `ValueError` when the tokenizer lacks a control token, or when the assistant's turn does not end in
-        exactly one token (generation stops at that token).
+        Raises `ValueError` when the tokenizer lacks a control token, or when the assistant's turn
+        does not end in exactly one token (generation stops at that token).
         """
         for token in self.control:
             if len(encode_control(tokenizer, token)) != 1:
                 raise ValueError(
-                    f"template {self.name!r} needs {token!r} as one token, but this tokenizer splits it; "
+                    f"template {self.name!r} needs {token!r} as one token, but this tokenizer "
+                    "splits it; "
                     f"choose another template: {', '.join(sorted(TEMPLATES))}"
                 )
         bound: dict[Role, TurnIds] = {}
@@ -84,7 +87,8 @@ class Template:
     def _eos(self, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
         if tokenizer.eos_token_id is None:
             raise ValueError(
-                f"template {self.name!r} ends turns with the tokenizer's eos token, but it has none; "
+                f"template {self.name!r} ends turns with the tokenizer's eos token, but it has "
+                "none; "
                 "set tokenizer.eos_token or use 'chatml'"
             )
         return (int(tokenizer.eos_token_id),)
@@ -99,7 +103,7 @@ def encode_control(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, 
 
 
 def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
-    """Ids of ordinary text: whatever looks like a special token in it is spelled out, never obeyed."""
+    """Ids of ordinary text: what looks like a special token in it is spelled out, never obeyed."""
     if not text:
         return ()
     ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids

@@ -1,4 +1,5 @@
-"""A byte tokenizer and a tiny random Llama: the language side of the system in milliseconds, without files.
+"""A byte tokenizer and a tiny random Llama: the language side of the system in milliseconds,
+without files.
 
 Both are real: a `PreTrainedTokenizerFast` and a `LlamaForCausalLM`, only small.
 """
@@ -17,7 +18,9 @@ SPECIAL_TOKENS = ("<|im_start|>", "<|im_end|>", "<pad>", "<s>", "</s>")
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """One token per byte (ids 0..255, in the byte-level alphabet's order), then the ChatML and padding tokens."""
+    """One token per byte (ids 0..255, in the byte-level alphabet's order), then the ChatML and
+    padding tokens.
+    """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {character: index for index, character in enumerate(alphabet)}
     backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
@@ -36,7 +39,9 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
 def tiny_llama(
     *, hidden_size: int = 32, num_layers: int = 2, vocab_size: int = 264, seed: int = 0
 ) -> LlamaForCausalLM:
-    """A random Llama with tied heads whose embedding has more rows than the byte tokenizer has tokens."""
+    """A random Llama with tied heads whose embedding has more rows than the byte tokenizer has
+    tokens.
+    """
     config = LlamaConfig(
         vocab_size=vocab_size,
         hidden_size=hidden_size,
@@ -52,7 +57,8 @@ def tiny_llama(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        # Wider than the usual 0.02: random weights that small give hidden states that hardly depend on the input.
+        # Wider than the usual 0.02: random weights that small give hidden states that hardly depend
+        # on the input.
         config.initializer_range = 0.2
         return LlamaForCausalLM(config).eval()
 
