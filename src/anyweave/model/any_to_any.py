@@ -1,17 +1,19 @@
-"""The whole model: encode and project the user's media, run the language model, project signal states.
+"""The whole model: encode and project the user's media, run the language model, project signal
+states.
 
-Legend: B batch, L sequence, D language width, M media of one modality, N patches, S tokens of one medium,
-T targets of one modality, Q x C conditioning of a decoder, P supervised positions, V vocabulary.
+Legend: B batch, L sequence, D language width, M media of one modality, N patches, S tokens of one
+medium, T targets of one modality, Q x C conditioning of a decoder, P supervised positions, V
+vocabulary.
 
-    media [M, ...] -> encoder [M, N, F] -> input projector [M, S, D] -> scattered into inputs_embeds [B, L, D]
-    -> language model -> hidden [B, L, D] -> logits [P, V] where labels are
+    media [M, ...] -> encoder [M, N, F] -> input projector [M, S, D] -> scattered into inputs_embeds
+    [B, L, D] -> language model -> hidden [B, L, D] -> logits [P, V] where labels are
                                           -> signal spans [T, S, D] -> output projector [T, Q, C]
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -20,23 +22,26 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from anyweave.batch import IGNORE_INDEX, Batch, BatchMedia, ModelOutput
+from anyweave.language import CausalLM
+from anyweave.language.lora import adapters_disabled, lora_parameters
 from anyweave.messages import Modality
 from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.fusion import gather_spans, scatter_media
 
 if TYPE_CHECKING:
-    from anyweave.language.causal_lm import CausalLM
     from anyweave.model.spec import ModelSpec
-    from anyweave.processing.processor import Processor
+    from anyweave.processing import Processor
 
 Role = Literal["input_projectors", "output_projectors", "signal_rows", "lora"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class NextGPT(nn.Module):
-    """Frozen encoders, trained projectors, a frozen language model with a few trained rows and adapters.
+    """Frozen encoders, trained projectors, a frozen language model with a few trained rows and
+    adapters.
 
-    Built by `build.build(spec)` or read by `from_pretrained`. Starts with every parameter frozen and in eval mode.
+    Built by `build.build(spec)` or read by `from_pretrained`. Starts with every parameter frozen
+    and in eval mode.
     """
 
     def __init__(
@@ -49,9 +54,11 @@ class NextGPT(nn.Module):
         input_projectors: Mapping[Modality, nn.Module],
         output_projectors: Mapping[Modality, nn.Module],
         decoders: DecoderPool,
+        root: Path | None = None,
     ) -> None:
         super().__init__()
         self.spec = spec
+        self.root = root  # what the spec's relative sources are relative to
         self.processor = processor
         self.language = language
         self.encoders = nn.ModuleDict(encoders)
@@ -63,7 +70,9 @@ class NextGPT(nn.Module):
 
     @classmethod
     def from_pretrained(cls, source: str | Path, **options: Any) -> NextGPT:
-        """Read a model by embedded name ("emoji-mini"), folder or hub id; options as in `checkpoint.load_pretrained`."""
+        """Read a model by embedded name ("emoji-mini"), folder or hub id; options as in
+        `checkpoint.load_pretrained`.
+        """
         from anyweave.model.checkpoint import load_pretrained
 
         return load_pretrained(source, **options)
@@ -77,15 +86,14 @@ class NextGPT(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the language model lives."""
-        return next(self.language.parameters()).device
+        return self.language.device
 
     def forward(self, batch: Batch) -> ModelOutput:
         """Logits at supervised positions and the decoders' conditioning at signal spans."""
         inputs_embeds_BLD = self.embed(batch)
-        hidden_BLD, _ = self.language(
-            inputs_embeds_BLD, attention_mask=batch.attention_mask
-        )
-        # The state before a token predicts it; the head runs only where there is something to predict.
+        hidden_BLD, _ = self.language(inputs_embeds_BLD, attention_mask=batch.attention_mask)
+        # The state before a token predicts it; the head runs only where there is something to
+        # predict.
         labels_BL = batch.labels[:, 1:]
         supervised = labels_BL != IGNORE_INDEX
         logits_PV = self.language.logits(hidden_BLD[:, :-1][supervised])
@@ -107,10 +115,10 @@ class NextGPT(nn.Module):
         return scatter_media(inputs_embeds_BLD, batch.media, self.embed_media(batch))
 
     def embed_tokens(self, input_ids: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
-        """Rows of the frozen embedding and of the signal tokens. Placeholders get row 0, for media to overwrite."""
-        signals = self.processor.signals
-        placeholder = input_ids >= signals.base_vocab + signals.total
-        return self.language.embed(input_ids.masked_fill(placeholder, 0))
+        """Rows of the frozen embedding and of the signal tokens. Placeholders are zero, for media
+        to replace.
+        """
+        return self.language.embed(input_ids)
 
     def embed_media(self, batch: Batch) -> dict[Modality, Float[Tensor, "M S D"]]:
         """Every user medium of the batch as language-model embeddings, per modality."""
@@ -126,7 +134,8 @@ class NextGPT(nn.Module):
             return media.features
         if modality not in self.encoders:
             raise ValueError(
-                f"this model reads no {modality}; it reads {', '.join(self.encoders) or 'text only'}"
+                f"this model reads no {modality}; it reads "
+                f"{', '.join(self.encoders) or 'text only'}"
             )
         encoder = self.encoders[modality]
         inputs = media.inputs
@@ -144,9 +153,11 @@ class NextGPT(nn.Module):
     def condition(
         self, modality: Modality, hidden: Float[Tensor, "T S D"]
     ) -> Float[Tensor, "T Q C"]:
-        """Output projection: final states of a signal run, plus the run's input rows, -> decoder conditioning.
+        """Output projection: final states of a signal run, plus the run's input rows, -> decoder
+        conditioning.
 
-        The sum follows GILL and the reference (FACTS: hidden state + input embedding of the signal token).
+        The sum follows GILL and the reference (FACTS: hidden state + input embedding of the signal
+        token).
         """
         projector = self.output_projectors[modality]
         dtype = _dtype_of(projector)
@@ -155,47 +166,39 @@ class NextGPT(nn.Module):
         return projector(hidden.to(dtype) + rows_SD.to(dtype))
 
     def train(self, mode: bool = True) -> NextGPT:
-        """Training mode for the parts that train; frozen parts stay in eval, whatever the caller says."""
+        """Training mode for the parts that train; frozen parts stay in eval, whatever the caller
+        says.
+        """
         super().train(False)
-        if mode:
-            self.training = True
-            for part in self._trained_modules():
-                part.train(True)
+        self.training = mode
+        for projector in (*self.input_projectors.values(), *self.output_projectors.values()):
+            projector.train(mode and any(p.requires_grad for p in projector.parameters()))
+        # The language model needs to know even if nothing in it trains: gradients may flow through
+        # it, and its layers may be checkpointed. It keeps its own frozen modules in eval.
+        self.language.train(mode)
+        if not any(p.requires_grad for p in self.parameters_of("lora").values()):
+            for module in self.language.modules():
+                if isinstance(module, nn.Dropout):
+                    module.eval()
         return self
 
-    def _trained_modules(self) -> Iterator[nn.Module]:
-        candidates = [
-            *self.input_projectors.values(),
-            *self.output_projectors.values(),
-            self.language,
-        ]
-        return (
-            part
-            for part in candidates
-            if any(p.requires_grad for p in part.parameters())
-        )
-
     def parameters_of(self, role: Role) -> dict[str, nn.Parameter]:
-        """The parameters of one role by name, names relative to the role. Shared modules appear once.
+        """The parameters of one role by name, names relative to the role. Shared modules appear
+        once.
 
         Raises `ValueError` for an unknown role.
         """
         if role in ("input_projectors", "output_projectors"):
             return dict(getattr(self, role).named_parameters())
         if role == "signal_rows":
-            return self.language.signal_row_parameters()
+            return dict(self.language.signals.named_parameters())
         if role == "lora":
-            return self.language.lora_parameters()
+            return lora_parameters(self.language)
         raise ValueError(f"unknown role {role!r}; roles are {', '.join(ROLES)}")
 
-    @contextmanager
-    def without_adapters(self) -> Iterator[None]:
+    def without_adapters(self) -> AbstractContextManager[None]:
         """The plain language model for a while, for example to measure what adaptation forgot."""
-        self.language.disable_lora()
-        try:
-            yield
-        finally:
-            self.language.enable_lora()
+        return adapters_disabled(self.language)
 
     def _apply(self, fn: Any, recurse: bool = True) -> NextGPT:
         super()._apply(fn, recurse)
@@ -204,6 +207,4 @@ class NextGPT(nn.Module):
 
 
 def _dtype_of(module: nn.Module) -> torch.dtype:
-    return next(
-        (p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32
-    )
+    return next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)

@@ -1,4 +1,6 @@
-"""The frozen decoders, loaded when first asked for: stage 1 needs none, a chat may need one of three."""
+"""The frozen decoders, loaded when first asked for: stage 1 needs none, a chat may need one of
+three.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ Loader = Callable[[], Any]
 
 
 class DecoderPool(Mapping[Modality, Any]):
-    """Modality -> decoder. Holds loaders; `pool[modality]` loads once, `unload` frees the memory again."""
+    """Modality -> decoder. Holds loaders; `pool[modality]` loads once, `unload` frees the memory
+    again.
+    """
 
     def __init__(self, loaders: Mapping[Modality, Loader]) -> None:
         self._loaders = dict(loaders)
@@ -23,21 +27,18 @@ class DecoderPool(Mapping[Modality, Any]):
     @classmethod
     def of(cls, decoders: Mapping[Modality, Any]) -> DecoderPool:
         """A pool of decoders that are in memory already."""
-        return cls(
-            {modality: _constant(decoder) for modality, decoder in decoders.items()}
-        )
+        return cls({modality: _constant(decoder) for modality, decoder in decoders.items()})
 
     def __getitem__(self, modality: Modality) -> Any:
         if modality not in self._loaded:
             if modality not in self._loaders:
                 raise KeyError(
-                    f"no decoder for {modality}; this model generates {', '.join(self._loaders) or 'text only'}"
+                    f"no decoder for {modality}; this model generates "
+                    f"{', '.join(self._loaders) or 'text only'}"
                 )
             decoder = self._loaders[modality]()
             decoder.requires_grad_(False).eval()
-            self._loaded[modality] = (
-                decoder if self._device is None else decoder.to(self._device)
-            )
+            self._loaded[modality] = decoder if self._device is None else decoder.to(self._device)
         return self._loaded[modality]
 
     def __iter__(self) -> Iterator[Modality]:

@@ -32,16 +32,14 @@ def scatter_media(
                 f"{entry.length} places; build the processor from the same spec as the model"
             )
         where = span_index(entry.rows, entry.starts, entry.length)
-        inputs_embeds = inputs_embeds.index_put(
-            where, tokens_MSD.to(inputs_embeds.dtype)
-        )
+        inputs_embeds = inputs_embeds.index_put(where, tokens_MSD.to(inputs_embeds.dtype))
     return inputs_embeds
 
 
 def gather_spans(
     hidden: Float[Tensor, "B L D"],
-    rows: Int[Tensor, "T"],  # noqa: F821
-    starts: Int[Tensor, "T"],  # noqa: F821
+    rows: Int[Tensor, "T"],
+    starts: Int[Tensor, "T"],
     length: int,
 ) -> Float[Tensor, "T S D"]:
     """The states of the runs that begin at (row, start) and are `length` long."""
@@ -49,8 +47,8 @@ def gather_spans(
 
 
 def span_index(
-    rows: Int[Tensor, "T"],  # noqa: F821
-    starts: Int[Tensor, "T"],  # noqa: F821
+    rows: Int[Tensor, "T"],
+    starts: Int[Tensor, "T"],
     length: int,
 ) -> tuple[Int[Tensor, "T S"], Int[Tensor, "T S"]]:
     """Index pair that selects the runs: rows ``[T, S]`` and columns ``[T, S]``."""

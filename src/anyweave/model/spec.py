@@ -1,7 +1,9 @@
-"""What a checkpoint *is*: the parts, where the frozen ones come from, and how the trained ones are shaped.
+"""What a checkpoint *is*: the parts, where the frozen ones come from, and how the trained ones are
+shaped.
 
-A `ModelSpec` is written as ``spec.json`` beside the trained weights. Reading it is strict: an unknown or
-missing key is an error that names the nearest known one. Only `build.py` reads a spec; components take flat arguments.
+A `ModelSpec` is written as ``spec.json`` beside the trained weights. Reading it is strict: an
+unknown or missing key is an error that names the nearest known one. Only `build.py` reads a spec;
+components take flat arguments.
 """
 
 from __future__ import annotations
@@ -23,14 +25,16 @@ SpecT = TypeVar("SpecT")
 class LanguageSpec:
     """The frozen causal language model.
 
-    `source`: a folder (``./x`` is relative to the checkpoint), a hub id, or a name that `anyweave.language` can fetch.
+    `source`: a folder (``./x`` is relative to the checkpoint), a hub id, or a name that
+    `anyweave.language` can fetch.
     """
 
     source: str
     revision: str | None = None
     gguf_file: str | None = None
     sha256: str | None = None
-    """Hash of the folder's weights and configs (`checkpoint.folder_sha256`); None skips the check."""
+    """Hash of the folder's weights and configs (`checkpoint.folder_sha256`); None skips the check.
+    """
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
@@ -55,7 +59,9 @@ class LoraSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSpec:
-    """A frozen encoder and the modalities it reads. `type` is a name of `anyweave.encoders.ENCODERS`."""
+    """A frozen encoder and the modalities it reads. `type` is a name of
+    `anyweave.encoders.ENCODERS`.
+    """
 
     type: str
     source: str
@@ -72,7 +78,9 @@ class EncoderSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectorSpec:
-    """A trained projector: a name of `anyweave.projectors` and its keyword arguments, widths excepted."""
+    """A trained projector: a name of `anyweave.projectors` and its keyword arguments, widths
+    excepted.
+    """
 
     type: str
     args: Mapping[str, Any] = field(default_factory=dict)
@@ -82,7 +90,9 @@ class ProjectorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderSpec:
-    """A frozen latent diffusion decoder and its defaults per call. `type` is a name of `anyweave.decoders.DECODERS`."""
+    """A frozen latent diffusion decoder and its defaults per call. `type` is a name of
+    `anyweave.decoders.DECODERS`.
+    """
 
     source: str
     conditioning_tokens: int
@@ -92,26 +102,27 @@ class DecoderSpec:
     type: str = "latent_diffusion"
     sha256: str | None = None
     revision: str | None = None
-    guidance_scale: float = 7.5
+    guidance_scale: float | None = None
+    """None is the decoder's own default."""
     num_inference_steps: int = 20
     args: Mapping[str, Any] = field(default_factory=dict)
     """Keyword overrides of the decoder's `from_pretrained`."""
     generate: Mapping[str, Any] = field(default_factory=dict)
-    """Further defaults of `generate`, such as height, width, num_frames, audio_length, scheduler."""
+    """Further defaults of `generate`, such as height, width, num_frames, audio_length, scheduler.
+    """
 
     def __post_init__(self) -> None:
         for name in ("conditioning_tokens", "conditioning_dim", "num_inference_steps"):
             if getattr(self, name) < 1:
-                raise ValueError(
-                    f"decoder {name} must be at least 1, got {getattr(self, name)}"
-                )
+                raise ValueError(f"decoder {name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """One any-to-any model: frozen ends, trained bridges.
 
-    Raises `ValueError` when the parts contradict each other, for example an output projector without a decoder.
+    Raises `ValueError` when the parts contradict each other, for example an output projector
+    without a decoder.
     """
 
     name: str
@@ -128,7 +139,9 @@ class ModelSpec:
     """How many signal tokens ask for one medium, per modality that can be generated."""
     system_prompt: str = ""
     bridge: Bridge = "signal"
-    """"signal": hidden states condition the decoder; "caption": the reply's own words do (pipeline ablation)."""
+    """"signal": hidden states condition the decoder; "caption": the reply's own words do (pipeline
+    ablation).
+    """
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -137,24 +150,21 @@ class ModelSpec:
         _check_outputs(self)
         if self.format_version != FORMAT_VERSION:
             raise ValueError(
-                f"this spec has format_version {self.format_version}, this library reads {FORMAT_VERSION}; "
+                f"this spec has format_version {self.format_version}, this library reads "
+                f"{FORMAT_VERSION}; "
                 "install the version of anyweave that wrote it, or convert the checkpoint"
             )
 
     @property
     def input_modalities(self) -> tuple[Modality, ...]:
         """The media modalities that the model reads, in the fixed order image, video, audio."""
-        read = {
-            modality for encoder in self.encoders for modality in encoder.modalities
-        }
+        read = {modality for encoder in self.encoders for modality in encoder.modalities}
         return tuple(modality for modality in MEDIA_MODALITIES if modality in read)
 
     @property
     def output_modalities(self) -> tuple[Modality, ...]:
         """The media modalities that the model generates, in the fixed order image, video, audio."""
-        return tuple(
-            modality for modality in MEDIA_MODALITIES if modality in self.signal_tokens
-        )
+        return tuple(modality for modality in MEDIA_MODALITIES if modality in self.signal_tokens)
 
     def input_projector_for(self, modality: Modality) -> ProjectorSpec:
         """The input projector of one modality, whether given once for all or per modality."""
@@ -168,7 +178,9 @@ class ModelSpec:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ModelSpec:
-        """Read a spec strictly. Raises `ValueError` naming an unknown key and its nearest known one."""
+        """Read a spec strictly. Raises `ValueError` naming an unknown key and its nearest known
+        one.
+        """
         values = _known(cls, data, "spec")
         values["language"] = _read(LanguageSpec, values["language"], "spec.language")
         if values.get("lora") is not None:
@@ -185,8 +197,7 @@ class ModelSpec:
         ):
             given = values.get(name, {})
             values[name] = {
-                key: _read(kind, item, f"spec.{name}.{key}")
-                for key, item in given.items()
+                key: _read(kind, item, f"spec.{name}.{key}") for key, item in given.items()
             }
         return cls(**values)
 
@@ -205,33 +216,26 @@ def _read(kind: type[SpecT], data: Any, where: str) -> SpecT:
 
 
 def _known(kind: type, data: Any, where: str) -> dict[str, Any]:
-    """The keyword arguments in `data`, lists as tuples, after checking its keys against the dataclass `kind`."""
+    """The keyword arguments in `data`, lists as tuples, after checking its keys against the
+    dataclass `kind`.
+    """
     if not isinstance(data, Mapping):
         raise ValueError(f"{where} must be a mapping, got {type(data).__name__}")
     names = [item.name for item in fields(kind)]
     for key in data:
         if key not in names:
             near = difflib.get_close_matches(str(key), names, n=1)
-            hint = (
-                f"did you mean {near[0]!r}?"
-                if near
-                else f"known keys: {', '.join(names)}"
-            )
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(names)}"
             raise ValueError(f"{where} has no key {key!r}; {hint}")
     required = [
-        f.name
-        for f in fields(kind)
-        if f.default is MISSING and f.default_factory is MISSING
+        f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING
     ]
     missing = [name for name in required if name not in data]
     if missing:
         raise ValueError(
             f"{where} lacks {', '.join(missing)}; it has {', '.join(data) or 'no keys'}"
         )
-    return {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in data.items()
-    }
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
 
 
 def _check_inputs(spec: ModelSpec) -> None:
@@ -240,19 +244,19 @@ def _check_inputs(spec: ModelSpec) -> None:
         for modality in encoder.modalities:
             if modality in seen:
                 raise ValueError(
-                    f"{modality} is read by two encoders, {seen[modality]!r} and {encoder.type!r}; keep one"
+                    f"{modality} is read by two encoders, {seen[modality]!r} and "
+                    f"{encoder.type!r}; keep one"
                 )
             seen[modality] = encoder.type
     if isinstance(spec.input_projector, ProjectorSpec):
         return
     missing = [
-        modality
-        for modality in spec.input_modalities
-        if modality not in spec.input_projector
+        modality for modality in spec.input_modalities if modality not in spec.input_projector
     ]
     if missing:
         raise ValueError(
-            f"no input projector for {', '.join(missing)}; input_projector has {list(spec.input_projector)}"
+            f"no input projector for {', '.join(missing)}; input_projector has "
+            f"{list(spec.input_projector)}"
         )
     unread = [modality for modality in spec.input_projector if modality not in seen]
     if unread:
@@ -268,7 +272,8 @@ def _check_outputs(spec: ModelSpec) -> None:
     for modality, count in spec.signal_tokens.items():
         if count < 1:
             raise ValueError(
-                f"signal_tokens[{modality!r}] must be at least 1, got {count}; leave the modality out instead"
+                f"signal_tokens[{modality!r}] must be at least 1, got {count}; leave the modality "
+                "out instead"
             )
         if modality not in spec.decoders:
             raise ValueError(
@@ -277,16 +282,19 @@ def _check_outputs(spec: ModelSpec) -> None:
     for modality in spec.output_projectors:
         if modality not in spec.decoders:
             raise ValueError(
-                f"output projector for {modality} without a decoder; `decoders` has {list(spec.decoders)}"
+                f"output projector for {modality} without a decoder; `decoders` has "
+                f"{list(spec.decoders)}"
             )
     for modality in spec.decoders:
         if modality not in spec.signal_tokens:
             raise ValueError(
-                f"the {modality} decoder can never be asked for: signal_tokens has {dict(spec.signal_tokens)}"
+                f"the {modality} decoder can never be asked for: signal_tokens has "
+                f"{dict(spec.signal_tokens)}"
             )
         if spec.bridge == "signal" and modality not in spec.output_projectors:
             raise ValueError(
-                f"the {modality} decoder has no output projector; add output_projectors[{modality!r}] or use bridge='caption'"
+                f"the {modality} decoder has no output projector; add "
+                f"output_projectors[{modality!r}] or use bridge='caption'"
             )
 
 
@@ -294,9 +302,7 @@ def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         near = difflib.get_close_matches(str(value), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"{what}: unknown value {value!r}, known are {', '.join(known)}{hint}"
-        )
+        raise ValueError(f"{what}: unknown value {value!r}, known are {', '.join(known)}{hint}")
 
 
 def _plain(value: Any) -> Any:

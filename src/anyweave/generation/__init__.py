@@ -1,0 +1,34 @@
+"""Replies: the token loop, its events, and the conversation that makes messages of them."""
+
+from anyweave.generation.chat import ChatSession, spoken_caption
+from anyweave.generation.editing import edit
+from anyweave.generation.engine import TokenEngine
+from anyweave.generation.events import (
+    Done,
+    Event,
+    Finished,
+    MediaDone,
+    MediaStarted,
+    Progress,
+    SignalSpan,
+    TextDelta,
+    Usage,
+)
+from anyweave.generation.options import GenerationOptions
+
+__all__ = [
+    "ChatSession",
+    "Done",
+    "Event",
+    "Finished",
+    "GenerationOptions",
+    "MediaDone",
+    "MediaStarted",
+    "Progress",
+    "SignalSpan",
+    "TextDelta",
+    "TokenEngine",
+    "Usage",
+    "edit",
+    "spoken_caption",
+]

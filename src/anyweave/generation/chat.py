@@ -1,0 +1,332 @@
+"""A conversation: messages in, events or messages out, with keys, values and encoded media kept
+between turns.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from anyweave import media
+from anyweave.batch import Sample
+from anyweave.generation.background import Report, with_progress
+from anyweave.generation.engine import TokenEngine
+from anyweave.generation.events import (
+    Done,
+    Event,
+    Finished,
+    MediaDone,
+    MediaStarted,
+    Progress,
+    SignalSpan,
+    TextDelta,
+    Usage,
+)
+from anyweave.generation.options import SIZE_OPTIONS, GenerationOptions
+from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Part, Text
+from anyweave.model.any_to_any import NextGPT
+from anyweave.processing import collate
+
+
+@dataclass
+class _Draft:
+    """A reply in the making: what was said, in order, and the spans that wait for their decoder."""
+
+    said: list[Text | MediaStarted] = field(default_factory=list)
+    spans: list[SignalSpan] = field(default_factory=list)
+    seconds: dict[Modality, float] = field(default_factory=lambda: defaultdict(float))
+    steps: dict[Modality, int] = field(default_factory=lambda: defaultdict(int))
+    parts: dict[int, Media] = field(default_factory=dict)
+
+    def add_text(self, delta: TextDelta) -> None:
+        if self.said and isinstance(self.said[-1], Text):
+            last = self.said.pop()
+            delta = TextDelta(
+                text=last.text + delta.text, token_ids=(last.token_ids or ()) + delta.token_ids
+            )
+        self.said.append(Text(delta.text, delta.token_ids))
+
+    def add_span(self, span: SignalSpan) -> MediaStarted:
+        spoken = [part.text for part in self.said if isinstance(part, Text)]
+        started = MediaStarted(
+            index=len(self.spans), modality=span.modality, caption=spoken_caption(spoken)
+        )
+        self.spans.append(span)
+        self.said.append(started)
+        return started
+
+    def captions(self) -> dict[int, str]:
+        return {part.index: part.caption for part in self.said if isinstance(part, MediaStarted)}
+
+    def message(self) -> Message:
+        parts: list[Part] = [
+            self.parts[p.index] if isinstance(p, MediaStarted) else p for p in self.said
+        ]
+        return Message("assistant", parts)
+
+
+class ChatSession:
+    """One conversation with one model. Not thread-safe: one session per conversation.
+
+    A turn that ends in an error, or whose events are not read to `Done`, leaves the conversation as
+    it was.
+    """
+
+    def __init__(
+        self,
+        model: NextGPT,
+        options: GenerationOptions | None = None,
+        *,
+        messages: Iterable[Message] = (),
+    ) -> None:
+        self.model = model.eval()
+        self.options = options or GenerationOptions()
+        self.messages: list[Message] = list(messages)
+        self._ids: list[int] = []  # what the engine consumed
+        self._seen: list[Message] = []  # the messages whose media are among it
+        self._engine = self._new_engine(self.options)
+
+    def reply(
+        self, message: Message | str, options: GenerationOptions | None = None, **overrides: Any
+    ) -> Message:
+        """Say something and wait for the whole answer. Arguments as in `send`."""
+        for event in self.send(message, options, **overrides):
+            if isinstance(event, Done):
+                return event.message
+        raise AssertionError("send ends with Done")
+
+    def send(
+        self,
+        message: Message | str,
+        options: GenerationOptions | None = None,
+        *,
+        source: Media | None = None,
+        **overrides: Any,
+    ) -> Iterator[Event]:
+        """Say something and watch the answer come: text at once, then each medium with its
+        progress, then `Done`.
+
+        `overrides` replace single options for this turn. `source` is a medium to be edited:
+        decoders of its modality start from it (see `editing.edit`). Raises `ValueError` for a
+        message that is not the user's.
+        """
+        user = message if isinstance(message, Message) else Message("user", message)
+        if user.role != "user":
+            raise ValueError(f"a turn begins with a user's message, got one of role {user.role!r}")
+        settings = (options or self.options).with_overrides(**overrides)
+        if settings.seed is None:
+            settings = replace(settings, seed=secrets.randbits(31))
+        return self._turn(user, settings, source)
+
+    def _turn(
+        self, user: Message, options: GenerationOptions, source: Media | None
+    ) -> Iterator[Event]:
+        draft = _Draft()
+        started = time.perf_counter()
+        conversation = [*self.messages, user]
+        prompt_tokens, cached_tokens = self._prefill(conversation, options)
+        finished: Finished | None = None
+        for event in self._engine.generate(options):
+            if isinstance(event, TextDelta):
+                self._ids.extend(event.token_ids)
+                draft.add_text(event)
+                yield event
+            elif isinstance(event, SignalSpan):
+                self._ids.extend(event.token_ids)
+                yield draft.add_span(event)
+            else:
+                finished = event
+        assert finished is not None
+        draft.seconds["text"] = time.perf_counter() - started
+        yield from self._decode(draft, options, source)
+        reply = draft.message()
+        self.messages = [*conversation, reply]
+        usage = Usage(
+            prompt_tokens=prompt_tokens,
+            cached_tokens=cached_tokens,
+            completion_tokens=finished.num_tokens,
+            seconds=dict(draft.seconds),
+            steps=dict(draft.steps),
+        )
+        yield Done(message=reply, finish_reason=finished.finish_reason, usage=usage)
+
+    def _new_engine(self, options: GenerationOptions) -> TokenEngine:
+        processor = self.model.processor
+        return TokenEngine(
+            self.model.language,
+            processor.signals,
+            stop_ids=(*processor.stop_ids, *self.model.language.eos_ids),
+            decode=processor.decode_text,
+            use_cache=options.use_cache,
+        )
+
+    def _prefill(
+        self, conversation: Sequence[Message], options: GenerationOptions
+    ) -> tuple[int, int]:
+        """Consume what the engine has not seen yet; returns (tokens of the prompt, of these already
+        cached).
+        """
+        if options.use_cache != self._engine.use_cache:
+            self._engine, self._ids, self._seen = self._new_engine(options), [], []
+        seen = _common_prefix(self._seen, conversation, same=operator.is_)
+        sample, common = self._plan(conversation, seen)
+        if common < 0:
+            sample, common = self._plan(conversation, 0)
+        self._ids, self._seen = self._ids[:common], []
+        self._engine.feed(self._embed_from(sample, common))
+        self._ids = sample.input_ids.tolist()
+        self._seen = list(conversation)
+        return len(self._ids), common
+
+    def _plan(self, conversation: Sequence[Message], seen: int) -> tuple[Sample, int]:
+        """Render with media of the messages after the first `seen` ones; how many positions need no
+        feeding.
+
+        -1 where a medium that was left out would have to be fed after all.
+        """
+        sample = self.model.processor.render(
+            conversation,
+            add_generation_prompt=True,
+            train_on="none",
+            new_from=seen,
+            load_targets=False,
+        )
+        ids: list[int] = sample.input_ids.tolist()
+        # The last position is always fed again: its state is what the first token is sampled from.
+        # Equal ids say nothing about equal media, so a medium that was rendered now is fed now.
+        common = min(
+            [_common_prefix(self._ids, ids), len(ids) - 1, *(m.start for m in sample.media)]
+        )
+        common = self._engine.keep(common)
+        given = {m.start + offset for m in sample.media for offset in range(m.length)}
+        signals = self.model.processor.signals
+        lost = any(
+            signals.is_placeholder(ids[place]) and place not in given
+            for place in range(common, len(ids))
+        )
+        return sample, -1 if lost and seen else common
+
+    @torch.inference_mode()
+    def _embed_from(self, sample: Sample, start: int) -> Float[Tensor, "1 L D"]:
+        """Embeddings of the positions from `start`; media before it is neither encoded nor
+        projected again.
+        """
+        rest = replace(
+            sample,
+            input_ids=sample.input_ids[start:],
+            labels=sample.labels[start:],
+            media=tuple(
+                replace(m, start=m.start - start) for m in sample.media if m.start >= start
+            ),
+            targets=(),
+        )
+        return self.model.embed(collate([rest], pad_id=0).to(self.model.device))
+
+    def _decode(
+        self, draft: _Draft, options: GenerationOptions, source: Media | None
+    ) -> Iterator[Event]:
+        """Turn the reply's spans into media: one batch per modality, or one at a time."""
+        captions = draft.captions()
+        for modality, indices in _groups(draft.spans, batched=options.batch_media):
+            begun = time.perf_counter()
+            arrays = yield from self._generate(modality, indices, draft, captions, options, source)
+            draft.seconds[modality] += time.perf_counter() - begun
+            rate = options.rate(modality, self.model.decoders[modality].rate)
+            for index, array in zip(indices, arrays, strict=True):
+                part = MEDIA_TYPES[modality](source=array, caption=captions[index], rate=rate)
+                draft.parts[index] = part
+                yield MediaDone(index=index, part=part)
+
+    def _generate(
+        self,
+        modality: Modality,
+        indices: tuple[int, ...],
+        draft: _Draft,
+        captions: Mapping[int, str],
+        options: GenerationOptions,
+        source: Media | None,
+    ) -> Generator[Event, None, list[np.ndarray]]:
+        decoder = self.model.decoders[modality]
+        spec = self.model.spec.decoders[modality]
+        defaults = {
+            "num_inference_steps": spec.num_inference_steps,
+            "guidance_scale": spec.guidance_scale,
+            **spec.generate,
+        }
+        arguments = options.decoder_arguments(modality, defaults)
+        seed = options.seed or 0
+
+        @torch.inference_mode()
+        def call(report: Report) -> list[np.ndarray]:
+            if self.model.spec.bridge == "caption":
+                conditioning = decoder.encode_captions([captions[index] for index in indices])
+            else:
+                hidden_TSD = torch.stack([draft.spans[index].hidden for index in indices])
+                conditioning = self.model.condition(modality, hidden_TSD)
+            extra = dict(arguments)
+            if options.negative_prompt is not None:
+                extra["negative"] = decoder.encode_captions([options.negative_prompt])
+            if source is not None and source.modality == modality:
+                array = media.load(source, sample_rate=round(decoder.rate or 16000))
+                # The source is fitted to the asked size, and the decoder then keeps the size of its
+                # latents.
+                size = {name: extra.pop(name) for name in SIZE_OPTIONS[modality] if name in extra}
+                extra["latents"] = decoder.encode_media([array] * len(indices), **size)
+                extra["strength"] = options.strength
+            seeds = [seed + index for index in indices]
+            return decoder.generate(conditioning, seeds=seeds, callback=report, **extra)
+
+        steps = with_progress(call)
+        while True:
+            try:
+                step, total = next(steps)
+            except StopIteration as stop:
+                return stop.value
+            draft.steps[modality] += len(indices) if step else 0
+            yield Progress(modality=modality, indices=indices, step=step, total=total)
+
+
+def spoken_caption(texts: Sequence[str]) -> str:
+    """What the reply says of the medium it asks for now: the last sentence before the signal run.
+
+    `texts` are the reply's text runs so far. Empty when nothing was said yet.
+    """
+    for text in reversed(texts):
+        sentences = [part.strip() for part in re.split(r"(?<=[.!?:])\s+|\n+", text) if part.strip()]
+        if sentences:
+            return sentences[-1]
+    return ""
+
+
+def _groups(
+    spans: Sequence[SignalSpan], *, batched: bool
+) -> list[tuple[Modality, tuple[int, ...]]]:
+    """Indices of spans to decode together, in the order in which each group was first asked for."""
+    if not batched:
+        return [(span.modality, (index,)) for index, span in enumerate(spans)]
+    groups: dict[Modality, list[int]] = {}
+    for index, span in enumerate(spans):
+        groups.setdefault(span.modality, []).append(index)
+    return [(modality, tuple(indices)) for modality, indices in groups.items()]
+
+
+def _common_prefix(
+    left: Sequence[Any], right: Sequence[Any], same: Callable[[Any, Any], bool] = operator.eq
+) -> int:
+    length = 0
+    for a, b in zip(left, right, strict=False):
+        if not same(a, b):
+            break
+        length += 1
+    return length

@@ -1,0 +1,35 @@
+"""Change a medium by instruction: the decoder starts from the given medium instead of from noise
+(SDEdit).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anyweave.generation.chat import ChatSession
+from anyweave.generation.options import GenerationOptions
+from anyweave.messages import Media, Message
+
+
+def edit(
+    session: ChatSession,
+    part: Media,
+    instruction: str,
+    options: GenerationOptions | None = None,
+    *,
+    strength: float = 0.6,
+    **overrides: Any,
+) -> Message:
+    """Show the model `part`, ask for the change, and let the decoder start from it, noised by
+    `strength` (0..1).
+
+    The model sees the medium where it has an encoder for it. The reply always holds a medium of the
+    same kind.
+    """
+    if part.source is None:
+        raise ValueError(f"there is nothing to edit: the {part.modality} has no source")
+    reads = part.modality in session.model.encoders
+    message = Message("user", [part, instruction] if reads else [instruction])
+    return session.reply(
+        message, options, source=part, strength=strength, force=(part.modality,), **overrides
+    )

@@ -1,0 +1,209 @@
+"""The token loop: ids and embeddings in, text and signal spans out. It knows no messages, media or
+decoders.
+
+    prefill [1, L, D] -> sample a token -> feed it -> ...       one forward per text token
+                         a first signal id -> the whole run of S ids is fed in one forward -> states
+                         [S, D]
+
+Legend: L new positions, D width, V ids that have logits, S tokens of one signal run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from anyweave.generation.detokenizer import IncrementalDetokenizer
+from anyweave.generation.events import EngineEvent, Finished, FinishReason, SignalSpan, TextDelta
+from anyweave.generation.options import GenerationOptions
+from anyweave.generation.sampling import sample_token
+from anyweave.language import CausalLM
+from anyweave.messages import Modality
+from anyweave.processing import SignalTokens
+
+
+class TokenEngine:
+    """One sequence in the making: what the language model has consumed, and its key-value cache.
+
+    `stop_ids` end a turn; they are reported, not consumed. `decode` turns text ids into text.
+    """
+
+    def __init__(
+        self,
+        language: CausalLM,
+        signals: SignalTokens,
+        *,
+        stop_ids: Sequence[int],
+        decode: Callable[[Sequence[int]], str],
+        use_cache: bool = True,
+    ) -> None:
+        self.language = language
+        self.signals = signals
+        self.stop_ids = frozenset(stop_ids)
+        self.decode = decode
+        self.use_cache = use_cache
+        self.num_forwards = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything consumed."""
+        self.length = 0
+        self._cache: Any = None
+        self._embeds_1LD: Tensor | None = None  # all of them, only without cache
+        self._last_D: Tensor | None = None  # state after the last consumed token
+
+    def keep(self, length: int) -> int:
+        """Shorten the consumed sequence to `length` positions; returns how many really remain.
+
+        A cache that cannot be cut (sliding windows) is dropped: then 0 remain.
+        """
+        if length >= self.length:
+            return self.length
+        if length == 0:
+            self.reset()
+        elif self._embeds_1LD is not None:
+            self._embeds_1LD = self._embeds_1LD[:, :length]
+            self.length = length
+        elif hasattr(self._cache, "crop") and not any(getattr(self._cache, "is_sliding", [])):
+            self._cache.crop(length)
+            self.length = length
+        else:
+            self.reset()
+        self._last_D = None
+        return self.length
+
+    @torch.inference_mode()
+    def feed(self, embeds: Float[Tensor, "1 L D"]) -> Float[Tensor, "L D"]:
+        """Consume new positions in one forward; returns the state after each of them."""
+        new = embeds.shape[1]
+        self.num_forwards += 1
+        if self.use_cache:
+            hidden_1LD, self._cache = self.language(
+                embeds,
+                past_key_values=self._cache,
+                use_cache=True,
+                position_ids=torch.arange(self.length, self.length + new, device=embeds.device)[
+                    None
+                ],
+            )
+        else:
+            seen = (
+                embeds if self._embeds_1LD is None else torch.cat([self._embeds_1LD, embeds], dim=1)
+            )
+            self._embeds_1LD = seen
+            hidden_1LD, _ = self.language(seen)
+        self.length += new
+        hidden_LD = hidden_1LD[0, -new:]
+        self._last_D = hidden_LD[-1]
+        return hidden_LD
+
+    @torch.inference_mode()
+    def feed_ids(self, ids: Sequence[int]) -> Float[Tensor, "L D"]:
+        """Consume tokens in one forward; returns the state after each of them."""
+        return self.feed(
+            self.language.embed(torch.tensor([list(ids)], device=self.language.device))
+        )
+
+    def generate(self, options: GenerationOptions) -> Iterator[EngineEvent]:
+        """Speak until the end of turn or `max_new_tokens`; the last event is `Finished`.
+
+        Raises `ValueError` for a forced or allowed modality without signal tokens, or when nothing
+        was fed.
+        """
+        if self._last_D is None:
+            raise ValueError("nothing to continue: feed the prompt before generating")
+        _check_modalities(options, self.signals)
+        generator = torch.Generator().manual_seed(options.seed or 0)
+        text = IncrementalDetokenizer(self.decode)
+        said: list[int] = []
+        emitted: list[Modality] = []
+        count = 0
+        finish_reason: FinishReason = "length"
+        while count < options.max_new_tokens:
+            token_id = self._sample(options, said, len(emitted), generator)
+            if token_id in self.stop_ids:
+                finish_reason = "stop"
+                break
+            modality = self.signals.modality_of(token_id)
+            if modality is not None:
+                yield from _deltas(text.flush())
+                yield self._speak_run(modality)
+                text = IncrementalDetokenizer(self.decode)
+                emitted.append(modality)
+                count += self.signals.count(modality)
+                continue
+            self.feed_ids([token_id])
+            said.append(token_id)
+            count += 1
+            yield from _deltas(text.push(token_id))
+        yield from _deltas(text.flush())
+        for modality in options.force:
+            if modality not in emitted:
+                yield self._speak_run(modality, forced=True)
+                count += self.signals.count(modality)
+        yield Finished(finish_reason=finish_reason, num_tokens=count)
+
+    def _speak_run(self, modality: Modality, forced: bool = False) -> SignalSpan:
+        """Feed a whole run in one forward: it can never be cut short or garbled."""
+        ids = self.signals.ids(modality)
+        return SignalSpan(
+            modality=modality, hidden=self.feed_ids(ids), token_ids=ids, forced=forced
+        )
+
+    @torch.inference_mode()
+    def _sample(
+        self,
+        options: GenerationOptions,
+        said: Sequence[int],
+        num_media: int,
+        generator: torch.Generator,
+    ) -> int:
+        assert self._last_D is not None
+        logits_V = self.language.logits(self._last_D)
+        media: tuple[Modality, ...] = ()
+        if num_media < options.max_media:
+            media = tuple(
+                m
+                for m in self.signals.modalities
+                if options.modalities is None or m in options.modalities
+            )
+        return sample_token(
+            logits_V,
+            allowed=allowed_ids(self.signals, media, logits_V.shape[-1]),
+            temperature=options.temperature,
+            top_p=options.top_p,
+            top_k=options.top_k,
+            repetition_penalty=options.repetition_penalty,
+            said=said,
+            generator=generator,
+        )
+
+
+def allowed_ids(signals: SignalTokens, media: Sequence[Modality], size: int) -> Bool[Tensor, "V"]:
+    """Mask of what may be sampled: every text id, and of each allowed modality only the id that
+    opens a run.
+    """
+    allowed_V = torch.zeros(size, dtype=torch.bool)
+    allowed_V[: signals.base_vocab] = True
+    for modality in media:
+        allowed_V[signals.first(modality)] = True
+    return allowed_V
+
+
+def _check_modalities(options: GenerationOptions, signals: SignalTokens) -> None:
+    for name in ("modalities", "force"):
+        for modality in getattr(options, name) or ():
+            if modality != "text" and modality not in signals.modalities:
+                raise ValueError(
+                    f"{name} asks for {modality}, which this model cannot generate; "
+                    f"it generates {', '.join(('text', *signals.modalities))}"
+                )
+
+
+def _deltas(given: tuple[str, tuple[int, ...]] | None) -> Iterator[TextDelta]:
+    if given is not None:
+        yield TextDelta(text=given[0], token_ids=given[1])

@@ -1,0 +1,97 @@
+"""What a reply in the making says, as it happens. The engine yields the first two, the chat all of
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from anyweave.messages import Media, Message, Modality
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextDelta:
+    """New text: whole characters only. `token_ids` are the ids it was decoded from."""
+
+    text: str
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalSpan:
+    """One complete run of signal tokens. `hidden` are the states after each of its S tokens."""
+
+    modality: Modality
+    hidden: Float[Tensor, "S D"]
+    token_ids: tuple[int, ...]
+    forced: bool = False
+    """True where the run was appended because the caller demanded it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """The engine's last event."""
+
+    finish_reason: FinishReason
+    num_tokens: int
+    """Tokens generated, signal runs included, the end of turn excluded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaStarted:
+    """The model asked for a medium. `index` counts this reply's media in the order of speech."""
+
+    index: int
+    modality: Modality
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """A decoder took step `step` of `total` for the media numbered `indices`."""
+
+    modality: Modality
+    indices: tuple[int, ...]
+    step: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaDone:
+    """A medium is ready: `part` holds its array, rate and caption."""
+
+    index: int
+    part: Media
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a reply cost. `cached_tokens` of the prompt were already in the key-value cache."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    seconds: Mapping[Modality, float] = field(default_factory=dict)
+    """Wall-clock seconds per modality; "text" is prefill and decoding."""
+    steps: Mapping[Modality, int] = field(default_factory=dict)
+    """Denoising steps per modality, summed over media."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """The reply is complete."""
+
+    message: Message
+    finish_reason: FinishReason
+    usage: Usage
+
+
+Event = TextDelta | MediaStarted | Progress | MediaDone | Done
+EngineEvent = TextDelta | SignalSpan | Finished

@@ -1,0 +1,143 @@
+"""How one reply is made. Every knob works; none is accepted and ignored."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from anyweave.messages import MEDIA_MODALITIES, MODALITIES, Modality
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationOptions:
+    """Options of one reply: language first, then the diffusion decoders (None = the decoder's own
+    default).
+
+    Raises `ValueError` for a value out of range or a modality that does not exist.
+    """
+
+    max_new_tokens: int = 256
+    """The model is stopped after so many tokens; a signal run that has begun is always completed.
+    """
+    temperature: float = 0.7
+    """0 is greedy: always the likeliest token."""
+    top_p: float = 1.0
+    """Sample from the smallest set of tokens that holds this share of probability."""
+    top_k: int = 0
+    """Sample from the k likeliest tokens; 0 is all."""
+    repetition_penalty: float = 1.0
+    """Above 1: tokens of this reply lose logit when they come again (signal tokens excepted)."""
+    seed: int | None = None
+    """Seeds the sampling and, plus the number of the medium in the reply, each decoder. None draws
+    one.
+    """
+    modalities: tuple[Modality, ...] | None = None
+    """Media the model may answer with; None leaves it the choice. Text is always allowed."""
+    force: tuple[Modality, ...] = ()
+    """Media that the reply must hold: what the model has not asked for itself is appended at its
+    end.
+    """
+    max_media: int = 4
+    """After so many media the model can ask for no more (forced ones excepted)."""
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    scheduler: str | None = None
+    """Name of the sampling scheduler."""
+    negative_prompt: str | None = None
+    """What the media should not show; needs the decoder's text encoder."""
+    height: int | None = None
+    width: int | None = None
+    num_frames: int | None = None
+    fps: float | None = None
+    """Frames per second written on a clip; does not change the frames."""
+    audio_length: float | None = None
+    """Seconds of sound."""
+    strength: float = 1.0
+    """Editing only: how much of the source is replaced, 0 keeps it, 1 ignores it."""
+    batch_media: bool = True
+    """Decode the media of one modality in one batch; False decodes one at a time and needs less
+    memory.
+    """
+    use_cache: bool = True
+    """Keep keys and values between steps. False recomputes everything: slow, for tests."""
+
+    def __post_init__(self) -> None:
+        _at_least("max_new_tokens", self.max_new_tokens, 1)
+        _at_least("temperature", self.temperature, 0)
+        _at_least("top_k", self.top_k, 0)
+        _at_least("max_media", self.max_media, 0)
+        _share("top_p", self.top_p)
+        _share("strength", self.strength)
+        if self.repetition_penalty <= 0:
+            raise ValueError(f"repetition_penalty must be above 0, got {self.repetition_penalty}")
+        for name in ("num_inference_steps", "height", "width", "num_frames", "fps", "audio_length"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(
+                    f"{name} must be above 0, got {value}; None is the default of the decoder"
+                )
+        for name, known in (("modalities", MODALITIES), ("force", MEDIA_MODALITIES)):
+            object.__setattr__(self, name, _modalities(name, getattr(self, name), known))
+        if self.modalities is not None:
+            masked = [modality for modality in self.force if modality not in self.modalities]
+            if masked:
+                raise ValueError(
+                    f"force names {', '.join(masked)}, which modalities={self.modalities} rules out"
+                )
+
+    def with_overrides(self, **overrides: Any) -> GenerationOptions:
+        """The same options with some replaced. Raises `ValueError` for an unknown name."""
+        known = [item.name for item in fields(self)]
+        for name in overrides:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+                raise ValueError(f"there is no generation option {name!r}; {hint}")
+        return replace(self, **overrides)
+
+    def decoder_arguments(self, modality: Modality, defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """Keyword arguments of a decoder's `generate`: `defaults`, and over them what was set here
+        and applies.
+        """
+        names = (*_SAMPLING_OPTIONS, *SIZE_OPTIONS[modality])
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return {**defaults, **given}
+
+    def rate(self, modality: Modality, default: float | None) -> float | None:
+        """The rate to write on a generated medium: the decoder's own, or `fps` where frames are
+        counted.
+        """
+        return (
+            self.fps if "num_frames" in SIZE_OPTIONS[modality] and self.fps is not None else default
+        )
+
+
+_SAMPLING_OPTIONS = ("num_inference_steps", "guidance_scale", "scheduler")
+# One reply may hold several kinds of media: a size applies where it has a meaning.
+SIZE_OPTIONS: Mapping[Modality, tuple[str, ...]] = {
+    "image": ("height", "width"),
+    "video": ("height", "width", "num_frames"),
+    "audio": ("audio_length",),
+}
+
+
+def _modalities(name: str, given: Any, known: tuple[Modality, ...]) -> tuple[Modality, ...] | None:
+    if given is None:
+        return None
+    values = (given,) if isinstance(given, str) else tuple(given)
+    for value in values:
+        if value not in known:
+            raise ValueError(f"{name} names {value!r}; it takes {', '.join(known)}")
+    return values
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def _share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be between 0 and 1, got {value}")

@@ -1,0 +1,48 @@
+"""One token from one row of logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def sample_token(
+    logits: Float[Tensor, "V"],
+    *,
+    allowed: Bool[Tensor, "V"],
+    temperature: float,
+    top_p: float,
+    top_k: int,
+    repetition_penalty: float,
+    said: Sequence[int],
+    generator: torch.Generator,
+) -> int:
+    """Pick an allowed id: the likeliest at temperature 0, else drawn after penalty, top-k and
+    top-p.
+
+    `said` are the ids that `repetition_penalty` holds against themselves (divides a positive logit,
+    multiplies a negative one; Keskar et al. 2019).
+    """
+    scores_V = logits.float().cpu().masked_fill(~allowed, -torch.inf)
+    if repetition_penalty != 1.0 and said:
+        ids = torch.tensor(sorted(set(said)))
+        picked = scores_V[ids]
+        scores_V[ids] = torch.where(
+            picked > 0, picked / repetition_penalty, picked * repetition_penalty
+        )
+    if temperature == 0:
+        return int(scores_V.argmax())
+    scores_V = scores_V / temperature
+    if 0 < top_k < scores_V.numel():
+        scores_V = scores_V.masked_fill(scores_V < scores_V.topk(top_k).values[-1], -torch.inf)
+    probabilities_V = scores_V.softmax(-1)
+    if top_p < 1.0:
+        sorted_V, order_V = probabilities_V.sort(descending=True)
+        # A token stays while the mass before it is below top_p, so the likeliest always stays.
+        keep_V = (sorted_V.cumsum(-1) - sorted_V) < top_p
+        keep_V[0] = True
+        probabilities_V = torch.zeros_like(probabilities_V).scatter(0, order_V, sorted_V * keep_V)
+    return int(torch.multinomial(probabilities_V, 1, generator=generator))

@@ -1,0 +1,233 @@
+"""From a spec to a model: the only code that reads a `ModelSpec`; every part gets flat arguments.
+
+Frozen parts are loaded with their weights (decoders when first used), trained parts start from
+their seeded initial values. `checkpoint.load_pretrained` calls this and then reads the trained
+weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from anyweave import decoders, encoders, projectors
+from anyweave.language import CausalLM, lora
+from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.model.any_to_any import NextGPT
+from anyweave.model.decoder_pool import DecoderPool
+from anyweave.model.hashing import check_sha256
+from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec, ModelSpec
+from anyweave.processing import Processor, SignalTokens, fingerprint
+
+
+def build(
+    spec: ModelSpec,
+    *,
+    root: str | Path | None = None,
+    device: torch.device | str | None = None,
+    dtype: str | None = None,
+    verify: bool = True,
+    seed: int = 0,
+) -> NextGPT:
+    """The model that `spec` describes, everything frozen, in eval mode.
+
+    Args:
+        root: the folder that sources beginning with ``./`` are relative to.
+        device: where to put it; None leaves it on the CPU.
+        dtype: of the frozen language model and decoders; None takes the spec's. Trained parts are
+        float32. verify: compare the frozen parts with the hashes in the spec. seed: of the trained
+        parts' initial values.
+
+    Raises:
+        ValueError: a part cannot be found, is not the one the spec names, or does not fit another
+        part.
+    """
+    root = None if root is None else Path(root)
+    language = build_language(spec, root=root, dtype=dtype, verify=verify, seed=seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        perception = _build_encoders(spec, root, verify)
+        inputs = _build_input_projectors(spec, perception, language.hidden_size)
+        outputs = build_output_projectors(spec, language.hidden_size)
+    loaders = {
+        modality: partial(_load_decoder, modality, part, root, dtype, verify)
+        for modality, part in spec.decoders.items()
+    }
+    model = NextGPT(
+        spec=spec,
+        root=root,
+        language=language,
+        processor=_build_processor(spec, language, perception, inputs),
+        encoders=perception,
+        input_projectors=inputs,
+        output_projectors=outputs,
+        decoders=DecoderPool(loaders),
+    )
+    return model if device is None else model.to(device)
+
+
+def resolve_source(source: str, root: Path | None) -> str | Path:
+    """A source of the spec as something to load: ``./x`` below `root`, a folder that exists, or the
+    name as it is.
+    """
+    if source.startswith("./"):
+        if root is None:
+            raise ValueError(
+                f"source {source!r} is relative to a checkpoint folder; pass root=... to build"
+            )
+        path = root / source
+        if not path.is_dir():
+            raise ValueError(
+                f"the checkpoint {root} lacks its part {source!r}; fetch the whole folder again"
+            )
+        return path
+    path = Path(source).expanduser()
+    return path if path.is_dir() else source
+
+
+def build_language(
+    spec: ModelSpec,
+    *,
+    root: Path | None,
+    dtype: str | None = None,
+    verify: bool = True,
+    seed: int = 0,
+) -> CausalLM:
+    """The frozen language model with its signal rows and, if the spec has them, adapters."""
+    part: LanguageSpec = spec.language
+    source = resolve_source(part.source, root)
+    if verify and isinstance(source, Path):
+        check_sha256("language model", source, part.sha256)
+    language = CausalLM.from_pretrained(
+        source,
+        gguf_file=part.gguf_file,
+        revision=part.revision,
+        dtype=getattr(torch, dtype or part.dtype),
+        num_signals=sum(spec.signal_tokens.values()),
+        seed=seed,
+    )
+    if spec.lora is not None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            lora.attach(language, **asdict(spec.lora))
+    return language
+
+
+def build_output_projectors(spec: ModelSpec, hidden_size: int) -> dict[Modality, nn.Module]:
+    """One projector per generated modality, shaped by its decoder's conditioning."""
+    return {
+        modality: _construct(
+            f"{modality} output projector",
+            projectors.resolve("output", part.type),
+            in_dim=hidden_size,
+            out_dim=spec.decoders[modality].conditioning_dim,
+            num_queries=spec.decoders[modality].conditioning_tokens,
+            **part.args,
+        )
+        for modality, part in spec.output_projectors.items()
+    }
+
+
+def _build_encoders(spec: ModelSpec, root: Path | None, verify: bool) -> dict[Modality, nn.Module]:
+    built: dict[Modality, nn.Module] = {}
+    for part in spec.encoders:
+        kind = encoders.resolve(part.type)
+        source = resolve_source(part.source, root)
+        if verify and isinstance(source, Path):
+            check_sha256(f"encoder {part.type!r}", source, part.sha256)
+        encoder = kind.from_pretrained(source, **part.args)
+        unable = [modality for modality in part.modalities if modality not in encoder.modalities]
+        if unable:
+            raise ValueError(
+                f"encoder {part.type!r} from {source} reads {', '.join(encoder.modalities)}, "
+                f"but the spec wants {', '.join(unable)} of it"
+            )
+        built |= dict.fromkeys(part.modalities, encoder)
+    return {modality: built[modality] for modality in MEDIA_MODALITIES if modality in built}
+
+
+def _build_input_projectors(
+    spec: ModelSpec, perception: dict[Modality, Any], hidden_size: int
+) -> dict[Modality, nn.Module]:
+    built: dict[Modality, nn.Module] = {}
+    shared: nn.Module | None = None
+    widths = {modality: encoder.feature_dim for modality, encoder in perception.items()}
+    for modality, width in widths.items():
+        part = spec.input_projector_for(modality)
+        if part.shared and len(set(widths.values())) > 1:
+            raise ValueError(
+                "one shared input projector needs features of one width, the encoders give "
+                f"{widths}; set shared=False"
+            )
+        if part.shared and shared is not None:
+            built[modality] = shared
+            continue
+        kind = projectors.resolve("input", part.type)
+        built[modality] = _construct(
+            f"{modality} input projector", kind, in_dim=width, out_dim=hidden_size, **part.args
+        )
+        if part.shared:
+            shared = built[modality]
+    return built
+
+
+def _build_processor(
+    spec: ModelSpec,
+    language: CausalLM,
+    perception: dict[Modality, Any],
+    inputs: dict[Modality, Any],
+) -> Processor:
+    return Processor(
+        language.tokenizer,
+        SignalTokens(dict(spec.signal_tokens), language.base_vocab_size),
+        spec.template,
+        perception,
+        {m: inputs[m].num_tokens(encoder.num_patches(m)) for m, encoder in perception.items()},
+        system_prompt=spec.system_prompt or None,
+        encoder_fingerprints={
+            m: _identity(part) for part in spec.encoders for m in part.modalities
+        },
+        decoder_fingerprints={m: _identity(part) for m, part in spec.decoders.items()},
+    )
+
+
+def _identity(part: EncoderSpec | DecoderSpec) -> str:
+    """Names a frozen part in cache keys: by its hash if it has one, so that moving a folder keeps
+    the cache.
+    """
+    where = part.sha256 or (part.source, part.revision)
+    return fingerprint(part.type, where, dict(part.args))
+
+
+def _load_decoder(
+    modality: Modality, part: DecoderSpec, root: Path | None, dtype: str | None, verify: bool
+) -> Any:
+    source = resolve_source(part.source, root)
+    if verify and isinstance(source, Path):
+        check_sha256(f"{modality} decoder", source, part.sha256)
+    arguments = dict(part.args)
+    if dtype is not None:
+        arguments["dtype"] = getattr(torch, dtype)
+    decoder = decoders.resolve(part.type).from_pretrained(modality, source, **arguments)
+    want = (part.conditioning_tokens, part.conditioning_dim)
+    if tuple(decoder.conditioning_shape) != want:
+        raise ValueError(
+            f"the {modality} decoder in {source} is conditioned by "
+            f"{tuple(decoder.conditioning_shape)} (tokens, width), "
+            f"the spec says {want}; correct conditioning_tokens and conditioning_dim"
+        )
+    return decoder
+
+
+def _construct(what: str, kind: Any, **arguments: Any) -> Any:
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        raise ValueError(
+            f"{what}: {kind.__name__} does not take these arguments: {error}"
+        ) from error

@@ -1,0 +1,277 @@
+"""Checkpoints on disk: what was trained, by role, as safetensors, and the spec that names the rest.
+
+    spec.json                        the ModelSpec; frozen parts by source, revision and hash
+    input_projectors.safetensors     output_projectors.safetensors
+    signal_rows.safetensors          lora.safetensors
+    processor.json                   ids and lengths that must come out the same when the model is
+    built again encoders/ decoders/              optional: frozen parts that travel with the
+    checkpoint
+
+Never pickle. Written to a temporary folder, then renamed. Loading is strict per role.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import anyweave
+from anyweave.model.any_to_any import ROLES, NextGPT, Role
+from anyweave.model.build import build, resolve_source
+from anyweave.model.hashing import folder_sha256
+from anyweave.model.spec import DTYPES, DecoderSpec, EncoderSpec, ModelSpec
+
+SPEC_FILE = "spec.json"
+PROCESSOR_FILE = "processor.json"
+WEIGHTS = Path(anyweave.__file__).parent / "weights"
+EMBEDDED = {"emoji-mini": "emoji_mini"}
+
+
+def load_pretrained(
+    source: str | Path,
+    *,
+    device: torch.device | str | None = None,
+    dtype: str | None = None,
+    verify: bool = True,
+    revision: str | None = None,
+) -> NextGPT:
+    """A trained model by embedded name, folder or hub id. Decoders are read when they are first
+    used.
+
+    Args:
+        device: where to put it; None is the CPU.
+        dtype: of the frozen parts, "float32", "bfloat16" or "float16"; None takes the checkpoint's.
+        verify: refuse frozen parts whose hash is not the one in the spec.
+        revision: of a hub id.
+
+    Raises:
+        ValueError: nothing there, a frozen part is another one, or a role's weights do not fit.
+    """
+    if dtype is not None and dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    folder = find_checkpoint(source, revision=revision)
+    model = build(read_spec(folder), root=folder, dtype=dtype, verify=verify)
+    _check_processor(model, folder)
+    for role in ROLES:
+        load_role(model, role, folder)
+    return model if device is None else model.to(device)
+
+
+def save_pretrained(
+    model: NextGPT,
+    folder: str | Path,
+    *,
+    dtype: str | None = None,
+    include_frozen: bool = False,
+) -> Path:
+    """Write what was trained, and the spec with the frozen parts' hashes.
+
+    Args:
+        folder: a new or empty folder, or an earlier checkpoint, whose other files stay.
+        dtype: "float16" or "bfloat16" halves the files; None writes the weights as they are.
+        include_frozen: copy local encoders and decoders into the checkpoint, so that it can travel.
+
+    Raises:
+        ValueError: `folder` holds something that is no checkpoint.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()) and not (folder / SPEC_FILE).is_file():
+        raise ValueError(
+            f"{folder} exists and holds no {SPEC_FILE}: not overwriting it; choose another folder"
+        )
+    if dtype is not None and dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        spec = _portable_spec(model, folder, temporary, include_frozen)
+        for role in ROLES:
+            tensors = role_tensors(model, role)
+            if tensors:
+                save_file(
+                    _on_disk(tensors, dtype),
+                    temporary / role_file(role),
+                    {"format": "pt", "role": role},
+                )
+        _write_json(temporary / SPEC_FILE, spec.to_dict())
+        _write_json(temporary / PROCESSOR_FILE, processor_facts(model))
+        _move_into_place(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def find_checkpoint(source: str | Path, *, revision: str | None = None) -> Path:
+    """The local folder of a checkpoint; a hub id is downloaded."""
+    if str(source) in EMBEDDED:
+        folder = WEIGHTS / EMBEDDED[str(source)]
+    elif Path(source).is_dir():
+        folder = Path(source)
+    else:
+        try:
+            folder = Path(snapshot_download(str(source), revision=revision))
+        except (OSError, HfHubHTTPError, HFValidationError) as error:
+            raise ValueError(
+                f"no model {str(source)!r}: not an embedded name ({', '.join(EMBEDDED)}), not a "
+                "folder, "
+                f"and not a hub id in reach ({error})"
+            ) from error
+    if not (folder / SPEC_FILE).is_file():
+        raise ValueError(f"{folder} is not a checkpoint: it has no {SPEC_FILE}")
+    return folder
+
+
+def read_spec(folder: str | Path) -> ModelSpec:
+    """The spec of a checkpoint folder. Raises `ValueError` for an unknown key, naming the nearest
+    known one.
+    """
+    return ModelSpec.from_dict(json.loads((Path(folder) / SPEC_FILE).read_text(encoding="utf-8")))
+
+
+def role_file(role: Role) -> str:
+    """The name of the file that holds a role's weights."""
+    return f"{role}.safetensors"
+
+
+def role_tensors(model: NextGPT, role: Role) -> dict[str, Tensor]:
+    """The tensors of one role by name: parameters, and for projectors their buffers. Shared ones
+    appear once.
+    """
+    tensors: dict[str, Tensor] = dict(model.parameters_of(role))
+    if role in ("input_projectors", "output_projectors"):
+        tensors |= dict(getattr(model, role).named_buffers())
+    return tensors
+
+
+@torch.no_grad()
+def load_role(model: NextGPT, role: Role, folder: str | Path) -> None:
+    """Read one role's weights into the model. Names and shapes must be exactly the model's.
+
+    Raises `ValueError` with what is missing, unexpected or of another shape.
+    """
+    path = Path(folder) / role_file(role)
+    own = role_tensors(model, role)
+    if not own and not path.exists():
+        return
+    if not path.exists():
+        raise ValueError(
+            f"{folder} lacks {path.name}: its spec has {len(own)} tensors of the role {role}"
+        )
+    stored = load_file(path)
+    missing, unexpected = sorted(own.keys() - stored.keys()), sorted(stored.keys() - own.keys())
+    if missing or unexpected:
+        raise ValueError(
+            f"{path} does not fit the spec: {len(missing)} tensors missing {missing[:3]}, "
+            f"{len(unexpected)} unexpected {unexpected[:3]}; weights and spec.json are of "
+            "different models"
+        )
+    for name, tensor in own.items():
+        if tensor.shape != stored[name].shape:
+            raise ValueError(
+                f"{path}: {name} has shape {tuple(stored[name].shape)}, the spec makes it "
+                f"{tuple(tensor.shape)}"
+            )
+        tensor.copy_(stored[name])
+
+
+def processor_facts(model: NextGPT) -> dict[str, Any]:
+    """Ids and lengths that the trained weights depend on: a different tokenizer would silently
+    break them.
+    """
+    processor = model.processor
+    signals = processor.signals
+    return {
+        "template": processor.template.name,
+        "system_prompt": processor.system_prompt or "",
+        "base_vocab": signals.base_vocab,
+        "end_of_turn_id": processor.end_of_turn_id,
+        "signal_ids": {modality: list(signals.ids(modality)) for modality in signals.modalities},
+        "num_input_tokens": dict(processor.num_input_tokens),
+    }
+
+
+def _check_processor(model: NextGPT, folder: Path) -> None:
+    path = folder / PROCESSOR_FILE
+    if not path.is_file():
+        raise ValueError(
+            f"{folder} lacks {PROCESSOR_FILE}; save the checkpoint again with save_pretrained"
+        )
+    stored, now = json.loads(path.read_text(encoding="utf-8")), processor_facts(model)
+    for key in sorted(stored.keys() | now.keys()):
+        if stored.get(key) != now.get(key):
+            raise ValueError(
+                f"the model was trained with {key}={stored.get(key)!r}, but its parts now give "
+                f"{now.get(key)!r}: "
+                "the tokenizer, template or encoder is another one"
+            )
+
+
+def _portable_spec(model: NextGPT, folder: Path, target: Path, include_frozen: bool) -> ModelSpec:
+    """The spec as it is true from `folder`: hashes filled in, relative sources still pointing to
+    their parts.
+    """
+    spec = model.spec
+
+    def place(part: Any, name: str) -> Any:
+        source = resolve_source(part.source, model.root)
+        if not isinstance(source, Path):
+            return part
+        source = source.resolve()
+        inside = source.is_relative_to(folder.resolve())
+        part = replace(part, sha256=part.sha256 or folder_sha256(source))
+        if include_frozen and not inside and isinstance(part, (EncoderSpec, DecoderSpec)):
+            shutil.copytree(source, target / name)
+            return replace(part, source=f"./{name}")
+        return replace(
+            part, source=f"./{source.relative_to(folder.resolve())}" if inside else str(source)
+        )
+
+    encoders = tuple(
+        place(part, f"encoders/{number}-{part.type}") for number, part in enumerate(spec.encoders)
+    )
+    decoders = {
+        modality: place(part, f"decoders/{modality}") for modality, part in spec.decoders.items()
+    }
+    return replace(
+        spec, language=place(spec.language, "language"), encoders=encoders, decoders=decoders
+    )
+
+
+def _on_disk(tensors: dict[str, Tensor], dtype: str | None) -> dict[str, Tensor]:
+    def convert(tensor: Tensor) -> Tensor:
+        tensor = tensor.detach().cpu()
+        if dtype is not None and tensor.is_floating_point():
+            tensor = tensor.to(getattr(torch, dtype))
+        return tensor.contiguous()
+
+    return {name: convert(tensor) for name, tensor in tensors.items()}
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _move_into_place(temporary: Path, folder: Path) -> None:
+    if not folder.exists():
+        temporary.rename(folder)
+        return
+    old = temporary.with_suffix(".old")
+    folder.rename(old)
+    temporary.rename(folder)
+    written = {path.name for path in folder.iterdir()} | {role_file(role) for role in ROLES}
+    for path in old.iterdir():
+        if (
+            path.name not in written
+        ):  # decoders/, training/, ... belong to the folder, not to this save
+            path.rename(folder / path.name)
+    shutil.rmtree(old)
