@@ -16,7 +16,7 @@ from torch.nn import functional
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 
 
-def language_loss(logits: Float[Tensor, "P V"], labels: Int[Tensor, "P"]) -> Float[Tensor, ""]:  # noqa: F821
+def language_loss(logits: Float[Tensor, "P V"], labels: Int[Tensor, " P"]) -> Float[Tensor, ""]:
     """Mean cross-entropy over P supervised positions, in float32; 0 (with a gradient path) when P
     is 0.
 
@@ -63,11 +63,11 @@ def alignment_loss(
 
 
 def min_snr_weight(
-    snr: Float[Tensor, "B"],  # noqa: F821
+    snr: Float[Tensor, " B"],
     *,
     gamma: float,
     prediction_type: PredictionType = "epsilon",
-) -> Float[Tensor, "B"]:  # noqa: F821
+) -> Float[Tensor, " B"]:
     """Weight of each sample's squared error, Hang et al. 2023: no timestep counts for more than SNR
     = gamma.
 

@@ -13,7 +13,7 @@ PREEMPHASIS = 0.97
 
 
 def kaldi_fbank(
-    wave: Float[Tensor, "S"],  # noqa: F821
+    wave: Float[Tensor, " S"],
     *,
     sample_rate: int = 16000,
     num_mel_bins: int = 128,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -136,6 +136,10 @@ class ImageBind(nn.Module):
             "text enters as token ids of the CLIP tokenizer; there is nothing to preprocess"
         )
 
+    def set_audio_statistics(self, mean: float, std: float) -> None:
+        """The mean and deviation that log-mel inputs are normalised with, for a model trained on its own data."""
+        self.config = replace(self.config, audio_mean=mean, audio_std=std)
+
     # ------------------------------------------------------------------ tensors -> features
 
     def num_patches(self, modality: Modality) -> int:
@@ -151,7 +155,7 @@ class ImageBind(nn.Module):
     def forward(self, modality: Modality, inputs: Tensor) -> Float[Tensor, "M N D"]:
         """Patch features: CLS dropped, head on each patch, L2-normalised, views averaged.
 
-        `normalize_patches=False` leaves the L2 norm out; `average_clips=False` keeps the clips apart.
+        `normalize_patches=False` leaves the norm out; `average_clips=False` keeps clips apart.
         """
         if modality == "text":
             raise ValueError("text has no patch features here; use pooled('text', ids)")

@@ -34,7 +34,7 @@ class Encoder(Protocol):
     ) -> Tensor:
         """One medium as the encoder's input.
 
-        image ``uint8[H, W, 3]``, video ``uint8[T, H, W, 3]`` with its frames/s, audio ``float32[S]``.
+        image ``uint8[H, W, 3]``, video ``uint8[T, H, W, 3]`` and its rate, audio ``float32[S]``.
         """
         ...
 

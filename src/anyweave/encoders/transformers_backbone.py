@@ -1,0 +1,179 @@
+"""Any image or audio backbone of `transformers` as a frozen encoder, by hub id or folder.
+
+The backbone's own processor prepares the media; its last hidden state gives the patch features. An
+image backbone also reads video, frame by frame, and keeps the order of the frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoModel
+
+from anyweave.messages import Modality
+
+# What a two-tower model (CLIP, CLAP, SigLIP) calls the tower that we want.
+TOWERS: dict[str, tuple[str, ...]] = {
+    "image": ("vision_model",),
+    "audio": ("audio_model", "encoder"),
+}
+Reads = Literal["image", "audio"]
+
+
+class TransformersBackbone(nn.Module):
+    """`model` and its `processor` behind the `Encoder` protocol.
+
+    `reads`: "image" (then `modalities` may hold image and video) or "audio". `skip_tokens` drops
+    that many leading tokens (CLS, registers) of the hidden state; None drops what exceeds the patch
+    grid of an image backbone that tells its patch size, and nothing otherwise. Sounds are padded or
+    cut to `audio_seconds`, so that N is one number. Maps ``[M, C, H, W]`` of convolutional
+    backbones are read row by row.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        processor: Any,
+        *,
+        reads: Reads = "image",
+        modalities: Sequence[Modality] | None = None,
+        video_frames: int = 8,
+        audio_seconds: float = 10.0,
+        skip_tokens: int | None = None,
+    ) -> None:
+        super().__init__()
+        if reads not in ("image", "audio"):
+            raise ValueError(f"a transformers backbone reads image or audio, got {reads!r}")
+        possible: tuple[Modality, ...] = ("image", "video") if reads == "image" else ("audio",)
+        self.modalities: tuple[Modality, ...] = tuple(modalities or possible)
+        foreign = set(self.modalities) - set(possible)
+        if foreign:
+            raise ValueError(f"a backbone that reads {reads} serves {possible}, not {foreign}")
+        self.model = model
+        self.processor = processor
+        self.reads: Reads = reads
+        self.video_frames = video_frames
+        self.audio_seconds = audio_seconds
+        self.skip_tokens = skip_tokens
+
+    def preprocess(
+        self, modality: Modality, array: np.ndarray, *, rate: float | None = None
+    ) -> Tensor:
+        """One medium by the backbone's own processor. Video: `video_frames` frames, first to last,
+        ``[F, ...]``.
+
+        Audio must be at the processor's sampling rate; `ValueError` otherwise.
+        """
+        self._check(modality)
+        if modality == "audio":
+            return self._audio_inputs(array, rate)
+        frames = [array]
+        if modality == "video":
+            index = np.linspace(0, len(array) - 1, self.video_frames).round().astype(int)
+            frames = list(array[index])
+        pixels = self.processor(images=frames, return_tensors="pt")["pixel_values"]
+        return pixels if modality == "video" else pixels[0]
+
+    def _audio_inputs(self, wave: np.ndarray, rate: float | None) -> Tensor:
+        expected = int(self.processor.sampling_rate)
+        if rate is not None and round(rate) != expected:
+            raise ValueError(
+                f"this backbone hears {expected} Hz, got {rate}; resample the audio first"
+            )
+        length = round(self.audio_seconds * expected)
+        padded = np.zeros(length, dtype=np.float32)
+        padded[: min(length, len(wave))] = wave[:length]
+        made = self.processor(padded, sampling_rate=expected, return_tensors="pt")
+        for name in ("input_features", "input_values"):
+            if name in made:
+                tensor: Tensor = made[name]
+                return tensor[0]
+        raise ValueError(
+            f"the processor made {list(made)}, neither input_values nor input_features"
+        )
+
+    def num_patches(self, modality: Modality) -> int:
+        """N of `forward`; found by one forward of an empty medium, once."""
+        self._check(modality)
+        return self._shape[0] * (self.video_frames if modality == "video" else 1)
+
+    @property
+    def feature_dim(self) -> int:
+        """D of `forward`."""
+        return self._shape[1]
+
+    @cached_property
+    def _shape(self) -> tuple[int, int]:
+        if self.reads == "image":
+            empty = self.preprocess("image", np.zeros((64, 64, 3), dtype=np.uint8))
+        else:
+            empty = self.preprocess("audio", np.zeros(1, dtype=np.float32))
+        was_training = self.model.training
+        weight = next(self.model.parameters())
+        with torch.no_grad():
+            hidden = self.eval()._hidden(empty[None].to(weight.device, weight.dtype))
+        self.train(was_training)
+        return hidden.shape[1], hidden.shape[2]
+
+    def forward(self, modality: Modality, inputs: Tensor) -> Float[Tensor, "M N D"]:
+        """Patch features of M preprocessed media; a video's frames follow one another along N."""
+        self._check(modality)
+        if modality != "video":
+            return self._hidden(inputs)
+        return self._hidden(inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2]).flatten(1, 2)
+
+    def _hidden(self, inputs: Tensor) -> Tensor:
+        hidden = self.model(inputs).last_hidden_state
+        if hidden.ndim == 4:
+            hidden = hidden.flatten(2).transpose(1, 2)
+        return hidden[:, self._skipped(inputs, hidden) :]
+
+    def _skipped(self, inputs: Tensor, hidden: Tensor) -> int:
+        if self.skip_tokens is not None:
+            return self.skip_tokens
+        patch = getattr(getattr(self.model, "config", None), "patch_size", None)
+        if self.reads != "image" or not isinstance(patch, int):
+            return 0
+        grid = (inputs.shape[-2] // patch) * (inputs.shape[-1] // patch)
+        return max(hidden.shape[1] - grid, 0) if grid else 0
+
+    def _check(self, modality: Modality) -> None:
+        if modality not in self.modalities:
+            raise ValueError(f"this backbone reads {', '.join(self.modalities)}, not {modality!r}")
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        *,
+        reads: Reads = "image",
+        revision: str | None = None,
+        **options: Any,
+    ) -> Self:
+        """A folder or hub id with a model and its processor. `options` are those of the class.
+
+        Of a two-tower model only the tower that reads the medium is kept.
+        """
+        loader: Any = AutoImageProcessor if reads == "image" else AutoFeatureExtractor
+        processor = loader.from_pretrained(path, revision=revision)
+        whole: Any = AutoModel.from_pretrained(path, revision=revision)
+        names = [
+            name for name in TOWERS[reads] if isinstance(getattr(whole, name, None), nn.Module)
+        ]
+        two_towers = hasattr(whole, "text_model") or (
+            getattr(whole.config, "is_encoder_decoder", False) and reads == "audio"
+        )
+        model = getattr(whole, names[0]) if two_towers and names else whole
+        return cls(model, processor, reads=reads, **options).eval()
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """The backbone and its processor, readable by `from_pretrained` and by transformers."""
+        self.model.save_pretrained(path)  # type: ignore[operator]
+        self.processor.save_pretrained(path)
