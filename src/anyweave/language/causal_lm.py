@@ -102,7 +102,7 @@ class CausalLM(nn.Module):
             model = AutoModelForCausalLM.from_pretrained(
                 str(source), dtype=dtype or "auto", **keywords
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ValueError(
                 f"cannot load a language model from {str(id_or_folder)!r}: {error}. It is neither "
                 "a folder with config.json and model.safetensors, nor a reachable hub id, nor one "

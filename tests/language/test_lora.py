@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anyweave.language import CausalLM, lora
+from anyweave.testing.language import tiny_language_model
+
+IDS = torch.tensor([[1, 2, 3, 4]])
+
+
+def adapted(**changes: object) -> CausalLM:
+    lm = tiny_language_model()
+    lora.attach(lm, **{"r": 4, "dropout": 0.0, **changes})  # type: ignore[arg-type]
+    return lm
+
+
+def states(lm: CausalLM) -> torch.Tensor:
+    with torch.no_grad():
+        return lm(lm.embed(IDS))[0]
+
+
+def shake(lm: CausalLM) -> None:
+    with torch.no_grad():
+        for parameter in lora.lora_parameters(lm).values():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+
+
+def test_fresh_adapters_change_nothing() -> None:
+    assert torch.equal(states(adapted()), states(tiny_language_model()))
+
+
+def test_names_sizes_and_frozen_start() -> None:
+    lm = adapted(target_modules=("q_proj", "down_proj"))
+    found = lora.lora_parameters(lm)
+    assert set(found) == {
+        f"model.layers.{layer}.{module}.{matrix}"
+        for layer in range(2)
+        for module in ("self_attn.q_proj", "mlp.down_proj")
+        for matrix in ("lora_A", "lora_B")
+    }
+    assert found["model.layers.0.mlp.down_proj.lora_A"].shape == (4, 64)
+    assert not any(p.requires_grad for p in found.values())
+
+
+def test_state_moves_to_another_model() -> None:
+    source, target = adapted(), adapted()
+    shake(source)
+    assert not torch.equal(states(source), states(target))
+    lora.load_lora_state(target, lora.lora_state(source))
+    assert torch.equal(states(source), states(target))
+
+
+def test_state_that_does_not_fit_is_refused() -> None:
+    lm = adapted()
+    state = lora.lora_state(lm)
+    some = {name: value for name, value in state.items() if "layers.0" in name}
+    with pytest.raises(ValueError, match="8 missing.*0 unexpected"):
+        lora.load_lora_state(lm, some)
+    lora.load_lora_state(lm, some, strict=False)
+    with pytest.raises(ValueError, match="attach adapters with the same r"):
+        lora.load_lora_state(adapted(r=2), state)
+
+
+def test_disabled_adapters_leave_the_base_model() -> None:
+    lm = adapted()
+    shake(lm)
+    trained = next(iter(lora.lora_parameters(lm).values())).requires_grad_(True)
+    changed = states(lm)
+    with lora.adapters_disabled(lm):
+        assert torch.equal(states(lm), states(tiny_language_model()))
+    assert torch.equal(states(lm), changed)
+    assert [p for p in lm.model.parameters() if p.requires_grad] == [trained]
+
+
+def test_merged_adapters_say_the_same() -> None:
+    lm = adapted()
+    shake(lm)
+    before = states(lm)
+    lora.set_merged(lm, True)
+    assert torch.allclose(states(lm), before, atol=1e-4)
+    lora.set_merged(lm, False)
+    assert torch.allclose(states(lm), before, atol=1e-4)
+
+
+def test_same_seed_same_adapters() -> None:
+    one, two, other = (lora.lora_state(adapted(seed=seed)) for seed in (1, 1, 2))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_wrong_arguments() -> None:
+    with pytest.raises(ValueError, match="'query' names no linear layer; there are down_proj"):
+        adapted(target_modules=("query",))
+    with pytest.raises(ValueError, match="r is 0"):
+        adapted(r=0)
+    lm = adapted()
+    with pytest.raises(ValueError, match="already has LoRA"):
+        lora.attach(lm)
