@@ -15,6 +15,7 @@ from anyweave.media import image as _image
 from anyweave.media import video as _video
 from anyweave.media.errors import DEFAULT_LIMITS, Limits, MediaError, media_error
 from anyweave.media.files import write_whole
+from anyweave.media.source import open_encoded
 from anyweave.messages import Media, Modality
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "load",
     "load_video_with_rate",
     "save",
+    "store",
 ]
 
 FORMATS: dict[Modality, tuple[str, ...]] = {
@@ -34,6 +36,7 @@ FORMATS: dict[Modality, tuple[str, ...]] = {
     "audio": _audio.FORMATS,
 }
 _SAME = {"jpg": "jpeg"}
+_SUFFIXES = {"JPEG": "jpg", "Ogg video": "ogv"}  # the others are the format's name
 
 
 def load(
@@ -91,6 +94,30 @@ def save(
     path = Path(path)
     write_whole(path, _encode(modality, array, rate, path.suffix.removeprefix("."), str(path)))
     return path
+
+
+def store(part: Media, stem: str | Path) -> Path:
+    """Write a part's medium to a file called `stem` plus the suffix of its format.
+
+    Encoded bytes are checked to be whole and kept as they are, arrays become PNG, MP4 (which loses
+    a little) or 16-bit WAV. A path is not copied but returned. Raises `MediaError`.
+    """
+    if isinstance(part.source, (str, Path)):
+        return Path(part.source)
+    if isinstance(part.source, (bytes, bytearray, memoryview)):
+        with open_encoded(part, DEFAULT_LIMITS) as encoded:
+            suffix = _SUFFIXES.get(encoded.format, encoded.format.lower())
+            path = Path(f"{stem}.{suffix}")
+            write_whole(path, encoded.file.read())
+        return path
+    if part.modality == "audio" and isinstance(part.source, np.ndarray):
+        array, rate = part.source, part.rate  # at its own rate
+    elif part.modality == "video":
+        array, rate = load_video_with_rate(part)
+    else:
+        array, rate = load(part), None
+    suffix = {"image": "png", "video": "mp4", "audio": "wav"}[part.modality]
+    return save(part.modality, array, f"{stem}.{suffix}", rate=rate)
 
 
 def _encode(
