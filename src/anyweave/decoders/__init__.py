@@ -1,4 +1,5 @@
-"""Frozen latent diffusion decoders: conditioning -> media, and captions -> the conditioning to aim at.
+"""Frozen latent diffusion decoders: conditioning -> media, and captions -> the conditioning to aim
+at.
 
 `DECODERS` names what a spec may ask for; third parties add names through the entry point group
 ``anyweave.decoders``. Nothing heavy is imported until a name is resolved.
@@ -18,7 +19,9 @@ ENTRY_POINTS = "anyweave.decoders"
 
 
 def resolve(name: str) -> Any:
-    """The decoder class called `name`. Raises `ValueError` for an unknown name, naming the known ones."""
+    """The decoder class called `name`. Raises `ValueError` for an unknown name, naming the known
+    ones.
+    """
     table = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)} | DECODERS
     if name not in table:
         near = difflib.get_close_matches(name, table, n=1)

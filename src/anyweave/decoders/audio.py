@@ -1,4 +1,4 @@
-"""Waves <-> latents of a log-mel picture; the wave comes from a neural vocoder or from Griffin-Lim."""
+"""Waves <-> latents of a log-mel picture; the wave comes from a vocoder or from Griffin-Lim."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .codec import MediaSize, decode_pixels, encode_pixels, vae_factor
 from .mel import MelConfig, griffin_lim, log_mel
+from .sizes import MediaSize
+from .vae import decode_pixels, encode_pixels, latent_channels, vae_factor
 
 
 def vocoder_mel(vocoder: Any) -> MelConfig:
-    """The spectrogram a HiFi-GAN vocoder was trained on, as far as its config tells; AudioLDM's other values."""
+    """The spectrogram a HiFi-GAN vocoder was trained on, as far as its config tells; AudioLDM's
+    other values.
+    """
     rate = int(vocoder.config.sampling_rate)
     return MelConfig(
         sample_rate=rate,
@@ -27,14 +30,20 @@ def vocoder_mel(vocoder: Any) -> MelConfig:
 
 
 class AudioCodec:
-    """float32 mono waves [S] at `rate` Hz <-> latents [B, c, T/f, M/f]. Holds no weights of its own.
+    """float32 mono waves [S] at `rate` Hz <-> latents [B, c, T/f, M/f]. Holds no weights of its
+    own.
 
-    Encoding cuts a wave to `audio_length` seconds or extends it with silence. Raises `ValueError` where the mel
-    bands do not divide by the VAE's factor.
+    Encoding cuts a wave to `audio_length` seconds or extends it with silence. Raises `ValueError`
+    where the mel bands do not divide by the VAE's factor.
     """
 
     def __init__(
-        self, vae: nn.Module, default: MediaSize, *, mel: MelConfig, vocoder: nn.Module | None = None
+        self,
+        vae: nn.Module,
+        default: MediaSize,
+        *,
+        mel: MelConfig,
+        vocoder: nn.Module | None = None,
     ) -> None:
         self.vae = vae
         self.vocoder = vocoder
@@ -54,7 +63,8 @@ class AudioCodec:
         shortest = self.factor * self.mel.hop_length / self.mel.sample_rate
         if full.audio_length < shortest - 1e-9:
             raise ValueError(
-                f"audio_length must be at least {shortest:g} s (one latent frame), got {full.audio_length:g}"
+                f"audio_length must be at least {shortest:g} s (one latent frame), "
+                f"got {full.audio_length:g}"
             )
         return full
 
@@ -63,7 +73,7 @@ class AudioCodec:
         assert full.audio_length is not None
         # The small term undoes binary rounding: 0.32 s is 32 frames of 10 ms, not 31.
         mel_frames = int(full.audio_length * self.mel.sample_rate / self.mel.hop_length + 1e-6)
-        channels = int(self.vae.config.latent_channels)  # type: ignore[union-attr]
+        channels = latent_channels(self.vae)
         return channels, math.ceil(mel_frames / self.factor), self.mel.num_mels // self.factor
 
     def encode(self, media: Sequence[np.ndarray], size: MediaSize) -> Tensor:
@@ -71,7 +81,9 @@ class AudioCodec:
         waves = torch.zeros(len(media), frames * self.factor * self.mel.hop_length)
         for row, wave in zip(waves, media, strict=True):
             if wave.ndim != 1 or not np.issubdtype(wave.dtype, np.floating):
-                raise ValueError(f"expected a float mono wave [S], got {wave.dtype} {list(wave.shape)}")
+                raise ValueError(
+                    f"expected a float mono wave [S], got {wave.dtype} {list(wave.shape)}"
+                )
             length = min(len(row), len(wave))
             row[:length] = torch.from_numpy(np.asarray(wave[:length], dtype=np.float32))
         if self.mel.peak is not None:

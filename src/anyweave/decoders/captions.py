@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
 def max_caption_tokens(tokenizer: Any, text_encoder: Any | None) -> int:
-    """Tokens of a padded caption. Some tokenizers state no limit; then the text encoder's positions are it."""
+    """Tokens of a padded caption; where a tokenizer states no limit, the text encoder's positions."""
     limit = int(min(tokenizer.model_max_length, 10**9))
     if text_encoder is not None:
         positions = int(text_encoder.config.max_position_embeddings)
@@ -28,9 +28,18 @@ def encode_captions(
 ) -> Float[Tensor, "B Q C"]:
     """Conditioning of `captions`, longer ones cut.
 
-    A sequence is the text encoder's last hidden states over the padded caption (Q tokens, as in Stable Diffusion and
-    Zeroscope); a vector is the L2-normalised projected text embedding with Q = 1 (as in AudioLDM).
+    A sequence is the text encoder's last hidden states over the padded caption (Q tokens, as in
+    Stable Diffusion and Zeroscope); a vector is the L2-normalised projected text embedding with Q =
+    1 (as in AudioLDM).
     """
+    input_ids, attention_mask = caption_ids(captions, tokenizer, text_encoder)
+    return embed_caption_ids(input_ids, attention_mask, text_encoder, as_vector=as_vector)
+
+
+def caption_ids(
+    captions: list[str], tokenizer: Any, text_encoder: Any
+) -> tuple[Int[Tensor, "B Q"], Int[Tensor, "B Q"]]:
+    """Token ids of captions padded to the decoder's caption length, and their attention mask."""
     inputs = tokenizer(
         captions,
         padding="max_length",
@@ -38,8 +47,19 @@ def encode_captions(
         truncation=True,
         return_tensors="pt",
     )
-    input_ids = inputs.input_ids.to(text_encoder.device)
-    attention_mask = inputs.attention_mask.to(text_encoder.device)
+    return inputs.input_ids, inputs.attention_mask
+
+
+def embed_caption_ids(
+    input_ids: Int[Tensor, "B Q"],
+    attention_mask: Int[Tensor, "B Q"],
+    text_encoder: Any,
+    *,
+    as_vector: bool,
+) -> Float[Tensor, "B Q C"]:
+    """Conditioning of tokenised captions; gradients reach the text encoder, for its own training."""
+    input_ids = input_ids.to(text_encoder.device)
+    attention_mask = attention_mask.to(text_encoder.device)
     if as_vector:
         embeds = text_encoder(input_ids, attention_mask=attention_mask).text_embeds
         return F.normalize(embeds, dim=-1)[:, None]

@@ -21,8 +21,10 @@ def _unknown(prediction_type: str) -> ValueError:
 
 
 def add_noise(
-    clean: Float[Tensor, "B *latent"], noise: Float[Tensor, "B *latent"], alphas_B: Float[Tensor, "B"]
-) -> Float[Tensor, "B *latent"]:
+    clean: Float[Tensor, " B *latent"],
+    noise: Float[Tensor, " B *latent"],
+    alphas_B: Float[Tensor, " B"],
+) -> Float[Tensor, " B *latent"]:
     """``sqrt(alpha) x + sqrt(1 - alpha) noise``: the forward process, variance preserving."""
     alphas = _per_sample(alphas_B, clean)
     return alphas.sqrt() * clean + (1 - alphas).sqrt() * noise
@@ -30,10 +32,10 @@ def add_noise(
 
 def denoising_target(
     prediction_type: str,
-    clean: Float[Tensor, "B *latent"],
-    noise: Float[Tensor, "B *latent"],
-    alphas_B: Float[Tensor, "B"],
-) -> Float[Tensor, "B *latent"]:
+    clean: Float[Tensor, " B *latent"],
+    noise: Float[Tensor, " B *latent"],
+    alphas_B: Float[Tensor, " B"],
+) -> Float[Tensor, " B *latent"]:
     """What the UNet was trained to say. Raises `ValueError` for an unknown prediction type."""
     alphas = _per_sample(alphas_B, clean)
     if prediction_type == "epsilon":
@@ -46,18 +48,20 @@ def denoising_target(
 
 
 def min_snr_weight(
-    prediction_type: str, alphas_B: Float[Tensor, "B"], gamma: float
-) -> Float[Tensor, "B"]:
-    """Each sample's min-SNR-gamma weight (Hang et al., 2023, section 3.4), for the target that is predicted.
+    prediction_type: str, alphas_B: Float[Tensor, " B"], gamma: float
+) -> Float[Tensor, " B"]:
+    """Each sample's min-SNR-gamma weight (Hang et al., 2023, section 3.4), for the target that is
+    predicted.
 
-    With ``snr = alpha / (1 - alpha)``: ``min(snr, gamma)`` for the clean sample, divided by ``snr`` for noise and by
-    ``snr + 1`` for velocity.
+    With ``snr = alpha / (1 - alpha)``: ``min(snr, gamma)`` for the clean sample, divided by ``snr``
+    for noise and by ``snr + 1`` for velocity.
     """
     if gamma <= 0:
         raise ValueError(f"snr_gamma must be positive, got {gamma}")
     snr = alphas_B / (1 - alphas_B).clamp(min=1e-12)
     if prediction_type == "epsilon":
-        # The same as min(snr, gamma) / snr, but finite for a schedule that ends in pure noise (snr = 0).
+        # The same as min(snr, gamma) / snr, but finite for a schedule that ends in pure noise (snr
+        # = 0).
         return (gamma / snr).clamp(max=1.0)
     if prediction_type == "v_prediction":
         return snr.clamp(max=gamma) / (snr + 1)

@@ -1,4 +1,6 @@
-"""A decoder on disk: the diffusers folder layout, plus `decoder.json` and `unconditional.safetensors` of ours."""
+"""A decoder on disk: the diffusers folder layout, plus `decoder.json` and
+`unconditional.safetensors` of ours.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ from safetensors.torch import load_file, save_file
 
 from anyweave.messages import Modality
 
-from .codec import MediaSize
 from .mel import MEL_CONFIG_FILE, MelConfig
+from .sizes import MediaSize
 
 DEFAULTS_FILE = "decoder.json"
 UNCONDITIONAL_FILE = "unconditional.safetensors"
@@ -35,8 +37,8 @@ UNETS = ("UNet2DConditionModel", "UNet3DConditionModel")
 class DecoderDefaults:
     """How a decoder is used unless a call says otherwise; saved as `decoder.json`.
 
-    None means: what the parts' own configs say (sizes from the UNet's `sample_size`), or the value that the
-    modality's public pipeline uses (guidance 7.5, 9.0 and 2.5; 16 frames at 8 frames/s).
+    None means: what the parts' own configs say (sizes from the UNet's `sample_size`), or the value
+    that the modality's public pipeline uses (guidance 7.5, 9.0 and 2.5; 16 frames at 8 frames/s).
     """
 
     guidance_scale: float | None = None
@@ -53,25 +55,39 @@ class DecoderDefaults:
 
 
 def wanted_files(files: Iterable[str], *, load_text_encoder: bool) -> list[str]:
-    """Which of a hub repository's files a decoder needs: one precision, safetensors where they exist."""
+    """Which of a hub repository's files a decoder needs: one precision, safetensors where they
+    exist.
+    """
     folders = ["unet", "vae", "scheduler", "tokenizer", "vocoder"]
     folders += ["text_encoder"] if load_text_encoder else []
     names = set(files)
     wanted = sorted(names & {INDEX_FILE, DEFAULTS_FILE, UNCONDITIONAL_FILE, MEL_CONFIG_FILE})
     for folder in folders:
         inside = sorted(name for name in names if name.startswith(f"{folder}/"))
-        wanted += [name for name in inside if not name.endswith((".bin", ".safetensors", ".msgpack", ".onnx"))]
+        wanted += [
+            name
+            for name in inside
+            if not name.endswith((".bin", ".safetensors", ".msgpack", ".onnx"))
+        ]
         for suffix in (".safetensors", ".bin"):
             stems = ("diffusion_pytorch_model", "model", "pytorch_model")
-            plain = [name for name in inside if name in {f"{folder}/{stem}{suffix}" for stem in stems}]
-            shards = [name for name in inside if name.endswith(suffix) and "-of-" in name and "fp16" not in name]
+            plain = [
+                name for name in inside if name in {f"{folder}/{stem}{suffix}" for stem in stems}
+            ]
+            shards = [
+                name
+                for name in inside
+                if name.endswith(suffix) and "-of-" in name and "fp16" not in name
+            ]
             if plain or shards:
                 wanted += plain or shards
                 break
     return wanted
 
 
-def locate(path_or_id: str | Path, *, revision: str | None = None, load_text_encoder: bool = True) -> Path:
+def locate(
+    path_or_id: str | Path, *, revision: str | None = None, load_text_encoder: bool = True
+) -> Path:
     """The local folder of a decoder; a hub id is downloaded into the hub's cache first.
 
     Raises `ValueError` for something that is neither.
@@ -80,7 +96,7 @@ def locate(path_or_id: str | Path, *, revision: str | None = None, load_text_enc
     if path.is_dir():
         return path
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     repo_id = str(path_or_id)
     try:
@@ -91,19 +107,25 @@ def locate(path_or_id: str | Path, *, revision: str | None = None, load_text_enc
         try:
             return Path(snapshot_download(repo_id, revision=revision, local_files_only=True))
         except (HFValidationError, OSError):
+            reason = str(error).partition("\n")[0] or "no message"
             raise ValueError(
-                f"{repo_id!r} is neither a folder nor a decoder the model hub gave us ({type(error).__name__}: "
-                f"{str(error).splitlines()[0] if str(error) else 'no message'}); give the path of a folder in the "
-                "diffusers layout (unet/, vae/, scheduler/, ...)"
+                f"{repo_id!r} is neither a folder nor a decoder that the model hub gave us "
+                f"({type(error).__name__}: {reason}); give the path of a folder in the diffusers "
+                "layout (unet/, vae/, scheduler/, ...)"
             ) from error
 
 
 def _class_name(folder: Path, config_file: str) -> str:
     config = folder / config_file
     if not config.is_file():
-        present = sorted(child.name for child in folder.parent.iterdir()) if folder.parent.is_dir() else []
+        present = (
+            sorted(child.name for child in folder.parent.iterdir())
+            if folder.parent.is_dir()
+            else []
+        )
         raise ValueError(
-            f"{folder.parent} is not a decoder folder: {folder.name}/{config_file} is missing; it holds {present}"
+            f"{folder.parent} is not a decoder folder: {folder.name}/{config_file} is missing; "
+            f"it holds {present}"
         )
     return str(json.loads(config.read_text(encoding="utf-8"))["_class_name"])
 
@@ -112,11 +134,17 @@ def read_defaults(root: Path, overrides: dict[str, Any]) -> DecoderDefaults:
     """`decoder.json` with `overrides` on top. Raises `ValueError` for unknown names."""
     file = root / DEFAULTS_FILE
     stored = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    stored = {name: value for name, value in stored.items() if name not in ("modality", "format_version")}
+    stored = {
+        name: value for name, value in stored.items() if name not in ("modality", "format_version")
+    }
     known = {field.name for field in fields(DecoderDefaults)}
     if unknown := sorted((set(stored) | set(overrides)) - known):
-        raise ValueError(f"unknown decoder settings {unknown} for {root}; known are {sorted(known)}")
-    return DecoderDefaults(**(stored | {name: value for name, value in overrides.items() if value is not None}))
+        raise ValueError(
+            f"unknown decoder settings {unknown} for {root}; known are {sorted(known)}"
+        )
+    return DecoderDefaults(
+        **(stored | {name: value for name, value in overrides.items() if value is not None})
+    )
 
 
 def stored_modality(root: Path) -> str | None:
@@ -126,7 +154,12 @@ def stored_modality(root: Path) -> str | None:
 
 
 def load_parts(
-    root: Path, modality: Modality, *, dtype: torch.dtype, load_text_encoder: bool, subfolders: dict[str, str]
+    root: Path,
+    modality: Modality,
+    *,
+    dtype: torch.dtype,
+    load_text_encoder: bool,
+    subfolders: dict[str, str],
 ) -> dict[str, Any]:
     """The parts of `LatentDiffusion` found in `root`, by argument name."""
     from transformers import (
@@ -136,7 +169,9 @@ def load_parts(
         SpeechT5HifiGan,
     )
 
-    names = {part: part for part in ("unet", "vae", "scheduler", "text_encoder", "tokenizer", "vocoder")}
+    names = {
+        part: part for part in ("unet", "vae", "scheduler", "text_encoder", "tokenizer", "vocoder")
+    }
     if unknown := sorted(set(subfolders) - set(names)):
         raise ValueError(f"unknown subfolders {unknown}; parts are {sorted(names)}")
     names |= subfolders
@@ -156,7 +191,9 @@ def load_parts(
         parts["tokenizer"] = AutoTokenizer.from_pretrained(root / names["tokenizer"])
     if load_text_encoder and (root / names["text_encoder"]).is_dir():
         text_class = ClapTextModelWithProjection if modality == "audio" else CLIPTextModel
-        parts["text_encoder"] = text_class.from_pretrained(root / names["text_encoder"], dtype=dtype)
+        parts["text_encoder"] = text_class.from_pretrained(
+            root / names["text_encoder"], dtype=dtype
+        )
     if (root / names["vocoder"]).is_dir():
         parts["vocoder"] = SpeechT5HifiGan.from_pretrained(root / names["vocoder"], dtype=dtype)
     if (root / MEL_CONFIG_FILE).is_file():
@@ -168,7 +205,10 @@ def load_parts(
 
 def _model_index(modality: Modality, parts: dict[str, Any]) -> dict[str, Any]:
     """What `diffusers` needs to open the folder as a pipeline of its own."""
-    index: dict[str, Any] = {"_class_name": PIPELINES[modality], "_diffusers_version": diffusers.__version__}
+    index: dict[str, Any] = {
+        "_class_name": PIPELINES[modality],
+        "_diffusers_version": diffusers.__version__,
+    }
     for name, part in parts.items():
         index[name] = [type(part).__module__.split(".")[0], type(part).__name__]
     if modality == "image":

@@ -10,20 +10,30 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from .codec import MediaSize, check_multiple, decode_pixels, encode_pixels, vae_factor
+from .sizes import MediaSize, check_multiple
+from .vae import decode_pixels, encode_pixels, latent_channels, vae_factor
 
 
-def fit_pixels(frames: UInt8[np.ndarray, "N H W 3"], height: int, width: int) -> Float[Tensor, "N 3 h w"]:
-    """Pictures in -1..1 of exactly ``height`` x ``width``: scaled to cover it, then cut to its centre.
+def fit_pixels(
+    frames: UInt8[np.ndarray, "N H W 3"], height: int, width: int
+) -> Float[Tensor, "N 3 h w"]:
+    """Pictures in -1..1 of exactly ``height`` x ``width``: scaled to cover it, then cut to its
+    centre.
 
-    Frames that already have the size keep their exact values. Raises `ValueError` for another layout or dtype.
+    Frames that already have the size keep their exact values. Raises `ValueError` for another
+    layout or dtype.
     """
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
-        raise ValueError(f"expected uint8 pictures [..., H, W, 3], got {frames.dtype} {list(frames.shape)}")
+        raise ValueError(
+            f"expected uint8 pictures [..., H, W, 3], got {frames.dtype} {list(frames.shape)}"
+        )
     pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float()
     if pixels.shape[-2:] != (height, width):
         scale = max(height / pixels.shape[-2], width / pixels.shape[-1])
-        covering = [max(height, round(pixels.shape[-2] * scale)), max(width, round(pixels.shape[-1] * scale))]
+        covering = [
+            max(height, round(pixels.shape[-2] * scale)),
+            max(width, round(pixels.shape[-1] * scale)),
+        ]
         pixels = F.interpolate(pixels, covering, mode="bicubic", antialias=True).clamp(0, 255)
         top, left = (covering[0] - height) // 2, (covering[1] - width) // 2
         pixels = pixels[..., top : top + height, left : left + width]
@@ -56,7 +66,7 @@ class ImageCodec:
     def latent_shape(self, size: MediaSize) -> tuple[int, ...]:
         full = self.resolve(size)
         assert full.height is not None and full.width is not None
-        channels = int(self.vae.config.latent_channels)  # type: ignore[union-attr]
+        channels = latent_channels(self.vae)
         return channels, full.height // self.factor, full.width // self.factor
 
     def encode(self, media: Sequence[np.ndarray], size: MediaSize) -> Tensor:

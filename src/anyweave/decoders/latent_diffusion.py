@@ -1,16 +1,17 @@
-"""One frozen latent diffusion decoder: one sampling loop and one denoising loss for image, video and audio.
+"""One frozen latent diffusion decoder: one sampling loop and one denoising loss for image, video
+and audio.
 
-The models and schedulers are diffusers' own classes; with the same seed the loop equals diffusers' pipelines.
-Conditioning is always [B, Q, C]: a sequence for UNets with cross-attention, a vector (Q = 1) for UNets with a class
-embedding (AudioLDM). Nothing here knows a modality by name: what differs lives in the codec.
+The models and schedulers are diffusers' own classes; with the same seed the loop equals diffusers'
+pipelines. Conditioning is always [B, Q, C]: a sequence for UNets with cross-attention, a vector (Q
+= 1) for UNets with a class embedding (AudioLDM). Nothing here knows a modality by name: what
+differs lives in the codec.
 
 Shape legend: B batch, Q conditioning tokens, C their width, ``*latent`` one medium's latent axes.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from torch import Tensor, nn
 from anyweave.messages import MEDIA_MODALITIES, Modality
 
 from .captions import encode_captions, max_caption_tokens
-from .codec import Codec, MediaSize
-from .codecs import build_codec
+from .codec import Codec, build_codec
+from .conditioning import check_conditioning, expand_negative
 from .denoising import add_noise, denoising_target, min_snr_weight
 from .folder import (
     GUIDANCE,
@@ -36,16 +37,18 @@ from .folder import (
     stored_modality,
 )
 from .mel import MelConfig
+from .sampling import Progress, edit_timesteps, initial_noise, run_sampler, sample_generators
 from .schedulers import build_scheduler
-
-Progress = Callable[[int, int], None]
+from .sizes import MediaSize
 
 
 class LatentDiffusion(nn.Module):
-    """A frozen decoder: conditioning [B, Q, C] -> media, and the loss that teaches others to condition it.
+    """A frozen decoder: conditioning [B, Q, C] -> media, and the loss that teaches others to
+    condition it.
 
-    Its parameters never require gradients and it never leaves eval mode. `text_encoder`, `tokenizer` may be None:
-    replies need only the unconditional embedding, which is saved with the folder.
+    Its parameters never require gradients and it never leaves eval mode. `text_encoder`,
+    `tokenizer` may be None: replies need only the unconditional embedding, which is saved with the
+    folder.
     """
 
     def __init__(
@@ -65,7 +68,9 @@ class LatentDiffusion(nn.Module):
         """Raises `ValueError` for an unknown modality or for parts that do not belong together."""
         super().__init__()
         if modality not in MEDIA_MODALITIES:
-            raise ValueError(f"unknown modality {modality!r}; a decoder makes {', '.join(MEDIA_MODALITIES)}")
+            raise ValueError(
+                f"unknown modality {modality!r}; a decoder makes {', '.join(MEDIA_MODALITIES)}"
+            )
         unet_config: Any = unet.config
         vae_config: Any = vae.config
         if unet_config.in_channels != vae_config.latent_channels:
@@ -87,12 +92,13 @@ class LatentDiffusion(nn.Module):
         )
         self.takes_vector = unet_config.get("class_embed_type") is not None
         self._unconditional = unconditional
-        # The noise of training is DDPM's, whatever class samples: Euler's own add_noise is another process.
+        # The noise of training is DDPM's, whatever class samples: Euler's own add_noise is another
+        # process.
         self._alphas_cumprod = diffusers.DDPMScheduler.from_config(scheduler.config).alphas_cumprod
         self.requires_grad_(False)
         self.eval()
 
-    # --- on disk ---------------------------------------------------------------------------------------------
+    # --- on disk
 
     @classmethod
     def from_pretrained(
@@ -108,9 +114,10 @@ class LatentDiffusion(nn.Module):
     ) -> LatentDiffusion:
         """Open a folder in the diffusers layout, or download one by hub id.
 
-        `subfolders` renames parts (``{"unet": "unet_ema"}``); `defaults` override `DecoderDefaults`, for example
-        ``height=320, width=576``. Without the text encoder, `encode_captions` is not possible.
-        Raises `ValueError` for a folder of another modality, missing parts or unknown settings.
+        `subfolders` renames parts (``{"unet": "unet_ema"}``); `defaults` override
+        `DecoderDefaults`, for example ``height=320, width=576``. Without the text encoder,
+        `encode_captions` is not possible. Raises `ValueError` for a folder of another modality,
+        missing parts or unknown settings.
         """
         root = locate(path_or_id, revision=revision, load_text_encoder=load_text_encoder)
         stated = stored_modality(root)
@@ -146,7 +153,7 @@ class LatentDiffusion(nn.Module):
         parts = {name: getattr(self, name) for name in names}
         return {name: part for name, part in parts.items() if part is not None}
 
-    # --- what it is ------------------------------------------------------------------------------------------
+    # --- what it is
 
     def train(self, mode: bool = True) -> LatentDiffusion:
         """A frozen decoder stays in eval mode whatever its parent does."""
@@ -175,12 +182,16 @@ class LatentDiffusion(nn.Module):
     @property
     def _conditioning_width(self) -> int:
         config: Any = self.unet.config
-        name = "projection_class_embeddings_input_dim" if self.takes_vector else "cross_attention_dim"
+        name = (
+            "projection_class_embeddings_input_dim" if self.takes_vector else "cross_attention_dim"
+        )
         return int(config[name])
 
     @property
     def conditioning_shape(self) -> tuple[int, int]:
-        """(Q, C) of the conditioning this decoder takes. Raises `ValueError` if the folder does not tell Q."""
+        """(Q, C) of the conditioning this decoder takes. Raises `ValueError` if the folder does not
+        tell Q.
+        """
         width = self._conditioning_width
         if self.takes_vector:
             return 1, width
@@ -189,17 +200,17 @@ class LatentDiffusion(nn.Module):
         if self.tokenizer is not None:
             return max_caption_tokens(self.tokenizer, self.text_encoder), width
         raise ValueError(
-            "how many conditioning tokens this decoder takes is unknown: its folder has neither tokenizer/ nor "
-            "unconditional.safetensors; save it once with its text encoder loaded"
+            "how many conditioning tokens this decoder takes is unknown: its folder has neither "
+            "tokenizer/ nor unconditional.safetensors; save it once with its text encoder loaded"
         )
 
     def encode_captions(self, captions: Sequence[str]) -> Float[Tensor, "B Q C"]:
         """The conditioning of captions. Raises `ValueError` if the text encoder is not loaded."""
         if self.text_encoder is None or self.tokenizer is None:
             raise ValueError(
-                f"this {self.modality} decoder was loaded without its text encoder, so captions cannot be encoded; "
-                "load it with LatentDiffusion.from_pretrained(..., load_text_encoder=True) from a folder that has "
-                "text_encoder/ and tokenizer/"
+                f"this {self.modality} decoder was loaded without its text encoder, so captions "
+                "cannot be encoded; load it with from_pretrained(..., load_text_encoder=True) from "
+                "a folder that has text_encoder/ and tokenizer/"
             )
         return encode_captions(
             list(captions), self.tokenizer, self.text_encoder, as_vector=self.takes_vector
@@ -210,14 +221,15 @@ class LatentDiffusion(nn.Module):
         if self._unconditional is None:
             if self.text_encoder is None:
                 raise ValueError(
-                    f"this {self.modality} decoder has neither unconditional.safetensors nor a loaded text encoder, "
-                    "so guidance is not possible; load it with load_text_encoder=True and save_pretrained() once, "
-                    "or give negative=, or guidance_scale=1"
+                    f"this {self.modality} decoder has neither unconditional.safetensors nor a "
+                    "loaded text encoder, so guidance is not possible; load it with "
+                    "load_text_encoder=True and save_pretrained() it once, or give negative=, "
+                    "or guidance_scale=1"
                 )
             self._unconditional = self.encode_captions([""])
         return self._unconditional.to(self.device, self.dtype)
 
-    # --- media <-> latents -----------------------------------------------------------------------------------
+    # --- media <-> latents
 
     def encode_media(
         self,
@@ -227,21 +239,24 @@ class LatentDiffusion(nn.Module):
         width: int | None = None,
         num_frames: int | None = None,
         audio_length: float | None = None,
-    ) -> Float[Tensor, "B *latent"]:
+    ) -> Float[Tensor, " B *latent"]:
         """Scaled latents of media, fitted to the given size or else to the decoder's own.
 
-        Images [B, c, h, w], clips [B, c, F, h, w], waves [B, c, T/f, M/f] (at `rate` Hz). Deterministic.
+        Images [B, c, h, w], clips [B, c, F, h, w], waves [B, c, T/f, M/f] (at `rate` Hz).
+        Deterministic.
         """
         if not media:
             raise ValueError(f"no {self.modality} given to encode")
-        size = MediaSize(height=height, width=width, num_frames=num_frames, audio_length=audio_length)
+        size = MediaSize(
+            height=height, width=width, num_frames=num_frames, audio_length=audio_length
+        )
         return self.codec.encode(media, size)
 
-    def decode_latents(self, latents: Float[Tensor, "B *latent"]) -> list[np.ndarray]:
+    def decode_latents(self, latents: Float[Tensor, " B *latent"]) -> list[np.ndarray]:
         """uint8 images [H, W, 3], uint8 clips [F, H, W, 3] or float32 waves [S]."""
         return self.codec.decode(latents.to(self.device))
 
-    # --- sampling --------------------------------------------------------------------------------------------
+    # --- sampling
 
     def _predict(self, latents: Tensor, timesteps: Tensor, conditioning_BQC: Tensor) -> Tensor:
         if self.takes_vector:
@@ -252,11 +267,9 @@ class LatentDiffusion(nn.Module):
         return prediction
 
     def _check_conditioning(self, name: str, conditioning: Tensor) -> Tensor:
-        width = self._conditioning_width
-        tokens = "1" if self.takes_vector else "Q"
-        shape = list(conditioning.shape)
-        if len(shape) != 3 or shape[2] != width or (self.takes_vector and shape[1] != 1):
-            raise ValueError(f"{name} for {self.modality} must be [B, {tokens}, {width}], got {shape}")
+        check_conditioning(
+            conditioning, self._conditioning_width, name=name, as_vector=self.takes_vector
+        )
         return conditioning.to(self.device, self.dtype)
 
     def generate(
@@ -272,9 +285,12 @@ class LatentDiffusion(nn.Module):
     ) -> list[np.ndarray]:
         """Media of `conditioning`, one per row, each as if it were generated alone with its seed.
 
-        `sampling` takes the arguments of `sample_latents`. Raises `ValueError` for sizes the VAE cannot make.
+        `sampling` takes the arguments of `sample_latents`. Raises `ValueError` for sizes the VAE
+        cannot make.
         """
-        size = MediaSize(height=height, width=width, num_frames=num_frames, audio_length=audio_length)
+        size = MediaSize(
+            height=height, width=width, num_frames=num_frames, audio_length=audio_length
+        )
         latents = self.sample_latents(conditioning, seeds=seeds, size=size, **sampling)
         # Edited media keep the length of the latents they started from.
         cut = size if sampling.get("latents") is None or audio_length is not None else None
@@ -291,95 +307,89 @@ class LatentDiffusion(nn.Module):
         guidance_scale: float | None = None,
         scheduler: str | None = None,
         negative: Float[Tensor, "#B Q C"] | None = None,
-        latents: Float[Tensor, "B *latent"] | None = None,
+        latents: Float[Tensor, " B *latent"] | None = None,
         strength: float = 1.0,
         eta: float = 0.0,
         callback: Progress | None = None,
-    ) -> Float[Tensor, "B *latent"]:
+    ) -> Float[Tensor, " B *latent"]:
         """The one sampling loop.
 
-        `negative` replaces the unconditional embedding under guidance; guidance at or below 1 is skipped and costs
-        half. `latents` are those of finished media to start from (SDEdit): they are noised as far as `strength`
-        (0..1) says and denoised from there. `eta` is DDIM's. `callback(step, total)` follows every UNet call.
+        `negative` replaces the unconditional embedding under guidance; guidance at or below 1 is
+        skipped and costs half. `latents` are those of finished media to start from (SDEdit): they
+        are noised as far as `strength` (0..1) says and denoised from there. `eta` is DDIM's.
+        `callback(step, total)` follows every UNet call.
         """
         conditioning = self._check_conditioning("conditioning", conditioning)
         if len(seeds) != len(conditioning):
-            raise ValueError(f"{len(conditioning)} conditionings need as many seeds, got {len(seeds)}")
+            raise ValueError(
+                f"{len(conditioning)} conditionings need as many seeds, got {len(seeds)}"
+            )
         if num_inference_steps < 1:
             raise ValueError(f"num_inference_steps must be at least 1, got {num_inference_steps}")
         guidance = self.guidance_scale if guidance_scale is None else guidance_scale
-        if guidance > 1.0:
-            conditioning = torch.cat([self._negative_rows(negative, conditioning), conditioning])
-
+        if guidance <= 1.0:
+            negative = None
+        else:
+            negative = self.unconditional() if negative is None else negative
+            negative = expand_negative(self._check_conditioning("negative", negative), conditioning)
         sampler = build_scheduler(scheduler, self.scheduler)
         sampler.set_timesteps(num_inference_steps, device=self.device)
-        # One CPU generator per sample: neither the batch nor the device changes what a seed makes.
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        generators = sample_generators(seeds)
         if latents is None:
-            noise = self._noise(self.codec.latent_shape(size or MediaSize()), generators)
+            shape = self.codec.latent_shape(size or MediaSize())
+            noise = initial_noise(shape, generators).to(self.device, self.dtype)
             timesteps, current = sampler.timesteps, noise * sampler.init_noise_sigma
         else:
             latents = self._check_latents(latents, size, len(seeds))
-            noise = self._noise(tuple(latents.shape[1:]), generators)
-            timesteps = _edit_timesteps(sampler, num_inference_steps, strength)
-            current = sampler.add_noise(latents, noise, timesteps[:1].repeat(len(seeds)))
-
-        accepted = inspect.signature(sampler.step).parameters
-        extra = {"eta": eta, "generator": generators}
-        extra = {name: value for name, value in extra.items() if name in accepted}
-        for index, timestep in enumerate(timesteps):
-            model_input = torch.cat([current] * 2) if guidance > 1.0 else current
-            prediction = self._predict(
-                sampler.scale_model_input(model_input, timestep), timestep, conditioning
-            )
-            if guidance > 1.0:
-                without, with_ = prediction.chunk(2)
-                prediction = without + guidance * (with_ - without)
-            current = sampler.step(prediction, timestep, current, return_dict=False, **extra)[0]
-            if callback is not None:
-                callback(index + 1, len(timesteps))
-        return current
-
-    def _negative_rows(self, negative: Tensor | None, conditioning: Tensor) -> Tensor:
-        rows = self.unconditional() if negative is None else self._check_conditioning("negative", negative)
-        if rows.shape[0] not in (1, len(conditioning)) or rows.shape[1:] != conditioning.shape[1:]:
-            raise ValueError(
-                f"the negative conditioning {list(rows.shape)} does not fit {list(conditioning.shape)}; it must have "
-                "the same tokens and width, and one row or as many rows"
-            )
-        return rows.expand_as(conditioning)
-
-    def _noise(self, shape: tuple[int, ...], generators: Sequence[torch.Generator]) -> Tensor:
-        noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
-        return noise.to(self.device, self.dtype)
+            noise = initial_noise(tuple(latents.shape[1:]), generators)
+            timesteps = edit_timesteps(sampler, num_inference_steps, strength)
+            start = timesteps[:1].repeat(len(seeds))
+            current = sampler.add_noise(latents, noise.to(self.device, self.dtype), start)
+        return run_sampler(
+            self._predict,
+            sampler,
+            current,
+            timesteps,
+            conditioning,
+            negative=negative,
+            guidance_scale=guidance,
+            generators=generators,
+            eta=eta,
+            callback=callback,
+        )
 
     def _check_latents(self, latents: Tensor, size: MediaSize | None, batch: int) -> Tensor:
         expected = self.codec.latent_shape(size or MediaSize())
         fits = tuple(latents.shape[1:]) == expected if size not in (None, MediaSize()) else True
-        if len(latents) != batch or latents.ndim != len(expected) + 1 or latents.shape[1] != expected[0] or not fits:
+        if (
+            len(latents) != batch
+            or latents.ndim != len(expected) + 1
+            or latents.shape[1] != expected[0]
+            or not fits
+        ):
             raise ValueError(
-                f"latents to start from must be {[batch, *expected]} for this size, got {list(latents.shape)}; "
-                "make them with encode_media()"
+                f"latents to start from must be {[batch, *expected]} for this size, "
+                f"got {list(latents.shape)}; make them with encode_media()"
             )
         return latents.to(self.device, self.dtype)
 
-    # --- the loss --------------------------------------------------------------------------------------------
+    # --- the loss
 
     def denoising_loss(
         self,
         conditioning: Float[Tensor, "B Q C"],
-        latents: Float[Tensor, "B *latent"],
+        latents: Float[Tensor, " B *latent"],
         *,
         generator: torch.Generator | None = None,
-        timesteps: Int[Tensor, "B"] | None = None,
-        noise: Float[Tensor, "B *latent"] | None = None,
+        timesteps: Int[Tensor, " B"] | None = None,
+        noise: Float[Tensor, " B *latent"] | None = None,
         snr_gamma: float | None = None,
-    ) -> Float[Tensor, "B"]:
-        """Each sample's mean squared denoising error (paper section 3.3); only `conditioning` gets gradients.
+    ) -> Float[Tensor, " B"]:
+        """Each sample's mean squared denoising error; gradients reach only `conditioning`.
 
-        `latents` are scaled clean latents from `encode_media`. Noise and timesteps are drawn from `generator`
-        unless given. The target follows the scheduler's prediction type. `snr_gamma` weights each sample by
-        min-SNR (Hang et al., 2023).
+        `latents` are scaled clean latents from `encode_media`. Noise and timesteps are drawn from
+        `generator` unless given. The target follows the scheduler's prediction type. `snr_gamma`
+        weights each sample by min-SNR (Hang et al., 2023).
         """
         conditioning = self._check_conditioning("conditioning", conditioning)
         batch = len(conditioning)
@@ -400,18 +410,3 @@ class LatentDiffusion(nn.Module):
         error = (prediction - denoising_target(kind, clean, noise, alphas_B)).square()
         loss_B = error.flatten(1).mean(1)
         return loss_B if snr_gamma is None else loss_B * min_snr_weight(kind, alphas_B, snr_gamma)
-
-
-def _edit_timesteps(sampler: Any, num_inference_steps: int, strength: float) -> Tensor:
-    """The last ``strength`` part of the schedule; tells the scheduler where it begins."""
-    steps = int(num_inference_steps * strength)
-    if not 0.0 < strength <= 1.0 or steps < 1:
-        raise ValueError(
-            f"strength must be in 0..1 and leave at least one of the {num_inference_steps} steps, got {strength}; "
-            f"the least here is {1 / num_inference_steps:.3g}"
-        )
-    begin = (num_inference_steps - steps) * sampler.order
-    if hasattr(sampler, "set_begin_index"):
-        sampler.set_begin_index(begin)
-    timesteps: Tensor = sampler.timesteps[begin:]
-    return timesteps

@@ -1,9 +1,9 @@
 """Log-mel spectrograms in plain torch, in both directions.
 
-`log_mel` is the forward transform an audio decoder is trained on; `griffin_lim` turns its output back into a wave
-for folders that hold no neural vocoder. Frames follow the convention of HiFi-GAN and AudioLDM: magnitudes (not
-powers), natural logarithm, and reflection padding of ``(n_fft - hop) / 2`` so that S samples give exactly S / hop
-frames.
+`log_mel` is the forward transform an audio decoder is trained on; `griffin_lim` turns its output
+back into a wave for folders that hold no neural vocoder. Frames follow the convention of HiFi-GAN
+and AudioLDM: magnitudes (not powers), natural logarithm, and reflection padding of ``(n_fft - hop)
+/ 2`` so that S samples give exactly S / hop frames.
 
 Shape legend: B batch, S samples, T frames, F frequency bins, M mel bands, N n_fft.
 """
@@ -27,12 +27,14 @@ MEL_CONFIG_FILE = "mel_config.json"
 
 @dataclass(frozen=True, kw_only=True)
 class MelConfig:
-    """The geometry of a log-mel spectrogram. The defaults suit 16 kHz sounds and AudioLDM's 64 bands.
+    """The geometry of a log-mel spectrogram. The defaults suit 16 kHz sounds and AudioLDM's 64
+    bands.
 
-    `mel_scale` is "slaney" (linear to 1 kHz, then logarithmic; librosa's default, used by AudioLDM) or "htk"
-    (2595 log10(1 + f/700)); `area_norm` divides each triangle by its width in Hz (Slaney's normalisation).
-    The logarithm is standardised to ``(log - mean) / std``; AudioLDM uses it raw (0, 1). `peak`, where set, is the
-    largest absolute value an encoded wave is scaled to first (AudioLDM trains at 0.5).
+    `mel_scale` is "slaney" (linear to 1 kHz, then logarithmic; librosa's default, used by AudioLDM)
+    or "htk" (2595 log10(1 + f/700)); `area_norm` divides each triangle by its width in Hz (Slaney's
+    normalisation). The logarithm is standardised to ``(log - mean) / std``; AudioLDM uses it raw
+    (0, 1). `peak`, where set, is the largest absolute value an encoded wave is scaled to first
+    (AudioLDM trains at 0.5).
     """
 
     sample_rate: int = 16_000
@@ -53,9 +55,11 @@ class MelConfig:
             raise ValueError(f"mel_scale is 'slaney' or 'htk', got {self.mel_scale!r}")
         if not 0 < self.hop_length <= self.n_fft or (self.n_fft - self.hop_length) % 2:
             raise ValueError(
-                f"hop_length must be in 1..n_fft and n_fft - hop_length even, got hop_length={self.hop_length} "
-                f"and n_fft={self.n_fft}"
+                "hop_length must be in 1..n_fft and n_fft - hop_length even, "
+                f"got hop_length={self.hop_length} and n_fft={self.n_fft}"
             )
+        if self.std <= 0:
+            raise ValueError(f"std must be positive, got {self.std}")
         if not 0 <= self.fmin < self.fmax <= self.sample_rate / 2:
             raise ValueError(
                 f"need 0 <= fmin < fmax <= sample_rate / 2 = {self.sample_rate / 2:g} Hz, "
@@ -96,7 +100,9 @@ def _mel_to_hz(mel: Tensor, scale: str) -> Tensor:
 
 @lru_cache(maxsize=8)
 def mel_filter_bank(config: MelConfig) -> Float[Tensor, "M F"]:
-    """Triangular filters, equally spaced in mel, from the F = n_fft / 2 + 1 linear bins to M bands (float32)."""
+    """Triangular filters, equally spaced in mel, from the F = n_fft / 2 + 1 linear bins to M bands
+    (float32).
+    """
     edges = torch.tensor([config.fmin, config.fmax], dtype=torch.float64)
     low, high = _hz_to_mel(edges, config.mel_scale).tolist()
     centres = torch.linspace(low, high, config.num_mels + 2, dtype=torch.float64)
@@ -118,7 +124,9 @@ def _stft(padded_BS: Tensor, config: MelConfig) -> Tensor:
 
 
 def _istft(spectrum_BFT: Tensor, config: MelConfig) -> Tensor:
-    """Windowed overlap-add; the padded wave of ``(T - 1) * hop + n_fft`` samples that `_stft` frames."""
+    """Windowed overlap-add; the padded wave of ``(T - 1) * hop + n_fft`` samples that `_stft`
+    frames.
+    """
     window = torch.hann_window(config.n_fft, device=spectrum_BFT.device)
     frames_BNT = torch.fft.irfft(spectrum_BFT, n=config.n_fft, dim=1) * window[None, :, None]
     num_frames = frames_BNT.shape[-1]
@@ -133,11 +141,14 @@ def _istft(spectrum_BFT: Tensor, config: MelConfig) -> Tensor:
     return overlap_add(frames_BNT) / weight.clamp(min=1e-3)
 
 
-def log_mel(wave: Float[Tensor, "B S"], config: MelConfig | None = None) -> Float[Tensor, "B 1 T M"]:
-    """The standardised natural-log mel spectrogram of mono waves (-1..1), T = ceil(S / hop_length) frames.
+def log_mel(
+    wave: Float[Tensor, "B S"], config: MelConfig | None = None
+) -> Float[Tensor, "B 1 T M"]:
+    """The standardised natural-log mel spectrogram of mono waves (-1..1), T = ceil(S / hop_length)
+    frames.
 
-    Waves whose length is not a multiple of the hop are extended with silence. Raises `ValueError` for a wave
-    that is too short for the reflection padding.
+    Waves whose length is not a multiple of the hop are extended with silence. Raises `ValueError`
+    for a wave that is too short for the reflection padding.
     """
     config = config or MelConfig()
     wave = wave.float()
@@ -158,7 +169,7 @@ def log_mel(wave: Float[Tensor, "B S"], config: MelConfig | None = None) -> Floa
 def linear_magnitude(
     mel: Float[Tensor, "B M T"], config: MelConfig, *, num_iterations: int = 60
 ) -> Float[Tensor, "B F T"]:
-    """Non-negative least squares: magnitudes whose mel bands are `mel`, by multiplicative updates."""
+    """Magnitudes whose mel bands are `mel`: non-negative least squares, multiplicative updates."""
     bank_MF = mel_filter_bank(config).to(mel.device)
     target_BFT = bank_MF.T @ mel
     magnitude = target_BFT / (bank_MF.T @ bank_MF.sum(1)).clamp(min=1e-8)[None, :, None] + 1e-8
@@ -168,11 +179,13 @@ def linear_magnitude(
     return magnitude
 
 
-def _initial_phase(num_bins: int, num_frames: int, config: MelConfig, seed: int) -> Float[Tensor, "F T"]:
+def _initial_phase(
+    num_bins: int, num_frames: int, config: MelConfig, seed: int
+) -> Float[Tensor, "F T"]:
     """Phases of steady tones at every bin's frequency, with a little noise from `seed`.
 
-    Under a symmetric window the bins around one tone alternate in sign. Starting there instead of from random
-    phases keeps held notes steady, where Griffin-Lim alone leaves them fluttering.
+    Under a symmetric window the bins around one tone alternate in sign. Starting there instead of
+    from random phases keeps held notes steady, where Griffin-Lim alone leaves them fluttering.
     """
     bins = torch.arange(num_bins)[:, None]
     frames = torch.arange(num_frames)[None]
@@ -190,15 +203,18 @@ def griffin_lim(
     momentum: float = 0.99,
     seed: int = 0,
 ) -> Float[Tensor, "B S"]:
-    """Waves of S = T * hop_length samples whose log-mel spectrogram is close to `log_mel`, clipped to -1..1.
+    """Waves of S = T * hop_length samples whose log-mel spectrogram is close to `log_mel`, clipped
+    to -1..1.
 
-    The fast Griffin-Lim algorithm (Perraudin, Balazs and Sondergaard, 2013). The initial phase comes from `seed`
-    and is the same for every item of a batch, so a sound does not depend on its neighbours.
-    Raises `ValueError` for a spectrogram with another number of bands.
+    The fast Griffin-Lim algorithm (Perraudin, Balazs and Sondergaard, 2013). The initial phase
+    comes from `seed` and is the same for every item of a batch, so a sound does not depend on its
+    neighbours. Raises `ValueError` for a spectrogram with another number of bands.
     """
     config = config or MelConfig()
     if log_mel.shape[-1] != config.num_mels:
-        raise ValueError(f"the spectrogram has {log_mel.shape[-1]} mel bands, the config {config.num_mels}")
+        raise ValueError(
+            f"the spectrogram has {log_mel.shape[-1]} mel bands, the config {config.num_mels}"
+        )
     mel_BMT = (log_mel[:, 0].float() * config.std + config.mean).exp().transpose(1, 2)
     # Bands at the floor are silence, not a quiet hiss.
     mel_BMT = torch.where(mel_BMT <= config.floor * 1.01, torch.zeros_like(mel_BMT), mel_BMT)

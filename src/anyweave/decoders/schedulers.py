@@ -1,4 +1,6 @@
-"""Sampling schedulers by name: diffusers' own classes, built from the config the decoder was trained with."""
+"""Sampling schedulers by name: diffusers' own classes, built from the config the decoder was
+trained with.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def build_scheduler(name: str | None, trained: Any) -> Any:
-    """A fresh scheduler, so that calls never share state: the one named, or `trained`'s own class for None.
+    """A fresh scheduler, so that calls never share state: the one named, or `trained`'s own class
+    for None.
 
     Raises `ValueError` for an unknown name, naming the known ones.
     """

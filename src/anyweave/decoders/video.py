@@ -8,14 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .codec import MediaSize, check_multiple, decode_pixels, encode_pixels, vae_factor
 from .image import fit_pixels, to_uint8
+from .sizes import MediaSize, check_multiple
+from .vae import decode_pixels, encode_pixels, latent_channels, vae_factor
 
 
 class VideoCodec:
     """uint8 clips [T, H, W, 3] <-> latents [B, c, F, h, w]. Holds no weights of its own.
 
-    Encoding takes `num_frames` frames evenly spaced over the clip (repeating frames of a shorter one).
+    Encoding takes `num_frames` frames evenly spaced over the clip (repeating frames of a shorter
+    one).
     """
 
     def __init__(self, vae: nn.Module, default: MediaSize, *, fps: float) -> None:
@@ -36,7 +38,7 @@ class VideoCodec:
     def latent_shape(self, size: MediaSize) -> tuple[int, ...]:
         full = self.resolve(size)
         assert full.height is not None and full.width is not None and full.num_frames is not None
-        channels = int(self.vae.config.latent_channels)  # type: ignore[union-attr]
+        channels = latent_channels(self.vae)
         return channels, full.num_frames, full.height // self.factor, full.width // self.factor
 
     def encode(self, media: Sequence[np.ndarray], size: MediaSize) -> Tensor:

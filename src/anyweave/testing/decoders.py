@@ -1,4 +1,6 @@
-"""Tiny random decoders in the real diffusers layout: the real loading and sampling code, in milliseconds."""
+"""Tiny random decoders in the real diffusers layout: the real loading and sampling code, in
+milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,12 @@ def _byte_alphabet() -> list[str]:
 
 def _clip_tokenizer() -> CLIPTokenizer:
     letters = _byte_alphabet()
-    tokens = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    tokens = [
+        *letters,
+        *(letter + "</w>" for letter in letters),
+        "<|startoftext|>",
+        "<|endoftext|>",
+    ]
     vocab = {token: index for index, token in enumerate(tokens)}
     return CLIPTokenizer(vocab=vocab, merges=[], model_max_length=MAX_TOKENS)
 
@@ -119,7 +126,12 @@ def _image_parts() -> dict[str, Any]:
         attention_head_dim=4,
         norm_num_groups=4,
     )
-    return {"unet": unet, "vae": _vae(3, 4), "text_encoder": _clip_text(), "tokenizer": _clip_tokenizer()}
+    return {
+        "unet": unet,
+        "vae": _vae(3, 4),
+        "text_encoder": _clip_text(),
+        "tokenizer": _clip_tokenizer(),
+    }
 
 
 def _video_parts() -> dict[str, Any]:
@@ -135,7 +147,12 @@ def _video_parts() -> dict[str, Any]:
         attention_head_dim=4,
         norm_num_groups=4,
     )
-    return {"unet": unet, "vae": _vae(3, 4), "text_encoder": _clip_text(), "tokenizer": _clip_tokenizer()}
+    return {
+        "unet": unet,
+        "vae": _vae(3, 4),
+        "text_encoder": _clip_text(),
+        "tokenizer": _clip_tokenizer(),
+    }
 
 
 def _audio_parts(*, vocoder: bool) -> dict[str, Any]:
@@ -176,10 +193,11 @@ def _audio_parts(*, vocoder: bool) -> dict[str, Any]:
 def tiny_decoder(
     modality: Modality, *, seed: int = 0, prediction_type: str = "epsilon", vocoder: bool = False
 ) -> LatentDiffusion:
-    """A random decoder of a few 10k parameters: 16x16 pictures, clips of 4 such frames, sounds of 0.32 s.
+    """A random decoder of a few 10k parameters: 16x16 pictures, clips of 4 such frames, sounds of
+    0.32 s.
 
-    Conditioning is [B, 8, 32] (audio [B, 1, 32]). `vocoder` gives the audio decoder a random HiFi-GAN instead of
-    Griffin-Lim. The caller's random state is left alone.
+    Conditioning is [B, 8, 32] (audio [B, 1, 32]). `vocoder` gives the audio decoder a random
+    HiFi-GAN instead of Griffin-Lim. The caller's random state is left alone.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

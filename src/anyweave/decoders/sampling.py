@@ -1,0 +1,83 @@
+"""The one sampling loop, for any UNet, any diffusers scheduler and any latent shape."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Progress = Callable[[int, int], None]
+# (latents, timestep, conditioning) -> what the UNet predicts
+Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def sample_generators(seeds: Sequence[int]) -> list[torch.Generator]:
+    """One CPU generator per sample: neither the batch nor the device changes what a seed makes."""
+    return [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+
+
+def initial_noise(
+    shape: tuple[int, ...], generators: Sequence[torch.Generator]
+) -> Float[Tensor, " B *latent"]:
+    """Standard normal noise of `shape`, each row from its own generator."""
+    return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+
+
+def edit_timesteps(sampler: Any, num_inference_steps: int, strength: float) -> Tensor:
+    """The last `strength` (0..1) part of the schedule, for SDEdit (Meng et al., 2021).
+
+    Tells the scheduler where it begins. Raises `ValueError` if no step would be left.
+    """
+    # The small term undoes binary rounding: 0.7 of 10 steps is 7, not 6.
+    steps = int(num_inference_steps * strength + 1e-9)
+    if not 0.0 < strength <= 1.0 or steps < 1:
+        raise ValueError(
+            f"strength must be above 0, at most 1, and leave at least one of the "
+            f"{num_inference_steps} steps, got {strength}; "
+            f"the least here is {1 / num_inference_steps:.3g}"
+        )
+    begin = (num_inference_steps - steps) * sampler.order
+    if hasattr(sampler, "set_begin_index"):
+        sampler.set_begin_index(begin)
+    timesteps: Tensor = sampler.timesteps[begin:]
+    return timesteps
+
+
+def run_sampler(
+    predict: Predict,
+    sampler: Any,
+    latents: Float[Tensor, " B *latent"],
+    timesteps: Tensor,
+    conditioning: Float[Tensor, "B Q C"],
+    *,
+    negative: Float[Tensor, "B Q C"] | None,
+    guidance_scale: float,
+    generators: list[torch.Generator],
+    eta: float = 0.0,
+    callback: Progress | None = None,
+) -> Float[Tensor, " B *latent"]:
+    """Denoise `latents` over `timesteps`.
+
+    With `negative` every step predicts both halves in one forward and extrapolates from the
+    negative to the conditioned one by `guidance_scale` (Ho and Salimans, 2022); None runs the
+    conditioned half alone. `callback(step, total)` follows every step, from 1.
+    """
+    accepted = inspect.signature(sampler.step).parameters
+    extra = {"eta": eta, "generator": generators}
+    extra = {name: value for name, value in extra.items() if name in accepted}
+    guided = negative is not None
+    both = conditioning if negative is None else torch.cat([negative, conditioning])
+    for index, timestep in enumerate(timesteps):
+        doubled = torch.cat([latents, latents]) if guided else latents
+        prediction = predict(sampler.scale_model_input(doubled, timestep), timestep, both)
+        if guided:
+            without, with_ = prediction.chunk(2)
+            prediction = without + guidance_scale * (with_ - without)
+        latents = sampler.step(prediction, timestep, latents, return_dict=False, **extra)[0]
+        if callback is not None:
+            callback(index + 1, len(timesteps))
+    return latents
