@@ -137,7 +137,7 @@ class ImageBind(nn.Module):
         )
 
     def set_audio_statistics(self, mean: float, std: float) -> None:
-        """The mean and deviation that log-mel inputs are normalised with, for a model trained on its own data."""
+        """What log-mel inputs are normalised with, for a model trained on its own sounds."""
         self.config = replace(self.config, audio_mean=mean, audio_std=std)
 
     # ------------------------------------------------------------------ tensors -> features

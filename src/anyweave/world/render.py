@@ -46,25 +46,38 @@ def render(scene: Scene, pack: Pack | None = None) -> NDArray[np.uint8] | NDArra
 def render_image(scene: ImageScene, pack: Pack | None = None) -> NDArray[np.uint8]:
     """The picture of a scene, ``uint8[64, 64, 3]``."""
     pack = pack or load_pack()
+    tint, things = arrange(scene)
+    canvas = _background(scene.background, tint)
+    for name, x, y, size in things:
+        _paste(canvas, pack.sprites[name], x, y, size)
+    return np.asarray(canvas)
+
+
+def arrange(scene: ImageScene) -> tuple[NDArray[np.float64], list[tuple[str, float, float, float]]]:
+    """What the seed of a picture decides: the background's tint and each thing's (name, x, y, size).
+
+    Places and sizes are shares of the canvas; x grows to the right, y downwards.
+    """
     rng = np.random.default_rng(scene.seed)
-    canvas = _background(scene.background, rng)
+    tint = rng.uniform(-6, 6, 3)
     if scene.relation is not None and scene.other is not None:
-        placed = list(zip((scene.object, scene.other), _PAIR_SPOTS[scene.relation], strict=True))
+        spots = list(zip((scene.object, scene.other), _PAIR_SPOTS[scene.relation], strict=True))
         low, high = _SIZES[2]
     else:
-        placed = [(scene.object, spot) for spot in _SPOTS[scene.count]]
+        spots = [(scene.object, spot) for spot in _SPOTS[scene.count]]
         low, high = _SIZES[scene.count]
-    for name, (x, y) in placed:
+    things = []
+    for name, (x, y) in spots:
         jitter = rng.uniform(-0.03, 0.03, 2)
-        _paste(canvas, pack.sprites[name], x + jitter[0], y + jitter[1], rng.uniform(low, high))
-    return np.asarray(canvas)
+        things.append((name, x + jitter[0], y + jitter[1], rng.uniform(low, high)))
+    return tint, things
 
 
 def render_video(scene: VideoScene, pack: Pack | None = None) -> NDArray[np.uint8]:
     """The clip of a scene, ``uint8[8, 64, 64, 3]``."""
     pack = pack or load_pack()
     rng = np.random.default_rng(scene.seed)
-    backdrop = _background(scene.background, rng)
+    backdrop = _background(scene.background, rng.uniform(-6, 6, 3))
     size, offset = rng.uniform(0.46, 0.56), rng.uniform(-0.08, 0.08, 2)
     frames = []
     for t in np.linspace(0, 1, NUM_FRAMES):
@@ -96,9 +109,8 @@ def render_audio(scene: AudioScene, pack: Pack | None = None) -> NDArray[np.floa
     return np.clip(out, -1, 1)
 
 
-def _background(name: str, rng: np.random.Generator) -> Image.Image:
+def _background(name: str, tint: NDArray[np.float64]) -> Image.Image:
     top, bottom = (np.array(c, float) for c in _COLOURS[name])
-    tint = rng.uniform(-6, 6, 3)
     ramp = np.linspace(0, 1, IMAGE_SIZE)[:, None]
     rows = np.clip(top + (bottom - top) * ramp + tint, 0, 255)
     return Image.fromarray(np.repeat(rows[:, None, :], IMAGE_SIZE, 1).astype(np.uint8), "RGB")

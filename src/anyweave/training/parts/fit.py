@@ -1,0 +1,143 @@
+"""One small loop for the frozen parts: Adam, cosine schedule, moving average of weights, resumable.
+
+The any-to-any stages have their own loop (`training.trainer`); parts are plain modules with one loss.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """How long and how fast to train a part. `precision` "bf16" runs the forward in bfloat16 autocast."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    ema_decay: float = 0.999
+    precision: str = "bf16"
+    device: str = "cpu"
+    seed: int = 0
+    checkpoint_every: int = 500
+    log_every: int = 50
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch_size < 1:
+            raise ValueError(f"steps and batch_size are at least 1, got {self.steps}, {self.batch_size}")
+        if self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"precision is fp32 or bf16, got {self.precision!r}")
+
+
+def fit(
+    module: nn.Module,
+    loss_of: Callable[[torch.Generator], Mapping[str, Tensor]],
+    options: FitOptions,
+    folder: Path,
+) -> dict[str, float]:
+    """Train `module` in place; `loss_of(generator)` draws a batch and returns named losses, whose sum is minimised.
+
+    The draw of step n depends only on (seed, n), so a run that is killed and started again continues as if it had
+    never stopped. At the end the module holds the moving average of its weights. Returns the mean of the last losses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "fit.pt"
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=1e-3, betas=(0.9, 0.99))
+    average = [p.detach().clone() for p in parameters]
+    start = 0
+    if checkpoint.is_file():
+        state = torch.load(checkpoint, map_location=options.device, weights_only=True)
+        with torch.no_grad():
+            for parameter, saved in zip(parameters, state["parameters"], strict=True):
+                parameter.copy_(saved)
+        average, start = state["average"], int(state["step"])
+        optimizer.load_state_dict(state["optimizer"])
+        logger.info("resuming %s at step %d", folder.name, start)
+    totals: dict[str, float] = {}
+    means: dict[str, float] = {}
+    began = time.monotonic()
+    module.train()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as progress, (folder / "log.jsonl").open("a") as log:
+        bar = progress.add_task(folder.name, total=options.steps, completed=start)
+        for step in range(start, options.steps):
+            rate = _learning_rate(step, options)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
+            torch.manual_seed(options.seed * 1_000_003 + step)
+            with torch.autocast(
+                torch.device(options.device).type, torch.bfloat16, enabled=options.precision == "bf16"
+            ):
+                losses = loss_of(generator)
+                total = torch.stack([loss.float() for loss in losses.values()]).sum()
+            optimizer.zero_grad(set_to_none=True)
+            total.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            decay = min(options.ema_decay, (1 + step) / (10 + step))
+            torch._foreach_lerp_(average, [p.detach() for p in parameters], 1 - decay)
+            for name, loss in losses.items():
+                totals[name] = totals.get(name, 0.0) + float(loss.detach())
+            if (step + 1) % options.log_every == 0 or step + 1 == options.steps:
+                count = (step % options.log_every) + 1
+                means = {name: value / count for name, value in totals.items()}
+                speed = (step + 1 - start) * options.batch_size / (time.monotonic() - began)
+                row = {"step": step + 1, "samples_per_s": round(speed, 2), "lr": rate, **means}
+                log.write(json.dumps(row) + "\n")
+                log.flush()
+                progress.update(bar, completed=step + 1, description=_describe(folder.name, row))
+                totals = {}
+            if (step + 1) % options.checkpoint_every == 0:
+                _save(checkpoint, parameters, average, optimizer, step + 1)
+    with torch.no_grad():
+        for parameter, value in zip(parameters, average, strict=True):
+            parameter.copy_(value)
+    module.eval()
+    return means
+
+
+def _learning_rate(step: int, options: FitOptions) -> float:
+    warm = min(1.0, (step + 1) / max(1, options.warmup_steps))
+    share = step / max(1, options.steps)
+    cosine = 0.5 * (1 + torch.cos(torch.tensor(share * torch.pi)).item())
+    return options.learning_rate * warm * (0.02 + 0.98 * cosine)
+
+
+def _describe(name: str, row: Mapping[str, float]) -> str:
+    losses = " ".join(f"{k} {v:.4f}" for k, v in row.items() if k not in ("step", "lr", "samples_per_s"))
+    return f"{name} {losses} ({row['samples_per_s']:.0f} samples/s)"
+
+
+def _save(
+    path: Path,
+    parameters: list[nn.Parameter],
+    average: list[Tensor],
+    optimizer: torch.optim.Optimizer,
+    step: int,
+) -> None:
+    temporary = path.with_suffix(".tmp")
+    torch.save(
+        {
+            "parameters": [p.detach() for p in parameters],
+            "average": average,
+            "optimizer": optimizer.state_dict(),
+            "step": step,
+        },
+        temporary,
+    )
+    os.replace(temporary, path)
