@@ -1,0 +1,225 @@
+"""What frozen parts make of the data, computed once: encoder features, caption embeddings, target latents.
+
+A cached feature is another form of the same medium, never a second code path: the renderer takes it from the
+`FeatureCache` where it is there, and `FrozenFeatures.complete` makes and stores what was missing. Captions repeat, so
+their embeddings also stay in memory.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from rich.progress import track
+from torch import Tensor
+
+from anyweave.batch import Batch, BatchMedia, MediaInput, Sample, Target
+from anyweave.media import MediaError
+from anyweave.messages import Conversation, Media, Modality
+from anyweave.model.any_to_any import NextGPT
+from anyweave.processing.cache import FeatureCache, media_digest, text_digest
+from anyweave.processing.collate import collate
+from anyweave.processing.processor import Processor
+from anyweave.training.plan import Source
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One conversation ready for the trainer. `sample` is None when it had to be skipped; `problem` says why."""
+
+    index: int
+    sample: Sample | None
+    user_media: tuple[Media, ...] = ()
+    assistant_media: tuple[Media, ...] = ()
+    problem: str | None = None
+
+
+class Renderer:
+    """Conversations -> samples, without the model: runs in data workers too."""
+
+    def __init__(self, processor: Processor, source: Source) -> None:
+        self.processor = processor
+        self.source = source
+
+    def __call__(self, index: int, *, load_targets: bool) -> Rendered:
+        """Render item `index`. A medium that cannot be read, or too long a text, skips the item instead of the run."""
+        try:
+            conversation = self.source[index]
+            sample = self.processor.render(conversation, load_targets=load_targets)
+        except (MediaError, FileNotFoundError) as error:
+            return Rendered(index, None, problem=f"item {index}: {error}")
+        except ValueError as error:
+            if "too long" not in str(error):
+                raise
+            return Rendered(index, None, problem=f"item {index}: {error}")
+        if not bool((sample.labels != -100).any()):
+            return Rendered(index, None, problem=f"item {index}: no assistant turn to learn from")
+        user, assistant = _media_of(conversation, sample)
+        return Rendered(index, sample, user, assistant)
+
+
+class FrozenFeatures:
+    """Fills in what the frozen parts of `model` make of rendered samples, through `cache` if there is one.
+
+    Without a cache, encoder inputs stay as they are (the forward encodes them) and latents are made every time.
+    """
+
+    def __init__(self, model: NextGPT, cache: FeatureCache | None = None) -> None:
+        self.model = model
+        self.cache = cache
+        self._captions: dict[tuple[Modality, str], Tensor] = {}
+
+    def processor(self, max_length: int | None = None) -> Processor:
+        """The model's processor reading this cache; the model's own is left as it is."""
+        processor = copy.copy(self.model.processor)
+        processor.cache = self.cache
+        if max_length is not None:
+            processor.max_length = max_length
+            processor.truncate = "oldest"
+        return processor
+
+    @torch.no_grad()
+    def complete(self, rendered: Sequence[Rendered], *, latents: bool) -> list[Sample]:
+        """The samples with cached-kind features in place, and with latents when asked for; skipped ones are left out."""
+        samples = []
+        for item in rendered:
+            if item.sample is None:
+                continue
+            media = tuple(
+                self._features(entry, part)
+                for entry, part in zip(item.sample.media, item.user_media, strict=True)
+            )
+            targets = item.sample.targets
+            if latents:
+                targets = tuple(
+                    self._latents(target, part)
+                    for target, part in zip(targets, item.assistant_media, strict=True)
+                )
+            samples.append(replace(item.sample, media=media, targets=targets))
+        return samples
+
+    def batch(self, samples: Sequence[Sample], *, captions: bool) -> Batch:
+        """Collate, and fill in caption embeddings when asked for. Targets without a caption get zeros, to be masked."""
+        batch = collate(samples, self.model.processor.pad_id)
+        if not captions:
+            return batch
+        targets = {
+            modality: target
+            if target.caption_embeddings is not None
+            else replace(target, caption_embeddings=self._caption_rows(modality, target.captions))
+            for modality, target in batch.targets.items()
+        }
+        return replace(batch, targets=targets)
+
+    @torch.no_grad()
+    def caption_embeddings(
+        self, modality: Modality, captions: Sequence[str]
+    ) -> Float[Tensor, "B Q C"]:
+        """Embeddings of the decoder's own text encoder: from memory, else from the cache, else computed together."""
+        missing = []
+        for caption in dict.fromkeys(captions):
+            if (modality, caption) not in self._captions:
+                stored = self._read("caption", self._caption_key(modality, caption), "caption")
+                if stored is None:
+                    missing.append(caption)
+                else:
+                    self._captions[modality, caption] = stored
+        if missing:
+            made = self.model.decoders[modality].encode_captions(missing).cpu()
+            for caption, row in zip(missing, made, strict=True):
+                self._captions[modality, caption] = self._write(
+                    "caption", self._caption_key(modality, caption), "caption", row
+                )
+        return torch.stack([self._captions[modality, caption] for caption in captions])
+
+    def _caption_rows(
+        self, modality: Modality, captions: Sequence[str | None]
+    ) -> Float[Tensor, "T Q C"] | None:
+        known = [caption for caption in captions if caption is not None]
+        if not known or modality not in self.model.decoders:
+            return None
+        rows = iter(self.caption_embeddings(modality, known))
+        shape = self._captions[modality, known[0]].shape
+        return torch.stack([torch.zeros(shape) if c is None else next(rows) for c in captions])
+
+    def _features(self, entry: MediaInput, part: Media) -> MediaInput:
+        key = self._media_key(part, self.model.processor.encoder_fingerprints)
+        if entry.features is not None or key is None:
+            return entry
+        assert entry.inputs is not None, "a MediaInput holds inputs or features"
+        one = torch.zeros(1, dtype=torch.long)
+        media = BatchMedia(one, one, entry.length, inputs=entry.inputs[None].to(self.model.device))
+        features = self.model.encode(entry.modality, media)[0]
+        return replace(entry, inputs=None, features=self._write("features", key, "features", features))
+
+    def _latents(self, target: Target, part: Media) -> Target:
+        if target.latents is not None or target.array is None:
+            return target
+        if target.modality not in self.model.decoders:
+            return replace(target, array=None)
+        latents = self.model.decoders[target.modality].encode_media([target.array])[0]
+        key = self._media_key(part, self.model.processor.decoder_fingerprints)
+        return replace(target, array=None, latents=self._write("latents", key, "latents", latents))
+
+    def _media_key(self, part: Media, fingerprints: dict[Modality, str]) -> str | None:
+        owner = fingerprints.get(part.modality)
+        if self.cache is None or owner is None or part.source is None:
+            return None
+        return FeatureCache.key(media_digest(part), owner)
+
+    def _caption_key(self, modality: Modality, caption: str) -> str | None:
+        owner = self.model.processor.decoder_fingerprints.get(modality)
+        return None if self.cache is None or owner is None else FeatureCache.key(text_digest(caption), owner)
+
+    def _read(self, kind: str, key: str | None, name: str) -> Tensor | None:
+        found = None if self.cache is None or key is None else self.cache.get(kind, key)  # type: ignore[arg-type]
+        return None if found is None else found[name]
+
+    def _write(self, kind: str, key: str | None, name: str, tensor: Tensor) -> Tensor:
+        """The tensor as the cache will return it, so that the first and later epochs see the same values."""
+        tensor = tensor.detach().cpu().contiguous()
+        if self.cache is None or key is None:
+            return tensor
+        return self.cache.get_or_compute(kind, key, lambda: {name: tensor})[name]  # type: ignore[arg-type]
+
+
+def precompute(
+    model: NextGPT, source: Source, cache_dir: str | Path, *, latents: bool = True, progress: bool = True
+) -> list[str]:
+    """Fill the cache for a whole source. Returns the problems of items that had to be skipped.
+
+    `latents`: also for the assistant's media (needed by the denoising loss only).
+    """
+    frozen = FrozenFeatures(model, FeatureCache(cache_dir))
+    renderer = Renderer(frozen.processor(), source)
+    problems = []
+    for index in track(range(len(source)), "frozen features", disable=not progress):
+        rendered = renderer(index, load_targets=latents)
+        if rendered.problem is not None:
+            problems.append(rendered.problem)
+            continue
+        for sample in frozen.complete([rendered], latents=latents):
+            for target in sample.targets:
+                if target.caption is not None and target.modality in model.decoders:
+                    frozen.caption_embeddings(target.modality, [target.caption])
+    for problem in problems:
+        logger.warning("skipped %s", problem)
+    return problems
+
+
+def _media_of(
+    conversation: Conversation, sample: Sample
+) -> tuple[tuple[Media, ...], tuple[Media, ...]]:
+    """The media behind a sample's inputs and targets, in order; truncation drops turns from the front."""
+    user = [part for message in conversation if message.role != "assistant" for part in message.media()]
+    assistant = [part for message in conversation if message.role == "assistant" for part in message.media()]
+    first_user = len(user) - len(sample.media)
+    first_assistant = len(assistant) - len(sample.targets)
+    return tuple(user[first_user:]), tuple(assistant[first_assistant:])

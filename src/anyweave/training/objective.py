@@ -1,0 +1,122 @@
+"""The losses of a stage on one forward: language, caption alignment and latent denoising (paper sections 4.1, 4.2).
+
+Every term is a *sum* with its count, so that a step split over micro-batches and processes equals the same step in
+one piece: the trainer divides by the counts of the whole step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from anyweave.batch import IGNORE_INDEX, Batch, BatchTargets, ModelOutput
+from anyweave.losses import alignment_loss, language_loss
+from anyweave.messages import Modality
+from anyweave.model.any_to_any import NextGPT
+from anyweave.training.config import ObjectiveConfig
+from anyweave.training.plan import step_seed
+from anyweave.training.stages import Stage
+
+
+@dataclass(frozen=True)
+class Term:
+    """One loss on one micro-batch: `sum` over its `count` tokens or targets; `weight` in the total."""
+
+    weight: float
+    sum: Tensor
+    count: int
+
+
+def pays_denoising(step: int, stage: Stage, config: ObjectiveConfig) -> bool:
+    """Whether this step computes the denoising loss: the given share of steps, evenly spread."""
+    if stage.losses.get("denoising", 0) <= 0:
+        return False
+    fraction = config.denoising_fraction
+    return int((step + 1) * fraction + 1e-9) > int(step * fraction + 1e-9)
+
+
+def term_counts(batch: Batch, stage: Stage, *, denoising: bool) -> dict[str, int]:
+    """What each term of this batch will count, known before the forward."""
+    counts: dict[str, int] = {}
+    if stage.losses.get("lm", 0) > 0:
+        counts["lm"] = int((batch.labels[:, 1:] != IGNORE_INDEX).sum())
+    for modality, targets in batch.targets.items():
+        if stage.losses.get("alignment", 0) > 0 and targets.caption_embeddings is not None:
+            counts[f"alignment/{modality}"] = len(_captioned(targets))
+        if denoising and targets.latent_index is not None:
+            counts[f"denoising/{modality}"] = len(targets.latent_index)
+    return {name: count for name, count in counts.items() if count}
+
+
+def compute_terms(
+    model: NextGPT,
+    output: ModelOutput,
+    batch: Batch,
+    stage: Stage,
+    config: ObjectiveConfig,
+    *,
+    denoising: bool,
+    row_seeds: Sequence[int],
+) -> dict[str, Term]:
+    """The terms named by `term_counts`: "lm", "alignment/image", "denoising/audio", ...
+
+    Args:
+        row_seeds: one seed per conversation of the batch; its noise depends on nothing else, so neither batching nor
+            the number of processes changes it.
+    """
+    counts = term_counts(batch, stage, denoising=denoising)
+    terms: dict[str, Term] = {}
+    if "lm" in counts:
+        loss = language_loss(output.logits, output.labels)
+        terms["lm"] = Term(stage.losses["lm"], loss * counts["lm"], counts["lm"])
+    for modality, targets in batch.targets.items():
+        conditioning = output.conditioning.get(modality)
+        if conditioning is None:
+            continue
+        count = counts.get(f"alignment/{modality}", 0)
+        if count and targets.caption_embeddings is not None:
+            rows = torch.tensor(_captioned(targets), device=conditioning.device)
+            wanted = targets.caption_embeddings.to(conditioning.device)[rows]
+            loss = alignment_loss(conditioning[rows], wanted, mode=config.alignment_mode)
+            weight = stage.losses["alignment"] * config.alignment_weights.get(modality, 1.0)
+            terms[f"alignment/{modality}"] = Term(weight, loss * count, count)
+        count = counts.get(f"denoising/{modality}", 0)
+        if count:
+            losses_K = _denoise(model, modality, conditioning, targets, config, row_seeds)
+            weight = stage.losses["denoising"] * config.denoising_weights.get(modality, 1.0)
+            terms[f"denoising/{modality}"] = Term(weight, losses_K.sum(), count)
+    return terms
+
+
+def _denoise(
+    model: NextGPT,
+    modality: Modality,
+    conditioning_TQC: Tensor,
+    targets: BatchTargets,
+    config: ObjectiveConfig,
+    row_seeds: Sequence[int],
+) -> Tensor:
+    assert targets.latents is not None and targets.latent_index is not None
+    decoder = model.decoders[modality]
+    num_timesteps = int(decoder.scheduler.config.num_train_timesteps)
+    timesteps, noise = [], []
+    for latents, target in zip(targets.latents, targets.latent_index.tolist(), strict=True):
+        start, row = int(targets.starts[target]), int(targets.rows[target])
+        generator = torch.Generator().manual_seed(step_seed(row_seeds[row], start))
+        timesteps.append(torch.randint(0, num_timesteps, (1,), generator=generator))
+        noise.append(torch.randn(latents.shape, generator=generator))
+    losses_K: Tensor = decoder.denoising_loss(
+        conditioning_TQC[targets.latent_index],
+        targets.latents,
+        timesteps=torch.cat(timesteps),
+        noise=torch.stack(noise),
+        snr_gamma=config.snr_gamma,
+    )
+    return losses_K
+
+
+def _captioned(targets: BatchTargets) -> list[int]:
+    return [index for index, caption in enumerate(targets.captions) if caption is not None]

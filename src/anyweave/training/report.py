@@ -1,0 +1,101 @@
+"""The run folder's record: ``log.jsonl`` (one line per step), ``summary.json`` and ``losses.png``."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainReport:
+    """What a run did. `losses` are the last step's terms; `skipped` counts items left out, by problem."""
+
+    output_dir: Path
+    steps: int
+    total_steps: int
+    interrupted: bool
+    seconds: float
+    samples: int
+    tokens: int
+    bad_steps: int
+    losses: Mapping[str, float] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> bool:
+        return self.steps >= self.total_steps
+
+
+class RunLog:
+    """Appends a JSON line per step. A resumed run first drops the lines after its checkpoint."""
+
+    def __init__(self, path: Path, *, from_step: int) -> None:
+        self.path = path
+        kept = [line for line in _lines(path) if json.loads(line)["step"] <= from_step]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{line}\n" for line in kept))
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+
+def read_log(path: str | Path) -> list[dict[str, Any]]:
+    """The records of a run's ``log.jsonl``, oldest first."""
+    return [json.loads(line) for line in _lines(Path(path))]
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    lines = path.read_text().splitlines()
+    # A killed run may leave half a line at the end.
+    return [line for line in lines if line.startswith("{") and line.endswith("}")]
+
+
+def write_report(report: TrainReport) -> None:
+    """``summary.json`` and, where matplotlib is installed, ``losses.png``; logs what was skipped."""
+    folder = report.output_dir
+    values = asdict(report) | {"output_dir": str(folder)}
+    (folder / "summary.json").write_text(json.dumps(values, indent=2))
+    for problem, times in report.skipped.items():
+        logger.warning("left out %d times: %s", times, problem)
+    try:
+        plot_losses(folder / "log.jsonl", folder / "losses.png")
+    except ImportError:
+        logger.info("no losses.png: matplotlib is not installed (pip install 'anyweave[train]')")
+
+
+def plot_losses(log: Path, picture: Path) -> None:
+    """One panel per loss term over the steps, with a running mean."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    records = read_log(log)
+    names = sorted({name for record in records for name in record["losses"]})
+    if not names:
+        return
+    figure = Figure(figsize=(7, 2.2 * len(names)), layout="constrained")
+    FigureCanvasAgg(figure)
+    for number, name in enumerate(names, start=1):
+        points = [(r["step"], r["losses"][name]) for r in records if name in r["losses"]]
+        steps, values = zip(*points, strict=True)
+        axes = figure.add_subplot(len(names), 1, number)
+        axes.plot(steps, values, linewidth=0.5, alpha=0.4)
+        axes.plot(steps, _smooth(values), linewidth=1.2)
+        axes.set_title(name, fontsize=9, loc="left")
+        axes.set_xlabel("step", fontsize=8)
+    figure.savefig(picture, dpi=120)
+
+
+def _smooth(values: tuple[float, ...], keep: float = 0.95) -> list[float]:
+    smoothed: list[float] = []
+    for value in values:
+        smoothed.append(value if not smoothed else keep * smoothed[-1] + (1 - keep) * value)
+    return smoothed

@@ -1,0 +1,106 @@
+"""The paper's three training stages as values, and the one function that says what trains.
+
+A stage names the roles that learn and the weight of every loss; data, steps and rates are a recipe's business.
+Paper sections 4.1 (stage 1), 4.2 (stage 2), 5.1 and C.2 (stage 3).
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, get_args
+
+from torch import nn
+
+from anyweave.model.any_to_any import ROLES, Role
+
+if TYPE_CHECKING:
+    from anyweave.model.any_to_any import NextGPT
+
+logger = logging.getLogger(__name__)
+
+Loss = Literal["lm", "alignment", "denoising"]
+LOSSES: tuple[Loss, ...] = get_args(Loss)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What trains and on which losses. `losses` maps a loss to its weight; an absent loss is never computed.
+
+    Raises `ValueError` for an unknown role or loss, an empty selection or a negative weight.
+    """
+
+    name: str
+    trainable: tuple[Role, ...]
+    losses: Mapping[Loss, float] = field(default_factory=lambda: {"lm": 1.0})
+
+    def __post_init__(self) -> None:
+        for what, given, known in (("role", self.trainable, ROLES), ("loss", tuple(self.losses), LOSSES)):
+            if not given:
+                raise ValueError(f"stage {self.name!r} names no {what}; there are {', '.join(known)}")
+            for value in given:
+                if value not in known:
+                    near = difflib.get_close_matches(str(value), known, n=1)
+                    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+                    raise ValueError(f"stage {self.name!r}: unknown {what} {value!r}; {hint}")
+        for loss, weight in self.losses.items():
+            if weight < 0:
+                raise ValueError(f"stage {self.name!r}: loss {loss!r} has weight {weight}; give 0 or more")
+
+
+ENCODING_ALIGNMENT = Stage(
+    name="encoding_alignment", trainable=("input_projectors",), losses={"lm": 1.0}
+)
+"""Stage 1: describe the medium; only the input projectors learn."""
+
+DECODING_ALIGNMENT = Stage(
+    name="decoding_alignment",
+    trainable=("output_projectors", "signal_rows"),
+    losses={"lm": 1.0, "alignment": 1.0, "denoising": 1.0},
+)
+"""Stage 2: speak the signal tokens and condition the decoders.
+
+The paper lists only the output projectors as learnable here, yet also trains "the negative log-likelihood of producing
+signal tokens": that loss needs rows that can move. Ours are the new rows alone, the base vocabulary stays frozen.
+"""
+
+INSTRUCTION_TUNING = Stage(
+    name="instruction_tuning",
+    trainable=ROLES,
+    losses={"lm": 1.0, "alignment": 1.0, "denoising": 1.0},
+)
+"""Stage 3: follow instructions; adapters and everything of stages 1 and 2 learn together."""
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage for stage in (ENCODING_ALIGNMENT, DECODING_ALIGNMENT, INSTRUCTION_TUNING)
+}
+
+
+def set_trainable(
+    model: NextGPT, roles: Sequence[Role], learning_rates: Mapping[Role, float] | None = None
+) -> dict[Role, dict[str, nn.Parameter]]:
+    """Make exactly `roles` trainable, everything else frozen, and return their parameters by role and name.
+
+    The only code that touches `requires_grad`. Logs parameters and learning rate per role. Raises `ValueError` for an
+    unknown role and for a role that this model has no parameters of: a stage that trains nothing is a mistake.
+    """
+    model.requires_grad_(False)
+    selected: dict[Role, dict[str, nn.Parameter]] = {}
+    total = sum(parameter.numel() for parameter in model.parameters())
+    for role in roles:
+        parameters = model.parameters_of(role)
+        if not parameters:
+            present = [name for name in ROLES if model.parameters_of(name)]
+            raise ValueError(
+                f"nothing to train for role {role!r}: this model has no such parameters; it has "
+                f"{', '.join(present) or 'none of the roles'}. Add the part to the model's spec or leave the role out"
+            )
+        for parameter in parameters.values():
+            parameter.requires_grad_(True)
+        selected[role] = parameters
+        count = sum(parameter.numel() for parameter in parameters.values())
+        rate = "" if learning_rates is None else f", learning rate {learning_rates[role]:g}"
+        logger.info("training %s: %s parameters (%.2f%%)%s", role, f"{count:,}", 100 * count / total, rate)
+    return selected

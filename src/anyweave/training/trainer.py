@@ -1,0 +1,368 @@
+"""The one training loop: every stage, one process or several, CPU or GPU.
+
+    plan.step(n) -> indices -> Renderer -> FrozenFeatures -> Batch -> NextGPT -> terms -> gradients -> Adam
+
+A step depends only on the weights, the optimizer state and its number: a run that was stopped and resumed gives the
+same losses as one that never stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch.utils.data import DataLoader, Dataset
+
+from anyweave.batch import Batch
+from anyweave.model.any_to_any import NextGPT
+from anyweave.processing.cache import FeatureCache
+from anyweave.training.config import TrainConfig
+from anyweave.training.distributed import same_start, sum_gradients, sum_over_processes
+from anyweave.training.features import FrozenFeatures, Rendered, Renderer
+from anyweave.training.objective import compute_terms, pays_denoising, term_counts
+from anyweave.training.optim import build_optimizer, set_learning_rates
+from anyweave.training.plan import (
+    BatchPlan,
+    KnowsLengths,
+    Source,
+    step_seed,
+    total_steps,
+    uniform_lengths,
+)
+from anyweave.training.progress import ProgressBar
+from anyweave.training.report import RunLog, TrainReport, write_report
+from anyweave.training.resume import Progress, checkpoints, load_checkpoint, save_checkpoint
+from anyweave.training.stages import set_trainable
+
+logger = logging.getLogger(__name__)
+
+SampleWriter = Callable[[NextGPT, Path, int], None]
+"""Writes sample replies of the model at a step into a folder. Given by the caller: this room cannot generate."""
+
+
+class TrainingDiverged(RuntimeError):
+    """Several steps in a row had no finite loss."""
+
+
+class Trainer:
+    """Trains `model` on `source` as `config` says.
+
+    `write_samples` is called every `config.sample_every` steps in the main process, with the model in eval mode.
+    Raises `ValueError` at once for a role without parameters or an empty source.
+    """
+
+    def __init__(
+        self,
+        model: NextGPT,
+        config: TrainConfig,
+        source: Source,
+        *,
+        write_samples: SampleWriter | None = None,
+    ) -> None:
+        self.model, self.config, self.source = model, config, source
+        self.write_samples = write_samples
+        self.run = Path(config.output_dir)
+        # Precision stays with us: an Accelerator's is global to the process and could not differ between two runs.
+        self.accelerator = Accelerator(mixed_precision="no")
+        self.device = self.accelerator.device
+        model.to(self.device)
+        rates = {role: config.optimizer.rate(role) for role in config.stage.trainable}
+        self.parameters = set_trainable(model, config.stage.trainable, rates)
+        self.trained = [p for named in self.parameters.values() for p in named.values()]
+        same_start(self.trained)
+        self.optimizer = build_optimizer(self.parameters, config.optimizer)
+        if config.gradient_checkpointing:
+            model.language.enable_gradient_checkpointing()
+        cache = FeatureCache(config.cache_dir) if config.cache_dir is not None else None
+        self.frozen = FrozenFeatures(model, cache)
+        self.renderer = Renderer(self.frozen.processor(config.data.max_length), source)
+        self.plan = self._plan()
+        self.total_steps = total_steps(self.plan, config.steps, config.epochs)
+        self.progress = Progress()
+        self._stop = False
+
+    def train(self, *, resume: bool = False) -> TrainReport:
+        """Run all steps, or with `resume` those after the newest checkpoint, and write the run folder.
+
+        Ctrl-C finishes the step, saves a checkpoint and returns a report with `interrupted`. Raises `ValueError` when
+        the run folder holds a run and `resume` is off, `TrainingDiverged` after `max_bad_steps` bad steps in a row.
+        """
+        self._open_run(resume)
+        log = RunLog(self.run / "log.jsonl", from_step=self.progress.step) if self._main else None
+        started, done_before = time.monotonic(), self.progress.step
+        losses: dict[str, float] = {}
+        self.model.train()
+        with self._interruptible(), ProgressBar(self.total_steps, self.progress.step, self._main) as bar:
+            for number, rendered in self._rendered_steps():
+                record = self._step(number, rendered)
+                losses = record["losses"] or losses
+                if log is not None:
+                    log.write(record)
+                    bar.update(record)
+                if self.progress.step % self.config.log_every == 0 and self._main:
+                    logger.info("%s", json.dumps(record))
+                self._after_step()
+                if self._stop:
+                    break
+        self.model.eval()
+        report = self._report(losses, time.monotonic() - started)
+        if self.progress.step > done_before or not checkpoints(self.run):
+            self._save()
+        if self._main:
+            write_report(report)
+            if report.finished:
+                self.model.save_pretrained(self.run / "model")
+        self.accelerator.wait_for_everyone()
+        return report
+
+    # --- one step -----------------------------------------------------------------------------------------------
+
+    def _step(self, number: int, rendered: Sequence[Sequence[Rendered]]) -> dict[str, Any]:
+        began = time.monotonic()
+        denoising = pays_denoising(number, self.config.stage, self.config.objective)
+        rates = set_learning_rates(self.optimizer, number, self.total_steps, self.config.optimizer)
+        batches = self._batches(number, rendered, denoising)
+        local: dict[str, float] = {"stop": float(self._stop)}
+        for batch, _ in batches:
+            for name, count in term_counts(batch, self.config.stage, denoising=denoising).items():
+                local[name] = local.get(name, 0) + count
+            local["samples"] = local.get("samples", 0) + len(batch.input_ids)
+            local["tokens"] = local.get("tokens", 0) + int(batch.attention_mask.sum())
+        counts = sum_over_processes(local, self.device)
+        # All processes stop after the same step, whichever of them was told to.
+        self._stop = counts.pop("stop") > 0
+        samples, tokens = int(counts.pop("samples", 0)), int(counts.pop("tokens", 0))
+        sums = self._backward(number, batches, counts, denoising)
+        sum_gradients(self.trained)
+        losses = {name: value / counts[name] for name, value in sum_over_processes(sums, self.device).items()}
+        norm = self._apply_gradients(losses)
+        seconds = time.monotonic() - began
+        self.progress.step = number + 1
+        self.progress.samples += samples
+        self.progress.tokens += tokens
+        return {
+            "step": number + 1,
+            "losses": losses,
+            "grad_norm": norm,
+            "learning_rates": rates,
+            "samples": samples,
+            "tokens": tokens,
+            "seconds": seconds,
+            "bad_steps": self.progress.bad_steps,
+        }
+
+    def _batches(
+        self, number: int, rendered: Sequence[Sequence[Rendered]], denoising: bool
+    ) -> list[tuple[Batch, list[int]]]:
+        """Collated micro-batches with a seed per conversation; micro-batches that lost all of theirs are left out."""
+        captions = self.config.stage.losses.get("alignment", 0) > 0
+        batches = []
+        for micro in rendered:
+            for item in micro:
+                if item.problem is not None:
+                    self.progress.skipped[item.problem] = self.progress.skipped.get(item.problem, 0) + 1
+            samples = self.frozen.complete(micro, latents=denoising)
+            if samples:
+                seeds = [step_seed(self.config.seed, number, i.index) for i in micro if i.sample is not None]
+                batch = self.frozen.batch(samples, captions=captions).to(self.device)
+                batches.append((batch, seeds))
+        return batches
+
+    def _backward(
+        self,
+        number: int,
+        batches: Sequence[tuple[Batch, list[int]]],
+        counts: dict[str, float],
+        denoising: bool,
+    ) -> dict[str, float]:
+        """Gradients of the whole step's mean losses; returns this process's sums by term."""
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, float] = {}
+        rank = self.accelerator.process_index
+        for micro, (batch, row_seeds) in enumerate(batches):
+            torch.manual_seed(step_seed(self.config.seed, number, micro, f"rank{rank}"))
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+                terms = compute_terms(
+                    self.model,
+                    self.model(batch),
+                    batch,
+                    self.config.stage,
+                    self.config.objective,
+                    denoising=denoising,
+                    row_seeds=row_seeds,
+                )
+            weighted = [term.weight * term.sum / counts[name] for name, term in terms.items()]
+            total = torch.stack(weighted).sum() if weighted else None
+            if total is not None and total.requires_grad:
+                total.backward()
+            for name, term in terms.items():
+                sums[name] = sums.get(name, 0.0) + float(term.sum.detach())
+        return sums
+
+    def _apply_gradients(self, losses: dict[str, float]) -> float:
+        """Clip and step, or leave the weights alone when something is not finite. Returns the gradient norm."""
+        limit = self.config.optimizer.clip or float("inf")
+        with_gradient = [parameter for parameter in self.trained if parameter.grad is not None]
+        if not with_gradient:
+            return 0.0
+        norm = float(torch.nn.utils.clip_grad_norm_(with_gradient, limit))
+        values = torch.tensor([norm, *losses.values()])
+        if bool(torch.isfinite(values).all()):
+            self.optimizer.step()
+            self.progress.bad_in_a_row = 0
+            return norm
+        self.progress.bad_steps += 1
+        self.progress.bad_in_a_row += 1
+        logger.warning("step skipped, not finite: losses %s, gradient norm %s", losses, norm)
+        if self.progress.bad_in_a_row >= self.config.max_bad_steps:
+            raise TrainingDiverged(
+                f"{self.progress.bad_in_a_row} steps in a row had no finite loss or gradient (last: {losses}, gradient "
+                f"norm {norm}). Lower optimizer.learning_rate, lower optimizer.clip or use precision=fp32, then "
+                f"resume from {self.run / 'checkpoints'}"
+            )
+        return norm
+
+    # --- around the steps ---------------------------------------------------------------------------------------
+
+    @property
+    def _main(self) -> bool:
+        return bool(self.accelerator.is_main_process)
+
+    def _plan(self) -> BatchPlan:
+        data = self.config.data
+        lengths = uniform_lengths(self.source)
+        if data.bucketing and data.shuffle:
+            measure = self.source.length if isinstance(self.source, KnowsLengths) else self._measure
+            lengths = tuple(measure(index) for index in range(len(self.source)))
+        return BatchPlan(
+            lengths=lengths,
+            batch_size=data.batch_size,
+            world=self.accelerator.num_processes,
+            accumulation=self.config.grad_accumulation,
+            seed=self.config.seed,
+            window=data.bucket_window,
+            shuffle=data.shuffle,
+        )
+
+    def _measure(self, index: int) -> int:
+        # Characters and media stand in for tokens: exact lengths are not worth tokenising everything twice.
+        conversation = self.source[index]
+        return sum(len(message.text) // 4 + 16 * len(message.media()) for message in conversation)
+
+    def _rendered_steps(self) -> Iterator[tuple[int, list[list[Rendered]]]]:
+        numbers = range(self.progress.step, self.total_steps)
+        steps = _Steps(self.plan, self.renderer, self.config, self.accelerator.process_index)
+        workers = self.config.data.num_workers
+        loader: DataLoader[Any] = DataLoader(
+            steps,
+            batch_size=None,
+            sampler=numbers,
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            prefetch_factor=2 if workers else None,
+        )
+        yield from zip(numbers, loader, strict=True)
+
+    def _open_run(self, resume: bool) -> None:
+        found = checkpoints(self.run)
+        if found and not resume:
+            raise ValueError(
+                f"{self.run} already holds a run ({found[-1].name}); pass resume=True (--resume) to continue it, or choose "
+                "another output_dir"
+            )
+        if found:
+            self.progress = load_checkpoint(
+                found[-1], self.parameters, self.optimizer, self.config.to_dict()
+            )
+            logger.info("continuing %s after step %d", self.run, self.progress.step)
+        elif resume:
+            logger.info("no checkpoint in %s yet, starting at step 0", self.run)
+        if self._main:
+            self.run.mkdir(parents=True, exist_ok=True)
+            (self.run / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2))
+        self.accelerator.wait_for_everyone()
+
+    def _after_step(self) -> None:
+        step, config = self.progress.step, self.config
+        if config.checkpoint_every and step % config.checkpoint_every == 0 and step < self.total_steps:
+            self._save()
+        if self.write_samples is not None and config.sample_every and step % config.sample_every == 0:
+            if self._main:
+                self.model.eval()
+                self.write_samples(self.model, self.run / "samples" / f"step-{step:07d}", step)
+                self.model.train()
+            self.accelerator.wait_for_everyone()
+
+    def _save(self) -> None:
+        if self._main:
+            save_checkpoint(
+                self.run,
+                self.parameters,
+                self.optimizer,
+                self.progress,
+                self.config.to_dict(),
+                keep=self.config.keep,
+            )
+        self.accelerator.wait_for_everyone()
+
+    def _report(self, losses: dict[str, float], seconds: float) -> TrainReport:
+        return TrainReport(
+            output_dir=self.run,
+            steps=self.progress.step,
+            total_steps=self.total_steps,
+            interrupted=self._stop and self.progress.step < self.total_steps,
+            seconds=seconds,
+            samples=self.progress.samples,
+            tokens=self.progress.tokens,
+            bad_steps=self.progress.bad_steps,
+            losses=losses,
+            skipped=dict(self.progress.skipped),
+        )
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """The first Ctrl-C (or SIGTERM) ends the run after its step, a second one at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            self._stop = True
+            logger.warning("stopping after this step; a checkpoint will be saved")
+            for name, handler in before.items():
+                signal.signal(name, handler)
+
+        before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
+
+
+class _Steps(Dataset[list[list[Rendered]]]):
+    """Step number -> its rendered micro-batches; picklable, for data workers."""
+
+    def __init__(self, plan: BatchPlan, renderer: Renderer, config: TrainConfig, rank: int) -> None:
+        self.plan, self.renderer, self.config, self.rank = plan, renderer, config, rank
+
+    def __getitem__(self, number: int) -> list[list[Rendered]]:
+        load = pays_denoising(number, self.config.stage, self.config.objective)
+        return [
+            [self.renderer(index, load_targets=load) for index in micro]
+            for micro in self.plan.step(number, self.rank)
+        ]
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
