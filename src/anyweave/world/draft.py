@@ -1,0 +1,141 @@
+"""A conversation in the making: media are scenes until the very end, when `Draft.finish` renders them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+
+from anyweave.messages import Audio, Conversation, Image, Media, Message, Part, Text, Video
+from anyweave.world.catalogue import FRAME_RATE, SAMPLE_RATE, SOUND_OF_OBJECT
+from anyweave.world.phrases import SHOW, usable
+from anyweave.world.render import render
+from anyweave.world.scenes import (
+    AudioScene,
+    ImageScene,
+    Scene,
+    Split,
+    VideoScene,
+    sample_audio,
+    sample_image,
+    sample_video,
+)
+
+T = TypeVar("T")
+Said = str | Scene
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """A finished conversation with its truth: the scene of every medium, in the order of the messages."""
+
+    kind: str
+    messages: Conversation
+    scenes: tuple[Scene, ...]
+
+
+def modality_of(scene: Scene) -> str:
+    if isinstance(scene, ImageScene):
+        return "image"
+    return "video" if isinstance(scene, VideoScene) else "audio"
+
+
+def as_part(scene: Scene, *, rendered: bool) -> Media:
+    """The scene as a message part. `caption` is exactly the scene's, and `rate` is set where one applies."""
+    source = render(scene) if rendered else None
+    if isinstance(scene, ImageScene):
+        return Image(source, caption=scene.caption)
+    if isinstance(scene, VideoScene):
+        return Video(source, caption=scene.caption, rate=FRAME_RATE)
+    return Audio(source, caption=scene.caption, rate=float(SAMPLE_RATE))
+
+
+@dataclass
+class Draft:
+    """Collects turns. Every random choice comes from `rng`, every phrasing from those that `split` may use."""
+
+    rng: np.random.Generator
+    split: Split
+    turns: list[tuple[str, tuple[Said, ...]]] = field(default_factory=list)
+
+    def pick(self, options: Sequence[T]) -> T:
+        return options[int(self.rng.integers(len(options)))]
+
+    def phrase(self, phrases: Sequence[T]) -> T:
+        return self.pick(usable(phrases, self.split))
+
+    def chance(self, share: float) -> bool:
+        return bool(self.rng.random() < share)
+
+    def image(self, *, relation_share: float = 0.2) -> ImageScene:
+        return sample_image(self.rng, self.split, relation_share=relation_share)
+
+    def video(self) -> VideoScene:
+        return sample_video(self.rng, self.split)
+
+    def audio(self, *, pair_share: float = 0.15) -> AudioScene:
+        return sample_audio(self.rng, self.split, pair_share=pair_share)
+
+    def sound(self, name: str) -> AudioScene:
+        """A scene of one named sound, in a take of the split."""
+        scene = self.audio(pair_share=0.0)
+        return replace(scene, sounds=(name,))
+
+    def sound_of(self, thing: str) -> AudioScene:
+        return self.sound(SOUND_OF_OBJECT[thing])
+
+    def seed(self) -> int:
+        return int(self.rng.integers(2**31))
+
+    def user(self, *said: Said) -> None:
+        """A user's turn; empty texts are left out, and now and then the words come before the media."""
+        kept = [part for part in said if part != ""]
+        if len(kept) == 2 and not isinstance(kept[0], str) and self.chance(0.15):
+            kept.reverse()
+        self.turns.append(("user", tuple(self._casual(p) if isinstance(p, str) else p for p in kept)))
+
+    def assistant(self, *said: Said) -> None:
+        self.turns.append(("assistant", said))
+
+    def showing(self, scene: Scene, before: str = "", *, plain: bool = False) -> tuple[Said, ...]:
+        """The assistant's words for a scene and the scene: the canonical caption is said right before it.
+
+        `plain` leaves out a "Sure!", as does something said `before`.
+        """
+        words = self.pick(SHOW[modality_of(scene)]).format(c=scene.caption)
+        if before or plain:
+            words = words.removeprefix("Sure! ")
+        return f"{before} {words}".strip(), scene
+
+    def _casual(self, text: str) -> str:
+        """Some people write without capitals or full stops."""
+        if self.chance(0.12):
+            return text[0].lower() + text[1:].rstrip(".")
+        return text
+
+    @property
+    def scenes(self) -> tuple[Scene, ...]:
+        return tuple(part for _, said in self.turns for part in said if not isinstance(part, str))
+
+    @property
+    def allowed(self) -> bool:
+        """Training holds no test scene at all; a test with media holds at least one."""
+        splits = [scene.split for scene in self.scenes]
+        if self.split == "train":
+            return "test" not in splits
+        return not splits or "test" in splits
+
+    def finish(self, kind: str, *, with_media: bool) -> Dialogue:
+        """Render: user media always, the assistant's only `with_media`."""
+        messages = []
+        for role, said in self.turns:
+            rendered = with_media or role == "user"
+            parts: list[Part] = [
+                Text(part) if isinstance(part, str) else as_part(part, rendered=rendered)
+                for part in said
+            ]
+            messages.append(Message("user" if role == "user" else "assistant", parts))
+        return Dialogue(kind, messages, self.scenes)
+
