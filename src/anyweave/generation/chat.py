@@ -141,7 +141,8 @@ class ChatSession:
             if isinstance(event, TextDelta):
                 self._ids.extend(event.token_ids)
                 draft.add_text(event)
-                yield event
+                if event.text:  # ids that never became a character are kept, not shown
+                    yield event
             elif isinstance(event, SignalSpan):
                 self._ids.extend(event.token_ids)
                 yield draft.add_span(event)
@@ -168,6 +169,7 @@ class ChatSession:
             processor.signals,
             stop_ids=(*processor.stop_ids, *self.model.language.eos_ids),
             decode=processor.decode_text,
+            num_text_ids=len(processor.tokenizer),
             use_cache=options.use_cache,
         )
 

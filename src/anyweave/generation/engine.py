@@ -39,12 +39,15 @@ class TokenEngine:
         *,
         stop_ids: Sequence[int],
         decode: Callable[[Sequence[int]], str],
+        num_text_ids: int | None = None,
         use_cache: bool = True,
     ) -> None:
         self.language = language
         self.signals = signals
         self.stop_ids = frozenset(stop_ids)
         self.decode = decode
+        # An embedding matrix may have more rows than the tokenizer has tokens: those are no text.
+        self.num_text_ids = signals.base_vocab if num_text_ids is None else num_text_ids
         self.use_cache = use_cache
         self.num_forwards = 0
         self.reset()
@@ -147,6 +150,16 @@ class TokenEngine:
                 count += self.signals.count(modality)
         yield Finished(finish_reason=finish_reason, num_tokens=count)
 
+    def allowed_ids(self, media: Sequence[Modality]) -> Bool[Tensor, "V"]:
+        """Mask of what may be sampled: every text id, and of each modality in `media` only the id
+        that opens a run. `V` counts base vocabulary and signal ids.
+        """
+        allowed_V = torch.zeros(self.signals.base_vocab + self.signals.total, dtype=torch.bool)
+        allowed_V[: self.num_text_ids] = True
+        for modality in media:
+            allowed_V[self.signals.first(modality)] = True
+        return allowed_V
+
     def _speak_run(self, modality: Modality, forced: bool = False) -> SignalSpan:
         """Feed a whole run in one forward: it can never be cut short or garbled."""
         ids = self.signals.ids(modality)
@@ -173,7 +186,7 @@ class TokenEngine:
             )
         return sample_token(
             logits_V,
-            allowed=allowed_ids(self.signals, media, logits_V.shape[-1]),
+            allowed=self.allowed_ids(media),
             temperature=options.temperature,
             top_p=options.top_p,
             top_k=options.top_k,
@@ -181,17 +194,6 @@ class TokenEngine:
             said=said,
             generator=generator,
         )
-
-
-def allowed_ids(signals: SignalTokens, media: Sequence[Modality], size: int) -> Bool[Tensor, "V"]:
-    """Mask of what may be sampled: every text id, and of each allowed modality only the id that
-    opens a run.
-    """
-    allowed_V = torch.zeros(size, dtype=torch.bool)
-    allowed_V[: signals.base_vocab] = True
-    for modality in media:
-        allowed_V[signals.first(modality)] = True
-    return allowed_V
 
 
 def _check_modalities(options: GenerationOptions, signals: SignalTokens) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from anyweave.batch import IGNORE_INDEX, Batch, BatchMedia, ModelOutput
 from anyweave.language import CausalLM
@@ -163,7 +164,10 @@ class NextGPT(nn.Module):
         dtype = _dtype_of(projector)
         ids_S = torch.tensor(self.processor.signals.ids(modality), device=hidden.device)
         rows_SD = self.language.embed(ids_S[None])[0]
-        return projector(hidden.to(dtype) + rows_SD.to(dtype))
+        conditioning_TQC: Tensor = projector(hidden.to(dtype) + rows_SD.to(dtype))
+        if self.spec.output_projectors[modality].normalize:
+            conditioning_TQC = functional.normalize(conditioning_TQC, dim=-1)
+        return conditioning_TQC
 
     def train(self, mode: bool = True) -> NextGPT:
         """Training mode for the parts that train; frozen parts stay in eval, whatever the caller

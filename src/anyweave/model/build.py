@@ -147,6 +147,11 @@ def _build_encoders(spec: ModelSpec, root: Path | None, verify: bool) -> dict[Mo
                 f"encoder {part.type!r} from {source} reads {', '.join(encoder.modalities)}, "
                 f"but the spec wants {', '.join(unable)} of it"
             )
+        if part.feature_dim not in (None, encoder.feature_dim):
+            raise ValueError(
+                f"encoder {part.type!r} from {source} gives features of width "
+                f"{encoder.feature_dim}, the spec says {part.feature_dim}; correct feature_dim"
+            )
         built |= dict.fromkeys(part.modalities, encoder)
     return {modality: built[modality] for modality in MEDIA_MODALITIES if modality in built}
 

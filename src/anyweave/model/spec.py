@@ -68,6 +68,8 @@ class EncoderSpec:
     modalities: tuple[Modality, ...]
     sha256: str | None = None
     revision: str | None = None
+    feature_dim: int | None = None
+    """Width of the features: checked if given, and lets `inspect` count without the weights."""
     args: Mapping[str, Any] = field(default_factory=dict)
     """Keyword overrides of the encoder's `from_pretrained`."""
 
@@ -86,6 +88,9 @@ class ProjectorSpec:
     args: Mapping[str, Any] = field(default_factory=dict)
     shared: bool = False
     """Input side only: one module for all modalities (paper) or one each."""
+    normalize: bool = False
+    """Output side only: bring every conditioning vector to length 1, as CLAP's text embeddings are.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

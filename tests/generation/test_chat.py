@@ -1,0 +1,260 @@
+"""Conversations on the tiny model: events, memory, seeds, editing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from anyweave.generation import (
+    ChatSession,
+    Done,
+    GenerationOptions,
+    MediaDone,
+    MediaStarted,
+    Progress,
+    TextDelta,
+    edit,
+    spoken_caption,
+)
+from anyweave.messages import Audio, Image, Message, Text
+from anyweave.model import NextGPT
+from anyweave.model.build import build
+from anyweave.testing.model import tiny_model, tiny_spec
+
+OPTIONS = GenerationOptions(max_new_tokens=12, temperature=1.0, seed=3, num_inference_steps=2)
+
+
+@pytest.fixture(scope="module")
+def model() -> NextGPT:
+    return tiny_model()
+
+
+def picture(seed: int = 0) -> Image:
+    return Image(np.random.default_rng(seed).integers(0, 255, (24, 30, 3), dtype=np.uint8))
+
+
+def say(session: ChatSession, *parts: Any, **overrides: Any) -> tuple[list[Any], Done]:
+    events = list(session.send(Message("user", list(parts)), **overrides))
+    assert isinstance(events[-1], Done)
+    return events, events[-1]
+
+
+def arrays(message: Message) -> list[np.ndarray]:
+    return [part.source for part in message.media()]
+
+
+def test_events_of_one_reply(model: NextGPT) -> None:
+    events, done = say(
+        ChatSession(model, OPTIONS), picture(), "hello", force=("image", "video", "audio")
+    )
+    kinds = [type(event) for event in events]
+    assert kinds.index(MediaStarted) > kinds.index(TextDelta)
+    started = [event for event in events if isinstance(event, MediaStarted)]
+    finished = {event.index: event.part for event in events if isinstance(event, MediaDone)}
+    assert [finished[event.index].modality for event in started] == [e.modality for e in started]
+    assert [part.modality for part in done.message.media()] == [e.modality for e in started]
+    forms = {
+        part.modality: (part.source.dtype.name, part.source.shape, part.rate)
+        for part in finished.values()
+    }
+    assert forms["image"] == ("uint8", (16, 16, 3), None)
+    assert forms["video"] == ("uint8", (4, 16, 16, 3), 8.0)
+    assert forms["audio"][0] == "float32"
+    assert forms["audio"][2] == 16000
+    steps = [event for event in events if isinstance(event, Progress) and event.modality == "image"]
+    assert [(event.step, event.total) for event in steps] == [(1, 2), (2, 2)]
+    assert done.usage.steps["video"] == 2 * len(done.message.media("video"))
+    assert set(done.usage.seconds) == {"text", "image", "video", "audio"}
+    assert "".join(e.text for e in events if isinstance(e, TextDelta)) == done.message.text
+
+
+def test_a_reply_renders_to_the_ids_that_were_spoken(model: NextGPT) -> None:
+    session = ChatSession(model, OPTIONS)
+    for turn in ("one", "two"):
+        session.reply(Message("user", [turn, picture()]), force=("audio", "image"))
+        rendered = model.processor.render(session.messages).input_ids.tolist()
+        assert rendered[: len(session._ids)] == session._ids
+        # Only the end of the turn was not consumed.
+        assert rendered[len(session._ids)] == model.processor.end_of_turn_id
+
+
+def test_a_new_turn_costs_only_its_new_tokens(
+    model: NextGPT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed: list[int] = []
+    encoded: list[int] = []
+    session = ChatSession(model, OPTIONS)
+    feed, encode = session._engine.feed, model.encode
+    monkeypatch.setattr(
+        session._engine, "feed", lambda embeds: (fed.append(embeds.shape[1]), feed(embeds))[1]
+    )
+    monkeypatch.setattr(
+        model,
+        "encode",
+        lambda modality, media: (encoded.append(len(media.rows)), encode(modality, media))[1],
+    )
+    _, first = say(session, picture(), "hello", force=("image",))
+    assert first.usage.cached_tokens == 0
+    assert fed[0] == first.usage.prompt_tokens
+    spoken = len(session._ids)
+    fed.clear()
+    _, second = say(session, "again")
+    assert second.usage.cached_tokens == spoken
+    assert fed[0] == second.usage.prompt_tokens - spoken
+    say(session, picture(1), "more")
+    assert encoded == [1, 1]
+
+
+def test_memory_changes_nothing(model: NextGPT) -> None:
+    talks: list[Sequence[Message]] = []
+    for use_cache in (True, False):
+        session = ChatSession(model, replace(OPTIONS, use_cache=use_cache))
+        session.reply(Message("user", [picture(), "hello"]), force=("image",))
+        session.reply("again", force=("audio",))
+        talks.append(session.messages)
+    fresh = ChatSession(model, OPTIONS, messages=talks[0][:2])
+    fresh.reply("again", force=("audio",))
+    for other in (talks[1], fresh.messages):
+        for a, b in zip(talks[0], other, strict=True):
+            assert a.text == b.text
+            assert [m.modality for m in a.media()] == [m.modality for m in b.media()]
+    np.testing.assert_allclose(arrays(talks[0][3])[-1], arrays(fresh.messages[3])[-1], atol=1e-3)
+
+
+def test_another_picture_at_the_same_place_is_seen(model: NextGPT) -> None:
+    """Placeholder ids are equal for all pictures: the memory must not be fooled."""
+    session = ChatSession(model, replace(OPTIONS, temperature=0.0))
+    session.reply(Message("user", [picture(0), "hello"]))
+    session.messages.clear()
+    again = session.reply(Message("user", [picture(1), "hello"]))
+    fresh = ChatSession(model, replace(OPTIONS, temperature=0.0)).reply(
+        Message("user", [picture(1), "hello"])
+    )
+    assert again == fresh
+
+
+def test_editing_history_reaches_back_to_its_media(model: NextGPT) -> None:
+    session = ChatSession(model, OPTIONS)
+    session.reply(Message("user", [picture(0), "hello"]))
+    session.messages = [Message("system", "Be brief."), *session.messages]
+    reply = session.reply("again")
+    fresh = ChatSession(model, OPTIONS, messages=session.messages[:3]).reply("again")
+    assert reply == fresh
+
+
+def test_fixed_seed_reproduces_exactly(model: NextGPT) -> None:
+    greedy = replace(OPTIONS, temperature=0.0, force=("image", "audio"))
+    first, second = (ChatSession(model, greedy).reply("hello") for _ in range(2))
+    assert first == second
+    for a, b in zip(arrays(first), arrays(second), strict=True):
+        assert np.array_equal(a, b)
+    other = ChatSession(model, replace(greedy, seed=4)).reply("hello")
+    assert first.text == other.text
+    assert not np.array_equal(arrays(first)[-1], arrays(other)[-1])
+
+
+def test_batched_and_single_decoding_agree(model: NextGPT) -> None:
+    options = replace(OPTIONS, temperature=1.0, force=("image", "video"), max_media=4)
+    batched = ChatSession(model, options).reply("hello")
+    single = ChatSession(model, replace(options, batch_media=False)).reply("hello")
+    assert [p.modality for p in batched.media()] == [p.modality for p in single.media()]
+    for a, b in zip(arrays(batched), arrays(single), strict=True):
+        np.testing.assert_allclose(a.astype(float), b.astype(float), atol=1.5)
+
+
+def test_a_turn_that_was_not_read_to_its_end_leaves_no_trace(model: NextGPT) -> None:
+    session = ChatSession(model, OPTIONS)
+    first = session.reply("hello")
+    events = session.send(Message("user", [picture(), "stop"]), force=("image",))
+    for event in events:
+        if isinstance(event, Progress):
+            break
+    events.close()
+    assert session.messages[1:] == [first]
+    reply = session.reply("again")
+    assert reply == ChatSession(model, OPTIONS, messages=session.messages[:2]).reply("again")
+
+
+def test_only_allowed_media(model: NextGPT) -> None:
+    for seed in range(4):
+        options = replace(OPTIONS, seed=seed, temperature=3.0, max_new_tokens=25)
+        reply = ChatSession(model, options).reply("hello", modalities=("text", "audio"))
+        assert not reply.media("image")
+        assert not reply.media("video")
+
+
+def test_caption_bridge_reads_the_reply(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = tiny_spec(tmp_path, bridge="caption", output_projectors={})
+    model = build(spec, root=tmp_path)
+    asked: list[list[str]] = []
+    decoder = model.decoders["image"]
+    encode = decoder.encode_captions
+    monkeypatch.setattr(
+        decoder, "encode_captions", lambda texts: (asked.append(list(texts)), encode(texts))[1]
+    )
+    reply = ChatSession(model, OPTIONS).reply("hello", force=("image",), modalities=("image",))
+    assert asked[0] == [part.caption for part in reply.media("image")]
+
+
+def test_negative_prompt_changes_the_picture(model: NextGPT) -> None:
+    options = replace(OPTIONS, temperature=0.0, force=("image",), guidance_scale=4.0)
+    plain = ChatSession(model, options).reply("hello")
+    other = ChatSession(model, options).reply("hello", negative_prompt="blurred")
+    assert not np.array_equal(arrays(plain)[0], arrays(other)[0])
+
+
+def test_editing_starts_from_the_source(model: NextGPT) -> None:
+    source = Image(np.full((16, 16, 3), 200, dtype=np.uint8))
+    near = edit(
+        ChatSession(model, OPTIONS), source, "brighter", strength=0.0, num_inference_steps=4
+    )
+    codec = model.decoders["image"]
+    kept = codec.decode_latents(codec.encode_media([source.source]))[0]
+    assert np.array_equal(near.media("image")[-1].source, kept)
+    far = edit(ChatSession(model, OPTIONS), source, "brighter", strength=1.0, num_inference_steps=4)
+    assert not np.array_equal(far.media("image")[-1].source, kept)
+    with pytest.raises(ValueError, match="nothing to edit"):
+        edit(ChatSession(model, OPTIONS), Audio(caption="x"), "louder")
+
+
+def test_user_mistakes(model: NextGPT) -> None:
+    session = ChatSession(model, OPTIONS)
+    with pytest.raises(
+        ValueError, match="begins with a user's message, got one of role 'assistant'"
+    ):
+        session.send(Message("assistant", "hi"))
+    with pytest.raises(ValueError, match="did you mean 'temperature'"):
+        session.send("hi", temprature=0)
+    assert session.messages == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "caption"),
+    [
+        (["Sure! Here it is: a red dog on a hill."], "a red dog on a hill."),
+        (["A cat.", "  "], "A cat."),
+        (["one\ntwo"], "two"),
+        ([], ""),
+    ],
+)
+def test_spoken_caption(texts: list[str], caption: str) -> None:
+    assert spoken_caption(texts) == caption
+
+
+def test_reply_parts_keep_their_ids(model: NextGPT) -> None:
+    reply = ChatSession(model, OPTIONS).reply("hello", force=("image",))
+    texts = [part for part in reply.parts if isinstance(part, Text)]
+    assert texts
+    assert all(part.token_ids for part in texts)
+
+
+def test_text_only_model(tmp_path: Any) -> None:
+    spec = tiny_spec(tmp_path, output_projectors={}, decoders={}, signal_tokens={}, encoders=())
+    reply = ChatSession(build(spec, root=tmp_path), OPTIONS).reply("hello")
+    assert not reply.media()
+    assert torch.is_grad_enabled()

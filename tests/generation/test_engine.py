@@ -1,0 +1,185 @@
+"""The token loop on a random language model: caches, forced runs and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from anyweave.generation.engine import TokenEngine
+from anyweave.generation.events import Finished, SignalSpan, TextDelta
+from anyweave.generation.options import GenerationOptions
+from anyweave.language import CausalLM
+from anyweave.processing import SignalTokens
+from anyweave.testing.language import tiny_language_model
+
+COUNTS = {"image": 4, "video": 5, "audio": 3}
+STOP = 257
+PROMPT = [10, 20, 30, 40, 50]
+
+
+@pytest.fixture
+def language() -> CausalLM:
+    return tiny_language_model(num_signals=sum(COUNTS.values()))
+
+
+def engine(language: CausalLM, **options: Any) -> TokenEngine:
+    signals = SignalTokens(COUNTS, language.base_vocab_size)
+    return TokenEngine(
+        language,
+        signals,
+        stop_ids=[STOP],
+        decode=lambda ids: "".join(chr(0x4E00 + i) for i in ids),
+        **options,
+    )
+
+
+def speak(talker: TokenEngine, **options: Any) -> list[Any]:
+    talker.feed_ids(PROMPT)
+    settings = {"max_new_tokens": 30, "temperature": 1.0, "seed": 0, **options}
+    return list(talker.generate(GenerationOptions(**settings)))
+
+
+def ids_of(events: list[Any]) -> list[int]:
+    return [i for event in events if not isinstance(event, Finished) for i in event.token_ids]
+
+
+def spans(events: list[Any]) -> Iterator[SignalSpan]:
+    return (event for event in events if isinstance(event, SignalSpan))
+
+
+def favour(language: CausalLM, token_id: int, strength: float = 10.0) -> None:
+    """Make `token_id` likely everywhere: its head row gets a direction that a bias pushes along."""
+    language.decoder.norm.register_forward_hook(lambda m, i, out: out + direction)
+    direction = torch.zeros(language.hidden_size)
+    direction[0] = strength
+    with torch.no_grad():
+        signals = language.signals.output_rows
+        rows = language.model.get_output_embeddings().weight
+        row = (
+            rows[token_id] if token_id < language.base_vocab_size else signals[token_id - len(rows)]
+        )
+        row.zero_()
+        row[0] = strength
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_cache_changes_nothing(language: CausalLM, temperature: float) -> None:
+    options: dict[str, Any] = {"temperature": temperature, "force": ("image", "audio")}
+    cached = speak(engine(language), **options)
+    plain = speak(engine(language, use_cache=False), **options)
+    assert ids_of(cached) == ids_of(plain)
+    for one, other in zip(spans(cached), spans(plain), strict=True):
+        torch.testing.assert_close(one.hidden, other.hidden, atol=1e-4, rtol=1e-4)
+
+
+def test_a_run_in_one_forward_equals_token_by_token(language: CausalLM) -> None:
+    at_once, stepwise = engine(language), engine(language)
+    for talker in (at_once, stepwise):
+        talker.feed_ids(PROMPT)
+    run = at_once.signals.ids("video")
+    before = at_once.num_forwards
+    hidden = at_once.feed_ids(run)
+    assert at_once.num_forwards == before + 1
+    each = torch.cat([stepwise.feed_ids([token_id]) for token_id in run])
+    torch.testing.assert_close(hidden, each, atol=1e-5, rtol=1e-5)
+
+
+def test_span_states_are_those_after_each_token(language: CausalLM) -> None:
+    talker = engine(language)
+    events = speak(talker, force=("image",), modalities=("image",), max_media=0)
+    ids = PROMPT + ids_of(events)
+    hidden, _ = language(language.embed(torch.tensor([ids])))
+    (span,) = spans(events)
+    assert span.forced
+    assert span.token_ids == talker.signals.ids("image")
+    torch.testing.assert_close(span.hidden, hidden[0, -4:], atol=1e-4, rtol=1e-4)
+    assert talker.length == len(ids)
+
+
+def test_a_sampled_first_signal_gives_a_whole_run(language: CausalLM) -> None:
+    talker = engine(language)
+    favour(language, talker.signals.first("audio"))
+    events = speak(talker, temperature=0.0, max_media=2)
+    found = list(spans(events))
+    assert [(span.modality, span.forced) for span in found] == [("audio", False)] * 2
+    assert all(span.token_ids == talker.signals.ids("audio") for span in found)
+    assert all(span.hidden.shape == (3, 32) for span in found)
+    finished = events[-1]
+    assert finished == Finished(
+        finish_reason=finished.finish_reason, num_tokens=len(ids_of(events))
+    )
+
+
+@pytest.mark.parametrize("token", ["later signal", "masked modality", "row without a token"])
+def test_what_must_not_be_said_is_never_said(language: CausalLM, token: str) -> None:
+    talker = engine(language, num_text_ids=260)
+    wanted = {
+        "later signal": talker.signals.ids("image")[1],
+        "masked modality": talker.signals.first("image"),
+        "row without a token": 262,
+    }[token]
+    favour(language, wanted)
+    for seed in range(3):
+        talker.reset()
+        events = speak(talker, seed=seed, modalities=("text", "audio"))
+        assert wanted not in ids_of(events)
+        assert all(i < 260 or talker.signals.is_signal(i) for i in ids_of(events))
+
+
+def test_forced_media_are_appended_only_if_missing(language: CausalLM) -> None:
+    talker = engine(language)
+    favour(language, talker.signals.first("image"))
+    events = speak(talker, temperature=0.0, max_media=1, force=("image", "video"))
+    assert [(span.modality, span.forced) for span in spans(events)] == [
+        ("image", False),
+        ("video", True),
+    ]
+    assert isinstance(events[-2], SignalSpan)
+
+
+def test_stops_at_the_end_of_turn(language: CausalLM) -> None:
+    favour(language, STOP)
+    talker = engine(language)
+    events = speak(talker, temperature=0.0, force=("image",))
+    assert [type(event) for event in events] == [SignalSpan, Finished]
+    assert events[-1].finish_reason == "stop"
+    assert talker.length == len(PROMPT) + 4  # the end of turn is reported, not consumed
+
+
+def test_stops_at_the_limit(language: CausalLM) -> None:
+    events = speak(engine(language), max_new_tokens=7, modalities=())
+    assert events[-1] == Finished(finish_reason="length", num_tokens=7)
+    assert all(isinstance(event, TextDelta) for event in events[:-1])
+
+
+def test_same_seed_same_tokens(language: CausalLM) -> None:
+    first, again, other = (speak(engine(language), seed=seed) for seed in (5, 5, 6))
+    assert ids_of(first) == ids_of(again) != ids_of(other)
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_keep_forgets_the_rest(language: CausalLM, use_cache: bool) -> None:
+    talker, fresh = engine(language, use_cache=use_cache), engine(language)
+    talker.feed_ids(PROMPT)
+    talker.feed_ids([60, 70])
+    assert talker.keep(3) == 3
+    hidden = talker.feed_ids([99, 98])
+    expected = fresh.feed_ids([*PROMPT[:3], 99, 98])
+    torch.testing.assert_close(hidden, expected[3:], atol=1e-5, rtol=1e-5)
+    assert talker.keep(0) == 0
+    with pytest.raises(ValueError, match="nothing to continue"):
+        list(talker.generate(GenerationOptions()))
+
+
+def test_modalities_the_model_lacks(language: CausalLM) -> None:
+    talker = TokenEngine(
+        language, SignalTokens({"image": 4}, language.base_vocab_size), stop_ids=[STOP], decode=str
+    )
+    with pytest.raises(
+        ValueError,
+        match="force asks for audio, which this model cannot generate; it generates text, image",
+    ):
+        speak(talker, force=("audio",))

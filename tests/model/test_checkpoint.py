@@ -1,0 +1,192 @@
+"""Checkpoints: what was trained, complete or not at all, on the right frozen parts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from anyweave.batch import ModelOutput
+from anyweave.messages import Audio, Image, Message
+from anyweave.model import NextGPT
+from anyweave.model.any_to_any import ROLES
+from anyweave.model.build import build
+from anyweave.model.checkpoint import load_pretrained, read_spec
+from anyweave.model.hashing import folder_sha256
+from anyweave.processing import collate
+from anyweave.testing.model import tiny_spec
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    return tmp_path / "parts"
+
+
+@pytest.fixture
+def model(parts: Path) -> NextGPT:
+    model = build(tiny_spec(parts), root=parts, seed=1)
+    with torch.no_grad():
+        for role in ROLES:
+            for parameter in model.parameters_of(role).values():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+    return model
+
+
+def outputs(model: NextGPT) -> ModelOutput:
+    picture = Image(np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3))
+    reply = Message("assistant", ["ok", Image(caption="a"), Audio(caption="b")])
+    sample = model.processor.render([Message("user", [picture, "go"]), reply])
+    return model(collate([sample], pad_id=0))
+
+
+def assert_same(one: NextGPT, other: NextGPT, atol: float = 0.0) -> None:
+    a, b = outputs(one), outputs(other)
+    torch.testing.assert_close(a.logits, b.logits, atol=atol, rtol=atol)
+    for modality in a.conditioning:
+        torch.testing.assert_close(
+            a.conditioning[modality], b.conditioning[modality], atol=atol, rtol=atol
+        )
+
+
+def test_save_then_load_gives_the_same_outputs(model: NextGPT, tmp_path: Path) -> None:
+    folder = model.save_pretrained(tmp_path / "checkpoint")
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["spec.json", "processor.json", *(f"{role}.safetensors" for role in ROLES)]
+    )
+    assert_same(model, NextGPT.from_pretrained(folder))
+    assert not list(tmp_path.glob(".*tmp"))
+    stored = set(load_file(folder / "input_projectors.safetensors"))
+    assert all(name.startswith("image.") for name in stored)  # the shared one, once
+
+
+def test_half_precision_halves_the_files(model: NextGPT, tmp_path: Path) -> None:
+    full = model.save_pretrained(tmp_path / "full") / "output_projectors.safetensors"
+    half = model.save_pretrained(tmp_path / "half", dtype="float16")
+    assert (half / full.name).stat().st_size < 0.6 * full.stat().st_size
+    loaded = load_pretrained(half)
+    assert next(iter(loaded.parameters_of("lora").values())).dtype == torch.float32
+    assert_same(model, loaded, atol=0.05)
+
+
+def test_a_checkpoint_that_travels(model: NextGPT, parts: Path, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path / "whole", include_frozen=True)
+    spec = read_spec(tmp_path / "whole")
+    assert spec.decoders["image"].source == "./decoders/image"
+    assert spec.decoders["image"].sha256 == folder_sha256(parts / "decoders" / "image")
+    shutil.rmtree(parts / "decoders")
+    shutil.rmtree(parts / "encoders")
+    moved = (tmp_path / "whole").rename(tmp_path / "elsewhere")
+    loaded = load_pretrained(moved)
+    assert_same(model, loaded)
+    assert loaded.decoders["audio"].rate == 16000
+
+
+def test_saving_again_keeps_other_files(model: NextGPT, tmp_path: Path) -> None:
+    folder = model.save_pretrained(tmp_path / "run", include_frozen=True)
+    (folder / "training").mkdir()
+    (folder / "training" / "state.json").write_text("{}")
+    again = load_pretrained(folder)
+    again.save_pretrained(folder)
+    assert (folder / "training" / "state.json").is_file()
+    assert read_spec(folder).decoders["image"].source == "./decoders/image"
+    assert_same(model, load_pretrained(folder))
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".run")] == []
+
+
+def test_a_foreign_folder_is_not_overwritten(model: NextGPT, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(ValueError, match=r"holds no spec.json: not overwriting it"):
+        model.save_pretrained(tmp_path)
+
+
+def test_another_frozen_part_is_refused(model: NextGPT, parts: Path, tmp_path: Path) -> None:
+    folder = model.save_pretrained(tmp_path / "checkpoint")
+    path = parts / "encoders" / "imagebind" / "model.safetensors"
+    tensors = load_file(path)
+    name = next(iter(tensors))
+    save_file({**tensors, name: tensors[name] + 1}, path)
+    with pytest.raises(
+        ValueError, match="frozen encoder 'imagebind'.*expected sha256 .*verify=False"
+    ):
+        load_pretrained(folder)
+    load_pretrained(folder, verify=False)
+
+
+def test_another_decoder_is_refused_when_it_is_loaded(
+    model: NextGPT, parts: Path, tmp_path: Path
+) -> None:
+    folder = model.save_pretrained(tmp_path / "checkpoint")
+    path = parts / "decoders" / "image" / "unconditional.safetensors"
+    save_file({name: t + 1 for name, t in load_file(path).items()}, path)
+    loaded = load_pretrained(folder)
+    loaded.decoders["audio"]
+    with pytest.raises(ValueError, match="frozen image decoder"):
+        loaded.decoders["image"]
+
+
+def test_the_hash_ignores_library_versions(parts: Path) -> None:
+    tiny_spec(parts)
+    before = folder_sha256(parts / "language")
+    path = parts / "language" / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "transformers_version": "99"}))
+    assert folder_sha256(parts / "language") == before
+    path.write_text(json.dumps({**config, "rms_norm_eps": 1.0}))
+    assert folder_sha256(parts / "language") != before
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_roles_load_strictly(model: NextGPT, tmp_path: Path, role: str) -> None:
+    folder = model.save_pretrained(tmp_path / "checkpoint")
+    path = folder / f"{role}.safetensors"
+    tensors = load_file(path)
+    name = sorted(tensors)[0]
+    save_file({key: value for key, value in tensors.items() if key != name}, path)
+    with pytest.raises(ValueError, match="1 tensors missing"):
+        load_pretrained(folder)
+    save_file({**tensors, "extra": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match=r"1 unexpected \['extra'\]"):
+        load_pretrained(folder)
+    save_file({**tensors, name: torch.zeros(3, 3, 3)}, path)
+    with pytest.raises(ValueError, match=r"has shape \(3, 3, 3\)"):
+        load_pretrained(folder)
+    path.unlink()
+    with pytest.raises(ValueError, match=f"lacks {role}.safetensors"):
+        load_pretrained(folder)
+
+
+def test_weights_without_a_place_are_refused(model: NextGPT, tmp_path: Path) -> None:
+    folder = model.save_pretrained(tmp_path / "checkpoint")
+    spec = json.loads((folder / "spec.json").read_text())
+    (folder / "spec.json").write_text(json.dumps({**spec, "lora": None}))
+    with pytest.raises(ValueError, match="unexpected"):
+        load_pretrained(folder)
+
+
+def test_another_tokenisation_is_refused(model: NextGPT, tmp_path: Path) -> None:
+    folder = model.save_pretrained(tmp_path / "checkpoint")
+    facts = json.loads((folder / "processor.json").read_text())
+    (folder / "processor.json").write_text(json.dumps({**facts, "end_of_turn_id": 7}))
+    with pytest.raises(ValueError, match="trained with end_of_turn_id=7, but its parts now give"):
+        load_pretrained(folder)
+
+
+def test_no_such_model() -> None:
+    with pytest.raises(
+        ValueError, match=r"no model 'nobody/nothing': not an embedded name \(emoji-mini\)"
+    ):
+        load_pretrained("nobody/nothing")
+
+
+def test_missing_relative_part(model: NextGPT, parts: Path) -> None:
+    spec = tiny_spec(parts)
+    shutil.rmtree(parts / "encoders")
+    with pytest.raises(ValueError, match="lacks its part './encoders/imagebind'"):
+        build(spec, root=parts)
+    with pytest.raises(ValueError, match="pass root="):
+        build(spec)
