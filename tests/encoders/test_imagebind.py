@@ -1,0 +1,225 @@
+"""ImageBind against the public model, a plain reference and the Encoder protocol."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn import functional
+
+from anyweave.encoders import Encoder, resolve
+from anyweave.encoders.imagebind import ImageBind
+from anyweave.testing.encoders import tiny_imagebind
+
+GOLDEN_HEADS = {"vision_heads": 4, "audio_heads": 4, "text_heads": 4}
+
+
+@pytest.fixture(scope="module")
+def golden() -> Path:
+    """A small ImageBind and the public code's outputs for it; most machines do not have them."""
+    default = Path(__file__).resolve().parents[3] / "shared" / "golden"
+    folder = Path(os.environ.get("ANYWEAVE_GOLDEN", default))
+    if not (folder / "imagebind_tiny_io.safetensors").is_file():
+        pytest.skip(f"no golden ImageBind in {folder}; set ANYWEAVE_GOLDEN")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def golden_model(golden: Path) -> ImageBind:
+    return ImageBind.from_pretrained(golden / "imagebind_tiny_weights.safetensors", **GOLDEN_HEADS)
+
+
+@pytest.mark.parametrize("modality", ["image", "video", "audio", "text"])
+@torch.no_grad()
+def test_agrees_with_the_public_code(golden: Path, golden_model: ImageBind, modality) -> None:
+    stored = load_file(golden / "imagebind_tiny_io.safetensors")
+    inputs = stored[f"{modality}.input"]
+    inputs = inputs if modality == "text" else inputs.float()
+    embedding = golden_model.pooled(modality, inputs, logit_scale=True)
+    torch.testing.assert_close(embedding, stored[f"{modality}.embedding"], atol=1e-4, rtol=0)
+    if f"{modality}.trunk" in stored:
+        views = inputs.flatten(0, 1) if modality == "audio" else inputs
+        trunk = golden_model.trunk(modality, views)
+        torch.testing.assert_close(trunk, stored[f"{modality}.trunk"], atol=1e-4, rtol=0)
+
+
+def test_public_extra_towers_are_dropped_by_name_and_nothing_else(tmp_path: Path) -> None:
+    model = tiny_imagebind(image_size=32, context_length=8)
+    state = dict(model.state_dict())
+    state["modality_trunks.thermal.blocks.0.norm_1.weight"] = torch.ones(16)
+    state["modality_postprocessors.imu.1.log_logit_scale"] = torch.zeros(())
+    given = dict(vision_heads=2, audio_heads=2, text_heads=2, audio_stride=16, num_mel_bins=32)
+    torch.save(state, tmp_path / "imagebind_huge.pth")
+    loaded = ImageBind.from_pretrained(tmp_path / "imagebind_huge.pth", num_frames=100, **given)
+    assert (loaded.config.vision_depth, loaded.config.image_size) == (1, 32)
+    assert loaded.config.context_length == 8 and loaded.config.out_dim == 16
+    for key, value in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], value), key
+
+    state["modality_trunks.vision.blocks.0.surprise"] = torch.ones(1)
+    save_file(state, tmp_path / "odd.safetensors")
+    with pytest.raises(ValueError, match="surprise"):
+        ImageBind.from_pretrained(tmp_path / "odd.safetensors", num_frames=100, **given)
+
+
+def test_public_sizes_and_names() -> None:
+    """632.8M, 86.2M and 354.0M parameters, counted without allocating them."""
+    with torch.device("meta"):
+        model = ImageBind()
+    count = {tower: 0 for tower in model.config.towers}
+    for name, parameter in model.named_parameters():
+        count[name.split(".")[1]] += parameter.numel()
+    assert {tower: round(total / 1e6, 1) for tower, total in count.items()} == {
+        "vision": 632.8,
+        "audio": 86.2,
+        "text": 354.0,
+    }
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    assert shapes["modality_preprocessors.vision.rgbt_stem.proj.1.weight"] == (1280, 3, 2, 14, 14)
+    assert shapes["modality_preprocessors.audio.rgbt_stem.proj.weight"] == (768, 1, 16, 16)
+    assert shapes["modality_preprocessors.audio.pos_embedding_helper.pos_embed"] == (1, 229, 768)
+    assert shapes["modality_trunks.audio.blocks.11.attn.bias_k"] == (1, 1, 768)
+    assert shapes["modality_heads.text.proj.1.weight"] == (1024, 1024)
+    assert [model.num_patches(m) for m in model.modalities] == [256, 256, 228]
+
+
+@torch.no_grad()
+def test_vision_tower_is_a_plain_pre_norm_transformer() -> None:
+    """The same weights in torch.nn.TransformerEncoder give the same image vector."""
+    model = tiny_imagebind(vision_depth=2)
+    pixels = torch.randn(2, 3, 64, 64)
+    state = model.state_dict()
+    stem = "modality_preprocessors.vision."
+    video = pixels[:, :, None].repeat(1, 1, 2, 1, 1)
+    tokens = functional.conv3d(video, state[stem + "rgbt_stem.proj.1.weight"], stride=(2, 16, 16))
+    tokens = tokens.flatten(2).transpose(1, 2)
+    tokens = torch.cat([state[stem + "cls_token"].expand(2, -1, -1), tokens], dim=1)
+    tokens = tokens + state[stem + "pos_embedding_helper.pos_embed"]
+    trunk = "modality_trunks.vision."
+    pre = [state[f"{trunk}pre_transformer_layer.0.{part}"] for part in ("weight", "bias")]
+    tokens = functional.layer_norm(tokens, (16,), *pre, eps=1e-6)
+    layer = torch.nn.TransformerEncoderLayer(
+        16, 2, 64, 0.0, "gelu", batch_first=True, norm_first=True, layer_norm_eps=1e-6
+    )
+    reference = torch.nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
+    renamed = {"attn": "self_attn", "norm_1": "norm1", "norm_2": "norm2"}
+    renamed |= {"mlp.fc1": "linear1", "mlp.fc2": "linear2"}
+    weights = {}
+    for key, value in state.items():
+        if key.startswith(trunk + "blocks."):
+            name = key.removeprefix(trunk + "blocks.")
+            for ours, theirs in renamed.items():
+                name = name.replace(ours, theirs)
+            weights["layers." + name] = value
+    reference.load_state_dict(weights)
+    cls = functional.layer_norm(
+        reference(tokens)[:, 0],
+        (16,),
+        state["modality_heads.vision.0.weight"],
+        state["modality_heads.vision.0.bias"],
+        eps=1e-6,
+    )
+    expected = functional.normalize(cls @ state["modality_heads.vision.2.weight"].T, dim=-1)
+    torch.testing.assert_close(model.pooled("image", pixels), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("average_clips", [True, False])
+@torch.no_grad()
+def test_patch_features_of_every_modality(average_clips: bool) -> None:
+    model = tiny_imagebind(average_clips=average_clips)
+    assert isinstance(model, Encoder)
+    media = {
+        "image": (np.random.randint(0, 256, (70, 90, 3), dtype=np.uint8), None),
+        "video": (np.random.randint(0, 256, (8, 64, 64, 3), dtype=np.uint8), 8.0),
+        "audio": (np.random.randn(16384).astype(np.float32) * 0.1, 16000.0),
+    }
+    for modality in model.modalities:
+        array, rate = media[modality]
+        inputs = model.preprocess(modality, array, rate=rate)
+        assert torch.equal(inputs, model.preprocess(modality, array, rate=rate))
+        features = model(modality, inputs[None].repeat(2, *[1] * inputs.ndim))
+        assert features.shape == (2, model.num_patches(modality), model.feature_dim)
+        assert model.pooled(modality, inputs[None]).shape == (1, model.feature_dim)
+    assert model.num_patches("video") == (16 if average_clips else 64)
+
+
+@torch.no_grad()
+def test_clips_are_averaged_position_by_position_or_kept_in_time_order() -> None:
+    inputs = torch.randn(3, 4, 3, 2, 64, 64)
+    kept = tiny_imagebind(average_clips=False)("video", inputs)
+    mean = tiny_imagebind(average_clips=True)("video", inputs)
+    torch.testing.assert_close(kept.unflatten(1, (4, 16)).mean(dim=1), mean)
+    first = tiny_imagebind(average_clips=True)("video", inputs[:, :1])
+    torch.testing.assert_close(kept[:, :16], first)
+    assert torch.allclose(kept.norm(dim=-1), torch.ones(3, 64), atol=1e-5)
+
+
+@torch.no_grad()
+def test_crops_are_averaged_even_when_clips_are_kept() -> None:
+    model = tiny_imagebind(average_clips=False, num_video_crops=3)
+    video = np.random.randint(0, 256, (8, 64, 96, 3), dtype=np.uint8)
+    inputs = model.preprocess("video", video, rate=8.0)
+    assert inputs.shape == (12, 3, 2, 64, 64)
+    assert model("video", inputs[None]).shape == (1, model.num_patches("video"), 16)
+    with pytest.raises(ValueError, match="3 crops"):
+        model("video", inputs[None, :4])
+
+
+def test_logit_scale_and_norm() -> None:
+    model = tiny_imagebind()
+    mel = torch.randn(2, 1, 1, 32, 100)
+    plain = model.pooled("audio", mel)
+    torch.testing.assert_close(plain.norm(dim=-1), torch.ones(2))
+    torch.testing.assert_close(model.pooled("audio", mel, logit_scale=True), 20 * plain)
+
+
+def test_gradients_reach_every_parameter_of_the_towers() -> None:
+    model = tiny_imagebind().train()
+    ids = torch.tensor([[3, 5, 63] + [0] * 13])
+    total = model.pooled("text", ids, logit_scale=True).pow(3).sum()
+    total = total + model.pooled("image", torch.randn(1, 3, 64, 64)).pow(3).sum()
+    total = total + model.pooled("audio", torch.randn(1, 1, 1, 32, 100)).pow(3).sum()
+    total.backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+@torch.no_grad()
+def test_text_reads_up_to_its_end_token() -> None:
+    """The vector is taken at the highest id, and what follows it cannot change it (causal mask)."""
+    model = tiny_imagebind()
+    ids = torch.tensor([[3, 5, 63] + [0] * 13, [3, 5, 63] + [7] * 13])
+    first, second = model.pooled("text", ids)
+    torch.testing.assert_close(first, second)
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    model = tiny_imagebind(towers=("vision",), average_clips=False)
+    model.save_pretrained(tmp_path)
+    loaded = resolve("imagebind").from_pretrained(tmp_path)
+    assert loaded.config == model.config and loaded.modalities == ("image", "video")
+    pixels = torch.randn(1, 3, 64, 64)
+    assert torch.equal(loaded("image", pixels), model("image", pixels))
+    changed = ImageBind.from_pretrained(tmp_path, average_clips=True)
+    assert changed.num_patches("video") == 16
+
+
+def test_errors_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no argument wide"):
+        ImageBind(wide=3)
+    with pytest.raises(ValueError, match="vision_heads"):
+        tiny_imagebind(vision_heads=3)
+    with pytest.raises(ValueError, match="known encoders: imagebind"):
+        resolve("imagebound")
+    with pytest.raises(ValueError, match="no ImageBind at"):
+        ImageBind.from_pretrained(tmp_path / "nothing")
+    model = tiny_imagebind(towers=("vision",))
+    with pytest.raises(ValueError, match="no 'audio' tower"):
+        model.num_patches("audio")
+    with pytest.raises(ValueError, match="4 axes"):
+        model("image", torch.zeros(3, 64, 64))
+    with pytest.raises(ValueError, match="expects 16"):
+        model("image", torch.zeros(1, 3, 32, 32))

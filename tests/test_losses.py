@@ -1,0 +1,84 @@
+"""Losses against values worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from anyweave.losses import alignment_loss, language_loss, min_snr_weight
+
+
+def test_language_loss_is_mean_negative_log_probability() -> None:
+    logits = torch.tensor([[0.0, math.log(3.0)], [0.0, 0.0]])  # probabilities 1/4 3/4, 1/2 1/2
+    expected = -(math.log(3 / 4) + math.log(1 / 2)) / 2
+    assert language_loss(logits, torch.tensor([1, 0])).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_language_loss_without_supervised_positions_is_zero_with_a_gradient_path() -> None:
+    logits = torch.zeros((0, 5), requires_grad=True)
+    loss = language_loss(logits, torch.zeros(0, dtype=torch.long))
+    loss.backward()
+    assert loss.item() == 0.0 and logits.grad is not None
+
+
+def test_language_loss_is_computed_in_float32() -> None:
+    logits, labels = torch.randn(4, 50, dtype=torch.bfloat16), torch.tensor([1, 2, 3, 4])
+    loss = language_loss(logits, labels)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, language_loss(logits.float(), labels))
+
+
+def test_alignment_is_the_unsquared_distance_averaged_over_tokens() -> None:
+    predicted = torch.tensor([[[3.0, 4.0], [0.0, 0.0]], [[0.0, 1.0], [5.0, 12.0]]])
+    target = torch.zeros(2, 2, 2)
+    assert alignment_loss(predicted, target).item() == pytest.approx((5 + 0 + 1 + 13) / 4)
+    assert alignment_loss(predicted, target, "mse").item() == pytest.approx((25 + 1 + 169) / 8)
+
+
+def test_alignment_gradient_is_a_unit_vector_and_zero_at_the_target() -> None:
+    predicted = torch.tensor([[[3.0, 4.0], [1.0, 1.0]]], requires_grad=True)
+    target = torch.tensor([[[0.0, 0.0], [1.0, 1.0]]])
+    alignment_loss(predicted, target).backward()
+    torch.testing.assert_close(predicted.grad, torch.tensor([[[0.3, 0.4], [0.0, 0.0]]]))
+
+
+def test_alignment_of_nothing_is_zero() -> None:
+    empty = torch.zeros((0, 4, 8), requires_grad=True)
+    loss = alignment_loss(empty, torch.zeros(0, 4, 8))
+    loss.backward()
+    assert loss.item() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("prediction", "expected"),
+    [
+        ("epsilon", [1.0, 1.0, 0.5]),  # min(snr, 5) / snr
+        ("v_prediction", [1 / 2, 5 / 6, 5 / 11]),  # min(snr, 5) / (snr + 1)
+        ("sample", [1.0, 5.0, 5.0]),  # min(snr, 5)
+    ],
+)
+def test_min_snr_weights(prediction, expected) -> None:
+    snr = torch.tensor([1.0, 5.0, 10.0])
+    found = min_snr_weight(snr, gamma=5.0, prediction_type=prediction)
+    torch.testing.assert_close(found, torch.tensor(expected))
+
+
+def test_min_snr_at_zero_terminal_snr_is_finite() -> None:
+    zero = torch.tensor([0.0])
+    assert min_snr_weight(zero, gamma=5.0).item() == 1.0
+    assert min_snr_weight(zero, gamma=5.0, prediction_type="v_prediction").item() == 0.0
+
+
+def test_errors_say_what_is_wrong() -> None:
+    with pytest.raises(ValueError, match="differ in shape"):
+        alignment_loss(torch.zeros(1, 4, 8), torch.zeros(1, 1, 8))
+    with pytest.raises(ValueError, match="euclidean or mse"):
+        alignment_loss(torch.zeros(1, 4, 8), torch.zeros(1, 4, 8), "l1")
+    with pytest.raises(ValueError, match="3 rows of logits for 2 labels"):
+        language_loss(torch.zeros(3, 4), torch.zeros(2, dtype=torch.long))
+    with pytest.raises(ValueError, match="positive"):
+        min_snr_weight(torch.ones(1), gamma=0.0)
+    with pytest.raises(ValueError, match="prediction_type"):
+        min_snr_weight(torch.ones(1), gamma=5.0, prediction_type="flow")
