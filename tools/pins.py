@@ -42,7 +42,9 @@ def main() -> int:
 def collect(requirement: Requirement, pins: dict[str, str]) -> list[str]:
     """Add a requirement and all that it needs here to `pins`; returns the names that are not
     installed."""
-    todo, seen, missing = [requirement], set(), []
+    todo = [requirement]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    missing: list[str] = []
     while todo:
         current = todo.pop()
         name = canonicalize_name(current.name)
