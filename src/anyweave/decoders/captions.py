@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def max_caption_tokens(tokenizer: Any, text_encoder: Any | None) -> int:
-    """Tokens of a padded caption; where a tokenizer states no limit, the text encoder's positions."""
+    """Tokens of a padded caption: the tokenizer's limit, or the text encoder's positions."""
     limit = int(min(tokenizer.model_max_length, 10**9))
     if text_encoder is not None:
         positions = int(text_encoder.config.max_position_embeddings)
@@ -57,7 +57,7 @@ def embed_caption_ids(
     *,
     as_vector: bool,
 ) -> Float[Tensor, "B Q C"]:
-    """Conditioning of tokenised captions; gradients reach the text encoder, for its own training."""
+    """Conditioning of tokenised captions; gradients reach the text encoder (to train it)."""
     input_ids = input_ids.to(text_encoder.device)
     attention_mask = attention_mask.to(text_encoder.device)
     if as_vector:
