@@ -1,6 +1,8 @@
-"""What one training run is: a frozen tree that a recipe returns and the run folder keeps as ``config.json``.
+"""What one training run is: a frozen tree that a recipe returns and the run folder keeps as
+``config.json``.
 
-Defaults are the paper's (Table 7) where it gives a value. `with_overrides` applies ``--set a.b=value`` strictly.
+Defaults are the paper's (Table 7) where it gives a value. `with_overrides` applies ``--set
+a.b=value`` strictly.
 """
 
 from __future__ import annotations
@@ -91,10 +93,12 @@ class ObjectiveConfig:
     alignment_mode: AlignmentMode = "mse"
     """"euclidean" is the unsquared distance of the reference, "mse" the mean squared difference."""
     alignment_weights: Mapping[Modality, float] = field(default_factory=dict)
-    """Per modality, default 1: text encoders differ in scale (token norm 33 for CLIP-H, 1 for CLAP)."""
+    """Per modality, default 1: text encoders differ in scale (token norm 33 for CLIP-H, 1 for
+    CLAP).
+    """
     denoising_weights: Mapping[Modality, float] = field(default_factory=dict)
     denoising_fraction: float = 1.0
-    """Share of steps that compute the denoising loss, spread evenly; it is the dearest term by far."""
+    """Share of steps that compute the denoising loss, spread evenly; it is by far the dearest."""
     snr_gamma: float | None = 5.0
     """Min-SNR weighting of the denoising loss; None weighs all timesteps alike."""
 
@@ -104,7 +108,9 @@ class ObjectiveConfig:
             for modality in getattr(self, name):
                 _one_of(f"objective.{name}", modality, MEDIA_MODALITIES)
         if not 0 <= self.denoising_fraction <= 1:
-            raise ValueError(f"objective.denoising_fraction must be in [0, 1], got {self.denoising_fraction}")
+            raise ValueError(
+                f"objective.denoising_fraction must be in [0, 1], got {self.denoising_fraction}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +128,9 @@ class TrainConfig:
     epochs: float | None = None
     grad_accumulation: int = 1
     precision: Precision = "fp32"
-    """"bf16" runs the forward under autocast. A model whose frozen base is bfloat16 already needs no autocast."""
+    """"bf16" runs the forward under autocast. A model whose frozen base is bfloat16 already needs
+    no autocast.
+    """
     gradient_checkpointing: bool = False
     seed: int = 0
     checkpoint_every: int = 500
@@ -136,14 +144,20 @@ class TrainConfig:
     max_bad_steps: int = 5
     """So many steps without a finite loss in a row end the run."""
     cache_dir: str | None = None
-    """Folder of frozen features, caption embeddings and latents; None keeps captions in memory only."""
+    """Folder of frozen features, caption embeddings and latents; None keeps captions in memory
+    only.
+    """
     output_dir: str
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
-            raise ValueError(f"set exactly one of steps and epochs, got steps={self.steps} epochs={self.epochs}")
+            raise ValueError(
+                f"set exactly one of steps and epochs, got steps={self.steps} epochs={self.epochs}"
+            )
         if (self.steps if self.steps is not None else self.epochs or 0) <= 0:
-            raise ValueError(f"nothing to do: steps={self.steps} epochs={self.epochs}; give a number above 0")
+            raise ValueError(
+                f"nothing to do: steps={self.steps} epochs={self.epochs}; give a number above 0"
+            )
         _one_of("precision", self.precision, get_args(Precision))
         _at_least(self, "", 1, "grad_accumulation", "keep", "log_every", "max_bad_steps")
         _at_least(self, "", 0, "checkpoint_every", "sample_every")
@@ -160,14 +174,17 @@ class TrainConfig:
     def with_overrides(self, assignments: Sequence[str]) -> TrainConfig:
         """Apply ``a.b=value`` strings, each value read as the type of its field.
 
-        ``stage=instruction_tuning`` chooses a whole stage by name. Raises `ValueError` for an unknown key or a value of
-        another type.
+        ``stage=instruction_tuning`` chooses a whole stage by name. Raises `ValueError` for an
+        unknown key or a value of another type.
         """
         config = self
         for assignment in assignments:
             key, separator, text = assignment.partition("=")
             if not separator:
-                raise ValueError(f"--set takes key=value, got {assignment!r}; for example --set optimizer.clip=0.5")
+                raise ValueError(
+                    f"--set takes key=value, got {assignment!r}; for example --set "
+                    f"optimizer.clip=0.5"
+                )
             config = _assign(config, key.strip().split("."), text.strip(), key.strip())
         return config
 
@@ -188,7 +205,9 @@ def _assign(node: Any, path: list[str], text: str, key: str) -> Any:
         value_type = get_args(hints[name])[1]
         value = _convert(_parse(text), value_type, key)
         return replace(node, **{name: {**current, ".".join(rest): value}})
-    raise ValueError(f"{key}: {name!r} is a plain value and has no part {rest[0]!r}; set {name}=... itself")
+    raise ValueError(
+        f"{key}: {name!r} is a plain value and has no part {rest[0]!r}; set {name}=... itself"
+    )
 
 
 def _parse(text: str) -> Any:
@@ -206,12 +225,16 @@ def _build(cls: type, values: Mapping[str, Any], where: str) -> Any:
         key = f"{where}{name}"
         _known(name, names, key)
         hint = hints[name]
-        built[name] = _build(hint, value, f"{key}.") if is_dataclass(hint) else _convert(value, hint, key)
+        built[name] = (
+            _build(hint, value, f"{key}.") if is_dataclass(hint) else _convert(value, hint, key)
+        )
     try:
         return cls(**built)
     except TypeError as error:
         missing = [name for name in names if name not in values]
-        raise ValueError(f"{where or 'config '}lacks a required key ({error}); not given: {missing}") from error
+        raise ValueError(
+            f"{where or 'config '}lacks a required key ({error}); not given: {missing}"
+        ) from error
 
 
 def _convert(value: Any, hint: Any, key: str) -> Any:
@@ -240,7 +263,11 @@ def _convert(value: Any, hint: Any, key: str) -> Any:
         return float(value)
     if hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
-    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+    if (
+        isinstance(hint, type)
+        and isinstance(value, hint)
+        and not (hint is int and isinstance(value, bool))
+    ):
         return value
     raise ValueError(f"{key} takes {getattr(hint, '__name__', hint)}, got {value!r}")
 
@@ -248,7 +275,11 @@ def _convert(value: Any, hint: Any, key: str) -> Any:
 def _known(name: str, names: Sequence[str], key: str) -> None:
     if name not in names:
         near = get_close_matches(name, names, n=2)
-        hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else f"known: {', '.join(names)}"
+        hint = (
+            f"did you mean {' or '.join(repr(n) for n in near)}?"
+            if near
+            else f"known: {', '.join(names)}"
+        )
         raise ValueError(f"unknown config key {key!r}; {hint}")
 
 

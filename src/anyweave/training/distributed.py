@@ -1,7 +1,8 @@
 """What several processes must agree on: a step's counts and its gradients.
 
-Only about 1% of the weights train, so one flat all-reduce after the last micro-batch costs little; and unlike DDP's
-hooks it does not mind that a modality (hence a projector) is missing from some process's batch.
+Only about 1% of the weights train, so one flat all-reduce after the last micro-batch costs little;
+and unlike DDP's hooks it does not mind that a modality (hence a projector) is missing from some
+process's batch.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def sum_over_processes(values: Mapping[str, float], device: torch.device) -> dic
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Add up gradients over processes. A parameter that no process used keeps None, so Adam leaves it alone."""
+    """Add up gradients over processes. A parameter that no process used keeps None, so Adam leaves
+    it alone.
+    """
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return
     trained = list(parameters)
@@ -35,7 +38,10 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     if not shared:
         return
     flat = torch.cat(
-        [(p.grad if p.grad is not None else torch.zeros_like(p)).reshape(-1).float() for p in shared]
+        [
+            (p.grad if p.grad is not None else torch.zeros_like(p)).reshape(-1).float()
+            for p in shared
+        ]
     )
     dist.all_reduce(flat)
     for parameter, piece in zip(shared, flat.split([p.numel() for p in shared]), strict=True):

@@ -1,8 +1,9 @@
-"""What frozen parts make of the data, computed once: encoder features, caption embeddings, target latents.
+"""What frozen parts make of the data, computed once: encoder features, caption embeddings, target
+latents.
 
-A cached feature is another form of the same medium, never a second code path: the renderer takes it from the
-`FeatureCache` where it is there, and `FrozenFeatures.complete` makes and stores what was missing. Captions repeat, so
-their embeddings also stay in memory.
+A cached feature is another form of the same medium, never a second code path: the renderer takes it
+from the `FeatureCache` where it is there, and `FrozenFeatures.complete` makes and stores what was
+missing. Captions repeat, so their embeddings also stay in memory.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache, media_digest, text_digest
 from anyweave.processing.collate import collate
 from anyweave.processing.processor import Processor
-from anyweave.training.plan import Source
+from anyweave.training.plan import EpochSource, Source, in_epoch
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """One conversation ready for the trainer. `sample` is None when it had to be skipped; `problem` says why."""
+    """One conversation ready for the trainer. `sample` is None when it had to be skipped; `problem`
+    says why.
+    """
 
     index: int
     sample: Sample | None
@@ -44,14 +47,16 @@ class Rendered:
 class Renderer:
     """Conversations -> samples, without the model: runs in data workers too."""
 
-    def __init__(self, processor: Processor, source: Source) -> None:
+    def __init__(self, processor: Processor, source: Source | EpochSource) -> None:
         self.processor = processor
         self.source = source
 
-    def __call__(self, index: int, *, load_targets: bool) -> Rendered:
-        """Render item `index`. A medium that cannot be read, or too long a text, skips the item instead of the run."""
+    def __call__(self, index: int, *, load_targets: bool, epoch: int = 0) -> Rendered:
+        """Render item `index` of an epoch. A medium that cannot be read, or too long a text, skips
+        the item instead of the run.
+        """
         try:
-            conversation = self.source[index]
+            conversation = in_epoch(self.source, epoch)[index]
             sample = self.processor.render(conversation, load_targets=load_targets)
         except (MediaError, FileNotFoundError) as error:
             return Rendered(index, None, problem=f"item {index}: {error}")
@@ -66,9 +71,11 @@ class Renderer:
 
 
 class FrozenFeatures:
-    """Fills in what the frozen parts of `model` make of rendered samples, through `cache` if there is one.
+    """Fills in what the frozen parts of `model` make of rendered samples, through `cache` if there
+    is one.
 
-    Without a cache, encoder inputs stay as they are (the forward encodes them) and latents are made every time.
+    Without a cache, encoder inputs stay as they are (the forward encodes them) and latents are made
+    every time.
     """
 
     def __init__(self, model: NextGPT, cache: FeatureCache | None = None) -> None:
@@ -87,7 +94,9 @@ class FrozenFeatures:
 
     @torch.no_grad()
     def complete(self, rendered: Sequence[Rendered], *, latents: bool) -> list[Sample]:
-        """The samples with cached-kind features in place, and with latents when asked for; skipped ones are left out."""
+        """The samples with cached-kind features in place, and with latents when asked for; skipped
+        ones are left out.
+        """
         samples = []
         for item in rendered:
             if item.sample is None:
@@ -106,7 +115,9 @@ class FrozenFeatures:
         return samples
 
     def batch(self, samples: Sequence[Sample], *, captions: bool) -> Batch:
-        """Collate, and fill in caption embeddings when asked for. Targets without a caption get zeros, to be masked."""
+        """Collate, and fill in caption embeddings when asked for. Targets without a caption get
+        zeros, to be masked.
+        """
         batch = collate(samples, self.model.processor.pad_id)
         if not captions:
             return batch
@@ -122,7 +133,9 @@ class FrozenFeatures:
     def caption_embeddings(
         self, modality: Modality, captions: Sequence[str]
     ) -> Float[Tensor, "B Q C"]:
-        """Embeddings of the decoder's own text encoder: from memory, else from the cache, else computed together."""
+        """Embeddings of the decoder's own text encoder: from memory, else from the cache, else
+        computed together.
+        """
         missing = []
         for caption in dict.fromkeys(captions):
             if (modality, caption) not in self._captions:
@@ -157,7 +170,9 @@ class FrozenFeatures:
         one = torch.zeros(1, dtype=torch.long)
         media = BatchMedia(one, one, entry.length, inputs=entry.inputs[None].to(self.model.device))
         features = self.model.encode(entry.modality, media)[0]
-        return replace(entry, inputs=None, features=self._write("features", key, "features", features))
+        return replace(
+            entry, inputs=None, features=self._write("features", key, "features", features)
+        )
 
     def _latents(self, target: Target, part: Media) -> Target:
         if target.latents is not None or target.array is None:
@@ -176,14 +191,20 @@ class FrozenFeatures:
 
     def _caption_key(self, modality: Modality, caption: str) -> str | None:
         owner = self.model.processor.decoder_fingerprints.get(modality)
-        return None if self.cache is None or owner is None else FeatureCache.key(text_digest(caption), owner)
+        return (
+            None
+            if self.cache is None or owner is None
+            else FeatureCache.key(text_digest(caption), owner)
+        )
 
     def _read(self, kind: str, key: str | None, name: str) -> Tensor | None:
         found = None if self.cache is None or key is None else self.cache.get(kind, key)  # type: ignore[arg-type]
         return None if found is None else found[name]
 
     def _write(self, kind: str, key: str | None, name: str, tensor: Tensor) -> Tensor:
-        """The tensor as the cache will return it, so that the first and later epochs see the same values."""
+        """The tensor as the cache will return it, so that the first and later epochs see the same
+        values.
+        """
         tensor = tensor.detach().cpu().contiguous()
         if self.cache is None or key is None:
             return tensor
@@ -191,9 +212,15 @@ class FrozenFeatures:
 
 
 def precompute(
-    model: NextGPT, source: Source, cache_dir: str | Path, *, latents: bool = True, progress: bool = True
+    model: NextGPT,
+    source: Source | EpochSource,
+    cache_dir: str | Path,
+    *,
+    latents: bool = True,
+    progress: bool = True,
 ) -> list[str]:
-    """Fill the cache for a whole source. Returns the problems of items that had to be skipped.
+    """Fill the cache for a whole source (its first epoch). Returns the problems of items that had
+    to be skipped.
 
     `latents`: also for the assistant's media (needed by the denoising loss only).
     """
@@ -217,9 +244,15 @@ def precompute(
 def _media_of(
     conversation: Conversation, sample: Sample
 ) -> tuple[tuple[Media, ...], tuple[Media, ...]]:
-    """The media behind a sample's inputs and targets, in order; truncation drops turns from the front."""
-    user = [part for message in conversation if message.role != "assistant" for part in message.media()]
-    assistant = [part for message in conversation if message.role == "assistant" for part in message.media()]
+    """The media behind a sample's inputs and targets, in order; truncation drops turns from the
+    front.
+    """
+    user = [
+        part for message in conversation if message.role != "assistant" for part in message.media()
+    ]
+    assistant = [
+        part for message in conversation if message.role == "assistant" for part in message.media()
+    ]
     first_user = len(user) - len(sample.media)
     first_assistant = len(assistant) - len(sample.targets)
     return tuple(user[first_user:]), tuple(assistant[first_assistant:])

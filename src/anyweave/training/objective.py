@@ -1,7 +1,8 @@
-"""The losses of a stage on one forward: language, caption alignment and latent denoising (paper sections 4.1, 4.2).
+"""The losses of a stage on one forward: language, caption alignment and latent denoising (paper
+sections 4.1, 4.2).
 
-Every term is a *sum* with its count, so that a step split over micro-batches and processes equals the same step in
-one piece: the trainer divides by the counts of the whole step.
+Every term is a *sum* with its count, so that a step split over micro-batches and processes equals
+the same step in one piece: the trainer divides by the counts of the whole step.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from anyweave.training.stages import Stage
 
 @dataclass(frozen=True)
 class Term:
-    """One loss on one micro-batch: `sum` over its `count` tokens or targets; `weight` in the total."""
+    """One loss on one micro-batch: `sum` over its `count` tokens or targets; `weight` a factor."""
 
     weight: float
     sum: Tensor
@@ -63,9 +64,8 @@ def compute_terms(
 ) -> dict[str, Term]:
     """The terms named by `term_counts`: "lm", "alignment/image", "denoising/audio", ...
 
-    Args:
-        row_seeds: one seed per conversation of the batch; its noise depends on nothing else, so neither batching nor
-            the number of processes changes it.
+    Args: row_seeds: one seed per conversation of the batch; its noise depends on nothing else, so
+    neither batching nor the number of processes changes it.
     """
     counts = term_counts(batch, stage, denoising=denoising)
     terms: dict[str, Term] = {}

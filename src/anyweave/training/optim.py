@@ -17,8 +17,9 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """Adam (paper, weight decay in the gradient) or AdamW (decoupled), one or two groups per role.
 
-    Vectors (biases, norms, temperatures) and the signal rows are not decayed. Every group holds `role`, `peak_lr` and
-    `names`, the parameters' names with the role in front, which is how a checkpoint stores their state.
+    Vectors (biases, norms, temperatures) and the signal rows are not decayed. Every group holds
+    `role`, `peak_lr` and `names`, the parameters' names with the role in front, which is how a
+    checkpoint stores their state.
     """
     groups = []
     for role, named in parameters.items():
@@ -57,7 +58,9 @@ def set_learning_rates(
 
 
 def schedule_factor(step: int, total_steps: int, config: OptimizerConfig) -> float:
-    """Share of the peak rate at `step`: linear warm-up, then linear or cosine decay to zero, or constant."""
+    """Share of the peak rate at `step`: linear warm-up, then linear or cosine decay to zero, or
+    constant.
+    """
     warmup = math.ceil(config.warmup_ratio * total_steps)
     if step < warmup:
         return (step + 1) / warmup

@@ -11,7 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class ProgressBar:
-    """Shows the latest record of a run on the terminal's error stream; silent where that is no terminal."""
+    """Shows the latest record of a run on the terminal's error stream; silent where that is no
+    terminal.
+    """
 
     def __init__(self, total: int, done: int, enabled: bool) -> None:
         console = Console(stderr=True)
@@ -42,5 +44,7 @@ class ProgressBar:
         """Advance to the record's step."""
         seconds = max(record["seconds"], 1e-9)
         losses = " ".join(f"{name} {value:.3f}" for name, value in record["losses"].items())
-        speed = f"{record['samples'] / seconds:.1f} samples/s {record['tokens'] / seconds:.0f} tokens/s"
+        speed = (
+            f"{record['samples'] / seconds:.1f} samples/s {record['tokens'] / seconds:.0f} tokens/s"
+        )
         self._bar.update(self._task, completed=record["step"], state=f"{losses}  {speed}")

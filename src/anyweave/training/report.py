@@ -1,4 +1,4 @@
-"""The run folder's record: ``log.jsonl`` (one line per step), ``summary.json`` and ``losses.png``."""
+"""The run folder's record: ``log.jsonl`` (one line per step), ``summary.json`` and plots."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainReport:
-    """What a run did. `losses` are the last step's terms; `skipped` counts items left out, by problem."""
+    """What a run did. `losses` are the last step's terms; `skipped` counts items left out, by
+    problem.
+    """
 
     output_dir: Path
     steps: int
@@ -60,7 +62,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def write_report(report: TrainReport) -> None:
-    """``summary.json`` and, where matplotlib is installed, ``losses.png``; logs what was skipped."""
+    """``summary.json`` and, where matplotlib is installed, ``losses.png``; logs the skipped."""
     folder = report.output_dir
     values = asdict(report) | {"output_dir": str(folder)}
     (folder / "summary.json").write_text(json.dumps(values, indent=2))

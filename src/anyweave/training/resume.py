@@ -1,11 +1,13 @@
-"""Training checkpoints: ``checkpoints/step-N/`` with what trains, the optimizer and the position. Never pickle.
+"""Training checkpoints: ``checkpoints/step-N/`` with what trains, the optimizer and the position.
+Never pickle.
 
     trained.safetensors     "role.name" -> tensor
     optimizer.safetensors   "role.name|state" -> tensor
     state.json              steps done, counters, the resolved config
 
-The data position and all randomness follow from the step number (see `plan`), so nothing else is needed to go on
-exactly. A folder is written under another name and renamed: a checkpoint that exists is whole.
+The data position and all randomness follow from the step number (see `plan`), so nothing else is
+needed to go on exactly. A folder is written under another name and renamed: a checkpoint that
+exists is whole.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ from anyweave.model.any_to_any import Role
 
 TRAINED, OPTIMIZER, STATE = "trained.safetensors", "optimizer.safetensors", "state.json"
 _FREE = {  # what may differ between the two halves of a run without changing its losses
-    "name", "output_dir", "cache_dir", "checkpoint_every", "keep", "sample_every", "sample_prompts", "log_every",
-    "max_bad_steps", "data.num_workers", "model.source", "model.args",
+    "name", "output_dir", "cache_dir", "checkpoint_every", "keep", "sample_every", "log_every",
+    "sample_prompts", "max_bad_steps", "data.num_workers", "model.source", "model.args",
 }  # fmt: skip
 Parameters = Mapping[Role, Mapping[str, nn.Parameter]]
 
@@ -76,7 +78,10 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def load_checkpoint(
-    folder: Path, parameters: Parameters, optimizer: torch.optim.Optimizer, config: Mapping[str, Any]
+    folder: Path,
+    parameters: Parameters,
+    optimizer: torch.optim.Optimizer,
+    config: Mapping[str, Any],
 ) -> Progress:
     """Put a checkpoint's weights and optimizer state in place and say where the run stood.
 
@@ -85,15 +90,21 @@ def load_checkpoint(
     state = json.loads((folder / STATE).read_text())
     _check_same_run(folder, state["config"], config)
     stored = load_file(str(folder / TRAINED))
-    current = {f"{role}.{name}": p for role, named in parameters.items() for name, p in named.items()}
+    current = {
+        f"{role}.{name}": p for role, named in parameters.items() for name, p in named.items()
+    }
     if stored.keys() != current.keys():
         odd = sorted(stored.keys() ^ current.keys())
-        raise ValueError(f"{folder} trains other parameters than this model, for example {odd[0]!r}; use the same model")
+        raise ValueError(
+            f"{folder} trains other parameters than this model, for example {odd[0]!r}; use the "
+            f"same model"
+        )
     with torch.no_grad():
         for name, parameter in current.items():
             if stored[name].shape != parameter.shape:
                 raise ValueError(
-                    f"{folder}: {name!r} has shape {tuple(stored[name].shape)}, this model's is {tuple(parameter.shape)}"
+                    f"{folder}: {name!r} has shape {tuple(stored[name].shape)}, this model's is "
+                    f"{tuple(parameter.shape)}"
                 )
             parameter.copy_(stored[name])
     _load_optimizer_state(optimizer, load_file(str(folder / OPTIMIZER)))
@@ -139,11 +150,13 @@ def _check_same_run(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any
     changed = [
         f"{key} was {before.get(key)!r}, is {after.get(key)!r}"
         for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and not any(key == f or key.startswith(f"{f}.") for f in _FREE)
+        if before.get(key) != after.get(key)
+        and not any(key == f or key.startswith(f"{f}.") for f in _FREE)
     ]
     if changed:
         raise ValueError(
-            f"cannot continue {folder} exactly, the config differs: {'; '.join(changed)}. Use the old values, or start a "
+            f"cannot continue {folder} exactly, the config differs: {'; '.join(changed)}. Use "
+            f"the old values, or start a "
             "new run in another output_dir"
         )
 

@@ -1,7 +1,7 @@
 """The paper's three training stages as values, and the one function that says what trains.
 
-A stage names the roles that learn and the weight of every loss; data, steps and rates are a recipe's business.
-Paper sections 4.1 (stage 1), 4.2 (stage 2), 5.1 and C.2 (stage 3).
+A stage names the roles that learn and the weight of every loss; data, steps and rates are a
+recipe's business. Paper sections 4.1 (stage 1), 4.2 (stage 2), 5.1 and C.2 (stage 3).
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ LOSSES: tuple[Loss, ...] = get_args(Loss)
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """What trains and on which losses. `losses` maps a loss to its weight; an absent loss is never computed.
+    """What trains and on which losses. `losses` maps a loss to its weight; an absent loss is never
+    computed.
 
     Raises `ValueError` for an unknown role or loss, an empty selection or a negative weight.
     """
@@ -37,9 +38,14 @@ class Stage:
     losses: Mapping[Loss, float] = field(default_factory=lambda: {"lm": 1.0})
 
     def __post_init__(self) -> None:
-        for what, given, known in (("role", self.trainable, ROLES), ("loss", tuple(self.losses), LOSSES)):
+        for what, given, known in (
+            ("role", self.trainable, ROLES),
+            ("loss", tuple(self.losses), LOSSES),
+        ):
             if not given:
-                raise ValueError(f"stage {self.name!r} names no {what}; there are {', '.join(known)}")
+                raise ValueError(
+                    f"stage {self.name!r} names no {what}; there are {', '.join(known)}"
+                )
             for value in given:
                 if value not in known:
                     near = difflib.get_close_matches(str(value), known, n=1)
@@ -47,7 +53,9 @@ class Stage:
                     raise ValueError(f"stage {self.name!r}: unknown {what} {value!r}; {hint}")
         for loss, weight in self.losses.items():
             if weight < 0:
-                raise ValueError(f"stage {self.name!r}: loss {loss!r} has weight {weight}; give 0 or more")
+                raise ValueError(
+                    f"stage {self.name!r}: loss {loss!r} has weight {weight}; give 0 or more"
+                )
 
 
 ENCODING_ALIGNMENT = Stage(
@@ -62,8 +70,9 @@ DECODING_ALIGNMENT = Stage(
 )
 """Stage 2: speak the signal tokens and condition the decoders.
 
-The paper lists only the output projectors as learnable here, yet also trains "the negative log-likelihood of producing
-signal tokens": that loss needs rows that can move. Ours are the new rows alone, the base vocabulary stays frozen.
+The paper lists only the output projectors as learnable here, yet also trains "the negative
+log-likelihood of producing signal tokens": that loss needs rows that can move. Ours are the new
+rows alone, the base vocabulary stays frozen.
 """
 
 INSTRUCTION_TUNING = Stage(
@@ -81,10 +90,12 @@ STAGES: dict[str, Stage] = {
 def set_trainable(
     model: NextGPT, roles: Sequence[Role], learning_rates: Mapping[Role, float] | None = None
 ) -> dict[Role, dict[str, nn.Parameter]]:
-    """Make exactly `roles` trainable, everything else frozen, and return their parameters by role and name.
+    """Make exactly `roles` trainable, everything else frozen, and return their parameters by role
+    and name.
 
-    The only code that touches `requires_grad`. Logs parameters and learning rate per role. Raises `ValueError` for an
-    unknown role and for a role that this model has no parameters of: a stage that trains nothing is a mistake.
+    The only code that touches `requires_grad`. Logs parameters and learning rate per role. Raises
+    `ValueError` for an unknown role and for a role that this model has no parameters of: a stage
+    that trains nothing is a mistake.
     """
     model.requires_grad_(False)
     selected: dict[Role, dict[str, nn.Parameter]] = {}
@@ -95,12 +106,15 @@ def set_trainable(
             present = [name for name in ROLES if model.parameters_of(name)]
             raise ValueError(
                 f"nothing to train for role {role!r}: this model has no such parameters; it has "
-                f"{', '.join(present) or 'none of the roles'}. Add the part to the model's spec or leave the role out"
+                f"{', '.join(present) or 'none of the roles'}. Add the part to the model's spec "
+                f"or leave the role out"
             )
         for parameter in parameters.values():
             parameter.requires_grad_(True)
         selected[role] = parameters
         count = sum(parameter.numel() for parameter in parameters.values())
         rate = "" if learning_rates is None else f", learning rate {learning_rates[role]:g}"
-        logger.info("training %s: %s parameters (%.2f%%)%s", role, f"{count:,}", 100 * count / total, rate)
+        logger.info(
+            "training %s: %s parameters (%.2f%%)%s", role, f"{count:,}", 100 * count / total, rate
+        )
     return selected

@@ -1,9 +1,10 @@
 """The one training loop: every stage, one process or several, CPU or GPU.
 
-    plan.step(n) -> indices -> Renderer -> FrozenFeatures -> Batch -> NextGPT -> terms -> gradients -> Adam
+    plan.step(n) -> indices -> Renderer -> FrozenFeatures -> Batch -> NextGPT -> terms -> gradients
+    -> Adam
 
-A step depends only on the weights, the optimizer state and its number: a run that was stopped and resumed gives the
-same losses as one that never stopped.
+A step depends only on the weights, the optimizer state and its number: a run that was stopped and
+resumed gives the same losses as one that never stopped.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,11 +35,11 @@ from anyweave.training.objective import compute_terms, pays_denoising, term_coun
 from anyweave.training.optim import build_optimizer, set_learning_rates
 from anyweave.training.plan import (
     BatchPlan,
-    KnowsLengths,
+    EpochSource,
     Source,
+    rough_lengths,
     step_seed,
     total_steps,
-    uniform_lengths,
 )
 from anyweave.training.progress import ProgressBar
 from anyweave.training.report import RunLog, TrainReport, write_report
@@ -47,32 +49,35 @@ from anyweave.training.stages import set_trainable
 logger = logging.getLogger(__name__)
 
 SampleWriter = Callable[[NextGPT, Path, int], None]
-"""Writes sample replies of the model at a step into a folder. Given by the caller: this room cannot generate."""
+"""Writes sample replies of the model at a step into a folder. Given by the caller: this room
+cannot generate.
+"""
 
 
-class TrainingDiverged(RuntimeError):
+class DivergenceError(RuntimeError):
     """Several steps in a row had no finite loss."""
 
 
 class Trainer:
     """Trains `model` on `source` as `config` says.
 
-    `write_samples` is called every `config.sample_every` steps in the main process, with the model in eval mode.
-    Raises `ValueError` at once for a role without parameters or an empty source.
+    `write_samples` is called every `config.sample_every` steps in the main process, with the model
+    in eval mode. Raises `ValueError` at once for a role without parameters or an empty source.
     """
 
     def __init__(
         self,
         model: NextGPT,
         config: TrainConfig,
-        source: Source,
+        source: Source | EpochSource,
         *,
         write_samples: SampleWriter | None = None,
     ) -> None:
         self.model, self.config, self.source = model, config, source
         self.write_samples = write_samples
         self.run = Path(config.output_dir)
-        # Precision stays with us: an Accelerator's is global to the process and could not differ between two runs.
+        # Precision stays with us: an Accelerator's is global to the process and could not differ
+        # between two runs.
         self.accelerator = Accelerator(mixed_precision="no")
         self.device = self.accelerator.device
         model.to(self.device)
@@ -92,17 +97,22 @@ class Trainer:
         self._stop = False
 
     def train(self, *, resume: bool = False) -> TrainReport:
-        """Run all steps, or with `resume` those after the newest checkpoint, and write the run folder.
+        """Run all steps, or with `resume` those after the newest checkpoint, and write the run
+        folder.
 
-        Ctrl-C finishes the step, saves a checkpoint and returns a report with `interrupted`. Raises `ValueError` when
-        the run folder holds a run and `resume` is off, `TrainingDiverged` after `max_bad_steps` bad steps in a row.
+        Ctrl-C finishes the step, saves a checkpoint and returns a report with `interrupted`. Raises
+        `ValueError` when the run folder holds a run and `resume` is off, `DivergenceError` after
+        `max_bad_steps` bad steps in a row.
         """
         self._open_run(resume)
         log = RunLog(self.run / "log.jsonl", from_step=self.progress.step) if self._main else None
         started, done_before = time.monotonic(), self.progress.step
         losses: dict[str, float] = {}
         self.model.train()
-        with self._interruptible(), ProgressBar(self.total_steps, self.progress.step, self._main) as bar:
+        with (
+            self._interruptible(),
+            ProgressBar(self.total_steps, self.progress.step, self._main) as bar,
+        ):
             for number, rendered in self._rendered_steps():
                 record = self._step(number, rendered)
                 losses = record["losses"] or losses
@@ -125,7 +135,7 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         return report
 
-    # --- one step -----------------------------------------------------------------------------------------------
+    # --- one step ---
 
     def _step(self, number: int, rendered: Sequence[Sequence[Rendered]]) -> dict[str, Any]:
         began = time.monotonic()
@@ -144,7 +154,10 @@ class Trainer:
         samples, tokens = int(counts.pop("samples", 0)), int(counts.pop("tokens", 0))
         sums = self._backward(number, batches, counts, denoising)
         sum_gradients(self.trained)
-        losses = {name: value / counts[name] for name, value in sum_over_processes(sums, self.device).items()}
+        losses = {
+            name: value / counts[name]
+            for name, value in sum_over_processes(sums, self.device).items()
+        }
         norm = self._apply_gradients(losses)
         seconds = time.monotonic() - began
         self.progress.step = number + 1
@@ -164,16 +177,24 @@ class Trainer:
     def _batches(
         self, number: int, rendered: Sequence[Sequence[Rendered]], denoising: bool
     ) -> list[tuple[Batch, list[int]]]:
-        """Collated micro-batches with a seed per conversation; micro-batches that lost all of theirs are left out."""
+        """Collated micro-batches with a seed per conversation; micro-batches that lost all of
+        theirs are left out.
+        """
         captions = self.config.stage.losses.get("alignment", 0) > 0
         batches = []
         for micro in rendered:
             for item in micro:
                 if item.problem is not None:
-                    self.progress.skipped[item.problem] = self.progress.skipped.get(item.problem, 0) + 1
+                    self.progress.skipped[item.problem] = (
+                        self.progress.skipped.get(item.problem, 0) + 1
+                    )
             samples = self.frozen.complete(micro, latents=denoising)
             if samples:
-                seeds = [step_seed(self.config.seed, number, i.index) for i in micro if i.sample is not None]
+                seeds = [
+                    step_seed(self.config.seed, number, i.index)
+                    for i in micro
+                    if i.sample is not None
+                ]
                 batch = self.frozen.batch(samples, captions=captions).to(self.device)
                 batches.append((batch, seeds))
         return batches
@@ -191,7 +212,9 @@ class Trainer:
         rank = self.accelerator.process_index
         for micro, (batch, row_seeds) in enumerate(batches):
             torch.manual_seed(step_seed(self.config.seed, number, micro, f"rank{rank}"))
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            with torch.autocast(
+                self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
+            ):
                 terms = compute_terms(
                     self.model,
                     self.model(batch),
@@ -210,7 +233,9 @@ class Trainer:
         return sums
 
     def _apply_gradients(self, losses: dict[str, float]) -> float:
-        """Clip and step, or leave the weights alone when something is not finite. Returns the gradient norm."""
+        """Clip and step, or leave the weights alone when something is not finite. Returns the
+        gradient norm.
+        """
         limit = self.config.optimizer.clip or float("inf")
         with_gradient = [parameter for parameter in self.trained if parameter.grad is not None]
         if not with_gradient:
@@ -225,14 +250,16 @@ class Trainer:
         self.progress.bad_in_a_row += 1
         logger.warning("step skipped, not finite: losses %s, gradient norm %s", losses, norm)
         if self.progress.bad_in_a_row >= self.config.max_bad_steps:
-            raise TrainingDiverged(
-                f"{self.progress.bad_in_a_row} steps in a row had no finite loss or gradient (last: {losses}, gradient "
-                f"norm {norm}). Lower optimizer.learning_rate, lower optimizer.clip or use precision=fp32, then "
+            raise DivergenceError(
+                f"{self.progress.bad_in_a_row} steps in a row had no finite loss or gradient "
+                f"(last: {losses}, gradient "
+                f"norm {norm}). Lower optimizer.learning_rate, lower optimizer.clip or use "
+                f"precision=fp32, then "
                 f"resume from {self.run / 'checkpoints'}"
             )
         return norm
 
-    # --- around the steps ---------------------------------------------------------------------------------------
+    # --- around the steps ---
 
     @property
     def _main(self) -> bool:
@@ -240,12 +267,9 @@ class Trainer:
 
     def _plan(self) -> BatchPlan:
         data = self.config.data
-        lengths = uniform_lengths(self.source)
-        if data.bucketing and data.shuffle:
-            measure = self.source.length if isinstance(self.source, KnowsLengths) else self._measure
-            lengths = tuple(measure(index) for index in range(len(self.source)))
         return BatchPlan(
-            lengths=lengths,
+            size=len(self.source),
+            lengths=partial(rough_lengths, self.source) if data.bucketing else None,
             batch_size=data.batch_size,
             world=self.accelerator.num_processes,
             accumulation=self.config.grad_accumulation,
@@ -253,11 +277,6 @@ class Trainer:
             window=data.bucket_window,
             shuffle=data.shuffle,
         )
-
-    def _measure(self, index: int) -> int:
-        # Characters and media stand in for tokens: exact lengths are not worth tokenising everything twice.
-        conversation = self.source[index]
-        return sum(len(message.text) // 4 + 16 * len(message.media()) for message in conversation)
 
     def _rendered_steps(self) -> Iterator[tuple[int, list[list[Rendered]]]]:
         numbers = range(self.progress.step, self.total_steps)
@@ -277,7 +296,8 @@ class Trainer:
         found = checkpoints(self.run)
         if found and not resume:
             raise ValueError(
-                f"{self.run} already holds a run ({found[-1].name}); pass resume=True (--resume) to continue it, or choose "
+                f"{self.run} already holds a run ({found[-1].name}); pass resume=True "
+                f"(--resume) to continue it, or choose "
                 "another output_dir"
             )
         if found:
@@ -294,9 +314,17 @@ class Trainer:
 
     def _after_step(self) -> None:
         step, config = self.progress.step, self.config
-        if config.checkpoint_every and step % config.checkpoint_every == 0 and step < self.total_steps:
+        if (
+            config.checkpoint_every
+            and step % config.checkpoint_every == 0
+            and step < self.total_steps
+        ):
             self._save()
-        if self.write_samples is not None and config.sample_every and step % config.sample_every == 0:
+        if (
+            self.write_samples is not None
+            and config.sample_every
+            and step % config.sample_every == 0
+        ):
             if self._main:
                 self.model.eval()
                 self.write_samples(self.model, self.run / "samples" / f"step-{step:07d}", step)
@@ -358,8 +386,9 @@ class _Steps(Dataset[list[list[Rendered]]]):
 
     def __getitem__(self, number: int) -> list[list[Rendered]]:
         load = pays_denoising(number, self.config.stage, self.config.objective)
+        epoch = self.plan.epoch_of(number)
         return [
-            [self.renderer(index, load_targets=load) for index in micro]
+            [self.renderer(index, load_targets=load, epoch=epoch) for index in micro]
             for micro in self.plan.step(number, self.rank)
         ]
 

@@ -1,0 +1,67 @@
+"""From a config's names to objects, and a run: what the command line and ``torchrun`` call.
+
+torchrun --standalone --nproc_per_node 2 -m anyweave.training.launch tiny-3 --set steps=10
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from importlib import import_module
+from typing import Any
+
+from anyweave.model.any_to_any import NextGPT
+from anyweave.training.config import TrainConfig
+from anyweave.training.plan import EpochSource, Source
+from anyweave.training.recipes import load_recipe
+from anyweave.training.report import TrainReport
+from anyweave.training.trainer import SampleWriter, Trainer
+
+
+def run(
+    config: TrainConfig, *, resume: bool = False, write_samples: SampleWriter | None = None
+) -> TrainReport:
+    """Load the config's model and data and train. Raises `ValueError` for a name of nothing."""
+    trainer = Trainer(load_model(config), config, load_source(config), write_samples=write_samples)
+    return trainer.train(resume=resume)
+
+
+def load_model(config: TrainConfig) -> NextGPT:
+    """The model of a config: an embedded name, folder or hub id, or ``module:function``."""
+    source, args = config.model.source, dict(config.model.args)
+    if ":" in source:
+        return _call(source, args, "model.source")
+    return NextGPT.from_pretrained(source, **args)
+
+
+def load_source(config: TrainConfig) -> Source | EpochSource:
+    """The conversations of a config."""
+    return _call(config.data.source, dict(config.data.args), "data.source")
+
+
+def _call(name: str, args: dict[str, Any], key: str) -> Any:
+    module, separator, function = name.partition(":")
+    if not separator:
+        raise ValueError(
+            f"{key} is module:function, got {name!r}, for example anyweave.data:MessagesJsonl"
+        )
+    try:
+        target = getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{key}={name!r} cannot be found: {error}") from error
+    return target(**args)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train a recipe by name; ``--set a.b=value`` changes one value, ``--resume`` continues."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipe")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--resume", action="store_true")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    run(load_recipe(given.recipe).with_overrides(given.overrides), resume=given.resume)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from anyweave.messages import Image, Message
+from anyweave.model import NextGPT
+from anyweave.testing.conversations import tiny_conversations
+from anyweave.training.config import TrainConfig
+from anyweave.training.features import FrozenFeatures, Renderer, precompute
+from anyweave.training.report import read_log
+from anyweave.training.trainer import Trainer
+
+MakeModel = Callable[[], NextGPT]
+MakeConfig = Callable[..., TrainConfig]
+
+
+def _losses(config: TrainConfig) -> list[dict[str, float]]:
+    return [record["losses"] for record in read_log(Path(config.output_dir) / "log.jsonl")]
+
+
+def test_cached_and_uncached_runs_give_the_same_losses(
+    plain_model: MakeModel, config: MakeConfig, tmp_path: Path
+) -> None:
+    cache = str(tmp_path / "cache")
+    plain = config(run="plain", steps=6)
+    filling = config(run="filling", steps=6, cache_dir=cache)
+    filled = config(run="filled", steps=6, cache_dir=cache)
+    for run in (plain, filling, filled):
+        model = plain_model()
+        if run is filled:  # nothing may be encoded again
+            model.encoders.forward = None
+            for modality in model.decoders:
+                model.decoders[modality].encode_media = None  # type: ignore[method-assign]
+                model.decoders[modality].encode_captions = None  # type: ignore[method-assign]
+        Trainer(model, run, tiny_conversations()).train()
+    for one, other in ((plain, filling), (filling, filled)):
+        assert len(_losses(one)) == 6
+        for left, right in zip(_losses(one), _losses(other), strict=True):
+            assert left == pytest.approx(right, rel=1e-4)
+
+
+def test_precompute_fills_everything_once(plain_model: MakeModel, tmp_path: Path) -> None:
+    model = plain_model()
+    assert precompute(model, tiny_conversations(), tmp_path, progress=False) == []
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/*.safetensors")}
+    kinds = {
+        kind: sum(kind in path.parts for path in files)
+        for kind in ("features", "latents", "caption")
+    }
+    # Captions: "thing 0..2" each for its own decoder, "a dot" and "a beep"; the dot has no pixels.
+    assert kinds == {"features": 5, "latents": 4, "caption": 5}
+    precompute(model, tiny_conversations(), tmp_path, progress=False)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/*.safetensors")} == files
+
+
+def test_captions_are_encoded_once_per_text(
+    plain_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = plain_model()
+    decoder = model.decoders["image"]
+    asked: list[list[str]] = []
+    encode = decoder.encode_captions
+    monkeypatch.setattr(
+        decoder, "encode_captions", lambda texts: asked.append(texts) or encode(texts)
+    )
+    frozen = FrozenFeatures(model)
+    first = frozen.caption_embeddings("image", ["a", "b", "a"])
+    again = frozen.caption_embeddings("image", ["b", "c"])
+    assert asked == [["a", "b"], ["c"]]
+    assert torch.equal(first[0], first[2]) and torch.equal(first[1], again[0])
+
+
+def test_the_renderer_skips_what_cannot_be_used(plain_model: MakeModel, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    source = [
+        [Message("user", [Image(broken), "what?"]), Message("assistant", "x")],
+        [Message("user", [Image(tmp_path / "absent.png"), "what?"]), Message("assistant", "x")],
+        [Message("user", "long " * 500), Message("assistant", "x")],
+        [Message("user", "nobody answers")],
+        [Message("user", "hi"), Message("assistant", "hello")],
+    ]
+    processor = FrozenFeatures(plain_model()).processor(max_length=128)
+    rendered = [Renderer(processor, source)(index, load_targets=True) for index in range(5)]
+    assert [item.sample is None for item in rendered] == [True, True, True, True, False]
+    for item, reason in zip(
+        rendered, ("broken.png", "absent.png", "too long", "no assistant"), strict=False
+    ):
+        assert reason in (item.problem or "")
+
+
+def test_a_run_reports_what_it_skipped(
+    plain_model: MakeModel, config: MakeConfig, tmp_path: Path
+) -> None:
+    bad = [Message("user", [Image(tmp_path / "gone.png")]), Message("assistant", "x")]
+    good = [Message("user", "hi"), Message("assistant", "hello")]
+    run = config("decoding_alignment", steps=4, data={"batch_size": 1})
+    report = Trainer(plain_model(), run, [bad, good]).train()
+    assert report.samples == 2 and sum(report.skipped.values()) == 2
+    assert "gone.png" in next(iter(report.skipped))
+
+
+def test_data_workers_change_nothing(plain_model: MakeModel, config: MakeConfig) -> None:
+    alone = config("encoding_alignment", run="alone", steps=3)
+    helped = config("encoding_alignment", run="helped", steps=3, data={"num_workers": 1})
+    for run in (alone, helped):
+        Trainer(plain_model(), run, tiny_conversations()).train()
+    assert _losses(alone) == _losses(helped)
