@@ -1,7 +1,7 @@
 """How large each part is and how much of it trains; data here, tables are drawn elsewhere.
 
-`inspect_model` counts a model in memory. `inspect_spec` counts without reading any weight:
-safetensors headers, configs and modules on the meta device.
+`inspect_model` counts a model in memory. `inspect_checkpoint` and `inspect_spec` count without
+reading any weight: safetensors headers, configs and modules on the meta device.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from anyweave.language.fetch import SOURCES, cache_folder
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import ROLES, NextGPT, Role
 from anyweave.model.build import build_output_projectors, resolve_source
+from anyweave.model.checkpoint import find_checkpoint, read_spec
 from anyweave.model.spec import ModelSpec
 
 
@@ -36,6 +37,32 @@ class PartInfo:
     parameters: int | None
     """None where counting would need weights that are not on this machine."""
     loaded: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelReport:
+    """What a checkpoint consists of. `source` is the name it was asked for by."""
+
+    source: str
+    parts: tuple[PartInfo, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, with the sums."""
+        return {
+            "source": self.source,
+            "parts": [asdict(part) for part in self.parts],
+            "parameters": sum(part.parameters or 0 for part in self.parts),
+            "trained_share": trained_share(self.parts),
+        }
+
+
+def inspect_checkpoint(source: str | Path, *, revision: str | None = None) -> ModelReport:
+    """Every part of a saved model, without loading weights.
+
+    `source` is an embedded name, a folder or a hub id. Raises `ValueError` where it leads nowhere.
+    """
+    folder = find_checkpoint(source, revision=revision)
+    return ModelReport(source=str(source), parts=tuple(inspect_spec(read_spec(folder), folder)))
 
 
 def trained_share(parts: Sequence[PartInfo]) -> float:

@@ -1,0 +1,191 @@
+"""A conversation in the terminal, testable without one: what is asked and said is injected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from anyweave.generation.chat import ChatSession
+from anyweave.generation.events import (
+    Done,
+    Event,
+    MediaDone,
+    MediaStarted,
+    Progress,
+    TextDelta,
+)
+from anyweave.generation.writing import write_message
+from anyweave.media.sniffing import sniff
+from anyweave.messages import MEDIA_MODALITIES, MEDIA_TYPES, Message, Modality, Part, Text
+
+HELP = """\
+Write anything. Name media by path: @dog.png what is this?   @"my sounds/bell.wav"
+  /force image|video|audio   the next reply must hold this (several: /force image audio)
+  /reset                     forget the conversation
+  /help                      this text
+  /quit                      leave (or Ctrl-D); Ctrl-C stops a reply"""
+
+# An @ inside a word, as in a mail address, names no file.
+_MEDIUM = re.compile(r"""(?<!\S)@(?:"(?P<double>[^"]+)"|'(?P<single>[^']+)'|(?P<bare>\S+))""")
+_AFTER_A_WORD = ".,;:!?)"
+
+
+class Say(Protocol):
+    """Prints plain text, like `print`."""
+
+    def __call__(self, text: str, *, end: str = "\n") -> None: ...
+
+
+def _no_status(text: str | None) -> None:
+    """Where nothing can be shown for a moment."""
+
+
+@dataclass
+class _Chat:
+    session: ChatSession
+    turn: int
+    force: tuple[Modality, ...] = field(default=())
+
+
+def converse(
+    make_session: Callable[[], ChatSession],
+    output: str | Path,
+    *,
+    ask: Callable[[], str],
+    say: Say,
+    status: Callable[[str | None], None] = _no_status,
+) -> None:
+    """Talk until `ask` raises `EOFError` or the user says ``/quit``.
+
+    `make_session` begins a conversation, `ask` reads a line, `say` prints. `status` shows one line
+    for a while (a decoder's progress) and removes it when given None. Replies' media are saved
+    below `output` as ``turn-N-K``; files of earlier chats stay. Mistakes of the user are said and
+    end nothing; `KeyboardInterrupt` during a reply stops it, and the turn is forgotten.
+    """
+    output = Path(output)
+    chat = _Chat(make_session(), _first_free_turn(output))
+    while True:
+        try:
+            line = ask().strip()
+        except EOFError:
+            say("")
+            return
+        except KeyboardInterrupt:
+            say("\n(Ctrl-D or /quit leaves)")
+            continue
+        if line == "/quit":
+            return
+        try:
+            line = _obey(line, chat, make_session, say)
+            if line:
+                _take_turn(Message("user", parse_line(line)), chat, output, say, status)
+        except ValueError as error:
+            say(f"error: {error}")
+        except KeyboardInterrupt:
+            say("\n(stopped; this turn is forgotten)")
+        finally:
+            status(None)
+
+
+def parse_line(line: str) -> list[Part]:
+    """Words and media in the order in which they were written; ``@path`` names a medium.
+
+    Quotes hold a path with spaces together; ``~`` is the home folder. Raises `MediaError` for a
+    path that leads to no medium.
+    """
+    parts: list[Part] = []
+    end = 0
+    for found in _MEDIUM.finditer(line):
+        _add_text(parts, line[end : found.start()])
+        path, rest = _path(found)
+        parts.append(MEDIA_TYPES[sniff(path)](path))
+        end = found.end() - len(rest)
+    _add_text(parts, line[end:])
+    return parts
+
+
+def _path(found: re.Match[str]) -> tuple[Path, str]:
+    """The path of an @ token, and what of the token does not belong to it."""
+    quoted = found["double"] or found["single"]
+    name = quoted or found["bare"]
+    stripped = name.rstrip(_AFTER_A_WORD)
+    path = Path(name).expanduser()
+    if quoted or path.exists() or not stripped:
+        return path, ""
+    return Path(stripped).expanduser(), name[len(stripped) :]
+
+
+def _add_text(parts: list[Part], text: str) -> None:
+    if text.strip():
+        parts.append(Text(text.strip()))
+
+
+def _obey(line: str, chat: _Chat, make_session: Callable[[], ChatSession], say: Say) -> str:
+    """Carry out a command; what is left to be sent as a message."""
+    if not line.startswith("/"):
+        return line
+    command, *words = line.split()
+    if command == "/help":
+        say(HELP)
+    elif command == "/reset":
+        chat.session, chat.force = make_session(), ()
+        say("(a fresh conversation)")
+    elif command == "/force":
+        known = chat.session.model.spec.decoders
+        asked = tuple(m for m in MEDIA_MODALITIES if m in words)
+        if not asked or len(asked) < len(set(words)) or not all(m in known for m in asked):
+            raise ValueError(f"/force takes {', '.join(known)}, got {' '.join(words) or 'nothing'}")
+        chat.force = asked
+        say(f"(the next reply will hold: {', '.join(asked)})")
+    else:
+        raise ValueError(f"there is no command {command}; /help lists them")
+    return ""
+
+
+def _take_turn(
+    user: Message, chat: _Chat, output: Path, say: Say, status: Callable[[str | None], None]
+) -> None:
+    status("thinking")
+    events = chat.session.send(user, force=chat.force)
+    with closing(events):  # type: ignore[type-var]  # a generator: stopping it ends the decoder
+        for event in events:
+            if isinstance(event, Done):
+                status(None)
+                say("")
+                _report(event, chat.turn, output, say)
+            else:
+                _show(event, say, status)
+    chat.turn += 1
+    chat.force = ()
+
+
+def _show(event: Event, say: Say, status: Callable[[str | None], None]) -> None:
+    if isinstance(event, TextDelta):
+        status(None)
+        say(event.text, end="")
+    elif isinstance(event, MediaStarted):
+        status(None)
+        say(f" [{event.modality} {event.index + 1}] ", end="")
+    elif isinstance(event, Progress):
+        numbers = ", ".join(str(index + 1) for index in event.indices)
+        status(f"{event.modality} {numbers}: step {event.step} of {event.total}")
+    elif isinstance(event, MediaDone):
+        status(None)
+
+
+def _report(done: Done, turn: int, output: Path, say: Say) -> None:
+    parts = [p for p in write_message(done.message, output, f"turn-{turn}") if p["type"] != "text"]
+    for number, part in enumerate(parts, 1):
+        say(f"{part['type']} {number}: {part['path']}")
+    if done.finish_reason == "length":
+        say("(cut off: the reply was as long as --max-new-tokens allows)")
+
+
+def _first_free_turn(output: Path) -> int:
+    """One after the last turn that has files in `output`."""
+    found = [re.match(r"turn-(\d+)-", path.name) for path in output.glob("turn-*-*")]
+    return max((int(match[1]) for match in found if match), default=0) + 1

@@ -1,0 +1,34 @@
+"""Replies on disk: each medium of a message as a file of the usual kind, and the parts in order as
+plain JSON.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from anyweave import media
+from anyweave.messages import Media, Message, Text
+
+
+def write_message(
+    message: Message, folder: str | Path, stem: str = "reply"
+) -> list[dict[str, Any]]:
+    """Save the media of `message` below `folder` and return its parts in order.
+
+    A text part is ``{"type": "text", "text": ...}``; a medium ``{"type", "path", "caption"}``,
+    named ``stem-NUMBER.png|mp4|wav`` where NUMBER counts the message's media from 1. A medium that
+    is a file already stays where it is. Raises `MediaError` when a file cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    parts: list[dict[str, Any]] = []
+    number = 0
+    for part in message.parts:
+        if isinstance(part, Text):
+            parts.append({"type": "text", "text": part.text})
+        elif isinstance(part, Media):
+            number += 1
+            path = media.store(part, folder / f"{stem}-{number}")
+            parts.append({"type": part.modality, "path": str(path), "caption": part.caption})
+    return parts
