@@ -98,13 +98,22 @@ class WorldDialogues:
             index += self.size
         if not 0 <= index < self.size:
             raise IndexError(f"index {index} of a source of {self.size} conversations")
+        kind, draft = self._draft(index)
+        return draft.finish(kind, with_media=self.with_media)
+
+    def length(self, index: int) -> int:
+        """About how many tokens conversation `index` has, without rendering anything."""
+        said = [part for _, parts in self._draft(index)[1].turns for part in parts]
+        return sum(len(part) // 4 + 4 if isinstance(part, str) else 12 for part in said)
+
+    def _draft(self, index: int) -> tuple[str, Draft]:
         rng = np.random.default_rng([self.seed, self.split == "test", index])
         kind = self.kinds[int(rng.choice(len(self.kinds), p=self._weights))]
         while True:
             draft = Draft(rng, self.split)
             KINDS[kind](draft)
             if draft.allowed:
-                return draft.finish(kind, with_media=self.with_media)
+                return kind, draft
 
 
 def stage_source(

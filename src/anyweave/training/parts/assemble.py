@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from anyweave.language.fetch import ensure_language_model
 from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.model.any_to_any import ROLES
 from anyweave.model.build import build
+from anyweave.model.checkpoint import SPEC_FILE, load_role
 from anyweave.model.hashing import folder_sha256
 from anyweave.model.spec import (
     DecoderSpec,
@@ -31,7 +32,7 @@ def emoji_mini_spec() -> ModelSpec:
     """The shape of `emoji-mini`, before hashes: everything small enough to ship and to answer on a laptop's CPU."""
     projector = ProjectorSpec(
         type="transformer",
-        args={"hidden_dim": 256, "ffn_dim": 512, "num_encoder_layers": 1, "num_decoder_layers": 2},
+        args={"hidden_dim": 192, "ffn_dim": 384, "num_encoder_layers": 1, "num_decoder_layers": 2},
     )
     tokens: dict[Modality, int] = {"image": TEXT_LENGTH, "video": TEXT_LENGTH, "audio": 1}
     return ModelSpec(
@@ -46,11 +47,12 @@ def emoji_mini_spec() -> ModelSpec:
             type="grouping",
             args={
                 "dim": 256,
-                "tokens": [16, 6],
+                "tokens": [16, 10],
                 "depths": [1, 1],
                 "layer_mlp_ratio": 4,
-                "gumbel_scale": 0.3,
-                "initial_temperature": 0.3,
+                "gumbel_scale": 0.1,
+                "initial_temperature": 0.1,
+                "positions": 80,
             },
             shared=True,
         ),
@@ -78,33 +80,28 @@ def halve(source: Path, target: Path) -> None:
         save_file(halved, file, {"format": "pt"})
 
 
-def assemble(parts: Path, output: Path, *, modalities: tuple[Modality, ...] = MEDIA_MODALITIES) -> ModelSpec:
-    """Write `output`: the parts of `modalities` in half precision and an untrained checkpoint around them.
+def assemble(parts: Path, output: Path, trained: Path | None = None) -> ModelSpec:
+    """Write a checkpoint to `output`: frozen parts in half precision, and around them what was trained.
 
-    `parts` holds ``encoder/`` and one trained decoder folder per modality. Raises `ValueError` for a missing part.
+    `parts` holds ``encoder/`` and a decoder folder per modality. The roles' weights come from the checkpoint
+    `trained` (half precision too), or are fresh. Raises `ValueError` for a missing part.
     """
     spec = emoji_mini_spec()
-    for name in ("encoder", *modalities):
+    for name in ("encoder", *spec.decoders):
         if not (parts / name).is_dir():
             raise ValueError(f"{parts} lacks {name}/; train it first with: anyweave train part {name}")
     halve(parts / "encoder", output / "encoder")
-    for modality in modalities:
+    for modality in spec.decoders:
         halve(parts / modality, output / "decoders" / modality)
-    spec = with_hashes(spec, output, modalities)
-    build(spec, root=output, verify=False).save_pretrained(output / "untrained")
-    for file in (output / "untrained").iterdir():
-        shutil.move(file, output / file.name)
-    (output / "untrained").rmdir()
-    (output / "spec.json").write_text(json.dumps(spec.to_dict(), indent=1) + "\n")
-    return spec
-
-
-def with_hashes(spec: ModelSpec, root: Path, modalities: tuple[Modality, ...] = MEDIA_MODALITIES) -> ModelSpec:
-    """The spec with the hash of every frozen part that is there."""
-    encoders = tuple(replace(e, sha256=folder_sha256(root / e.source)) for e in spec.encoders)
+    encoders = tuple(replace(e, sha256=folder_sha256(output / e.source)) for e in spec.encoders)
     decoders = {
-        m: replace(d, sha256=folder_sha256(root / d.source)) if m in modalities else d
-        for m, d in spec.decoders.items()
+        m: replace(d, sha256=folder_sha256(output / d.source)) for m, d in spec.decoders.items()
     }
-    language = replace(spec.language, sha256=folder_sha256(ensure_language_model(LANGUAGE_MODEL)))
-    return replace(spec, language=language, encoders=encoders, decoders=decoders)
+    spec = replace(spec, encoders=encoders, decoders=decoders)
+    model = build(spec, root=output)
+    if trained is not None:
+        for role in ROLES:
+            load_role(model, role, trained)
+    (output / SPEC_FILE).write_text(json.dumps(spec.to_dict(), indent=1) + "\n")
+    model.save_pretrained(output, dtype="float16" if trained is not None else None)
+    return spec

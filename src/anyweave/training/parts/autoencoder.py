@@ -16,13 +16,14 @@ from anyweave.messages import Modality
 from anyweave.training.parts.fit import FitOptions, fit
 from anyweave.training.parts.rendered import rendered_scenes
 
-LATENT_CHANNELS = 8
+LATENT_CHANNELS = 4
+CROP = 32  # pixels: an autoencoder is convolutional, so cheap pieces teach it as much as whole pictures
 KL_WEIGHT = 1e-5
 EDGE_WEIGHT = 0.5
 
 
 def build_autoencoder(in_channels: int, channels: tuple[int, ...]) -> AutoencoderKL:
-    """A small `AutoencoderKL` that shrinks each side 8 times."""
+    """A small `AutoencoderKL` that shrinks each side 4 times."""
     depth = len(channels)
     return AutoencoderKL(
         in_channels=in_channels,
@@ -79,15 +80,16 @@ def train_autoencoder(
         raw = mels(cache, size, options.seed, MelConfig())
         config = MelConfig(mean=float(raw.mean()), std=float(raw.std()))
         data = (raw - config.mean) / config.std
-        vae = build_autoencoder(1, (16, 32, 64, 96))
+        vae = build_autoencoder(1, (24, 48, 72))
     else:
         data = pictures(cache, size, options.seed)
-        vae = build_autoencoder(3, (16, 32, 80, 112))
+        vae = build_autoencoder(3, (24, 48, 72))
     vae.to(options.device, memory_format=torch.channels_last)
 
     def batch(generator: torch.Generator) -> Tensor:
         rows = torch.randint(len(data), (options.batch_size,), generator=generator)
-        x = data[rows]
+        top, left = (int(torch.randint(data.shape[d] - CROP + 1, (), generator=generator)) for d in (2, 3))
+        x = data[rows, :, top : top + CROP, left : left + CROP]
         x = x.float() / 127.5 - 1 if x.dtype == torch.uint8 else x
         return x.to(options.device).contiguous(memory_format=torch.channels_last)
 

@@ -50,6 +50,7 @@ from anyweave.world.catalogue import (
 TEXT_WIDTH = 128
 TEXT_LENGTH = 16
 CHANNELS = (64, 128)
+CLIP_SIZE = 48  # pixels: eight frames of 64 would cost a CPU eight pictures each
 CAPTION_DROPOUT = 0.1
 _PAD, _BOS, _EOS = "<pad>", "<|startoftext|>", "<|endoftext|>"
 
@@ -138,16 +139,16 @@ def build_unet(modality: Modality, latent_shape: tuple[int, ...]) -> nn.Module:
             **common,
             **crossing,
             use_linear_projection=True,  # as the clip UNet always has it, so that weights can be copied
-            down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         )
     if modality == "video":
         common["sample_size"] = latent_shape[-1]
         return UNet3DConditionModel(
             **common,
             **crossing,
-            down_block_types=("CrossAttnDownBlock3D", "CrossAttnDownBlock3D"),
-            up_block_types=("CrossAttnUpBlock3D", "CrossAttnUpBlock3D"),
+            down_block_types=("DownBlock3D", "CrossAttnDownBlock3D"),
+            up_block_types=("CrossAttnUpBlock3D", "UpBlock3D"),
         )
     widths = (64, 128)
     return UNet2DConditionModel(
@@ -221,7 +222,8 @@ def prepare(modality: Modality, output: Path, image_folder: Path | None) -> None
     if image_folder is not None and not (output / "vae").is_dir():
         shutil.copytree(image_folder / "vae", output / "vae")
     vae = AutoencoderKL.from_pretrained(output / "vae")
-    rows = {"image": (8, 8), "video": (8, 8, 8), "audio": (16, 8)}[modality]
+    side = CLIP_SIZE // 4
+    rows = {"image": (16, 16), "video": (NUM_FRAMES, side, side), "audio": (32, 16)}[modality]
     unet = build_unet(modality, (vae.config.latent_channels, *rows))
     if image_folder is not None:
         weights = load_file(image_folder / "unet" / "diffusion_pytorch_model.safetensors")
@@ -238,7 +240,13 @@ def prepare(modality: Modality, output: Path, image_folder: Path | None) -> None
 
 _DEFAULTS: dict[Modality, DecoderDefaults] = {
     "image": DecoderDefaults(guidance_scale=3.0),
-    "video": DecoderDefaults(guidance_scale=3.0, fps=FRAME_RATE, num_frames=NUM_FRAMES),
+    "video": DecoderDefaults(
+        guidance_scale=3.0,
+        fps=FRAME_RATE,
+        num_frames=NUM_FRAMES,
+        height=CLIP_SIZE,
+        width=CLIP_SIZE,
+    ),
     "audio": DecoderDefaults(guidance_scale=2.0, audio_length=AUDIO_SAMPLES / SAMPLE_RATE),
 }
 

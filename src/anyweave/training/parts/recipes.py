@@ -1,0 +1,105 @@
+"""The recipes of emoji-mini's frozen parts: one name, one command, the steps that the shipped weights had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from anyweave.messages import Modality
+from anyweave.model.any_to_any import NextGPT
+from anyweave.training.parts.assemble import assemble
+from anyweave.training.parts.autoencoder import train_autoencoder
+from anyweave.training.parts.diffusion import train_diffusion
+from anyweave.training.parts.encoder import train_encoder
+from anyweave.training.parts.fit import FitOptions
+from anyweave.training.parts.warmup import warm_up
+
+# Rendered training scenes per modality.
+_TOTALS: dict[Modality, int] = {"image": 24_000, "video": 6_000, "audio": 6_000}
+
+# Steps, batch and rate of every part. Change a number here and the shipped weights can be made again with it.
+OPTIONS: dict[str, FitOptions] = {
+    "encoder": FitOptions(steps=900, batch_size=48, learning_rate=1e-3, checkpoint_every=200),
+    "image-autoencoder": FitOptions(steps=1500, batch_size=32, learning_rate=2e-3, ema_decay=0.995),
+    "audio-autoencoder": FitOptions(steps=500, batch_size=32, learning_rate=2e-3, ema_decay=0.99),
+    "image": FitOptions(steps=1600, batch_size=32, learning_rate=8e-4, ema_decay=0.998),
+    "warm-up": FitOptions(steps=700, batch_size=24, learning_rate=1e-3, precision="fp32"),
+    "audio": FitOptions(steps=1000, batch_size=16, learning_rate=8e-4, ema_decay=0.995),
+    "video": FitOptions(steps=700, batch_size=6, learning_rate=4e-4, ema_decay=0.99, checkpoint_every=100),
+}
+
+
+def train_named_part(name: str, output: Path, *, device: str = "cpu", scale: float = 1.0) -> str:
+    """Train the part `name` into `output` and say what came out; `scale` shrinks steps and data for a trial.
+
+    Raises `ValueError` for a name that does not exist, or a clip decoder before the picture decoder it starts from.
+    """
+    steps: dict[str, Callable[[], object]] = {
+        "encoder": lambda: _encoder(output, device, scale),
+        "image": lambda: _decoder("image", output, device, scale),
+        "video": lambda: _decoder("video", output, device, scale),
+        "audio": lambda: _decoder("audio", output, device, scale),
+        "verifiers": lambda: _verifiers(output),
+        "emoji-mini": lambda: _first_lesson(output, device, scale),
+    }
+    if name not in steps:
+        raise ValueError(f"no part {name!r}; there are {', '.join(steps)}")
+    if scale <= 0:
+        raise ValueError(f"scale must be above 0, got {scale}")
+    return f"{name}: {steps[name]()}"
+
+
+def options_of(name: str, device: str = "cpu", scale: float = 1.0) -> FitOptions:
+    """The recipe's options on a device, with `scale` of its steps."""
+    recipe = OPTIONS[name]
+    return replace(recipe, steps=max(2, round(recipe.steps * scale)), device=device)
+
+
+def _size(full: int, scale: float) -> int:
+    return max(64, round(full * min(1.0, scale)))
+
+
+def _encoder(output: Path, device: str, scale: float) -> dict[str, float]:
+    sizes = {m: _size(n, scale) for m, n in _TOTALS.items()}
+    return train_encoder(output / "encoder", output / "scenes", options_of("encoder", device, scale), sizes)
+
+
+def _decoder(modality: Modality, output: Path, device: str, scale: float) -> dict[str, float]:
+    cache, folder = output / "scenes", output / modality
+    size = _size(_TOTALS[modality], scale)
+    options = options_of(modality, device, scale)
+    if modality == "video":
+        if not (output / "image" / "unet").is_dir():
+            raise ValueError(
+                f"the clip decoder starts from the picture decoder, and {output / 'image'} holds none; "
+                "train it first with: anyweave train part image"
+            )
+        return train_diffusion("video", folder, cache, options, size, image_folder=output / "image")
+    if not (folder / "vae").is_dir():
+        own = options_of(f"{modality}-autoencoder", device, scale)
+        train_autoencoder(modality, folder, cache, own, size)
+    return train_diffusion(modality, folder, cache, options, size)
+
+
+def _first_lesson(output: Path, device: str, scale: float) -> dict[str, float]:
+    """Put the frozen parts together, then give the input projector its first lesson."""
+    folder = output / "emoji-mini"
+    assemble(output, folder)
+    sizes: dict[Modality, int] = {"image": 8000, "video": 4000, "audio": 4000}
+    totals = {m: _size(n, scale) for m, n in _TOTALS.items()}
+    model = NextGPT.from_pretrained(folder)
+    return warm_up(
+        model,
+        output / "scenes",
+        folder,
+        options_of("warm-up", device, scale),
+        totals,
+        {m: min(n, totals[m]) for m, n in sizes.items()},
+    )
+
+
+def _verifiers(output: Path) -> object:
+    from anyweave.world.verifiers import train_verifiers
+
+    return train_verifiers(output / "verifiers")

@@ -1,0 +1,86 @@
+"""The three stages of the shipped model, on conversations of the emoji world.
+
+``anyweave train part emoji-mini`` makes ``runs/parts/emoji-mini`` (frozen parts and an input projector that has had
+its first lesson); each stage continues the one before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from anyweave.training.config import (
+    DataConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
+from anyweave.training.stages import DECODING_ALIGNMENT, ENCODING_ALIGNMENT, INSTRUCTION_TUNING
+
+
+def stage1() -> TrainConfig:
+    """Captions of pictures, clips and sounds; only the input projector learns."""
+    return TrainConfig(
+        name="emoji-mini-1",
+        stage=ENCODING_ALIGNMENT,
+        model=ModelConfig(source="runs/parts/emoji-mini"),
+        data=_data("stage1", size=6000, with_media=False),
+        optimizer=OptimizerConfig(learning_rate=5e-4, warmup_ratio=0.05),
+        steps=300,
+        checkpoint_every=100,
+        log_every=10,
+        output_dir="runs/emoji-mini-1",
+    )
+
+
+def stage2() -> TrainConfig:
+    """Requests and what shows them: signal rows and output projectors, aligned with captions and by denoising."""
+    return replace(
+        stage1(),
+        name="emoji-mini-2",
+        stage=DECODING_ALIGNMENT,
+        model=ModelConfig(source="runs/emoji-mini-1/model"),
+        data=_data("stage2", size=6000, with_media=False),
+        optimizer=OptimizerConfig(
+            learning_rate=1e-3, learning_rates={"signal_rows": 3e-3}, warmup_ratio=0.05
+        ),
+        objective=_OBJECTIVE,
+        steps=300,
+        output_dir="runs/emoji-mini-2",
+    )
+
+
+def stage3() -> TrainConfig:
+    """Everything that may learn, on talk of all kinds, a quarter of it words alone."""
+    return replace(
+        stage2(),
+        name="emoji-mini-3",
+        stage=INSTRUCTION_TUNING,
+        model=ModelConfig(source="runs/emoji-mini-2/model"),
+        data=_data("stage3", size=16_000, with_media=True),
+        optimizer=OptimizerConfig(
+            learning_rate=6e-4,
+            learning_rates={"lora": 1e-3, "input_projectors": 2e-4, "signal_rows": 2e-3},
+            warmup_ratio=0.03,
+        ),
+        steps=1000,
+        output_dir="runs/emoji-mini-3",
+    )
+
+
+# The caption embeddings of the world's text encoders have about unit variance per number, except CLAP's unit vector
+# of 128 numbers, whose squared differences are 128 times smaller.
+_OBJECTIVE = ObjectiveConfig(
+    alignment_mode="mse",
+    alignment_weights={"image": 1.0, "video": 1.0, "audio": 128.0},
+    denoising_fraction=0.25,
+)
+
+
+def _data(stage: str, *, size: int, with_media: bool) -> DataConfig:
+    return DataConfig(
+        source="anyweave.world.sources:stage_source",
+        args={"stage": stage, "split": "train", "size": size, "with_media": with_media},
+        batch_size=16,
+        max_length=256,
+    )
