@@ -113,25 +113,32 @@ class VideoVerifier(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        widths = (24, 48, 96, 128)
+        widths = (24, 48, 96, 160)
         self.trunk = Trunk(3, widths)
         self.presence = nn.Conv2d(widths[-1], len(OBJECTS), 1)
         self.background = nn.Linear(widths[-1], len(BACKGROUNDS))
         # Motion needs no detail: grey frames at half size, stacked as channels.
         self.motion = nn.Sequential(
-            nn.AvgPool2d(2), Trunk(8, (32, 48, 64)), nn.Flatten(), nn.Linear(64 * 16, len(MOTIONS))
+            Trunk(8, (32, 48, 64)), nn.Flatten(), nn.Linear(64 * 16, len(MOTIONS))
         )
 
-    def forward(
-        self, pixels: Float[Tensor, "B 8 3 64 64"], frames: tuple[int, ...] = tuple(range(8))
-    ) -> VideoLogits:
-        """`pixels` in -1..1; `frames` are those whose object is judged (fewer are faster to train)."""
-        chosen = pixels[:, list(frames)]
-        features = self.trunk(chosen.flatten(0, 1))
-        presence = soft_max(self.presence(features)).unflatten(0, chosen.shape[:2]).mean(1)
-        background = self.background(features.mean((2, 3))).unflatten(0, chosen.shape[:2]).mean(1)
-        grey = pixels.mean(2)
-        return VideoLogits(presence, background, self.motion(grey - grey.mean(1, keepdim=True)))
+    def judge_frames(self, pixels: Float[Tensor, "B F 3 64 64"]) -> tuple[Tensor, Tensor]:
+        """Object logits ``[B, O]`` and background logits ``[B, K]``, means over the F frames."""
+        features = self.trunk(pixels.flatten(0, 1))
+        presence = soft_max(self.presence(features)).unflatten(0, pixels.shape[:2]).mean(1)
+        background = self.background(features.mean((2, 3))).unflatten(0, pixels.shape[:2]).mean(1)
+        return presence, background
+
+    def judge_motion(self, grey: Float[Tensor, "B 8 32 32"]) -> Float[Tensor, "B M"]:
+        """Motion logits; what does not change is taken away first."""
+        logits: Tensor = self.motion(grey - grey.mean(1, keepdim=True))
+        return logits
+
+    def forward(self, pixels: Float[Tensor, "B 8 3 64 64"]) -> VideoLogits:
+        """`pixels` in -1..1."""
+        presence, background = self.judge_frames(pixels)
+        grey = nn.functional.avg_pool2d(pixels.mean(2), 2)
+        return VideoLogits(presence, background, self.judge_motion(grey))
 
 
 @dataclass(frozen=True)
