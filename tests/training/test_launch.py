@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from anyweave.training.config import DataConfig, ModelConfig, TrainConfig
-from anyweave.training.launch import load_model, load_source, main
+from anyweave.training.launch import load_model, load_source, main, train_stage
 from anyweave.training.report import read_log
 
 MakeConfig = Callable[..., TrainConfig]
@@ -29,3 +30,20 @@ def test_names_that_lead_nowhere(config: MakeConfig) -> None:
         ValueError, match="model.source='anyweave.testing.model:big_model' cannot be found"
     ):
         load_model(run)
+
+
+def test_a_stage_runs_on_given_data_into_a_given_folder(tmp_path: Path) -> None:
+    lines = [
+        {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": word}]}
+        for word in ("hello", "good day", "hey")
+    ]
+    data = tmp_path / "mine.jsonl"
+    data.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    report = train_stage(
+        3, data=data, output=tmp_path / "run", settings=["steps=2", "data.batch_size=1"]
+    )
+    assert report.finished and report.output_dir == tmp_path / "run"
+    with pytest.raises(
+        ValueError, match="unknown recipe 'emoji-mni-1'; did you mean 'emoji-mini-1'"
+    ):
+        train_stage(1, recipe="emoji-mni")

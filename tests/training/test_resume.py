@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +92,11 @@ def test_a_killed_run_continues_from_its_last_checkpoint(
     run = config(run="killed", steps=6, checkpoint_every=2, data={"bucketing": False})
     child = os.fork()
     if child == 0:  # killed in step 6, after the checkpoint of step 4
-        source = Source(11, lambda: os.kill(os.getpid(), signal.SIGKILL))
-        Trainer(new_model(), run, source).train()
-        os._exit(1)
+        try:
+            source = Source(11, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            Trainer(new_model(), run, source).train()
+        finally:
+            os._exit(1)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
     assert len(read_log(Path(run.output_dir) / "log.jsonl")) == 5
@@ -136,18 +138,18 @@ def test_a_run_is_not_overwritten_nor_continued_as_another(
 
 
 def test_the_run_folder_tells_everything(new_model: MakeModel, config: MakeConfig) -> None:
-    run = config("encoding_alignment", steps=4, sample_every=2)
-    seen: list[tuple[int, Path, bool]] = []
+    run = config("encoding_alignment", steps=4, sample_every=2, sample_prompts=("hi",))
+    seen: list[tuple[Path, Sequence[str], bool]] = []
 
-    def write_samples(model: NextGPT, folder: Path, step: int) -> None:
-        seen.append((step, folder, model.training))
+    def write_samples(model: NextGPT, folder: Path, prompts: Sequence[str]) -> None:
+        seen.append((folder, prompts, model.training))
         torch.rand(3)  # chance used here must not change the run
 
     Trainer(new_model(), run, tiny_conversations(), write_samples=write_samples).train()
     folder = Path(run.output_dir)
     assert seen == [
-        (2, folder / "samples" / "step-0000002", False),
-        (4, folder / "samples" / "step-0000004", False),
+        (folder / "samples" / "step-0000002", ("hi",), False),
+        (folder / "samples" / "step-0000004", ("hi",), False),
     ]
     assert TrainConfig.from_dict(json.loads((folder / "config.json").read_text())) == run
     summary = json.loads((folder / "summary.json").read_text())

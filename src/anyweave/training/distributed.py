@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import nn
 
 
-def sum_over_processes(values: Mapping[str, float], device: torch.device) -> dict[str, float]:
+def sum_over_processes(values: Mapping[str, float]) -> dict[str, float]:
     """Sums by name over all processes; a name may be missing on some of them."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return dict(values)

@@ -58,7 +58,7 @@ class Renderer:
         try:
             conversation = in_epoch(self.source, epoch)[index]
             sample = self.processor.render(conversation, load_targets=load_targets)
-        except (MediaError, FileNotFoundError) as error:
+        except (MediaError, OSError) as error:
             return Rendered(index, None, problem=f"item {index}: {error}")
         except ValueError as error:
             if "too long" not in str(error):

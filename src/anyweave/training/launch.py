@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from anyweave.model.any_to_any import NextGPT
-from anyweave.training.config import TrainConfig
+from anyweave.training.config import ModelConfig, TrainConfig
 from anyweave.training.plan import EpochSource, Source
-from anyweave.training.recipes import load_recipe
+from anyweave.training.recipes import RECIPES, load_recipe
 from anyweave.training.report import TrainReport
 from anyweave.training.trainer import SampleWriter, Trainer
 
@@ -24,6 +27,44 @@ def run(
     """Load the config's model and data and train. Raises `ValueError` for a name of nothing."""
     trainer = Trainer(load_model(config), config, load_source(config), write_samples=write_samples)
     return trainer.train(resume=resume)
+
+
+def train_stage(
+    number: int,
+    *,
+    recipe: str | None = None,
+    data: str | Path | None = None,
+    model: str | None = None,
+    output: str | Path | None = None,
+    resume: bool = False,
+    settings: Sequence[str] = (),
+    write_samples: SampleWriter | None = None,
+) -> TrainReport:
+    """Train stage `number` (1 to 3) of a family of recipes and return the run's report.
+
+    Args:
+        recipe: a family ("tiny", "emoji-mini", "paper"), a full recipe name or ``module:function``.
+        data: a `messages` file instead of the recipe's data.
+        model: a checkpoint to start from instead of the recipe's.
+        output: the run folder.
+        settings: ``a.b=value`` overrides, the last word.
+
+    Raises:
+        ValueError: a name that leads nowhere, or a setting that is not one.
+    """
+    name = recipe or "tiny"
+    config = load_recipe(name if name in RECIPES or ":" in name else f"{name}-{number}")
+    if data is not None:
+        args = {"path": str(data)}
+        config = replace(
+            config, data=replace(config.data, source="anyweave.data:MessagesJsonl", args=args)
+        )
+    if model is not None:
+        config = replace(config, model=ModelConfig(source=model))
+    if output is not None:
+        config = replace(config, output_dir=str(output))
+    config = config.with_overrides(settings)
+    return run(config, resume=resume, write_samples=write_samples)
 
 
 def load_model(config: TrainConfig) -> NextGPT:

@@ -17,6 +17,7 @@ from anyweave.messages import Conversation
 from anyweave.processing.collate import bucketed_batches
 
 
+@runtime_checkable
 class Source(Protocol):
     """What a run learns from: any sequence of conversations, such as a list, read item by item.
 

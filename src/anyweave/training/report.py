@@ -66,8 +66,12 @@ def write_report(report: TrainReport) -> None:
     folder = report.output_dir
     values = asdict(report) | {"output_dir": str(folder)}
     (folder / "summary.json").write_text(json.dumps(values, indent=2))
-    for problem, times in report.skipped.items():
+    for problem, times in list(report.skipped.items())[:20]:
         logger.warning("left out %d times: %s", times, problem)
+    if len(report.skipped) > 20:
+        logger.warning(
+            "and %d other items, see %s", len(report.skipped) - 20, folder / "summary.json"
+        )
     try:
         plot_losses(folder / "log.jsonl", folder / "losses.png")
     except ImportError:

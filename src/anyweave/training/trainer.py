@@ -11,19 +11,14 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch.utils.data import DataLoader, Dataset
 
 from anyweave.batch import Batch
 from anyweave.model.any_to_any import NextGPT
@@ -31,6 +26,8 @@ from anyweave.processing.cache import FeatureCache
 from anyweave.training.config import TrainConfig
 from anyweave.training.distributed import same_start, sum_gradients, sum_over_processes
 from anyweave.training.features import FrozenFeatures, Rendered, Renderer
+from anyweave.training.interruption import Interruption
+from anyweave.training.loading import rendered_steps
 from anyweave.training.objective import compute_terms, pays_denoising, term_counts
 from anyweave.training.optim import build_optimizer, set_learning_rates
 from anyweave.training.plan import (
@@ -47,10 +44,11 @@ from anyweave.training.resume import Progress, checkpoints, load_checkpoint, sav
 from anyweave.training.stages import set_trainable
 
 logger = logging.getLogger(__name__)
+_SKIPPED = "skipped: "
 
-SampleWriter = Callable[[NextGPT, Path, int], None]
-"""Writes sample replies of the model at a step into a folder. Given by the caller: this room
-cannot generate.
+SampleWriter = Callable[[NextGPT, Path, Sequence[str]], None]
+"""Writes the model's replies to prompts into a folder (`generation.samples.write_samples`).
+The caller gives it: this room cannot generate.
 """
 
 
@@ -94,6 +92,7 @@ class Trainer:
         self.plan = self._plan()
         self.total_steps = total_steps(self.plan, config.steps, config.epochs)
         self.progress = Progress()
+        self.interruption = Interruption()
         self._stop = False
 
     def train(self, *, resume: bool = False) -> TrainReport:
@@ -110,19 +109,28 @@ class Trainer:
         losses: dict[str, float] = {}
         self.model.train()
         with (
-            self._interruptible(),
+            self.interruption,
             ProgressBar(self.total_steps, self.progress.step, self._main) as bar,
         ):
-            for number, rendered in self._rendered_steps():
+            ended = started
+            for number, rendered in rendered_steps(
+                self.plan,
+                self.renderer,
+                self.config,
+                rank=self.accelerator.process_index,
+                steps=range(self.progress.step, self.total_steps),
+            ):
                 record = self._step(number, rendered)
+                began, ended = ended, time.monotonic()
+                record["seconds"] = ended - began
                 losses = record["losses"] or losses
                 if log is not None:
                     log.write(record)
                     bar.update(record)
-                if self.progress.step % self.config.log_every == 0 and self._main:
-                    logger.info("%s", json.dumps(record))
+                    if self.progress.step % self.config.log_every == 0:
+                        logger.info("%s", json.dumps(record))
                 self._after_step()
-                if self._stop:
+                if self._stopping():
                     break
         self.model.eval()
         report = self._report(losses, time.monotonic() - started)
@@ -138,28 +146,20 @@ class Trainer:
     # --- one step ---
 
     def _step(self, number: int, rendered: Sequence[Sequence[Rendered]]) -> dict[str, Any]:
-        began = time.monotonic()
         denoising = pays_denoising(number, self.config.stage, self.config.objective)
         rates = set_learning_rates(self.optimizer, number, self.total_steps, self.config.optimizer)
         batches = self._batches(number, rendered, denoising)
-        local: dict[str, float] = {"stop": float(self._stop)}
-        for batch, _ in batches:
-            for name, count in term_counts(batch, self.config.stage, denoising=denoising).items():
-                local[name] = local.get(name, 0) + count
-            local["samples"] = local.get("samples", 0) + len(batch.input_ids)
-            local["tokens"] = local.get("tokens", 0) + int(batch.attention_mask.sum())
-        counts = sum_over_processes(local, self.device)
+        counts = sum_over_processes(self._facts(rendered, batches, denoising))
         # All processes stop after the same step, whichever of them was told to.
         self._stop = counts.pop("stop") > 0
-        samples, tokens = int(counts.pop("samples", 0)), int(counts.pop("tokens", 0))
-        sums = self._backward(number, batches, counts, denoising)
+        samples, tokens = int(counts.pop("samples")), int(counts.pop("tokens"))
+        for problem in [name for name in counts if name.startswith(_SKIPPED)]:
+            times = self.progress.skipped.get(problem.removeprefix(_SKIPPED), 0)
+            self.progress.skipped[problem.removeprefix(_SKIPPED)] = times + int(counts.pop(problem))
+        sums = sum_over_processes(self._backward(number, batches, counts, denoising))
+        losses = {name: value / counts[name] for name, value in sums.items()}
         sum_gradients(self.trained)
-        losses = {
-            name: value / counts[name]
-            for name, value in sum_over_processes(sums, self.device).items()
-        }
         norm = self._apply_gradients(losses)
-        seconds = time.monotonic() - began
         self.progress.step = number + 1
         self.progress.samples += samples
         self.progress.tokens += tokens
@@ -170,32 +170,40 @@ class Trainer:
             "learning_rates": rates,
             "samples": samples,
             "tokens": tokens,
-            "seconds": seconds,
             "bad_steps": self.progress.bad_steps,
         }
+
+    def _facts(
+        self,
+        rendered: Sequence[Sequence[Rendered]],
+        batches: Sequence[tuple[Batch, list[int]]],
+        denoising: bool,
+    ) -> dict[str, float]:
+        """What this process brings to the step: counts by loss term, sizes, skipped items."""
+        facts = {"stop": float(self.interruption.requested), "samples": 0.0, "tokens": 0.0}
+        for batch, _ in batches:
+            for name, count in term_counts(batch, self.config.stage, denoising=denoising).items():
+                facts[name] = facts.get(name, 0.0) + count
+            facts["samples"] += len(batch.input_ids)
+            facts["tokens"] += int(batch.attention_mask.sum())
+        for item in (item for micro in rendered for item in micro):
+            if item.problem is not None:
+                name = f"{_SKIPPED}{item.problem}"
+                facts[name] = facts.get(name, 0.0) + 1
+        return facts
 
     def _batches(
         self, number: int, rendered: Sequence[Sequence[Rendered]], denoising: bool
     ) -> list[tuple[Batch, list[int]]]:
-        """Collated micro-batches with a seed per conversation; micro-batches that lost all of
-        theirs are left out.
-        """
+        """Collated micro-batches with a seed per conversation; those that lost all are left out."""
         captions = self.config.stage.losses.get("alignment", 0) > 0
         batches = []
         for micro in rendered:
-            for item in micro:
-                if item.problem is not None:
-                    self.progress.skipped[item.problem] = (
-                        self.progress.skipped.get(item.problem, 0) + 1
-                    )
-            samples = self.frozen.complete(micro, latents=denoising)
-            if samples:
-                seeds = [
-                    step_seed(self.config.seed, number, i.index)
-                    for i in micro
-                    if i.sample is not None
-                ]
+            kept = [item for item in micro if item.sample is not None]
+            if kept:
+                samples = self.frozen.complete(kept, latents=denoising)
                 batch = self.frozen.batch(samples, captions=captions).to(self.device)
+                seeds = [step_seed(self.config.seed, number, item.index) for item in kept]
                 batches.append((batch, seeds))
         return batches
 
@@ -265,6 +273,10 @@ class Trainer:
     def _main(self) -> bool:
         return bool(self.accelerator.is_main_process)
 
+    def _stopping(self) -> bool:
+        alone = self.accelerator.num_processes == 1
+        return self._stop or (alone and self.interruption.requested)
+
     def _plan(self) -> BatchPlan:
         data = self.config.data
         return BatchPlan(
@@ -277,20 +289,6 @@ class Trainer:
             window=data.bucket_window,
             shuffle=data.shuffle,
         )
-
-    def _rendered_steps(self) -> Iterator[tuple[int, list[list[Rendered]]]]:
-        numbers = range(self.progress.step, self.total_steps)
-        steps = _Steps(self.plan, self.renderer, self.config, self.accelerator.process_index)
-        workers = self.config.data.num_workers
-        loader: DataLoader[Any] = DataLoader(
-            steps,
-            batch_size=None,
-            sampler=numbers,
-            num_workers=workers,
-            collate_fn=_as_it_is,
-            prefetch_factor=2 if workers else None,
-        )
-        yield from zip(numbers, loader, strict=True)
 
     def _open_run(self, resume: bool) -> None:
         found = checkpoints(self.run)
@@ -327,7 +325,8 @@ class Trainer:
         ):
             if self._main:
                 self.model.eval()
-                self.write_samples(self.model, self.run / "samples" / f"step-{step:07d}", step)
+                folder = self.run / "samples" / f"step-{step:07d}"
+                self.write_samples(self.model, folder, config.sample_prompts)
                 self.model.train()
             self.accelerator.wait_for_everyone()
 
@@ -348,7 +347,7 @@ class Trainer:
             output_dir=self.run,
             steps=self.progress.step,
             total_steps=self.total_steps,
-            interrupted=self._stop and self.progress.step < self.total_steps,
+            interrupted=self._stopping() and self.progress.step < self.total_steps,
             seconds=seconds,
             samples=self.progress.samples,
             tokens=self.progress.tokens,
@@ -356,42 +355,3 @@ class Trainer:
             losses=losses,
             skipped=dict(self.progress.skipped),
         )
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """The first Ctrl-C (or SIGTERM) ends the run after its step, a second one at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            self._stop = True
-            logger.warning("stopping after this step; a checkpoint will be saved")
-            for name, handler in before.items():
-                signal.signal(name, handler)
-
-        before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for name, handler in before.items():
-                signal.signal(name, handler)
-
-
-class _Steps(Dataset[list[list[Rendered]]]):
-    """Step number -> its rendered micro-batches; picklable, for data workers."""
-
-    def __init__(self, plan: BatchPlan, renderer: Renderer, config: TrainConfig, rank: int) -> None:
-        self.plan, self.renderer, self.config, self.rank = plan, renderer, config, rank
-
-    def __getitem__(self, number: int) -> list[list[Rendered]]:
-        load = pays_denoising(number, self.config.stage, self.config.objective)
-        epoch = self.plan.epoch_of(number)
-        return [
-            [self.renderer(index, load_targets=load, epoch=epoch) for index in micro]
-            for micro in self.plan.step(number, self.rank)
-        ]
-
-
-def _as_it_is(value: Any) -> Any:
-    return value

@@ -1,0 +1,48 @@
+"""The rendered micro-batches of each step, made here or in data workers ahead of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+
+from anyweave.training.config import TrainConfig
+from anyweave.training.features import Rendered, Renderer
+from anyweave.training.objective import pays_denoising
+from anyweave.training.plan import BatchPlan
+
+
+def rendered_steps(
+    plan: BatchPlan, renderer: Renderer, config: TrainConfig, *, rank: int, steps: range
+) -> Iterator[tuple[int, list[list[Rendered]]]]:
+    """Step numbers with the micro-batches of process `rank`."""
+    workers = config.data.num_workers
+    loader: DataLoader[Any] = DataLoader(
+        _Steps(plan, renderer, config, rank),
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        prefetch_factor=2 if workers else None,
+    )
+    yield from zip(steps, loader, strict=True)
+
+
+class _Steps(Dataset[list[list[Rendered]]]):
+    """Step number -> its rendered micro-batches."""
+
+    def __init__(self, plan: BatchPlan, renderer: Renderer, config: TrainConfig, rank: int) -> None:
+        self.plan, self.renderer, self.config, self.rank = plan, renderer, config, rank
+
+    def __getitem__(self, number: int) -> list[list[Rendered]]:
+        load = pays_denoising(number, self.config.stage, self.config.objective)
+        epoch = self.plan.epoch_of(number)
+        return [
+            [self.renderer(index, load_targets=load, epoch=epoch) for index in micro]
+            for micro in self.plan.step(number, self.rank)
+        ]
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
