@@ -89,6 +89,15 @@ def test_python_examples_import_what_exists(root: Path) -> None:
                         )
 
 
+def test_the_readmes_python_runs(
+    readme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in blocks(readme, "python"):
+        exec(compile(block, "README.md", "exec"), {})
+    assert (tmp_path / "mine.jsonl").read_text().count("a red square") == 2
+
+
 def test_the_tour_has_six_files(readme: str) -> None:
     tour = section(readme, "First hour: six files explain the system")
     assert re.findall(r"^(\d)\. \[", tour, flags=re.MULTILINE) == list("123456")
