@@ -21,7 +21,7 @@ from torch import Tensor
 
 from anyweave.batch import Batch, BatchMedia, MediaInput, Sample, Target
 from anyweave.media import MediaError
-from anyweave.messages import Conversation, Media, Modality
+from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache, media_digest, text_digest
 from anyweave.processing.collate import collate
@@ -29,6 +29,8 @@ from anyweave.processing.processor import Processor
 from anyweave.training.plan import EpochSource, Source, in_epoch
 
 logger = logging.getLogger(__name__)
+_TOGETHER = 16  # conversations, in `precompute`
+_REMEMBERED = 4096  # captions; 1 GB for SD-1.5
 
 
 @dataclass(frozen=True)
@@ -94,25 +96,19 @@ class FrozenFeatures:
 
     @torch.no_grad()
     def complete(self, rendered: Sequence[Rendered], *, latents: bool) -> list[Sample]:
-        """The samples with cached-kind features in place, and with latents when asked for; skipped
-        ones are left out.
+        """The samples with features in place, and with latents when asked for; what is missing is
+        made together per modality. Skipped conversations are left out.
         """
-        samples = []
-        for item in rendered:
-            if item.sample is None:
-                continue
-            media = tuple(
-                self._features(entry, part)
-                for entry, part in zip(item.sample.media, item.user_media, strict=True)
-            )
-            targets = item.sample.targets
-            if latents:
-                targets = tuple(
-                    self._latents(target, part)
-                    for target, part in zip(targets, item.assistant_media, strict=True)
-                )
-            samples.append(replace(item.sample, media=media, targets=targets))
-        return samples
+        kept = [(item, item.sample) for item in rendered if item.sample is not None]
+        media = [list(sample.media) for _, sample in kept]
+        targets = [list(sample.targets) for _, sample in kept]
+        self._fill_features(media, [item.user_media for item, _ in kept])
+        if latents:
+            self._fill_latents(targets, [item.assistant_media for item, _ in kept])
+        return [
+            replace(sample, media=tuple(media[row]), targets=tuple(targets[row]))
+            for row, (_, sample) in enumerate(kept)
+        ]
 
     def batch(self, samples: Sequence[Sample], *, captions: bool) -> Batch:
         """Collate, and fill in caption embeddings when asked for. Targets without a caption get
@@ -136,6 +132,8 @@ class FrozenFeatures:
         """Embeddings of the decoder's own text encoder: from memory, else from the cache, else
         computed together.
         """
+        if len(self._captions) > _REMEMBERED:
+            self._captions.clear()
         missing = []
         for caption in dict.fromkeys(captions):
             if (modality, caption) not in self._captions:
@@ -162,26 +160,48 @@ class FrozenFeatures:
         shape = self._captions[modality, known[0]].shape
         return torch.stack([torch.zeros(shape) if c is None else next(rows) for c in captions])
 
-    def _features(self, entry: MediaInput, part: Media) -> MediaInput:
-        key = self._media_key(part, self.model.processor.encoder_fingerprints)
-        if entry.features is not None or key is None:
-            return entry
-        assert entry.inputs is not None, "a MediaInput holds inputs or features"
-        one = torch.zeros(1, dtype=torch.long)
-        media = BatchMedia(one, one, entry.length, inputs=entry.inputs[None].to(self.model.device))
-        features = self.model.encode(entry.modality, media)[0]
-        return replace(
-            entry, inputs=None, features=self._write("features", key, "features", features)
-        )
+    def _fill_features(
+        self, media: list[list[MediaInput]], parts: Sequence[tuple[Media, ...]]
+    ) -> None:
+        """Replace encoder inputs by features where those can be kept in the cache."""
+        owners = self.model.processor.encoder_fingerprints
+        for modality in MEDIA_MODALITIES:
+            found = [
+                (row, column, entry.inputs, key)
+                for row, entries in enumerate(media)
+                for column, entry in enumerate(entries)
+                if entry.modality == modality and entry.inputs is not None
+                if (key := self._media_key(parts[row][column], owners)) is not None
+            ]
+            if not found:
+                continue
+            inputs = torch.stack([inputs for _, _, inputs, _ in found]).to(self.model.device)
+            nowhere = torch.zeros(len(found), dtype=torch.long)
+            batch = BatchMedia(nowhere, nowhere, 0, inputs=inputs)
+            made = self.model.encode(modality, batch)
+            for (row, column, _, key), features in zip(found, made, strict=True):
+                stored = self._write("features", key, "features", features)
+                media[row][column] = replace(media[row][column], inputs=None, features=stored)
 
-    def _latents(self, target: Target, part: Media) -> Target:
-        if target.latents is not None or target.array is None:
-            return target
-        if target.modality not in self.model.decoders:
-            return replace(target, array=None)
-        latents = self.model.decoders[target.modality].encode_media([target.array])[0]
-        key = self._media_key(part, self.model.processor.decoder_fingerprints)
-        return replace(target, array=None, latents=self._write("latents", key, "latents", latents))
+    def _fill_latents(
+        self, targets: list[list[Target]], parts: Sequence[tuple[Media, ...]]
+    ) -> None:
+        """Replace the arrays of targets by latents."""
+        owners = self.model.processor.decoder_fingerprints
+        for modality in MEDIA_MODALITIES:
+            found = [
+                (row, column, target.array)
+                for row, entries in enumerate(targets)
+                for column, target in enumerate(entries)
+                if target.modality == modality and target.array is not None
+            ]
+            if not found or modality not in self.model.decoders:
+                continue
+            made = self.model.decoders[modality].encode_media([array for _, _, array in found])
+            for (row, column, _), latents in zip(found, made, strict=True):
+                key = self._media_key(parts[row][column], owners)
+                stored = self._write("latents", key, "latents", latents)
+                targets[row][column] = replace(targets[row][column], array=None, latents=stored)
 
     def _media_key(self, part: Media, fingerprints: dict[Modality, str]) -> str | None:
         owner = fingerprints.get(part.modality)
@@ -227,15 +247,17 @@ def precompute(
     frozen = FrozenFeatures(model, FeatureCache(cache_dir))
     renderer = Renderer(frozen.processor(), source)
     problems = []
-    for index in track(range(len(source)), "frozen features", disable=not progress):
-        rendered = renderer(index, load_targets=latents)
-        if rendered.problem is not None:
-            problems.append(rendered.problem)
-            continue
-        for sample in frozen.complete([rendered], latents=latents):
-            for target in sample.targets:
-                if target.caption is not None and target.modality in model.decoders:
-                    frozen.caption_embeddings(target.modality, [target.caption])
+    starts = range(0, len(source), _TOGETHER)
+    for start in track(starts, "frozen features", disable=not progress):
+        indices = range(start, min(start + _TOGETHER, len(source)))
+        rendered = [renderer(index, load_targets=latents) for index in indices]
+        problems += [item.problem for item in rendered if item.problem is not None]
+        samples = frozen.complete(rendered, latents=latents)
+        for modality in model.decoders:
+            targets = [t for sample in samples for t in sample.targets if t.modality == modality]
+            captions = [target.caption for target in targets if target.caption is not None]
+            if captions:
+                frozen.caption_embeddings(modality, captions)
     for problem in problems:
         logger.warning("skipped %s", problem)
     return problems
