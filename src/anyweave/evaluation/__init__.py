@@ -1,0 +1,1 @@
+"""Benchmarks of a model, reached only through `generation`, and metrics as pure functions."""

@@ -1,0 +1,211 @@
+"""The emoji world's benchmark: held-out scenes asked about in held-out words, with exact truth.
+
+Text is judged by `reading` (exact words), media by the world's verifiers. A medium that was asked for and not given
+counts as wrong in every figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from anyweave import media
+from anyweave.evaluation.tasks.reading import read
+from anyweave.messages import Media, Message
+from anyweave.world.catalogue import SAMPLE_RATE
+from anyweave.world.draft import Dialogue
+from anyweave.world.scenes import AudioScene, ImageScene, Scene, VideoScene
+from anyweave.world.verifiers import Verifiers
+
+
+class Session(Protocol):
+    """What the benchmark needs of a conversation: `generation.ChatSession`, or a script in tests."""
+
+    def reply(self, message: Message) -> Message: ...
+
+
+@dataclass(frozen=True)
+class Question:
+    """One trial: what came before, what is said now, and what the reply should hold."""
+
+    history: tuple[Message, ...]
+    message: Message
+    wanted: frozenset[str]
+    scenes: tuple[Scene, ...]
+    """Truth: of the wanted media, or of the user's media where words are wanted."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    question: Question
+    reply: Message
+    facts: dict[str, bool]
+    shown: tuple[Media, ...]
+    """The reply's media that were judged, in the order of the question's scenes."""
+
+    @property
+    def given(self) -> frozenset[str]:
+        return frozenset(part.modality for part in self.reply.media())
+
+
+Score = Callable[[Question, Message, Verifiers], tuple[dict[str, bool], tuple[Media, ...]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldTask:
+    """`kind` is the kind of dialogue that asks; `turn` the turn that is answered: the first, or the last that holds
+    media. `judge_media` False spares the decoders their steps: only the decision counts.
+    """
+
+    name: str
+    kind: str
+    about: str
+    score: Score
+    judge_media: bool = True
+    last_turn: bool = False
+
+    def question(self, dialogue: Dialogue) -> Question | None:
+        """The trial that a dialogue makes; None where it has no such turn."""
+        messages = dialogue.messages
+        answers = [n for n, message in enumerate(messages) if message.role == "assistant"]
+        if self.last_turn:
+            answers = [n for n in answers if messages[n].media()][-1:]
+        if not answers:
+            return None
+        at = answers[0]
+        wanted = frozenset(part.modality for part in messages[at].media())
+        before = sum(len(message.media()) for message in messages[:at])
+        scenes = dialogue.scenes[before : before + len(messages[at].media())]
+        return Question(
+            history=tuple(messages[: at - 1]),
+            message=messages[at - 1],
+            wanted=wanted,
+            scenes=scenes or dialogue.scenes[: len(messages[at - 1].media())],
+        )
+
+
+def understands(
+    question: Question, reply: Message, verifiers: Verifiers
+) -> tuple[dict[str, bool], tuple[Media, ...]]:
+    """The reply's words state the facts of the user's medium."""
+    return read(reply.text, question.scenes[0]), ()
+
+
+def words_alone(
+    question: Question, reply: Message, verifiers: Verifiers
+) -> tuple[dict[str, bool], tuple[Media, ...]]:
+    """The reply holds words and no medium."""
+    return {"words_alone": not reply.media(), "says_something": bool(reply.text.strip())}, ()
+
+
+def generates(
+    question: Question, reply: Message, verifiers: Verifiers
+) -> tuple[dict[str, bool], tuple[Media, ...]]:
+    """The reply holds the wanted media, and the verifiers see or hear in them what was asked for.
+
+    `stated` means that its words hold the canonical captions.
+    """
+    facts: dict[str, list[bool]] = {"stated": [], "given": []}
+    left = list(reply.media())
+    shown = []
+    for scene in question.scenes:
+        modality = _modality(scene)
+        part = next((part for part in left if part.modality == modality), None)
+        if part is not None:
+            left.remove(part)
+            shown.append(part)
+        facts["stated"].append(scene.caption.lower() in reply.text.lower())
+        facts["given"].append(part is not None)
+        for name, value in judge(scene, part, verifiers).items():
+            facts.setdefault(name, []).append(value)
+    return {name: all(values) for name, values in facts.items()}, tuple(shown)
+
+
+def judge(scene: Scene, part: Media | None, verifiers: Verifiers) -> dict[str, bool]:
+    """The verifiers' verdict on a medium: which facts of the scene it shows. All False for None."""
+    if isinstance(scene, ImageScene):
+        return _judge_image(scene, part, verifiers)
+    if isinstance(scene, VideoScene):
+        if part is None:
+            return {"object": False, "motion": False, "background": False}
+        clip = verifiers.judge_videos([_array(part)])[0]
+        return {
+            "object": clip.object == scene.object,
+            "motion": clip.motion == scene.motion,
+            "background": clip.background == scene.background,
+        }
+    if part is None:
+        return {"sound": False}
+    return {"sound": verifiers.judge_audios([_array(part)])[0].holds(scene.sounds)}
+
+
+def _judge_image(scene: ImageScene, part: Media | None, verifiers: Verifiers) -> dict[str, bool]:
+    picture = None if part is None else verifiers.judge_images([_array(part)])[0]
+    facts = {"background": picture is not None and picture.background == scene.background}
+    if scene.relation is None or scene.other is None:
+        facts["object"] = picture is not None and picture.object == scene.object
+        facts["count"] = picture is not None and picture.count == scene.count
+        return facts
+    facts["object"] = (
+        picture is not None and picture.shows(scene.object) and picture.shows(scene.other)
+    )
+    facts["relation"] = picture is not None and picture.relation_holds(
+        scene.object, scene.relation, scene.other
+    )
+    return facts
+
+
+def _array(part: Media) -> np.ndarray:
+    """Pixels, frames or samples at the verifiers' rate."""
+    return media.load(part, sample_rate=SAMPLE_RATE)
+
+
+def _modality(scene: Scene) -> str:
+    if isinstance(scene, ImageScene):
+        return "image"
+    return "audio" if isinstance(scene, AudioScene) else "video"
+
+
+TASKS: dict[str, WorldTask] = {
+    task.name: task
+    for task in (
+        WorldTask(name="describe image", kind="caption_image", about="image -> text", score=understands),
+        WorldTask(name="describe video", kind="caption_video", about="video -> text", score=understands),
+        WorldTask(name="describe audio", kind="caption_audio", about="audio -> text", score=understands),
+        WorldTask(name="make image", kind="request_image", about="text -> text + image", score=generates),
+        WorldTask(name="make video", kind="request_video", about="text -> text + video", score=generates),
+        WorldTask(name="make audio", kind="request_audio", about="text -> text + audio", score=generates),
+        WorldTask(
+            name="make several", kind="several_media", about="text -> text + two media", score=generates
+        ),
+        WorldTask(name="cross", kind="cross", about="medium -> text + other medium", score=generates),
+        WorldTask(
+            name="follow up",
+            kind="follow_up",
+            about="a later turn that asks for a medium",
+            score=generates,
+            last_turn=True,
+        ),
+        WorldTask(
+            name="talk", kind="talk", about="text -> text", score=words_alone, judge_media=False
+        ),
+        WorldTask(
+            name="decline",
+            kind="refuse",
+            about="asked for what is not in the world",
+            score=words_alone,
+            judge_media=False,
+        ),
+    )
+}  # fmt: skip
+
+
+def choose_tasks(names: Sequence[str] | None) -> list[WorldTask]:
+    """Tasks by name, all for None. Raises `ValueError` for an unknown name."""
+    for name in names or ():
+        if name not in TASKS:
+            raise ValueError(f"unknown task {name!r}; there are {', '.join(TASKS)}")
+    return [TASKS[name] for name in names or TASKS]
