@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -17,6 +17,7 @@ from jaxtyping import Int
 Item = TypeVar("Item", covariant=True)
 
 
+@runtime_checkable
 class Source(Protocol[Item]):
     """A map-style source: a list is one."""
 

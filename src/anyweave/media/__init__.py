@@ -6,7 +6,6 @@ An image is ``uint8[H, W, 3]``, a video ``uint8[T, H, W, 3]``, audio ``float32[S
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -39,9 +38,7 @@ _SAME = {"jpg": "jpeg"}
 _SUFFIXES = {"JPEG": "jpg", "Ogg video": "ogv"}  # the others are the format's name
 
 
-def load(
-    part: Media, *, sample_rate: int = 16_000, limits: Limits = DEFAULT_LIMITS
-) -> np.ndarray[Any, Any]:
+def load(part: Media, *, sample_rate: int = 16_000, limits: Limits = DEFAULT_LIMITS) -> np.ndarray:
     """The array of a medium.
 
     Image ``uint8[H, W, 3]``, video ``uint8[T, H, W, 3]``, audio ``float32[S]`` at `sample_rate` Hz.
@@ -58,7 +55,7 @@ def load(
 
 def load_video_with_rate(
     part: Media, *, limits: Limits = DEFAULT_LIMITS
-) -> tuple[np.ndarray[Any, Any], float]:
+) -> tuple[np.ndarray, float]:
     """The frames ``uint8[T, H, W, 3]`` of a video and their mean rate in frames/s.
 
     Raises `MediaError`, also for an array without a rate.
@@ -74,7 +71,7 @@ def load_video_with_rate(
 
 
 def encode(
-    modality: Modality, array: np.ndarray[Any, Any], *, rate: float | None = None, format: str
+    modality: Modality, array: np.ndarray, *, rate: float | None = None, format: str
 ) -> bytes:
     """Encode an array as PNG, JPEG, WebP | MP4, WebM, GIF, WebP | WAV, FLAC, OGG, MP3.
 
@@ -85,7 +82,7 @@ def encode(
 
 def save(
     modality: Modality,
-    array: np.ndarray[Any, Any],
+    array: np.ndarray,
     path: str | Path,
     *,
     rate: float | None = None,
@@ -121,7 +118,7 @@ def store(part: Media, stem: str | Path) -> Path:
 
 
 def _encode(
-    modality: Modality, array: np.ndarray[Any, Any], rate: float | None, format: str, name: str
+    modality: Modality, array: np.ndarray, rate: float | None, format: str, name: str
 ) -> bytes:
     if modality not in FORMATS:
         raise ValueError(f"unknown medium {modality!r}; choose one of {', '.join(FORMATS)}")
