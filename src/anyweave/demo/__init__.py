@@ -1,0 +1,5 @@
+"""The demonstration: scripted questions, the model's own answers, a page to see and hear them."""
+
+from anyweave.demo.show import run_demo
+
+__all__ = ["run_demo"]
