@@ -1,4 +1,6 @@
-"""Scenes in other people's words: what a user calls a scene whose canonical caption the assistant states."""
+"""Scenes in other people's words: what a user calls a scene whose canonical caption the assistant
+states.
+"""
 
 from __future__ import annotations
 
@@ -68,9 +70,7 @@ def _image(rng: np.random.Generator, scene: ImageScene) -> str:
 
 
 def _audio(rng: np.random.Generator, scene: AudioScene) -> str:
-    said = [
-        _pick(rng, (SOUNDS[name].phrase, *SOUND_WORDS[name])) for name in scene.sounds
-    ]
+    said = [_pick(rng, (SOUNDS[name].phrase, *SOUND_WORDS[name])) for name in scene.sounds]
     if len(said) == 1:
         return said[0]
     return _pick(rng, SOUND_PAIRS).format(a=said[0], b=said[1])

@@ -1,7 +1,8 @@
-"""Scenes -> conversations in the manner of the paper's demonstrations (App. D.4): one builder per kind of talk.
+"""Scenes -> conversations in the manner of the paper's demonstrations (App. D.4): one builder per
+kind of talk.
 
-A builder adds turns to a `Draft`. The assistant states the canonical caption right before each medium: the signal
-tokens read there what to show.
+A builder adds turns to a `Draft`. The assistant states the canonical caption right before each
+medium: the signal tokens read there what to show.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def capital(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-# --- stage 1: media to text ---------------------------------------------------------------------------------------
+# --- stage 1: media to text -----------------------------------------------------------------------
 
 
 def caption(modality: str) -> Builder:
@@ -77,7 +78,9 @@ def _about_things(d: Draft, scene: ImageScene) -> tuple[str, str]:
     these = f"{NUMBER_WORDS[scene.count]} {kind.plural}" if many else kind.with_article
     topic = d.pick(("what", "count", "count", "where", "yes"))
     if topic == "what":
-        return d.phrase(say.WHAT_OBJECT["image"]), f"These are {these}." if many else f"It is {these}."
+        return d.phrase(
+            say.WHAT_OBJECT["image"]
+        ), f"These are {these}." if many else f"It is {these}."
     if topic == "count":
         question = d.phrase(say.HOW_MANY).format(p=kind.plural)
         return question, f"There are {these}." if many else f"There is one {kind.name}."
@@ -107,7 +110,10 @@ def ask_video(d: Draft) -> None:
     name = scene.object
     topic = d.pick(("what", "motion", "motion", "where", "yes"))
     if topic == "what":
-        question, answer = d.phrase(say.WHAT_OBJECT["video"]), f"It is {OBJECTS[name].with_article}."
+        question, answer = (
+            d.phrase(say.WHAT_OBJECT["video"]),
+            f"It is {OBJECTS[name].with_article}.",
+        )
     elif topic == "motion":
         question = d.phrase(say.WHICH_MOTION).format(n=name)
         answer = f"The {name} is {scene.motion}."
@@ -152,7 +158,7 @@ def compare(d: Draft) -> None:
     d.assistant(f"The first picture shows {a.caption}, the second picture shows {b.caption}.")
 
 
-# --- stage 2: text to media ---------------------------------------------------------------------------------------
+# --- stage 2: text to media -----------------------------------------------------------------------
 
 
 def request(modality: str) -> Builder:
@@ -187,12 +193,14 @@ def several_media(d: Draft) -> None:
         d.assistant(*d.showing(scene), *d.showing(clip, plain=True))
 
 
-# --- stage 3: any to any ------------------------------------------------------------------------------------------
+# --- stage 3: any to any --------------------------------------------------------------------------
 
 
 def cross(d: Draft) -> None:
     """A medium in, another modality out."""
-    form = d.pick(("seen to sound", "sound to picture", "sound to clip", "seen to clip", "clip to picture"))
+    form = d.pick(
+        ("seen to sound", "sound to picture", "sound to clip", "seen to clip", "clip to picture")
+    )
     if form == "seen to sound":
         seen = d.video() if d.chance(0.4) else d.image(relation_share=0.0)
         if seen.object not in SOUND_OF_OBJECT and d.chance(0.8):
@@ -249,7 +257,9 @@ def _still(d: Draft, scene: VideoScene) -> ImageScene:
 
 
 def follow_up(d: Draft) -> None:
-    """Two to four turns on one thing: more of it, elsewhere, moving, heard, replaced, corrected, counted."""
+    """Two to four turns on one thing: more of it, elsewhere, moving, heard, replaced, corrected,
+    counted.
+    """
     scene = _opening(d)
     for _ in range(int(d.rng.integers(1, 4))):
         following = _continue(d, scene)
@@ -329,7 +339,9 @@ def _changed(d: Draft, scene: ImageScene | VideoScene, move: str) -> tuple[str, 
 
 
 def _to_sound(d: Draft, scene: ImageScene | VideoScene, *, correcting: bool) -> Scene | None:
-    correcting = correcting and not isinstance(d.turns[-1][1][-1], str)  # only a medium can be a mistake
+    correcting = correcting and not isinstance(
+        d.turns[-1][1][-1], str
+    )  # only a medium can be a mistake
     d.user(d.phrase(say.NO_THE_SOUND if correcting else say.SOUND_OF_THIS))
     _play_or_decline(d, scene.object, d.pick(say.SORRY) if correcting else "")
     if scene.object in SOUND_OF_OBJECT:
@@ -342,7 +354,9 @@ def _after_sound(d: Draft, scene: AudioScene) -> Scene | None:
     if thing is None or d.chance(0.25):
         name = d.pick([name for name in SOUNDS if name != scene.sounds[0]])
         following: Scene = d.sound(name)
-        d.user(d.phrase(say.INSTEAD).format(x=d.pick((SOUNDS[name].phrase, *say.SOUND_WORDS[name]))))
+        d.user(
+            d.phrase(say.INSTEAD).format(x=d.pick((SOUNDS[name].phrase, *say.SOUND_WORDS[name])))
+        )
         d.assistant(*d.showing(following))
         return following
     correcting = d.chance(0.3)
@@ -370,7 +384,9 @@ def mood(d: Draft) -> None:
     elif form == "clip":
         d.user(f"{feeling} Show me a clip of something nice.")
         motion = d.pick(("bouncing", "spinning", "rising"))
-        clip = VideoScene(object=thing, motion=motion, background=d.pick(tuple(BACKGROUNDS)), seed=d.seed())
+        clip = VideoScene(
+            object=thing, motion=motion, background=d.pick(tuple(BACKGROUNDS)), seed=d.seed()
+        )
         d.assistant(*d.showing(clip, reply))
     else:
         d.user(feeling)
@@ -456,7 +472,9 @@ def talk_then_show(d: Draft) -> None:
     d.user(d.phrase(_REQUESTS[modality_of(scene)]).format(x=describe(d.rng, scene)))
     d.assistant(*d.showing(scene))
     if d.chance(0.6):
-        question, answer = talk(d.rng, d.split) if d.chance(0.6) else (d.pick(say.THANKS), d.pick(say.WELCOME))
+        question, answer = (
+            talk(d.rng, d.split) if d.chance(0.6) else (d.pick(say.THANKS), d.pick(say.WELCOME))
+        )
         d.user(question)
         d.assistant(answer)
 

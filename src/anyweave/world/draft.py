@@ -1,14 +1,26 @@
-"""A conversation in the making: media are scenes until the very end, when `Draft.finish` renders them."""
+"""A conversation in the making: media are scenes until the very end, when `Draft.finish` renders
+them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
 
-from anyweave.messages import Audio, Conversation, Image, Media, Message, Part, Text, Video
+from anyweave.messages import (
+    Audio,
+    Conversation,
+    Image,
+    Media,
+    Message,
+    Modality,
+    Part,
+    Text,
+    Video,
+)
 from anyweave.world.catalogue import FRAME_RATE, SAMPLE_RATE, SOUND_OF_OBJECT
 from anyweave.world.phrases import SHOW, usable
 from anyweave.world.render import render
@@ -29,7 +41,9 @@ Said = str | Scene
 
 @dataclass(frozen=True)
 class Dialogue:
-    """A finished conversation with its truth: the scene of every medium, in the order of the messages."""
+    """A finished conversation with its truth: the scene of every medium, in the order of the
+    messages.
+    """
 
     kind: str
     messages: Conversation
@@ -42,8 +56,14 @@ def modality_of(scene: Scene) -> str:
     return "video" if isinstance(scene, VideoScene) else "audio"
 
 
+def _wanted(scene: Scene, with_media: bool | Collection[Modality]) -> bool:
+    return with_media if isinstance(with_media, bool) else modality_of(scene) in with_media
+
+
 def as_part(scene: Scene, *, rendered: bool) -> Media:
-    """The scene as a message part. `caption` is exactly the scene's, and `rate` is set where one applies."""
+    """The scene as a message part. `caption` is exactly the scene's, and `rate` is set where one
+    applies.
+    """
     source = render(scene) if rendered else None
     if isinstance(scene, ImageScene):
         return Image(source, caption=scene.caption)
@@ -54,7 +74,9 @@ def as_part(scene: Scene, *, rendered: bool) -> Media:
 
 @dataclass
 class Draft:
-    """Collects turns. Every random choice comes from `rng`, every phrasing from those that `split` may use."""
+    """Collects turns. Every random choice comes from `rng`, every phrasing from those that `split`
+    may use.
+    """
 
     rng: np.random.Generator
     split: Split
@@ -90,17 +112,22 @@ class Draft:
         return int(self.rng.integers(2**31))
 
     def user(self, *said: Said) -> None:
-        """A user's turn; empty texts are left out, and now and then the words come before the media."""
+        """A user's turn; empty texts are left out, and now and then the words come before the
+        media.
+        """
         kept = [part for part in said if part != ""]
         if len(kept) == 2 and not isinstance(kept[0], str) and self.chance(0.15):
             kept.reverse()
-        self.turns.append(("user", tuple(self._casual(p) if isinstance(p, str) else p for p in kept)))
+        self.turns.append(
+            ("user", tuple(self._casual(p) if isinstance(p, str) else p for p in kept))
+        )
 
     def assistant(self, *said: Said) -> None:
         self.turns.append(("assistant", said))
 
     def showing(self, scene: Scene, before: str = "", *, plain: bool = False) -> tuple[Said, ...]:
-        """The assistant's words for a scene and the scene: the canonical caption is said right before it.
+        """The assistant's words for a scene and the scene: the canonical caption is said right
+        before it.
 
         `plain` leaves out a "Sure!", as does something said `before`.
         """
@@ -127,15 +154,15 @@ class Draft:
             return "test" not in splits
         return not splits or "test" in splits
 
-    def finish(self, kind: str, *, with_media: bool) -> Dialogue:
-        """Render: user media always, the assistant's only `with_media`."""
+    def finish(self, kind: str, *, with_media: bool | Collection[Modality]) -> Dialogue:
+        """Render: user media always, the assistant's all, none, or those of some modalities."""
         messages = []
         for role, said in self.turns:
-            rendered = with_media or role == "user"
             parts: list[Part] = [
-                Text(part) if isinstance(part, str) else as_part(part, rendered=rendered)
+                Text(part)
+                if isinstance(part, str)
+                else as_part(part, rendered=role == "user" or _wanted(part, with_media))
                 for part in said
             ]
             messages.append(Message("user" if role == "user" else "assistant", parts))
         return Dialogue(kind, messages, self.scenes)
-

@@ -1,7 +1,7 @@
 """How people in the emoji world ask and how the assistant answers: tables of phrasings.
 
-Every fifth phrasing of a list with at least five is kept for tests (`usable`), so that a test never asks in words
-that training has used.
+Every fifth phrasing of a list with at least five is kept for tests (`usable`), so that a test never
+asks in words that training has used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def usable(phrases: Sequence[T], split: Split) -> Sequence[T]:
     return [phrase for n, phrase in enumerate(phrases) if (n in test) == (split == "test")]
 
 
-# --- requests: {x} is what is wanted ------------------------------------------------------------------------------
+# --- requests: {x} is what is wanted --------------------------------------------------------------
 
 IMAGE_REQUESTS = (
     "Draw {x}.",
@@ -128,7 +128,7 @@ PICTURE_AND_CLIP = (  # {x} a thing, {m} how it moves
     "First a picture of {x}, then an animation of it {m}.",
 )
 
-# --- the assistant's words before a medium: the canonical caption {c} comes last ----------------------------------
+# --- the assistant's words before a medium: the canonical caption {c} comes last ------------------
 
 SHOW: dict[str, tuple[str, ...]] = {
     "image": (
@@ -151,7 +151,7 @@ SHOW: dict[str, tuple[str, ...]] = {
     ),
 }
 
-# --- instructions on media ----------------------------------------------------------------------------------------
+# --- instructions on media ------------------------------------------------------------------------
 
 DESCRIBE: dict[str, tuple[str, ...]] = {
     "image": (
@@ -264,9 +264,13 @@ IS_IT_HEARD = (
     "Does this sound like {x}?",
 )
 WHAT_FIRST = ("What do you hear first?", "Which sound comes first?", "What is the first sound?")
-WHAT_SECOND = ("What do you hear after that?", "Which sound comes second?", "What is the last sound?")
+WHAT_SECOND = (
+    "What do you hear after that?",
+    "Which sound comes second?",
+    "What is the last sound?",
+)
 
-# --- crossing modalities ------------------------------------------------------------------------------------------
+# --- crossing modalities --------------------------------------------------------------------------
 
 SOUND_OF_THIS = (
     "What sound does this make?",
@@ -363,7 +367,12 @@ NO_THE_PICTURE = (
     "Oh, I was asking for an image.",
 )
 SORRY = ("Sorry for the mistake!", "Oh, I see.", "My mistake.")
-EDIT = ("Please change this picture.", "Look at this picture.", "Here is my picture.", "I made this.")
+EDIT = (
+    "Please change this picture.",
+    "Look at this picture.",
+    "Here is my picture.",
+    "I made this.",
+)
 DIFFERENCE = (
     "What is the difference between these pictures?",
     "Compare the two pictures.",
@@ -379,7 +388,7 @@ WHICH_MORE = (
     "Does the first or the second picture hold more things?",
 )
 
-# --- paraphrases of scenes ----------------------------------------------------------------------------------------
+# --- paraphrases of scenes ------------------------------------------------------------------------
 
 SYNONYMS: dict[str, tuple[str, str]] = {  # name -> singular, plural
     "dog": ("puppy", "puppies"),
@@ -460,37 +469,93 @@ SOUND_PAIRS = (
     "{a}, and next {b}",
 )
 
-# --- life: {c} stands for nothing here; each row is what is said, the reply, and what may be shown or played --------
+# --- life: {c} stands for nothing here; each row is what is said, the reply, and what may be shown
 
 MOODS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("I am in a bad mood.", "I am sorry to hear that. Let me cheer you up!", ("butterfly", "unicorn", "balloon")),
-    ("I feel so sad today.", "I am sorry. I hope that this makes you smile.", ("dog", "panda", "rabbit")),
+    (
+        "I am in a bad mood.",
+        "I am sorry to hear that. Let me cheer you up!",
+        ("butterfly", "unicorn", "balloon"),
+    ),
+    (
+        "I feel so sad today.",
+        "I am sorry. I hope that this makes you smile.",
+        ("dog", "panda", "rabbit"),
+    ),
     ("I'm bored.", "Let us do something fun!", ("monkey", "octopus", "robot")),
     ("It's my birthday!", "Happy birthday!", ("cake", "balloon")),
-    ("My exam went badly.", "Do not worry, next time will be better. Here is a friend for you.", ("panda", "cat", "dog")),
+    (
+        "My exam went badly.",
+        "Do not worry, next time will be better. Here is a friend for you.",
+        ("panda", "cat", "dog"),
+    ),
     ("I am tired.", "Take a break and look at something calm.", ("whale", "sunflower", "turtle")),
     ("I passed my exam!", "Congratulations, well done!", ("cake", "balloon", "rocket")),
     ("I feel lonely.", "You are not alone, I am here. Meet a friend.", ("dog", "cat", "bird")),
     ("I am hungry.", "Then let us look at something tasty!", ("pizza", "hamburger", "donut")),
-    ("I had a terrible day.", "I am sorry. Tomorrow will be brighter.", ("sunflower", "butterfly", "unicorn")),
-    ("I am so happy today!", "That is wonderful! Let us celebrate.", ("balloon", "cake", "unicorn")),
+    (
+        "I had a terrible day.",
+        "I am sorry. Tomorrow will be brighter.",
+        ("sunflower", "butterfly", "unicorn"),
+    ),
+    (
+        "I am so happy today!",
+        "That is wonderful! Let us celebrate.",
+        ("balloon", "cake", "unicorn"),
+    ),
     ("I miss my pet.", "I understand. Here is someone to look at.", ("dog", "cat", "rabbit")),
     ("I love my mother.", "How sweet! Give her flowers.", ("rose", "sunflower")),
     ("I want to travel.", "What a good idea! Let us go.", ("airplane", "train", "rocket")),
     ("Work was so stressful.", "Take a deep breath and relax.", ("turtle", "whale", "tree")),
 )
 PLANS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("Help me plan a picnic.", "Bring fruit, a blanket and good friends.", ("apple", "watermelon", "grapes")),
+    (
+        "Help me plan a picnic.",
+        "Bring fruit, a blanket and good friends.",
+        ("apple", "watermelon", "grapes"),
+    ),
     ("What should I cook tonight?", "How about something quick from the oven?", ("pizza",)),
-    ("I am planning a trip to a farm.", "Wear boots, and say hello to the animals.", ("cow", "pig", "horse")),
-    ("Ideas for a birthday party?", "Invite friends, play games and eat something sweet.", ("cake", "balloon")),
-    ("What should I take to the zoo?", "Take water and a hat. You will see this animal.", ("elephant", "lion", "panda")),
-    ("We want to go to the sea.", "Pack sun cream and look at the water.", ("whale", "fish", "turtle")),
-    ("What can I plant in my garden?", "Plant something that loves the sun.", ("sunflower", "rose", "tree")),
-    ("What do we do when it snows?", "Go outside and build something with the children.", ("snowman",)),
-    ("I need a healthy snack.", "Fruit and vegetables are good for you.", ("apple", "banana", "carrot")),
+    (
+        "I am planning a trip to a farm.",
+        "Wear boots, and say hello to the animals.",
+        ("cow", "pig", "horse"),
+    ),
+    (
+        "Ideas for a birthday party?",
+        "Invite friends, play games and eat something sweet.",
+        ("cake", "balloon"),
+    ),
+    (
+        "What should I take to the zoo?",
+        "Take water and a hat. You will see this animal.",
+        ("elephant", "lion", "panda"),
+    ),
+    (
+        "We want to go to the sea.",
+        "Pack sun cream and look at the water.",
+        ("whale", "fish", "turtle"),
+    ),
+    (
+        "What can I plant in my garden?",
+        "Plant something that loves the sun.",
+        ("sunflower", "rose", "tree"),
+    ),
+    (
+        "What do we do when it snows?",
+        "Go outside and build something with the children.",
+        ("snowman",),
+    ),
+    (
+        "I need a healthy snack.",
+        "Fruit and vegetables are good for you.",
+        ("apple", "banana", "carrot"),
+    ),
     ("How should I travel to work?", "This is healthy and cheap.", ("bicycle",)),
-    ("I want to learn an instrument.", "Start with ten minutes each day.", ("piano", "guitar", "violin")),
+    (
+        "I want to learn an instrument.",
+        "Start with ten minutes each day.",
+        ("piano", "guitar", "violin"),
+    ),
     ("What can we do on a rainy day?", "Stay in, read and play some music.", ("piano", "guitar")),
 )
 JOKES: tuple[tuple[str, str], ...] = (
@@ -547,6 +612,19 @@ REFUSE: dict[str, tuple[str, ...]] = {
     ),
 }
 SILENT = ("I do not know the sound of {x}.", "I am sorry, I do not know the sound of {x}.")
-THANKS = ("Thanks!", "Thank you.", "Great, thanks.", "Nice!", "Thank you so much!", "That looks great!")
+THANKS = (
+    "Thanks!",
+    "Thank you.",
+    "Great, thanks.",
+    "Nice!",
+    "Thank you so much!",
+    "That looks great!",
+)
 WELCOME = ("You are welcome!", "My pleasure!", "Glad you like it!")
-YES_PLEASE = ("Yes, please.", "Sure.", "That would be great.", "Please do.", "Yes, I would like that.")
+YES_PLEASE = (
+    "Yes, please.",
+    "Sure.",
+    "That would be great.",
+    "Please do.",
+    "Yes, I would like that.",
+)

@@ -1,4 +1,4 @@
-"""Text-only talk: what is answered in words alone, so that the model learns when *not* to draw or play.
+"""Text-only talk: what is answered in words alone, so that the model learns when *not* to draw.
 
 Every fifth question is kept for tests (see `phrases.usable`).
 """
@@ -226,7 +226,12 @@ _JUST_TELL = (
     "Without a picture or sound: {q}",
     "Just a short answer in text. {q}",
 )
-_GROUPS = {"animal": "an animal", "food": "a food", "vehicle": "a vehicle", "instrument": "an instrument"}
+_GROUPS = {
+    "animal": "an animal",
+    "food": "a food",
+    "vehicle": "a vehicle",
+    "instrument": "an instrument",
+}
 _KINDS = (
     "What kind of thing is {x}?",
     "Is {x} an animal, a food, a vehicle or an instrument?",
@@ -236,7 +241,13 @@ _KINDS = (
 )
 _SPELL = ("What is the plural of {n}?", "Two of {n}, what is the word?", "More than one {n} is called?",
           "Give me the plural form of {n}.", "How do you write several of {n}?")  # fmt: skip
-_SUMS = ("What is {a} plus {b}?", "{a} + {b}?", "Add {a} and {b}.", "How much is {a} and {b}?", "Sum of {a} and {b}?")
+_SUMS = (
+    "What is {a} plus {b}?",
+    "{a} + {b}?",
+    "Add {a} and {b}.",
+    "How much is {a} and {b}?",
+    "Sum of {a} and {b}?",
+)
 _DIFFERENCES = ("What is {a} minus {b}?", "{a} - {b}?", "Take {b} from {a}.", "{a} less {b} is?",
                 "What remains of {a} without {b}?")  # fmt: skip
 _PRICES = ("One {n} costs {a} coins. How much are {b}?", "If a {n} costs {a}, what do {b} cost?",
@@ -266,7 +277,9 @@ def _kind(rng: np.random.Generator, split: Split) -> tuple[str, str]:
 
 def _plural(rng: np.random.Generator, split: Split) -> tuple[str, str]:
     kind = list(OBJECTS.values())[int(rng.integers(len(OBJECTS)))]
-    return _pick(rng, _SPELL, split).format(n=kind.name), f"The plural of {kind.name} is {kind.plural}."
+    return _pick(rng, _SPELL, split).format(
+        n=kind.name
+    ), f"The plural of {kind.name} is {kind.plural}."
 
 
 def _sum(rng: np.random.Generator, split: Split) -> tuple[str, str]:
@@ -276,14 +289,18 @@ def _sum(rng: np.random.Generator, split: Split) -> tuple[str, str]:
 
 def _difference(rng: np.random.Generator, split: Split) -> tuple[str, str]:
     b, rest = (int(n) for n in rng.integers(1, 6, 2))
-    return _pick(rng, _DIFFERENCES, split).format(a=b + rest, b=b), f"{b + rest} minus {b} is {rest}."
+    return _pick(rng, _DIFFERENCES, split).format(
+        a=b + rest, b=b
+    ), f"{b + rest} minus {b} is {rest}."
 
 
 def _price(rng: np.random.Generator, split: Split) -> tuple[str, str]:
     foods = [kind for kind in OBJECTS.values() if kind.group == "food" and kind.name != kind.plural]
     kind = foods[int(rng.integers(len(foods)))]
     a, b = (int(n) for n in rng.integers(2, 5, 2))
-    question = _pick(rng, _PRICES, split).format(n=kind.name, p=kind.plural, a=NUMBER_WORDS[a], b=NUMBER_WORDS[b])
+    question = _pick(rng, _PRICES, split).format(
+        n=kind.name, p=kind.plural, a=NUMBER_WORDS[a], b=NUMBER_WORDS[b]
+    )
     return question, f"{b} times {a} is {a * b} coins."
 
 
@@ -292,7 +309,9 @@ def _voice(rng: np.random.Generator, split: Split) -> tuple[str, str]:
     name = list(SOUND_OF_OBJECT)[int(rng.integers(len(SOUND_OF_OBJECT)))]
     x = OBJECTS[name].with_article
     verb = _VOICES.get(name)
-    answer = f"{x} {verb}." if verb else f"It is the sound of {SOUNDS[SOUND_OF_OBJECT[name]].phrase}."
+    answer = (
+        f"{x} {verb}." if verb else f"It is the sound of {SOUNDS[SOUND_OF_OBJECT[name]].phrase}."
+    )
     question = _pick(rng, _JUST_TELL, split).format(q=f"what is the sound of {x} called?")
     return question, answer[0].upper() + answer[1:]
 

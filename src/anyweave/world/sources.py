@@ -1,20 +1,23 @@
-"""Conversations of the emoji world as map-style sources: item i depends on (seed, split, i) and nothing else."""
+"""Conversations of the emoji world as map-style sources: item i depends on (seed, split, i) and
+nothing else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import numpy as np
 
-from anyweave.messages import Conversation
+from anyweave.messages import Conversation, Modality
 from anyweave.world.dialogues import KINDS
 from anyweave.world.draft import Dialogue, Draft
 from anyweave.world.scenes import Split
 
 Stage = Literal["stage1", "stage2", "stage3"]
 
-# Shares of the kinds of talk in each training stage (paper section 4: encoding side, decoding side, instructions).
+# Shares of the kinds of talk in each training stage (paper section 4: encoding side, decoding side,
+# instructions).
 STAGE_KINDS: dict[str, dict[str, float]] = {
     "stage1": {
         "caption_image": 0.34,
@@ -57,10 +60,12 @@ STAGE_KINDS: dict[str, dict[str, float]] = {
 
 
 class WorldDialogues:
-    """`size` conversations of a split, drawn from `kinds` (names of `dialogues.KINDS` with weights; None: stage 3).
+    """`size` conversations of a split, drawn from `kinds` (names of `dialogues.KINDS` with weights;
+    None: stage 3).
 
-    `with_media` renders the assistant's media too; without it they hold only their captions, which is all that
-    caption alignment needs. User media are always rendered. Raises `ValueError` for an unknown kind.
+    `with_media` renders the assistant's media too, all or those of some modalities; without it they hold only their captions, which
+    is all that caption alignment needs. User media are always rendered. Raises `ValueError` for an
+    unknown kind.
     """
 
     def __init__(
@@ -70,7 +75,7 @@ class WorldDialogues:
         seed: int = 0,
         *,
         kinds: Mapping[str, float] | None = None,
-        with_media: bool = True,
+        with_media: bool | Collection[Modality] = True,
     ) -> None:
         kinds = STAGE_KINDS["stage3"] if kinds is None else kinds
         unknown = [kind for kind in kinds if kind not in KINDS]
@@ -117,7 +122,7 @@ class WorldDialogues:
 
 
 def stage_source(
-    stage: str, split: Split, size: int, seed: int = 0, *, with_media: bool = True
+    stage: str, split: Split, size: int, seed: int = 0, *, with_media: bool | Collection[Modality] = True
 ) -> WorldDialogues:
     """The mixture of a training stage, see `STAGE_KINDS`. Raises `ValueError` for an unknown stage."""
     if stage not in STAGE_KINDS:

@@ -52,6 +52,7 @@ TEXT_LENGTH = 16
 CHANNELS = (64, 128)
 CLIP_SIZE = 48  # pixels: eight frames of 64 would cost a CPU eight pictures each
 CAPTION_DROPOUT = 0.1
+MAX_ENCODED = 12_000  # scenes whose latents are kept
 _PAD, _BOS, _EOS = "<pad>", "<|startoftext|>", "<|endoftext|>"
 
 
@@ -202,6 +203,7 @@ def encode_data(
 ) -> tuple[list[str], Tensor]:
     """Captions and latents ``[N, ...]`` (float16) of training scenes, through the folder's autoencoder, cached."""
     scenes, arrays = rendered_scenes(modality, "train", size, seed, cache)
+    size = min(size, MAX_ENCODED)
     file = folder / f"fit-latents-{modality}-{size}.safetensors"
     if not file.is_file():
         model = LatentDiffusion.from_pretrained(modality, folder, load_text_encoder=False)
@@ -210,8 +212,8 @@ def encode_data(
             batch = [np.asarray(a, np.float32 if modality == "audio" else a.dtype) for a in arrays[start : start + 32]]
             with torch.no_grad():
                 parts.append(model.encode_media(batch).half())
-        save_file({"latents": torch.cat(parts)}, file)
-    return [scene.caption for scene in scenes], load_file(file)["latents"]
+        save_file({"latents": torch.cat(parts).contiguous()}, file)
+    return [scene.caption for scene in scenes[:size]], load_file(file)["latents"]
 
 
 def prepare(modality: Modality, output: Path, image_folder: Path | None) -> None:

@@ -1,7 +1,8 @@
 """Verifiers: small separate classifiers that say what a picture, clip or sound of the world shows.
 
-They share nothing with the model that they judge, and each carries its own accuracy on held-out real renders
-(`accuracy`), because a judged figure is worth no more than its judge. `training.train_verifiers` makes them.
+They share nothing with the model that they judge, and each carries its own accuracy on held-out
+real renders (`accuracy`), because a judged figure is worth no more than its judge.
+`training.train_verifiers` makes them.
 """
 
 from __future__ import annotations

@@ -40,7 +40,9 @@ _SIDES = {"left of": (0, 1), "right of": (1, 0), "above": (2, 3), "below": (3, 2
 
 @dataclass(frozen=True, kw_only=True)
 class ImageVerdict:
-    """`presence` is a probability per object; `sides` the same for each half (left, right, upper, lower)."""
+    """`presence` is a probability per object; `sides` the same for each half (left, right, upper,
+    lower).
+    """
 
     presence: dict[str, float]
     sides: tuple[dict[str, float], ...]
@@ -78,7 +80,9 @@ class VideoVerdict:
 
 @dataclass(frozen=True, kw_only=True)
 class AudioVerdict:
-    """`presence` is a probability per sound; `halves` the same for the first and second half of the time."""
+    """`presence` is a probability per sound; `halves` the same for the first and second half of the
+    time.
+    """
 
     presence: dict[str, float]
     halves: tuple[dict[str, float], ...]
@@ -130,10 +134,10 @@ class Verifiers:
         out = self.networks["image"](as_pixels(pictures))
         return [
             ImageVerdict(
-                presence=_probabilities(_OBJECTS, out.presence_BO[n]),
-                sides=tuple(_probabilities(_OBJECTS, side) for side in out.sides_B4O[n]),
-                count=int(out.count_BN[n].argmax()) + 1,
-                background=_BACKGROUNDS[int(out.background_BK[n].argmax())],
+                presence=_probabilities(_OBJECTS, out.presence[n]),
+                sides=tuple(_probabilities(_OBJECTS, side) for side in out.sides[n]),
+                count=int(out.count[n].argmax()) + 1,
+                background=_BACKGROUNDS[int(out.background[n].argmax())],
             )
             for n in range(len(pictures))
         ]
@@ -148,9 +152,9 @@ class Verifiers:
         out = self.networks["video"](torch.stack(rows))
         return [
             VideoVerdict(
-                presence=_probabilities(_OBJECTS, out.presence_BO[n]),
-                motion=MOTIONS[int(out.motion_BM[n].argmax())],
-                background=_BACKGROUNDS[int(out.background_BK[n].argmax())],
+                presence=_probabilities(_OBJECTS, out.presence[n]),
+                motion=MOTIONS[int(out.motion[n].argmax())],
+                background=_BACKGROUNDS[int(out.background[n].argmax())],
             )
             for n in range(len(clips))
         ]
@@ -166,8 +170,8 @@ class Verifiers:
         out = network(network.log_mel(torch.from_numpy(padded)))
         return [
             AudioVerdict(
-                presence=_probabilities(_SOUNDS, out.presence_BS[n]),
-                halves=tuple(_probabilities(_SOUNDS, half) for half in out.halves_B2S[n]),
+                presence=_probabilities(_SOUNDS, out.presence[n]),
+                halves=tuple(_probabilities(_SOUNDS, half) for half in out.halves[n]),
             )
             for n in range(len(waves))
         ]
@@ -175,12 +179,16 @@ class Verifiers:
 
 @lru_cache(maxsize=2)
 def load_verifiers(folder: Path = FOLDER) -> Verifiers:
-    """The verifiers with their weights. Raises `ValueError` if a file is missing, saying how to make it."""
+    """The verifiers with their weights. Raises `ValueError` if a file is missing, saying how to
+    make it.
+    """
     networks = {}
     for name, network_class in _NETWORKS.items():
         file = folder / f"{name}.safetensors"
         if not file.is_file():
-            raise ValueError(f"no verifier weights {file}; make them with: anyweave train verifiers")
+            raise ValueError(
+                f"no verifier weights {file}; make them with: anyweave train part verifiers"
+            )
         network = network_class()
         weights = {key: value.float() for key, value in load_file(file).items()}
         missing, unexpected = network.load_state_dict(weights, strict=False)
@@ -188,16 +196,18 @@ def load_verifiers(folder: Path = FOLDER) -> Verifiers:
         if missing or unexpected:
             raise ValueError(
                 f"{file} does not fit this version: missing {missing}, unexpected {unexpected}; "
-                "train the verifiers again with: anyweave train verifiers"
+                "train the verifiers again with: anyweave train part verifiers"
             )
         networks[name] = network.eval().requires_grad_(False)
     return Verifiers(networks)
 
 
 def accuracy(folder: Path = FOLDER) -> dict[str, Any]:
-    """The verifiers' own accuracy on renders of test scenes: ``{modality: {what: {accuracy, trials}}}``."""
+    """The verifiers' own accuracy on renders of test scenes: ``{modality: {what: {accuracy,
+    trials}}}``.
+    """
     file = folder / "accuracy.json"
     if not file.is_file():
-        raise ValueError(f"no {file}; make it with: anyweave train verifiers")
+        raise ValueError(f"no {file}; make it with: anyweave train part verifiers")
     found: dict[str, Any] = json.loads(file.read_text())
     return found

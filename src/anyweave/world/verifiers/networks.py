@@ -1,7 +1,8 @@
-"""The three verifier networks: a small residual convolution trunk whose last map gives one logit per class and cell.
+"""The three verifier networks: a small residual convolution trunk whose last map gives one logit
+per class and cell.
 
-Legend: B pictures, F frames, O objects, S sounds, h w cells of the last map.
-Pooling the map's logits softly (log-mean-exp) over all cells says whether a thing is there; over half of the cells,
+Legend: B pictures, F frames, O objects, S sounds, h w cells of the last map. Pooling the map's
+logits softly (log-mean-exp) over all cells says whether a thing is there; over half of the cells,
 whether it is on that side. So one map answers presence, relation and order.
 """
 
@@ -68,14 +69,16 @@ def soft_max(logits: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K"]:
 class ImageLogits:
     """`sides` holds the presence in the left, right, upper and lower half."""
 
-    presence_BO: Tensor
-    sides_B4O: Tensor
-    count_BN: Tensor
-    background_BK: Tensor
+    presence: Tensor
+    sides: Tensor
+    count: Tensor
+    background: Tensor
 
 
 class ImageVerifier(nn.Module):
-    """Which objects, how many things (1..4), which background, what on which side of a 64x64 picture."""
+    """Which objects, how many things (1..4), which background, what on which side of a 64x64
+    picture.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,18 +97,18 @@ class ImageVerifier(nn.Module):
         h, w = cells.shape[2] // 2, cells.shape[3] // 2
         halves = (cells[..., :w], cells[..., w:], cells[:, :, :h], cells[:, :, h:])
         return ImageLogits(
-            presence_BO=soft_max(cells),
-            sides_B4O=torch.stack([soft_max(half) for half in halves], dim=1),
-            count_BN=self.count(features),
-            background_BK=self.background(features.mean((2, 3))),
+            presence=soft_max(cells),
+            sides=torch.stack([soft_max(half) for half in halves], dim=1),
+            count=self.count(features),
+            background=self.background(features.mean((2, 3))),
         )
 
 
 @dataclass(frozen=True)
 class VideoLogits:
-    presence_BO: Tensor
-    background_BK: Tensor
-    motion_BM: Tensor
+    presence: Tensor
+    background: Tensor
+    motion: Tensor
 
 
 class VideoVerifier(nn.Module):
@@ -145,8 +148,8 @@ class VideoVerifier(nn.Module):
 class AudioLogits:
     """`halves` holds the presence in the first and in the second half of the time."""
 
-    presence_BS: Tensor
-    halves_B2S: Tensor
+    presence: Tensor
+    halves: Tensor
 
 
 class AudioVerifier(nn.Module):

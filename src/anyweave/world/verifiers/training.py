@@ -1,7 +1,9 @@
-"""Trains the verifiers from renders, measures them on test scenes and writes weights with their accuracy.
+"""Trains the verifiers from renders, measures them on test scenes and writes weights with their
+accuracy.
 
-They will judge what diffusion decoders paint, which an autoencoder has blurred. So training pictures and sounds are
-softened, shrunk and enlarged again, compressed, tinted and made noisy; the truth stays that of the scene.
+They will judge what diffusion decoders paint, which an autoencoder has blurred. So training
+pictures and sounds are softened, shrunk and enlarged again, compressed, tinted and made noisy; the
+truth stays that of the scene.
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anyweave.world.assets import load_pack
 from anyweave.world.catalogue import (
     AUDIO_SAMPLES,
     BACKGROUNDS,
@@ -61,11 +62,12 @@ def train_verifiers(
     num_test: int = 1_000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Train each verifier on `num_samples` (clips and sounds on a third of it), write ``folder/*.safetensors`` and `accuracy.json`; returns the latter.
+    """Train each verifier on `num_samples` (clips and sounds on a third of it), write
+    ``folder/*.safetensors`` and `accuracy.json`; returns the latter.
 
-    `num_train` renders are made once (an eighth as many clips, half as many sounds) and augmented anew each time
-    they are seen. About 6 minutes for pictures on one idle core, 3 for each of the others. The clips' frames start
-    from the picture verifier in `folder`, if it is there.
+    `num_train` renders are made once (an eighth as many clips, half as many sounds) and augmented
+    anew each time they are seen. About 6 minutes for pictures on one idle core, 3 for each of the
+    others. The clips' frames start from the picture verifier in `folder`, if it is there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     report_file = folder / "accuracy.json"
@@ -121,11 +123,13 @@ def _fit(
     network.eval()
 
 
-# --- pictures -----------------------------------------------------------------------------------------------------
+# --- pictures -------------------------------------------------------------------------------------
 
 
 def _soften(pixels: Tensor) -> Tensor:
-    """Augment ``[B, 3, 64, 64]`` in -1..1: each of four groups gets its own blur, shrinking, tint and noise."""
+    """Augment ``[B, 3, 64, 64]`` in -1..1: each of four groups gets its own blur, shrinking, tint
+    and noise.
+    """
     groups = []
     for group in pixels.chunk(4):
         if torch.rand(()) < 0.5:
@@ -203,11 +207,11 @@ def _train_image(
         sides, presence = labels["sides"][chosen], labels["presence"][chosen]
         known = sides >= 0
         return (
-            8 * _multi_label(out.presence_BO, presence)
-            + functional.cross_entropy(out.presence_BO, presence / presence.sum(1, keepdim=True))
-            + 4 * _multi_label(out.sides_B4O[known], sides[known])
-            + functional.cross_entropy(out.count_BN, labels["count"][chosen])
-            + 0.5 * functional.cross_entropy(out.background_BK, labels["background"][chosen])
+            8 * _multi_label(out.presence, presence)
+            + functional.cross_entropy(out.presence, presence / presence.sum(1, keepdim=True))
+            + 4 * _multi_label(out.sides[known], sides[known])
+            + functional.cross_entropy(out.count, labels["count"][chosen])
+            + 0.5 * functional.cross_entropy(out.background, labels["background"][chosen])
         )
 
     _fit(network, step, len(pixels), num_samples=num_samples, seed=seed)
@@ -226,8 +230,8 @@ def _multi_label(logits: Tensor, wanted: Tensor) -> Tensor:
 @torch.inference_mode()
 def _measure_image(network: nn.Module, pixels: Tensor, scenes: list[ImageScene]) -> dict[str, Any]:
     outs = [network(chunk) for chunk in pixels.split(100)]
-    presence = torch.cat([out.presence_BO for out in outs])
-    sides = torch.cat([out.sides_B4O for out in outs])
+    presence = torch.cat([out.presence for out in outs])
+    sides = torch.cat([out.sides for out in outs])
     labels = _image_labels(scenes)
     exact = ((presence > 0) == (labels["presence"] > 0)).all(1)
     single = torch.tensor([scene.relation is None for scene in scenes])
@@ -239,8 +243,8 @@ def _measure_image(network: nn.Module, pixels: Tensor, scenes: list[ImageScene])
             there = bool(presence[n, a] > 0) and bool(presence[n, b] > 0)
             holds.append(there and bool(first[a] > first[b]) and bool(second[b] > second[a]))
     right = presence.argmax(1) == labels["presence"].argmax(1)
-    count = torch.cat([out.count_BN for out in outs]).argmax(1) == labels["count"]
-    background = torch.cat([out.background_BK for out in outs]).argmax(1) == labels["background"]
+    count = torch.cat([out.count for out in outs]).argmax(1) == labels["count"]
+    background = torch.cat([out.background for out in outs]).argmax(1) == labels["background"]
     return {
         "object": _score(right[single]),
         "presence_exact": _score(exact),
@@ -250,7 +254,7 @@ def _measure_image(network: nn.Module, pixels: Tensor, scenes: list[ImageScene])
     }
 
 
-# --- clips --------------------------------------------------------------------------------------------------------
+# --- clips ----------------------------------------------------------------------------------------
 
 
 def _video_data(number: int, split: Split, seed: int) -> tuple[Tensor, list[VideoScene]]:
@@ -316,7 +320,9 @@ def _train_video(
     def step(indices: NDArray[np.int64]) -> Tensor:
         chosen = torch.from_numpy(indices)
         frames = torch.randint(8, chosen.shape)
-        presence, background = network.judge_frames(_soften(_normalise(pixels[chosen, frames]))[:, None])
+        presence, background = network.judge_frames(
+            _soften(_normalise(pixels[chosen, frames]))[:, None]
+        )
         wanted = functional.one_hot(labels["object"][chosen], len(_OBJECTS)).float()
         motion = network.judge_motion(_soften_grey(grey[chosen].float()))
         return (
@@ -337,9 +343,9 @@ def _train_video(
 def _measure_video(network: nn.Module, pixels: Tensor, scenes: list[VideoScene]) -> dict[str, Any]:
     outs = [network(chunk) for chunk in pixels.split(50)]
     labels = _video_labels(scenes)
-    presence = torch.cat([out.presence_BO for out in outs])
-    motion = torch.cat([out.motion_BM for out in outs]).argmax(1)
-    background = torch.cat([out.background_BK for out in outs]).argmax(1)
+    presence = torch.cat([out.presence for out in outs])
+    motion = torch.cat([out.motion for out in outs]).argmax(1)
+    background = torch.cat([out.background for out in outs]).argmax(1)
     found = presence.gather(1, labels["object"][:, None])[:, 0] > 0
     return {
         "object": _score(presence.argmax(1) == labels["object"]),
@@ -349,11 +355,13 @@ def _measure_video(network: nn.Module, pixels: Tensor, scenes: list[VideoScene])
     }
 
 
-# --- sounds -------------------------------------------------------------------------------------------------------
+# --- sounds ---------------------------------------------------------------------------------------
 
 
 def _audio_data(number: int, split: Split, seed: int) -> tuple[Tensor, list[AudioScene]]:
-    """Waves ``[N, S]``; training waves are also sped up or slowed down a little, which shifts their pitch."""
+    """Waves ``[N, S]``; training waves are also sped up or slowed down a little, which shifts their
+    pitch.
+    """
     rng = np.random.default_rng([seed, 3, split == "test"])
     scenes = [sample_audio(rng, split, pair_share=0.3) for _ in range(number)]
     waves = np.stack([render_audio(scene) for scene in scenes])
@@ -421,8 +429,8 @@ def _train_audio(
         out = network(_soften_mel(mel[chosen].float()))
         halves = labels["halves"][chosen]
         known = halves >= 0
-        return 8 * _multi_label(out.presence_BS, labels["presence"][chosen]) + 4 * _multi_label(
-            out.halves_B2S[known], halves[known]
+        return 8 * _multi_label(out.presence, labels["presence"][chosen]) + 4 * _multi_label(
+            out.halves[known], halves[known]
         )
 
     _fit(network, step, len(mel), num_samples=num_samples, seed=seed)
@@ -430,7 +438,9 @@ def _train_audio(
     assert NUM_TAKES > TEST_TAKES
     waves, scenes = _audio_data(num_test, "test", seed)
     clean = _measure_audio(network, network.log_mel(waves), scenes)
-    softened = _measure_audio(network, _soften_mel(network.log_mel(_scramble(network, waves))), scenes)
+    softened = _measure_audio(
+        network, _soften_mel(network.log_mel(_scramble(network, waves))), scenes
+    )
     return network, {"clean": clean, "softened": softened}
 
 
@@ -438,8 +448,8 @@ def _train_audio(
 def _measure_audio(network: nn.Module, mel: Tensor, scenes: list[AudioScene]) -> dict[str, Any]:
     outs = [network(chunk) for chunk in mel.split(100)]
     labels = _audio_labels(scenes)
-    presence = torch.cat([out.presence_BS for out in outs])
-    halves = torch.cat([out.halves_B2S for out in outs]).argmax(2)
+    presence = torch.cat([out.presence for out in outs])
+    halves = torch.cat([out.halves for out in outs]).argmax(2)
     single = torch.tensor([len(scene.sounds) == 1 for scene in scenes])
     exact = ((presence > 0) == (labels["presence"] > 0)).all(1)
     ordered = (halves == labels["halves"].argmax(2)).all(1)

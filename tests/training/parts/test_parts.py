@@ -1,0 +1,117 @@
+"""The recipes of the frozen parts, on a handful of scenes and steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from anyweave.decoders.latent_diffusion import LatentDiffusion
+from anyweave.training.parts.autoencoder import build_autoencoder, train_autoencoder
+from anyweave.training.parts.diffusion import (
+    TEXT_LENGTH,
+    build_tokenizer,
+    build_unet,
+    inflate,
+    train_diffusion,
+    world_words,
+)
+from anyweave.training.parts.encoder import NOTHING, UNKNOWN, labels_of, patch_labels
+from anyweave.training.parts.fit import FitOptions, fit
+from anyweave.training.parts.recipes import OPTIONS, train_named_part
+from anyweave.training.parts.rendered import rendered_scenes
+from anyweave.world.catalogue import OBJECTS
+from anyweave.world.scenes import ImageScene, sample_image
+
+SHORT = FitOptions(steps=2, batch_size=2, precision="fp32", log_every=1, checkpoint_every=1)
+
+
+def _regression(folder: Path, steps: int, interrupt_after: int | None = None) -> torch.Tensor:
+    torch.manual_seed(0)
+    module = nn.Linear(3, 1)
+    calls = 0
+
+    def losses(generator: torch.Generator) -> dict[str, torch.Tensor]:
+        nonlocal calls
+        if interrupt_after is not None and calls == interrupt_after:
+            raise KeyboardInterrupt
+        calls += 1
+        x = torch.randn(4, 3, generator=generator)
+        return {"mse": (module(x) - x.sum(1, keepdim=True)).square().mean()}
+
+    options = FitOptions(steps=steps, batch_size=4, precision="fp32", checkpoint_every=3, warmup_steps=2)
+    fit(module, losses, options, folder)
+    return module.weight.detach().clone()
+
+
+def test_fit_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
+    whole = _regression(tmp_path / "whole", 10)
+    with pytest.raises(KeyboardInterrupt):
+        _regression(tmp_path / "cut", 10, interrupt_after=7)
+    assert torch.equal(_regression(tmp_path / "cut", 10), whole)
+
+
+def test_every_caption_word_is_one_token(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer(tmp_path)
+    for word in world_words():
+        assert len(tokenizer.tokenize(word)) == 1, word
+    rng = np.random.default_rng(0)
+    longest = max((sample_image(rng, "train").caption for _ in range(500)), key=len)
+    assert len(tokenizer(longest).input_ids) <= TEXT_LENGTH
+
+
+def test_rendered_scenes_are_drawn_once_and_read_back(tmp_path: Path) -> None:
+    scenes, arrays = rendered_scenes("audio", "train", 3, 0, tmp_path)
+    again, same = rendered_scenes("audio", "train", 3, 0, tmp_path)
+    assert again == scenes
+    assert np.array_equal(arrays, same)
+
+
+def test_patches_know_what_they_show() -> None:
+    labels = patch_labels(ImageScene(object="cat", count=1)).reshape(8, 8)
+    assert labels[4, 4] == list(OBJECTS).index("cat")
+    assert labels[0, 0] == NOTHING
+    assert (labels == UNKNOWN).any()
+    truth = labels_of(ImageScene(object="cat", relation="above", other="dog"))
+    assert truth["object"].sum() == 2
+    assert int(truth["count"]) == 0
+
+
+def test_a_clip_unet_takes_all_weights_of_the_picture_unet() -> None:
+    image, video = build_unet("image", (4, 16, 16)), build_unet("video", (4, 8, 12, 12))
+    weights = image.state_dict()
+    assert inflate(video, weights) == len(weights)
+    assert torch.equal(video.state_dict()["conv_in.weight"], weights["conv_in.weight"])
+    with pytest.raises(ValueError, match="lacks 1 of the picture UNet's weights"):
+        inflate(video, {"nothing.weight": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("modality", ["image", "audio"])
+def test_a_decoder_is_trained_saved_and_generates(tmp_path: Path, modality: str) -> None:
+    folder, cache = tmp_path / modality, tmp_path / "scenes"
+    train_autoencoder(modality, folder, cache, SHORT, size=8)
+    means = train_diffusion(modality, folder, cache, SHORT, size=8)
+    assert np.isfinite(means["denoising"])
+    decoder = LatentDiffusion.from_pretrained(modality, folder)
+    made = decoder.generate(decoder.encode_captions(["a dog at night"]), seeds=[0], num_inference_steps=2)
+    assert made[0].shape == {"image": (64, 64, 3), "audio": (32768,)}[modality]
+
+
+def test_autoencoder_latents_have_a_quarter_of_each_side() -> None:
+    vae = build_autoencoder(3, (8, 8, 8))
+    assert vae.encode(torch.zeros(1, 3, 64, 64)).latent_dist.mean.shape == (1, 4, 16, 16)
+
+
+def test_errors_of_the_recipes(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no part 'vision'; there are encoder"):
+        train_named_part("vision", tmp_path)
+    with pytest.raises(ValueError, match="train it first with: anyweave train part image"):
+        train_named_part("video", tmp_path)
+    with pytest.raises(ValueError, match="scale must be above 0"):
+        train_named_part("encoder", tmp_path, scale=0)
+    with pytest.raises(ValueError, match="precision is fp32 or bf16"):
+        FitOptions(steps=1, batch_size=1, precision="int8")
+    assert all(options.steps > 0 for options in OPTIONS.values())
