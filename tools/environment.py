@@ -38,7 +38,7 @@ def main() -> int:
         return 1
     target = f"{ROOT}[{args.extras}]" if args.extras else str(ROOT)
     print(f"installing anyweave {args.extras}".rstrip(), flush=True)
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command = [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     command += ["--no-input", "--constraint", str(ROOT / "constraints.txt"), "--editable", target]
     if subprocess.run(command, env=_quiet_pip()).returncode:
         print(

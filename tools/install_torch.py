@@ -88,7 +88,7 @@ def attempts(wanted: str, gpu: bool) -> list[tuple[str, Callable[[], str | None]
 
 
 def pip_install(*requirements: str) -> str | None:
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     command += ["--no-input", "--constraint", str(CONSTRAINTS), *requirements]
     return _failure(command)
 

@@ -1,7 +1,9 @@
-"""What flows between processor, model and trainer: frozen dataclasses of tensors, shapes in the types.
+"""What flows between processor, model and trainer: frozen dataclasses of tensors, shapes in the
+types.
 
-Legend: B batch, L sequence length, N patches of one medium, D feature width, M media of one modality in a
-batch, T targets of one modality in a batch, Q conditioning tokens, C conditioning width, S signal tokens.
+Legend: B batch, L sequence length, N patches of one medium, D feature width, M media of one
+modality in a batch, T targets of one modality in a batch, Q conditioning tokens, C conditioning
+width, S signal tokens.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ IGNORE_INDEX = -100
 class MediaInput:
     """One user medium of a sample: `length` placeholder ids start at `start`.
 
-    Exactly one of `inputs` (the encoder's preprocessed tensor, without batch axis) and `features` (frozen encoder
-    output ``[N, D]``, from the cache) is set: a cached feature is another form of the same medium.
+    Exactly one of `inputs` (the encoder's preprocessed tensor, without batch axis) and `features`
+    (frozen encoder output ``[N, D]``, from the cache) is set: a cached feature is another form of
+    the same medium.
     """
 
     modality: Modality
@@ -38,8 +41,9 @@ class MediaInput:
 class Target:
     """One assistant medium of a sample: a run of `length` signal-token ids starts at `start`.
 
-    `caption` is what the medium shows. `caption_embedding` ``[Q, C]`` and `latents` (decoder-native) are filled
-    from the cache or by the trainer's frozen decoders; `array` is the medium itself when latents are to be made from it.
+    `caption` is what the medium shows. `caption_embedding` ``[Q, C]`` and `latents`
+    (decoder-native) are filled from the cache or by the trainer's frozen decoders; `array` is the
+    medium itself when latents are to be made from it.
     """
 
     modality: Modality
@@ -53,7 +57,8 @@ class Target:
 
 @dataclass(frozen=True)
 class Sample:
-    """One rendered conversation: ids, what to learn from them, and where media enters and leaves."""
+    """One rendered conversation: ids, what to learn from them, and where media enters and
+    leaves."""
 
     input_ids: Int[Tensor, "L"]  # noqa: F821
     labels: Int[Tensor, "L"]  # noqa: F821
@@ -67,7 +72,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class BatchMedia:
-    """All user media of one modality in a batch, with the place of each: `rows` and `starts` are ``[M]``."""
+    """All user media of one modality in a batch, with the place of each: `rows` and `starts` are
+    ``[M]``."""
 
     rows: Int[Tensor, "M"]  # noqa: F821
     starts: Int[Tensor, "M"]  # noqa: F821
@@ -80,8 +86,8 @@ class BatchMedia:
 class BatchTargets:
     """All assistant media of one modality in a batch.
 
-    `caption_embeddings` is ``[T, Q, C]``; `latents` is ``[K, ...]`` for the targets numbered in `latent_index` ``[K]``
-    (some targets are known by caption alone).
+    `caption_embeddings` is ``[T, Q, C]``; `latents` is ``[K, ...]`` for the targets numbered in
+    `latent_index` ``[K]`` (some targets are known by caption alone).
     """
 
     rows: Int[Tensor, "T"]  # noqa: F821
@@ -95,7 +101,8 @@ class BatchTargets:
 
 @dataclass(frozen=True)
 class Batch:
-    """Right-padded samples. `attention_mask` is 1 where a token counts (Hugging Face convention)."""
+    """Right-padded samples. `attention_mask` is 1 where a token counts (Hugging Face
+    convention)."""
 
     input_ids: Int[Tensor, "B L"]
     attention_mask: Int[Tensor, "B L"]
@@ -110,7 +117,8 @@ class Batch:
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """What one training forward gives: logits only at supervised positions, conditioning per modality."""
+    """What one training forward gives: logits only at supervised positions, conditioning per
+    modality."""
 
     logits: Float[Tensor, "P V"]  # P supervised positions, in row-major order of the shifted labels
     labels: Int[Tensor, "P"]  # noqa: F821
@@ -125,5 +133,7 @@ def _to(value: Any, device: torch.device | str) -> Any:
     if isinstance(value, Mapping):
         return {key: _to(item, device) for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: _to(getattr(value, f.name), device) for f in fields(value)})
+        return replace(
+            value, **{f.name: _to(getattr(value, f.name), device) for f in fields(value)}
+        )
     return value

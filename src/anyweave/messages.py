@@ -1,8 +1,9 @@
 """The one currency of the system: a `Message` goes in, a `Message` comes out.
 
-Everything else is a rendering of messages: the processor turns them into token ids and spans, the wire
-schema into JSON, a data file's row into training samples. The *role* of a message decides whether its
-media is encoded (``user``) or generated (``assistant``). This module knows no tensor and reads no file.
+Everything else is a rendering of messages: the processor turns them into token ids and spans, the
+wire schema into JSON, a data file's row into training samples. The *role* of a message decides
+whether its media is encoded (``user``) or generated (``assistant``). This module knows no tensor
+and reads no file.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ ROLES: tuple[Role, ...] = get_args(Role)
 class Text:
     """A run of plain text.
 
-    `token_ids` is another form of the same text: the ids that the model itself spoke. A tokenizer may split
-    the same characters differently, so a reply keeps its ids and renders to exactly the same sequence again.
+    `token_ids` is another form of the same text: the ids that the model itself spoke. A tokenizer
+    may split the same characters differently, so a reply keeps its ids and renders to exactly the
+    same sequence again.
     """
 
     text: str
@@ -38,10 +40,11 @@ class Text:
 class Media:
     """One medium. Use the subclasses `Image`, `Video`, `Audio`.
 
-    `source` is a path, encoded bytes, a numpy array (image ``uint8[H, W, 3]``, video ``uint8[T, H, W, 3]``, audio
-    ``float32[S]`` in -1..1) or, for images, a PIL image. It may be None only for an assistant's medium that is
-    known by its caption alone (caption alignment needs no pixels). `caption` says what an assistant's medium
-    shows: it is the target of caption alignment. `rate` is Hz for audio arrays and frames/s for video arrays.
+    `source` is a path, encoded bytes, a numpy array (image ``uint8[H, W, 3]``, video
+    ``uint8[T, H, W, 3]``, audio ``float32[S]`` in -1..1) or, for images, a PIL image. It may be None only for an
+    assistant's medium that is known by its caption alone (caption alignment needs no pixels).
+    `caption` says what an assistant's medium shows: it is the target of caption alignment. `rate`
+    is Hz for audio arrays and frames/s for video arrays.
     """
 
     source: Any = field(default=None, compare=False)

@@ -40,12 +40,12 @@ def build(
         root: the folder that sources beginning with ``./`` are relative to.
         device: where to put it; None leaves it on the CPU.
         dtype: of the frozen language model and decoders; None takes the spec's. Trained parts are
-        float32. verify: compare the frozen parts with the hashes in the spec. seed: of the trained
-        parts' initial values.
+            float32.
+        verify: compare the frozen parts with the hashes in the spec.
+        seed: of the trained parts' initial values.
 
     Raises:
-        ValueError: a part cannot be found, is not the one the spec names, or does not fit another
-        part.
+        ValueError: a part cannot be found, is not the one the spec names, or does not fit another.
     """
     root = None if root is None else Path(root)
     language = build_language(spec, root=root, dtype=dtype, verify=verify, seed=seed)
