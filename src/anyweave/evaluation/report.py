@@ -70,9 +70,10 @@ class WorldReport:
         lines = [
             f"# Emoji world: {self.model}",
             "",
-            f"Held-out scenes in held-out words, {self.num_trials} trials per task, seed {self.seed}. Share right, 95% "
-            "interval (Wilson). Media are judged by verifiers; the last column is their own accuracy on real renders of "
-            "test scenes, and on such renders softened as an autoencoder does.",
+            f"Held-out scenes in held-out words, {self.num_trials} trials per task, seed "
+            f"{self.seed}. Share right, 95% interval (Wilson). Media are judged by verifiers; the "
+            "last column is their own accuracy on real renders of test scenes, and on such renders "
+            "softened as an autoencoder does.",
             "",
             "| task | what | right | trials | verifier itself |",
             "|---|---|---|---|---|",
@@ -81,22 +82,21 @@ class WorldReport:
             for fact, figure in task.figures.items():
                 judge = self._judge(task.about, fact)
                 lines.append(f"| {name} | {fact} | {figure} | {figure.trials} | {judge} |")
-        decisions = self.decisions
-        lines += [
-            "",
-            "| choice of modalities | value | of |",
-            "|---|---|---|",
-            f"| precision | {_number(decisions.precision)} | {decisions.hits + decisions.extra} media given |",
-            f"| recall | {_number(decisions.recall)} | {decisions.hits + decisions.missed} media wanted |",
-            f"| F1 | {_number(decisions.f1)} | |",
-            f"| exactly the right set | {decisions.exact_share} | {decisions.replies} replies |",
-            f"| false draws | {decisions.false_draw_share} | {decisions.words_only} replies that want words alone |",
-            "",
-            "| task | seconds per reply |",
-            "|---|---|",
-        ]
+        lines += ["", *self._choice_table(), "", "| task | seconds per reply |", "|---|---|"]
         lines += [f"| {name} | {task.seconds_per_reply:.1f} |" for name, task in self.tasks.items()]
         return "\n".join(lines) + "\n"
+
+    def _choice_table(self) -> list[str]:
+        d = self.decisions
+        rows = (
+            ("precision", _number(d.precision), f"{d.hits + d.extra} media given"),
+            ("recall", _number(d.recall), f"{d.hits + d.missed} media wanted"),
+            ("F1", _number(d.f1), ""),
+            ("exactly the right set", d.exact_share, f"{d.replies} replies"),
+            ("false draws", d.false_draw_share, f"{d.words_only} replies that want words alone"),
+        )
+        header = ["| choice of modalities | value | of |", "|---|---|---|"]
+        return header + [f"| {name} | {value} | {of} |" for name, value, of in rows]
 
     def _judge(self, about: str, fact: str) -> str:
         """The verifier's own accuracy for a judged fact: clean / softened renders."""
@@ -108,7 +108,9 @@ class WorldReport:
         return " / ".join(f"{s['accuracy']:.3f} (n={s['trials']})" for s in scores)
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``report.json``, ``report.md``, ``image.png`` and ``video.png``; returns the folder."""
+        """Write ``report.json``, ``report.md``, ``image.png`` and ``video.png``; returns the
+        folder.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n")
@@ -127,7 +129,8 @@ def _number(value: float | None) -> str:
 def contact_sheet(
     samples: Sequence[Sample], *, edge: int = 128, columns: int | None = None
 ) -> NDArray[np.uint8]:
-    """Samples side by side, each framed green where it is right and red where not, its caption below.
+    """Samples side by side, each framed green where it is right and red where not, its caption
+    below.
 
     A clip's frames stand in a row. Raises `ValueError` without samples.
     """

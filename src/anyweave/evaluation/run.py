@@ -45,11 +45,13 @@ def evaluate_world(
     verifiers: Verifiers | None = None,
     tick: Tick | None = None,
 ) -> WorldReport:
-    """Ask `num_trials` held-out questions per task (names of `tasks.world.TASKS`, None: all) and judge the replies.
+    """Ask `num_trials` held-out questions per task (names of `tasks.world.TASKS`, None: all) and
+    judge the replies.
 
-    Replies are greedy unless `options` say otherwise; trial i of a task always has the same scene, words and seed.
-    `session` opens a conversation: a test gives a script. `tick(task)` is called after every reply. Raises
-    `ValueError` for an unknown task or where the verifiers' weights are missing.
+    Replies are greedy unless `options` say otherwise; trial i of a task always has the same scene,
+    words and seed. `session` opens a conversation: a test gives a script. `tick(task)` is called
+    after every reply. Raises `ValueError` for an unknown task or where the verifiers' weights are
+    missing.
     """
     if num_trials < 1:
         raise ValueError(f"num_trials must be at least 1, got {num_trials}")
@@ -101,7 +103,9 @@ def evaluate_world(
 def run_world(
     model: Any, folder: str | Path, *, num_trials: int = 64, seed: int = 0, **options: Any
 ) -> WorldReport:
-    """`evaluate_world` with a progress bar on stderr, its report saved in `folder`. `options` as there."""
+    """`evaluate_world` with a progress bar on stderr, its report saved in `folder`. `options` as
+    there.
+    """
     names = [task.name for task in choose_tasks(options.get("tasks"))]
     with Progress(console=Console(stderr=True), transient=True) as bar:
         bars = {name: bar.add_task(name, total=num_trials) for name in names}
@@ -122,7 +126,8 @@ def questions(task: WorldTask, number: int, seed: int) -> Iterator[Question]:
     found = 0
     for index in range(len(source)):
         question = task.question(source.dialogue(index))
-        # "I do not know the sound of a house" belongs to "decline", not to the tasks that want a medium.
+        # "I do not know the sound of a house" belongs to "decline", not to the tasks that want a
+        # medium.
         if question is None or (task.kind == "cross" and not question.wanted):
             continue
         yield question

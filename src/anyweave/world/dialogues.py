@@ -293,7 +293,7 @@ def _opening(d: Draft) -> Scene:
 
 
 def _continue(d: Draft, scene: Scene) -> Scene | None:
-    """One more turn about `scene`; returns what is talked about then, None if nothing can follow."""
+    """One more turn about `scene`; returns what is talked about then, None if nothing follows."""
     if isinstance(scene, AudioScene):
         return _after_sound(d, scene)
     moves = ["place", "instead", "sound", "no sound"]

@@ -592,11 +592,11 @@ HOMEWORK = (  # {n} things minus or plus {k} are {m}; the picture shows {m}
     ("If I take {k} from {n} {p}, how many remain? Draw them.", -1),
 )
 OUTSIDE = (
-    "castle", "dragon", "dinosaur", "boat", "giraffe", "zebra", "chair", "table", "mountain", "computer",
-    "pirate", "princess", "hat", "camera", "clock", "crocodile", "bridge", "tiger", "knight", "wolf",
-    "lamp", "shark", "submarine", "volcano", "tractor", "spoon", "ghost", "kangaroo", "ship", "mouse",
-    "bottle", "book", "crown", "tower", "camel", "skateboard", "wizard", "sword", "potato", "mermaid",
-)  # fmt: skip
+    "castle dragon dinosaur boat giraffe zebra chair table mountain computer "
+    "pirate princess hat camera clock crocodile bridge tiger knight wolf "
+    "lamp shark submarine volcano tractor spoon ghost kangaroo ship mouse "
+    "bottle book crown tower camel skateboard wizard sword potato mermaid"
+).split()
 REFUSE: dict[str, tuple[str, ...]] = {
     "image": (
         "I am sorry, I cannot draw {x}. I could draw {y} instead.",

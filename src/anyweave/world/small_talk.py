@@ -216,9 +216,17 @@ TALK: tuple[tuple[str, str], ...] = tuple(
 )
 
 _VOICES = {
-    "dog": "barks", "cat": "meows", "cow": "moos", "frog": "croaks", "duck": "quacks", "bee": "buzzes",
-    "sheep": "bleats", "bird": "sings", "bell": "rings", "telephone": "rings",
-}  # fmt: skip
+    "dog": "barks",
+    "cat": "meows",
+    "cow": "moos",
+    "frog": "croaks",
+    "duck": "quacks",
+    "bee": "buzzes",
+    "sheep": "bleats",
+    "bird": "sings",
+    "bell": "rings",
+    "telephone": "rings",
+}
 _JUST_TELL = (
     "Don't draw, just tell me: {q}",
     "No picture, please. {q}",
@@ -239,8 +247,13 @@ _KINDS = (
     "In one word, what is {x}?",
     "Tell me in text what {x} is.",
 )
-_SPELL = ("What is the plural of {n}?", "Two of {n}, what is the word?", "More than one {n} is called?",
-          "Give me the plural form of {n}.", "How do you write several of {n}?")  # fmt: skip
+_SPELL = (
+    "What is the plural of {n}?",
+    "Two of {n}, what is the word?",
+    "More than one {n} is called?",
+    "Give me the plural form of {n}.",
+    "How do you write several of {n}?",
+)
 _SUMS = (
     "What is {a} plus {b}?",
     "{a} + {b}?",
@@ -248,10 +261,18 @@ _SUMS = (
     "How much is {a} and {b}?",
     "Sum of {a} and {b}?",
 )
-_DIFFERENCES = ("What is {a} minus {b}?", "{a} - {b}?", "Take {b} from {a}.", "{a} less {b} is?",
-                "What remains of {a} without {b}?")  # fmt: skip
-_PRICES = ("One {n} costs {a} coins. How much are {b}?", "If a {n} costs {a}, what do {b} cost?",
-           "I buy {b} {p} for {a} coins each. What do I pay?")  # fmt: skip
+_DIFFERENCES = (
+    "What is {a} minus {b}?",
+    "{a} - {b}?",
+    "Take {b} from {a}.",
+    "{a} less {b} is?",
+    "What remains of {a} without {b}?",
+)
+_PRICES = (
+    "One {n} costs {a} coins. How much are {b}?",
+    "If a {n} costs {a}, what do {b} cost?",
+    "I buy {b} {p} for {a} coins each. What do I pay?",
+)
 
 
 def talk(rng: np.random.Generator, split: Split) -> tuple[str, str]:

@@ -11,7 +11,9 @@ from anyweave.evaluation.metrics.proportion import Proportion
 
 @dataclass(frozen=True)
 class Decisions:
-    """Counts over replies. A *false draw* is any medium in a reply that should have been words alone."""
+    """Counts over replies. A *false draw* is any medium in a reply that should have been words
+    alone.
+    """
 
     hits: int = 0
     """Modalities that were wanted and given."""

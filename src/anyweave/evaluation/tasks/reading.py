@@ -1,4 +1,6 @@
-"""What a reply says of a scene, read by exact words: no model, no similarity, no benefit of the doubt."""
+"""What a reply says of a scene, read by exact words: no model, no similarity, no benefit of the
+doubt.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def objects_named(text: str) -> set[str]:
 
 
 def count_named(text: str, name: str) -> int | None:
-    """The number right before the object: "three dogs", "a dog", "4 dogs"; None where there is none."""
+    """The number right before the object: "three dogs", "a dog", "4 dogs"; None where there is
+    none.
+    """
     kind = OBJECTS[name]
     numbers = "|".join(_NUMBERS)
     found = re.search(
@@ -49,7 +53,9 @@ def relation_named(text: str, scene: ImageScene) -> bool:
 
 
 def read(text: str, scene: Scene) -> dict[str, bool]:
-    """Which facts of the scene the text states rightly. Facts that the scene does not have are absent."""
+    """Which facts of the scene the text states rightly. Facts that the scene does not have are
+    absent.
+    """
     words = text.lower()
     if isinstance(scene, AudioScene):
         return {"sound": _sounds_named(words) == scene.sounds}

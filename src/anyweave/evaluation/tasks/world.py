@@ -1,7 +1,7 @@
 """The emoji world's benchmark: held-out scenes asked about in held-out words, with exact truth.
 
-Text is judged by `reading` (exact words), media by the world's verifiers. A medium that was asked for and not given
-counts as wrong in every figure.
+Text is judged by `reading` (exact words), media by the world's verifiers. A medium that was asked
+for and not given counts as wrong in every figure.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from anyweave.world.verifiers import Verifiers
 
 
 class Session(Protocol):
-    """What the benchmark needs of a conversation: `generation.ChatSession`, or a script in tests."""
+    """What the benchmark needs of a conversation: `ChatSession`, or a script in tests."""
 
     def reply(self, message: Message) -> Message: ...
 
@@ -56,8 +56,9 @@ Score = Callable[[Question, Message, Verifiers], tuple[dict[str, bool], tuple[Me
 
 @dataclass(frozen=True, kw_only=True)
 class WorldTask:
-    """`kind` is the kind of dialogue that asks; `turn` the turn that is answered: the first, or the last that holds
-    media. `judge_media` False spares the decoders their steps: only the decision counts.
+    """`kind` is the kind of dialogue that asks; `turn` the turn that is answered: the first, or the
+    last that holds media. `judge_media` False spares the decoders their steps: only the decision
+    counts.
     """
 
     name: str
@@ -169,38 +170,31 @@ def _modality(scene: Scene) -> str:
     return "audio" if isinstance(scene, AudioScene) else "video"
 
 
+_ALL: tuple[tuple[str, str, str, Score], ...] = (
+    # name, kind of dialogue, what goes in and out, how it is scored
+    ("describe image", "caption_image", "image -> text", understands),
+    ("describe video", "caption_video", "video -> text", understands),
+    ("describe audio", "caption_audio", "audio -> text", understands),
+    ("make image", "request_image", "text -> text + image", generates),
+    ("make video", "request_video", "text -> text + video", generates),
+    ("make audio", "request_audio", "text -> text + audio", generates),
+    ("make several", "several_media", "text -> text + two media", generates),
+    ("cross", "cross", "medium -> text + another medium", generates),
+    ("follow up", "follow_up", "a later turn that asks for a medium", generates),
+    ("talk", "talk", "text -> text", words_alone),
+    ("decline", "refuse", "asked for what is not in the world", words_alone),
+)
 TASKS: dict[str, WorldTask] = {
-    task.name: task
-    for task in (
-        WorldTask(name="describe image", kind="caption_image", about="image -> text", score=understands),
-        WorldTask(name="describe video", kind="caption_video", about="video -> text", score=understands),
-        WorldTask(name="describe audio", kind="caption_audio", about="audio -> text", score=understands),
-        WorldTask(name="make image", kind="request_image", about="text -> text + image", score=generates),
-        WorldTask(name="make video", kind="request_video", about="text -> text + video", score=generates),
-        WorldTask(name="make audio", kind="request_audio", about="text -> text + audio", score=generates),
-        WorldTask(
-            name="make several", kind="several_media", about="text -> text + two media", score=generates
-        ),
-        WorldTask(name="cross", kind="cross", about="medium -> text + other medium", score=generates),
-        WorldTask(
-            name="follow up",
-            kind="follow_up",
-            about="a later turn that asks for a medium",
-            score=generates,
-            last_turn=True,
-        ),
-        WorldTask(
-            name="talk", kind="talk", about="text -> text", score=words_alone, judge_media=False
-        ),
-        WorldTask(
-            name="decline",
-            kind="refuse",
-            about="asked for what is not in the world",
-            score=words_alone,
-            judge_media=False,
-        ),
+    name: WorldTask(
+        name=name,
+        kind=kind,
+        about=about,
+        score=score,
+        judge_media=score is not words_alone,
+        last_turn=name == "follow up",
     )
-}  # fmt: skip
+    for name, kind, about, score in _ALL
+}
 
 
 def choose_tasks(names: Sequence[str] | None) -> list[WorldTask]:

@@ -17,6 +17,7 @@ from anyweave.world.verifiers.judge import (
     load_verifiers,
 )
 from anyweave.world.verifiers.networks import AudioVerifier, ImageVerifier, VideoVerifier
+from anyweave.world.verifiers.training import train_verifiers
 
 __all__ = [
     "FOLDER",
@@ -29,4 +30,5 @@ __all__ = [
     "VideoVerifier",
     "accuracy",
     "load_verifiers",
+    "train_verifiers",
 ]

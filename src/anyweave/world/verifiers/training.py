@@ -103,7 +103,7 @@ def _fit(
     batch_size: int = 64,
     peak: float = 3e-3,
 ) -> None:
-    """AdamW under a cosine schedule with a short warm-up: `step(indices)` is the loss of a batch."""
+    """AdamW under a cosine schedule with a short warm-up; `step(indices)` is a batch's loss."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=0.02)
     rng = np.random.default_rng(seed)
     network.train()
@@ -222,7 +222,7 @@ def _train_image(
 
 
 def _multi_label(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Binary cross-entropy in which the few present classes weigh more than the many absent ones."""
+    """Binary cross-entropy in which the few present classes weigh more than the absent ones."""
     weight = torch.where(wanted > 0, 6.0, 1.0)
     return functional.binary_cross_entropy_with_logits(logits, wanted, weight=weight)
 
@@ -272,7 +272,7 @@ def _video_labels(scenes: list[VideoScene]) -> Labels:
 
 
 def _grey(pixels: Tensor) -> Tensor:
-    """Clips ``uint8[B, 8, 64, 64, 3]`` as the motion head takes them: ``[B, 8, 32, 32]`` in -1..1."""
+    """Clips ``uint8[B, 8, 64, 64, 3]`` for the motion head: ``[B, 8, 32, 32]`` in -1..1."""
     return functional.avg_pool2d(pixels.float().mean(-1) / 127.5 - 1, 2)
 
 
