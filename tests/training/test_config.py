@@ -93,7 +93,10 @@ def test_from_dict_is_strict(config: MakeConfig) -> None:
     [
         ({"trainable": ("loar",)}, "unknown role 'loar'; did you mean 'lora'"),
         ({"trainable": ()}, "names no role"),
-        ({"trainable": ("lora",), "losses": {"ml": 1.0}}, "unknown loss 'ml'; did you mean 'lm'"),
+        (
+            {"trainable": ("lora",), "losses": {"denoise": 1}},
+            "unknown loss 'denoise'; did you mean 'denoising'",
+        ),
         ({"trainable": ("lora",), "losses": {"lm": -1.0}}, "has weight -1"),
     ],
 )
