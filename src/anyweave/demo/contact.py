@@ -42,12 +42,13 @@ def draw_talk(talk: Talk, folder: str | Path) -> PIL.Image.Image:
 def _bubble(parts: Sequence[Shown], folder: Path, colour: tuple[int, int, int]) -> PIL.Image.Image:
     """Parts in order: media that follow each other stand side by side."""
     rows: list[list[PIL.Image.Image]] = []
+    said = " ".join(part.text for part in parts)
     for part in parts:
         if part.modality == "text":
             if part.text.strip():
                 rows.append([_words(part.text.strip(), _TEXT_SIZE, _INK, colour)])
             continue
-        block = _medium(part, folder, colour)
+        block = _medium(part, folder, colour, said)
         if rows and rows[-1][0].height > _EDGE and _row_width(rows[-1]) + block.width < WIDTH - 80:
             rows[-1].append(block)
         else:
@@ -72,7 +73,7 @@ def _row_width(row: Sequence[PIL.Image.Image]) -> int:
     return sum(block.width for block in row) + 10 * (len(row) - 1)
 
 
-def _medium(part: Shown, folder: Path, colour: tuple[int, int, int]) -> PIL.Image.Image:
+def _medium(part: Shown, folder: Path, colour: tuple[int, int, int], said: str) -> PIL.Image.Image:
     if part.modality == "video":
         frames = media.load(Video(folder / part.path))
         chosen = frames[np.linspace(0, len(frames) - 1, _FRAMES).round().astype(int)]
@@ -82,7 +83,8 @@ def _medium(part: Shown, folder: Path, colour: tuple[int, int, int]) -> PIL.Imag
             pictures = [_scaled(picture.convert("RGB"))]
     width = sum(picture.width + 4 for picture in pictures) - 4
     kind = {"image": "picture", "video": "clip", "audio": "sound"}[part.modality]
-    words = _words(f"{kind}: {part.caption}" if part.caption else kind, _SMALL_SIZE, _FAINT, colour)
+    told = "" if part.caption in said else f": {part.caption}"  # nothing is said twice
+    words = _words(kind + told, _SMALL_SIZE, _FAINT, colour)
     block = PIL.Image.new("RGB", (max(width, words.width), _EDGE + 6 + words.height), colour)
     x = 0
     for picture in pictures:

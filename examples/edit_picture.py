@@ -1,0 +1,27 @@
+"""Change a picture by instruction: python examples/edit_picture.py [MODEL] [PICTURE] [FOLDER]
+
+The decoder starts from the picture instead of from noise. A small `strength` keeps most of it.
+"""
+
+import sys
+from pathlib import Path
+
+from anyweave import media
+from anyweave.generation import ChatSession, GenerationOptions, edit
+from anyweave.messages import Image
+from anyweave.model import NextGPT
+from anyweave.world.render import render
+from anyweave.world.scenes import ImageScene
+
+arguments = dict(enumerate(sys.argv))
+model = NextGPT.from_pretrained(arguments.get(1, "emoji-mini"))
+picture = Image(arguments.get(2) or render(ImageScene(object="apple", count=2)))
+folder = Path(arguments.get(3, "edited"))
+folder.mkdir(parents=True, exist_ok=True)
+media.save("image", media.load(picture), folder / "before.png")
+
+for strength in (0.4, 0.6, 0.8):
+    session = ChatSession(model, GenerationOptions(temperature=0.0, max_new_tokens=32, seed=0))
+    reply = edit(session, picture, "Make it two lemons at night.", strength=strength)
+    path = media.save("image", reply.media("image")[0].source, folder / f"after-{strength}.png")
+    print(reply.text, path)

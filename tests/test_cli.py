@@ -1,0 +1,147 @@
+"""The command line on the tiny model: what it prints, what it writes, how it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from anyweave import media
+from anyweave.cli import app, main
+from anyweave.testing.conversations import tiny_media
+from anyweave.testing.model import tiny_model
+
+COMMANDS = [
+    "run",
+    "chat",
+    "demo",
+    "inspect",
+    "train stage1",
+    "train stage2",
+    "train stage3",
+    "train part",
+    "eval world",
+    "data world",
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("tiny")
+    return str(tiny_model(folder / "parts").save_pretrained(folder / "model"))
+
+
+def fails(*arguments: str, capsys: pytest.CaptureFixture[str], code: int = 1) -> str:
+    """Run a command that must fail; its one line."""
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = [line for line in captured.err.splitlines() if "error:" in line]
+    assert len(lines) == 1
+    assert "Traceback" not in captured.err
+    return lines[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_teaches_by_example(command: str) -> None:
+    result = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert result.exit_code == 0
+    assert f"anyweave {command}" in result.stdout
+
+
+def test_run_prints_the_parts_in_order(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = media.save("image", tiny_media("image", 1).source, tmp_path / "dot.png")
+    with pytest.raises(SystemExit) as stopped:
+        main(
+            ["run", "--model", model, "--text", "hello", "--image", str(picture), "--json"]
+            + ["--force", "image,video,audio", "--max-new-tokens", "3", "--steps", "1"]
+            + ["--out", str(tmp_path / "out")]
+        )
+    assert stopped.value.code == 0
+    reply = json.loads(capsys.readouterr().out)
+    assert reply["model"] == model
+    kinds = [part["type"] for part in reply["parts"]]
+    assert {"image", "video", "audio"} <= set(kinds)
+    paths = [Path(part["path"]) for part in reply["parts"] if part["type"] != "text"]
+    assert all(path.is_file() and path.parent == tmp_path / "out" for path in paths)
+    assert [path.stem for path in paths] == [f"reply-{n}" for n in range(1, len(paths) + 1)]
+    suffixes = {"image": ".png", "video": ".mp4", "audio": ".wav"}
+    assert [path.suffix for path in paths] == [suffixes[k] for k in kinds if k != "text"]
+
+
+def test_run_prints_for_people(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(
+            ["run", "-m", model, "-t", "hi", "--force", "audio", "--max-new-tokens", "1"]
+            + ["--modalities", "audio", "--steps", "1", "-o", str(tmp_path)]
+        )
+    assert f"audio: {tmp_path}/reply-1.wav" in capsys.readouterr().out
+
+
+def test_nothing_to_say(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nothing to say: give --text" in fails("run", "-m", model, capsys=capsys)
+
+
+def test_unknown_model(capsys: pytest.CaptureFixture[str]) -> None:
+    line = fails("run", "-m", "no-such/model", "-t", "hi", capsys=capsys)
+    assert "no model 'no-such/model'" in line
+    assert "emoji-mini" in line
+    assert "no model 'nothing'" in fails("inspect", "nothing", capsys=capsys)
+
+
+def test_missing_and_wrong_files(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = fails("run", "-m", model, "--image", "no/such.png", capsys=capsys)
+    assert "no/such.png: no such file" in line
+    picture = media.save("image", tiny_media("image", 1).source, tmp_path / "dot.png")
+    line = fails("run", "-m", model, "--audio", str(picture), capsys=capsys)
+    assert "it holds an image (PNG), not audio" in line
+
+
+def test_wrong_options_name_what_exists(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line = fails("run", "-m", model, "-t", "hi", "--force", "smell", capsys=capsys)
+    assert "force names 'smell'; it takes image, video, audio" in line
+    fails_usage = CliRunner().invoke(app, ["run", "--no-such-option"])
+    assert fails_usage.exit_code == 2
+
+
+def test_chat_reads_lines_and_saves_media(model: str, tmp_path: Path) -> None:
+    typed = "/force image\nhello\n/quit\n"
+    arguments = ["chat", "-m", model, "-o", str(tmp_path), "--max-new-tokens", "2"]
+    result = CliRunner().invoke(app, [*arguments, "--seed", "1"], input=typed)
+    assert result.exit_code == 0, result.output
+    assert any(path.suffix == ".png" for path in tmp_path.iterdir())
+    assert f"image 1: {tmp_path}" in result.output.replace("\n", " ")
+
+
+def test_inspect_counts_parts(model: str) -> None:
+    result = CliRunner().invoke(app, ["inspect", model, "--json"])
+    report = json.loads(result.stdout)
+    counts = {part["part"]: part["parameters"] for part in report["parts"]}
+    assert report["parameters"] == sum(counts.values())
+    assert {"language model", "input projectors", "output projectors", "signal rows"} <= set(counts)
+    assert 0 < report["trained_share"] < 1
+    table = CliRunner().invoke(app, ["inspect", model])
+    assert "language model" in table.stdout
+
+
+def test_demo_names_its_page(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[tuple[object, ...]] = []
+
+    def run_demo(name: str, output: Path, *, seed: int, say: object) -> Path:
+        called.append((name, output, seed))
+        return output / "index.html"
+
+    monkeypatch.setattr("anyweave.demo.run_demo", run_demo)
+    result = CliRunner().invoke(app, ["demo", "-m", model, "-o", str(tmp_path), "--seed", "4"])
+    assert called == [(model, tmp_path, 4)]
+    assert str(tmp_path / "index.html") in result.output.replace("\n", "")
