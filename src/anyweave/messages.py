@@ -41,10 +41,10 @@ class Media:
     """One medium. Use the subclasses `Image`, `Video`, `Audio`.
 
     `source` is a path, encoded bytes, a numpy array (image ``uint8[H, W, 3]``, video
-    ``uint8[T, H, W, 3]``, audio ``float32[S]`` in -1..1) or, for images, a PIL image. It may be None only for an
-    assistant's medium that is known by its caption alone (caption alignment needs no pixels).
-    `caption` says what an assistant's medium shows: it is the target of caption alignment. `rate`
-    is Hz for audio arrays and frames/s for video arrays.
+    ``uint8[T, H, W, 3]``, audio ``float32[S]`` in -1..1) or, for images, a PIL image. It may be
+    None only for an assistant's medium that is known by its caption alone (caption alignment needs
+    no pixels). `caption` says what an assistant's medium shows: it is the target of caption
+    alignment. `rate` is Hz for audio arrays and frames/s for video arrays.
     """
 
     source: Any = field(default=None, compare=False)

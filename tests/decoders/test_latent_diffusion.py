@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import EulerDiscreteScheduler
+from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler
 
 from anyweave.decoders import DECODERS, resolve
 from anyweave.decoders.folder import DecoderDefaults, wanted_files
@@ -408,6 +408,9 @@ def test_parts_that_do_not_belong_together(decoders: Decoders) -> None:
         LatentDiffusion("image", vae=audio.vae, **parts)
     with pytest.raises(ValueError, match="vocoder/ or mel_config.json"):
         LatentDiffusion("audio", unet=audio.unet, vae=audio.vae, scheduler=audio.scheduler)
+    flow = FlowMatchEulerDiscreteScheduler()
+    with pytest.raises(ValueError, match="FlowMatchEulerDiscreteScheduler has no beta schedule"):
+        LatentDiffusion("image", unet=image.unet, vae=image.vae, scheduler=flow)
     with pytest.raises(ValueError, match="snr_gamma must be positive"):
         image.denoising_loss(torch.zeros(1, 8, 32), torch.zeros(1, 4, 8, 8), snr_gamma=0.0)
 

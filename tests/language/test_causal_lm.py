@@ -185,7 +185,9 @@ def test_a_folder_loads_to_the_same_model(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="(?s)cannot load a language model from .*smollm2-135m-inst"):
+    with pytest.raises(
+        ValueError, match="(?s)cannot load a language model from .*smollm2-135m-inst"
+    ):
         CausalLM.from_pretrained(tmp_path)
 
 

@@ -78,6 +78,11 @@ class LatentDiffusion(nn.Module):
                 f"the UNet takes {unet_config.in_channels} latent channels but the VAE makes "
                 f"{vae_config.latent_channels}; they do not belong together"
             )
+        if "beta_schedule" not in scheduler.config:
+            raise ValueError(
+                f"{type(scheduler).__name__} has no beta schedule; a decoder needs a scheduler of "
+                "the denoising diffusion family (DDIM, PNDM, DPM++, Euler, ...)"
+            )
         self.modality: Modality = modality
         self.unet = unet
         self.vae = vae

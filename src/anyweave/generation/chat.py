@@ -50,8 +50,9 @@ class _Draft:
     parts: dict[int, Media] = field(default_factory=dict)
 
     def add_text(self, delta: TextDelta) -> None:
-        if self.said and isinstance(self.said[-1], Text):
-            last = self.said.pop()
+        last = self.said[-1] if self.said else None
+        if isinstance(last, Text):
+            self.said.pop()
             delta = TextDelta(
                 text=last.text + delta.text, token_ids=(last.token_ids or ()) + delta.token_ids
             )
@@ -113,7 +114,7 @@ class ChatSession:
         *,
         source: Media | None = None,
         **overrides: Any,
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """Say something and watch the answer come: text at once, then each medium with its
         progress, then `Done`.
 
@@ -131,7 +132,7 @@ class ChatSession:
 
     def _turn(
         self, user: Message, options: GenerationOptions, source: Media | None
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         draft = _Draft()
         started = time.perf_counter()
         conversation = [*self.messages, user]

@@ -62,9 +62,9 @@ class NextGPT(nn.Module):
         self.root = root  # what the spec's relative sources are relative to
         self.processor = processor
         self.language = language
-        self.encoders = nn.ModuleDict(encoders)
-        self.input_projectors = nn.ModuleDict(input_projectors)
-        self.output_projectors = nn.ModuleDict(output_projectors)
+        self.encoders = nn.ModuleDict(dict(encoders.items()))
+        self.input_projectors = nn.ModuleDict(dict(input_projectors.items()))
+        self.output_projectors = nn.ModuleDict(dict(output_projectors.items()))
         self.decoders = decoders
         self.requires_grad_(False)
         self.eval()

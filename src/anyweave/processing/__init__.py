@@ -4,7 +4,8 @@ serving.
 
 from anyweave.processing.cache import FeatureCache, fingerprint, media_digest, text_digest
 from anyweave.processing.collate import bucketed_batches, collate
-from anyweave.processing.processor import MediaEncoder, Processor, SignalRun
+from anyweave.processing.processor import MediaEncoder, Processor
+from anyweave.processing.reply import SignalRun
 from anyweave.processing.signals import SignalTokens
 from anyweave.processing.template import TEMPLATES, Template
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -22,6 +21,7 @@ from anyweave.batch import IGNORE_INDEX, MediaInput, Sample, Target
 from anyweave.messages import Media, Message, Modality, Role, Text, Video
 from anyweave.processing.cache import FeatureCache, media_digest, text_digest
 from anyweave.processing.layout import Piece, Supervision, TurnLayout, fit
+from anyweave.processing.reply import SignalRun, split_reply
 from anyweave.processing.signals import SignalTokens
 from anyweave.processing.template import Template, encode_text, resolve_template
 
@@ -34,15 +34,6 @@ class MediaEncoder(Protocol):
     def preprocess(
         self, modality: Modality, array: np.ndarray, *, rate: float | None = None
     ) -> Tensor: ...
-
-
-@dataclass(frozen=True)
-class SignalRun:
-    """A complete run of signal ids in a reply: `start` is its place in the ids that were split."""
-
-    modality: Modality
-    start: int
-    token_ids: tuple[int, ...]
 
 
 class Processor:
@@ -63,8 +54,10 @@ class Processor:
             their oldest turns.
         supervise_run: "first" learns the first id of a signal run (the rest is forced while
             generating), "all" every id.
-        input_rate, target_rate: sample rates in Hz at which user and assistant audio is read.
-        encoder_fingerprints, decoder_fingerprints: cache names of the frozen parts, per modality.
+        input_rate: sample rate in Hz at which the user's audio is read.
+        target_rate: likewise for the assistant's audio.
+        encoder_fingerprints: cache names of the frozen encoders, per modality.
+        decoder_fingerprints: likewise of the frozen decoders.
     """
 
     def __init__(
@@ -216,37 +209,12 @@ class Processor:
             ValueError: a signal run that is broken or incomplete, or an id outside base vocabulary
                 and signals.
         """
-        parts: list[Text | SignalRun] = []
-        text: list[int] = []
-        position = 0
-        spoken = [int(i) for i in ids]
-        while position < len(spoken) and spoken[position] != self.end_of_turn_id:
-            token = spoken[position]
-            modality = self.signals.modality_of(token)
-            if modality is None:
-                if not 0 <= token < self.signals.base_vocab:
-                    raise ValueError(
-                        f"id {token} at position {position} cannot be spoken: ids go up to "
-                        f"{self.signals.base_vocab + self.signals.total - 1}"
-                    )
-                text.append(token)
-                position += 1
-                continue
-            if text:
-                parts.append(self._spoken_text(text))
-                text = []
-            run = self.signals.ids(modality)
-            if tuple(spoken[position : position + len(run)]) != run:
-                raise ValueError(
-                    f"broken {modality} run at position {position}: expected ids "
-                    f"{run[0]}..{run[-1]} in order, "
-                    f"got {spoken[position : position + len(run)]}"
-                )
-            parts.append(SignalRun(modality, position, run))
-            position += len(run)
-        if text:
-            parts.append(self._spoken_text(text))
-        return parts
+        return [
+            piece
+            if isinstance(piece, SignalRun)
+            else Text(self.decode_text(piece), token_ids=tuple(piece))
+            for piece in split_reply(ids, self.signals, self.end_of_turn_id)
+        ]
 
     def decode_text(self, ids: Sequence[int]) -> str:
         """Plain text of ids; signal, placeholder and special tokens are left out."""
@@ -319,9 +287,6 @@ class Processor:
                 f"this model takes no {modality} as input (in a {role} message); it takes {able}"
             )
         return (self.signals.placeholder(modality),) * self.num_input_tokens[modality]
-
-    def _spoken_text(self, ids: list[int]) -> Text:
-        return Text(self.decode_text(ids), token_ids=tuple(ids))
 
     # media
 

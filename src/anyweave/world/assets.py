@@ -1,7 +1,8 @@
 """The pack: every picture and sound of the world in one small folder that ships with the project.
 
-`build_pack` makes it from openly licensed public assets with the ordinary package clients (``npm pack``,
-``apt-get download``) and `fluidsynth`; `load_pack` reads it. Nobody needs to build it to use the project.
+`build_pack` makes it from openly licensed public assets with the ordinary package clients (``npm
+pack``, ``apt-get download``) and `fluidsynth`; `load_pack` reads it. Nobody needs to build it to
+use the project.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ LICENCES = {
 
 @dataclass(frozen=True)
 class Pack:
-    """`sprites` maps an object's name to ``uint8[128, 128, 4]``; `takes` a sound's name to ``float32[NUM_TAKES, S]``."""
+    """`sprites` maps an object's name to ``uint8[128, 128, 4]``; `takes` a sound's name to
+    ``float32[NUM_TAKES, S]``.
+    """
 
     sprites: dict[str, NDArray[np.uint8]]
     takes: dict[str, NDArray[np.float32]]
@@ -70,7 +73,8 @@ def load_pack(folder: Path = PACK) -> Pack:
 def build_pack(target: Path = PACK, work: Path | None = None) -> dict[str, int]:
     """Fetch the public assets and write the pack; returns the size in bytes of each file.
 
-    Needs `npm`, `apt-get` with `dpkg`, and `fluidsynth` on the path. Raises `ValueError` naming what is missing.
+    Needs `npm`, `apt-get` with `dpkg`, and `fluidsynth` on the path. Raises `ValueError` naming
+    what is missing.
     """
     for tool in ("npm", "apt-get", "dpkg", "fluidsynth"):
         if shutil.which(tool) is None:
@@ -138,7 +142,9 @@ def _write_sprites(emoji: Path, staging: Path) -> int:
         if not file.is_file():
             raise ValueError(f"{EMOJI_PACKAGE} has no picture {file.name} for {kind.name!r}")
         with Image.open(file) as picture:
-            sprite = picture.convert("RGBA").resize((SPRITE_SIZE, SPRITE_SIZE), Image.Resampling.LANCZOS)
+            sprite = picture.convert("RGBA").resize(
+                (SPRITE_SIZE, SPRITE_SIZE), Image.Resampling.LANCZOS
+            )
         row, column = divmod(number, columns)
         sheet.paste(sprite, (column * SPRITE_SIZE, row * SPRITE_SIZE))
     sheet.save(staging / "sprites.webp", quality=90)

@@ -1,6 +1,8 @@
-"""What exists in the emoji world: objects, sounds, motions, backgrounds and relations, as plain tables.
+"""What exists in the emoji world: objects, sounds, motions, backgrounds and relations, as plain
+tables.
 
-Names are the words captions use. An object may make a sound; a sound may belong to no object ("applause").
+Names are the words captions use. An object may make a sound; a sound may belong to no object
+("applause").
 """
 
 from __future__ import annotations
@@ -51,9 +53,11 @@ class ObjectKind:
 
 @dataclass(frozen=True, kw_only=True)
 class SoundKind:
-    """One kind of sound. `phrase` is its caption; `object` the thing that makes it, if it is in the world.
+    """One kind of sound. `phrase` is its caption; `object` the thing that makes it, if it is in the
+    world.
 
-    `program` is a General MIDI instrument, 128 the drum kit; None means that `world.synthesis` makes it.
+    `program` is a General MIDI instrument, 128 the drum kit; None means that `world.synthesis`
+    makes it.
     """
 
     name: str
@@ -66,7 +70,9 @@ def _objects(group: str, rows: str) -> list[ObjectKind]:
     kinds = []
     for row in rows.split():
         name, code, *plural = row.split(":")
-        kinds.append(ObjectKind(name=name, code=code, group=group, plural=(plural or [name + "s"])[0]))
+        kinds.append(
+            ObjectKind(name=name, code=code, group=group, plural=(plural or [name + "s"])[0])
+        )
     return kinds
 
 
@@ -81,22 +87,24 @@ _ALL_OBJECTS = [
     *_objects(
         "food",
         "apple:1f34e banana:1f34c grapes:1f347:grapes strawberry:1f353:strawberries "
-        "watermelon:1f349 lemon:1f34b carrot:1f955 pizza:1f355 hamburger:1f354 cake:1f382 donut:1f369",
+        "watermelon:1f349 lemon:1f34b carrot:1f955 pizza:1f355 hamburger:1f354 cake:1f382 "
+        "donut:1f369",
     ),
     *_objects(
         "nature",
-        "sunflower:1f33b rose:1f339 cactus:1f335:cacti mushroom:1f344 tree:1f333 snowman:26c4:snowmen "
-        "fire:1f525",
+        "sunflower:1f33b rose:1f339 cactus:1f335:cacti mushroom:1f344 tree:1f333 "
+        "snowman:26c4:snowmen fire:1f525",
     ),
     *_objects(
         "vehicle",
-        "car:1f697 bus:1f68c:buses bicycle:1f6b2 airplane:1f6eb rocket:1f680 train:1f686 helicopter:1f681",
+        "car:1f697 bus:1f68c:buses bicycle:1f6b2 airplane:1f6eb rocket:1f680 train:1f686 "
+        "helicopter:1f681",
     ),
     *_objects("thing", "house:1f3e0 balloon:1f388 robot:1f916"),
     *_objects(
         "instrument",
-        "piano:1f3b9 guitar:1f3b8 violin:1f3bb trumpet:1f3ba drum:1f941 saxophone:1f3b7 banjo:1fa95 "
-        "accordion:1fa97 bell:1f514 telephone:260e-fe0f",
+        "piano:1f3b9 guitar:1f3b8 violin:1f3bb trumpet:1f3ba drum:1f941 saxophone:1f3b7 "
+        "banjo:1fa95 accordion:1fa97 bell:1f514 telephone:260e-fe0f",
     ),
 ]
 OBJECTS: dict[str, ObjectKind] = {kind.name: kind for kind in _ALL_OBJECTS}

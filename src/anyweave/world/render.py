@@ -1,4 +1,6 @@
-"""Scene -> pixels or samples. Pure functions of the scene: the same scene always renders to the same media."""
+"""Scene -> pixels or samples. Pure functions of the scene: the same scene always renders to the
+same media.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,8 @@ def render_image(scene: ImageScene, pack: Pack | None = None) -> NDArray[np.uint
 
 
 def arrange(scene: ImageScene) -> tuple[NDArray[np.float64], list[tuple[str, float, float, float]]]:
-    """What the seed of a picture decides: the background's tint and each thing's (name, x, y, size).
+    """What the seed of a picture decides: the background's tint and each thing's (name, x, y,
+    size).
 
     Places and sizes are shares of the canvas; x grows to the right, y downwards.
     """
@@ -117,7 +120,12 @@ def _background(name: str, tint: NDArray[np.float64]) -> Image.Image:
 
 
 def _paste(
-    canvas: Image.Image, sprite: NDArray[np.uint8], x: float, y: float, size: float, angle: float = 0.0
+    canvas: Image.Image,
+    sprite: NDArray[np.uint8],
+    x: float,
+    y: float,
+    size: float,
+    angle: float = 0.0,
 ) -> None:
     """Paste a sprite centred at (x, y) with edge length `size`, both as shares of the canvas."""
     edge = max(4, round(size * IMAGE_SIZE))

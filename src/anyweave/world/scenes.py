@@ -1,7 +1,8 @@
-"""Scenes: what is seen or heard, as data. From one scene come its rendering, its captions and its truth.
+"""Scenes: what is seen or heard, as data. From one scene come its rendering, its captions and its
+truth.
 
-Test scenes use combinations that no training scene has: a stable hash of the combination decides the split,
-so that training and test never meet, on any machine and in any order.
+Test scenes use combinations that no training scene has: a stable hash of the combination decides
+the split, so that training and test never meet, on any machine and in any order.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def split_of(*combination: object) -> Split:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageScene:
-    """`count` things of one kind, or one thing standing in `relation` to one `other`, on a background.
+    """`count` things of one kind, or one thing standing in `relation` to one `other`, on a
+    background.
 
     `seed` fixes what captions do not say: exact places, sizes and tints.
     """
@@ -86,7 +88,9 @@ class VideoScene:
 
 @dataclass(frozen=True, kw_only=True)
 class AudioScene:
-    """One sound, or two in order. `take` chooses the performance; `seed` its level, place in time and hiss."""
+    """One sound, or two in order. `take` chooses the performance; `seed` its level, place in time
+    and hiss.
+    """
 
     sounds: tuple[str, ...]
     take: int = 0
@@ -116,7 +120,9 @@ _BACKGROUND_NAMES = tuple(BACKGROUNDS)
 _SOUND_NAMES = tuple(SOUNDS)
 
 
-def sample_image(rng: np.random.Generator, split: Split, *, relation_share: float = 0.2) -> ImageScene:
+def sample_image(
+    rng: np.random.Generator, split: Split, *, relation_share: float = 0.2
+) -> ImageScene:
     """A random picture of `split`; a share of `relation_share` shows two things in a relation."""
     while True:
         seed = int(rng.integers(2**31))

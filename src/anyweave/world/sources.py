@@ -63,9 +63,9 @@ class WorldDialogues:
     """`size` conversations of a split, drawn from `kinds` (names of `dialogues.KINDS` with weights;
     None: stage 3).
 
-    `with_media` renders the assistant's media too, all or those of some modalities; without it they hold only their captions, which
-    is all that caption alignment needs. User media are always rendered. Raises `ValueError` for an
-    unknown kind.
+    `with_media` renders the assistant's media too, all or those of some modalities; without it they
+    hold only their captions, which is all that caption alignment needs. User media are always
+    rendered. Raises `ValueError` for an unknown kind.
     """
 
     def __init__(
@@ -122,9 +122,14 @@ class WorldDialogues:
 
 
 def stage_source(
-    stage: str, split: Split, size: int, seed: int = 0, *, with_media: bool | Collection[Modality] = True
+    stage: str,
+    split: Split,
+    size: int,
+    seed: int = 0,
+    *,
+    with_media: bool | Collection[Modality] = True,
 ) -> WorldDialogues:
-    """The mixture of a training stage, see `STAGE_KINDS`. Raises `ValueError` for an unknown stage."""
+    """The mixture of a stage, see `STAGE_KINDS`. Raises `ValueError` for an unknown stage."""
     if stage not in STAGE_KINDS:
         raise ValueError(f"unknown stage {stage!r}; there are {', '.join(STAGE_KINDS)}")
     return WorldDialogues(split, size, seed, kinds=STAGE_KINDS[stage], with_media=with_media)

@@ -1,7 +1,8 @@
-"""Animal voices made from first principles (harmonics, glides, noise), so that no recording's licence applies.
+"""Animal voices made from first principles (harmonics, glides, noise), so that no recording's
+licence applies.
 
-Each function gives one utterance as ``float32[S]`` at `SAMPLE_RATE`; `perform` places utterances in time. The
-numbers are rough pitches and envelopes of the animals, chosen by ear and spectrogram.
+Each function gives one utterance as ``float32[S]`` at `SAMPLE_RATE`; `perform` places utterances in
+time. The numbers are rough pitches and envelopes of the animals, chosen by ear and spectrogram.
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ Wave = NDArray[np.float32]
 
 
 def _voice(
-    pitch: NDArray[np.float64], formants: tuple[tuple[float, float, float], ...], roughness: float = 0.0
+    pitch: NDArray[np.float64],
+    formants: tuple[tuple[float, float, float], ...],
+    roughness: float = 0.0,
 ) -> NDArray[np.float64]:
-    """Sum of harmonics of a gliding `pitch` (Hz per sample), weighted by resonances (centre, width, gain)."""
+    """Sum of harmonics of a gliding `pitch` (Hz per sample), weighted by resonances (centre, width,
+    gain).
+    """
     phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE
     wave = np.zeros_like(phase)
     for harmonic in range(1, 40):
@@ -50,14 +55,17 @@ def _dog(rng: np.random.Generator, factor: float) -> NDArray[np.float64]:
 def _cat(rng: np.random.Generator, factor: float) -> NDArray[np.float64]:
     size = int(SAMPLE_RATE * rng.uniform(0.6, 0.85))
     wave = _voice(
-        _glide([480, 720, 760, 620, 430], size, factor), ((900, 400, 1.0), (2100, 600, 0.6), (3300, 500, 0.3))
+        _glide([480, 720, 760, 620, 430], size, factor),
+        ((900, 400, 1.0), (2100, 600, 0.6), (3300, 500, 0.3)),
     )
     return wave * _envelope(size, 0.25, 0.35)
 
 
 def _cow(rng: np.random.Generator, factor: float) -> NDArray[np.float64]:
     size = int(SAMPLE_RATE * rng.uniform(1.0, 1.4))
-    wave = _voice(_glide([115, 150, 155, 120], size, factor), ((250, 180, 1.0), (700, 250, 0.5)), 0.3)
+    wave = _voice(
+        _glide([115, 150, 155, 120], size, factor), ((250, 180, 1.0), (700, 250, 0.5)), 0.3
+    )
     return wave * _envelope(size, 0.2, 0.3)
 
 
@@ -72,7 +80,9 @@ def _frog(rng: np.random.Generator, factor: float) -> NDArray[np.float64]:
 def _duck(rng: np.random.Generator, factor: float) -> NDArray[np.float64]:
     size = int(SAMPLE_RATE * rng.uniform(0.16, 0.22))
     wave = _voice(
-        _glide([260, 230, 190], size, factor), ((1150, 200, 1.0), (2400, 300, 0.9), (3600, 300, 0.4)), 0.2
+        _glide([260, 230, 190], size, factor),
+        ((1150, 200, 1.0), (2400, 300, 0.9), (3600, 300, 0.4)),
+        0.2,
     )
     return wave * _envelope(size, 0.1, 0.4)
 
@@ -80,7 +90,9 @@ def _duck(rng: np.random.Generator, factor: float) -> NDArray[np.float64]:
 def _bee(rng: np.random.Generator, factor: float) -> NDArray[np.float64]:
     size = int(SAMPLE_RATE * rng.uniform(1.5, 1.9))
     wobble = 1 + 0.06 * np.sin(2 * np.pi * rng.uniform(2, 5) * np.arange(size) / SAMPLE_RATE)
-    wave = _voice(_glide([215, 235, 205], size, factor) * wobble, ((400, 600, 1.0), (3000, 2500, 0.5)))
+    wave = _voice(
+        _glide([215, 235, 205], size, factor) * wobble, ((400, 600, 1.0), (3000, 2500, 0.5))
+    )
     return wave * _envelope(size, 0.1, 0.1)
 
 
@@ -88,7 +100,9 @@ def _sheep(rng: np.random.Generator, factor: float) -> NDArray[np.float64]:
     size = int(SAMPLE_RATE * rng.uniform(0.7, 0.95))
     t = np.arange(size) / SAMPLE_RATE
     tremble = 1 + 0.08 * np.sin(2 * np.pi * 9 * t)
-    wave = _voice(_glide([330, 350, 300], size, factor) * tremble, ((800, 250, 1.0), (1800, 300, 0.7)))
+    wave = _voice(
+        _glide([330, 350, 300], size, factor) * tremble, ((800, 250, 1.0), (1800, 300, 0.7))
+    )
     return wave * (1 + 0.6 * np.sin(2 * np.pi * 9 * t)) * _envelope(size, 0.1, 0.2)
 
 
@@ -105,7 +119,9 @@ _VOICES: dict[str, tuple[Callable[..., NDArray[np.float64]], int, float]] = {
 
 
 def perform(name: str, rng: np.random.Generator) -> Wave:
-    """One take of the animal `name`: ``float32[AUDIO_SAMPLES]``, peak 0.8. Raises `ValueError` for another name."""
+    """One take of the animal `name`: ``float32[AUDIO_SAMPLES]``, peak 0.8. Raises `ValueError` for
+    another name.
+    """
     if name not in _VOICES:
         raise ValueError(f"no synthetic voice for {name!r}; there are {', '.join(_VOICES)}")
     voice, utterances, gap = _VOICES[name]

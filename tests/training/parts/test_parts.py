@@ -42,7 +42,9 @@ def _regression(folder: Path, steps: int, interrupt_after: int | None = None) ->
         x = torch.randn(4, 3, generator=generator)
         return {"mse": (module(x) - x.sum(1, keepdim=True)).square().mean()}
 
-    options = FitOptions(steps=steps, batch_size=4, precision="fp32", checkpoint_every=3, warmup_steps=2)
+    options = FitOptions(
+        steps=steps, batch_size=4, precision="fp32", checkpoint_every=3, warmup_steps=2
+    )
     fit(module, losses, options, folder)
     return module.weight.detach().clone()
 
@@ -96,7 +98,9 @@ def test_a_decoder_is_trained_saved_and_generates(tmp_path: Path, modality: str)
     means = train_diffusion(modality, folder, cache, SHORT, size=8)
     assert np.isfinite(means["denoising"])
     decoder = LatentDiffusion.from_pretrained(modality, folder)
-    made = decoder.generate(decoder.encode_captions(["a dog at night"]), seeds=[0], num_inference_steps=2)
+    made = decoder.generate(
+        decoder.encode_captions(["a dog at night"]), seeds=[0], num_inference_steps=2
+    )
     assert made[0].shape == {"image": (64, 64, 3), "audio": (32768,)}[modality]
 
 

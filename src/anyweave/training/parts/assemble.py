@@ -1,4 +1,6 @@
-"""Put the trained parts of `emoji-mini` together: half-precision copies and the spec that names them."""
+"""Put the trained parts of `emoji-mini` together: half-precision copies and the spec that names
+them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ LANGUAGE_MODEL = "smollm2-135m-instruct"
 
 
 def emoji_mini_spec() -> ModelSpec:
-    """The shape of `emoji-mini`, before hashes: everything small enough to ship and to answer on a laptop's CPU."""
+    """The shape of `emoji-mini`, before hashes: everything small enough to ship and to answer on a
+    laptop's CPU.
+    """
     projector = ProjectorSpec(
         type="transformer",
         args={"hidden_dim": 192, "ffn_dim": 384, "num_encoder_layers": 1, "num_decoder_layers": 2},
@@ -41,7 +45,9 @@ def emoji_mini_spec() -> ModelSpec:
         template="chatml",
         lora=LoraSpec(r=16, alpha=32.0, dropout=0.0),
         encoders=(
-            EncoderSpec(type="imagebind", source="./encoder", modalities=("image", "video", "audio")),
+            EncoderSpec(
+                type="imagebind", source="./encoder", modalities=("image", "video", "audio")
+            ),
         ),
         input_projector=ProjectorSpec(
             type="grouping",
@@ -81,15 +87,18 @@ def halve(source: Path, target: Path) -> None:
 
 
 def assemble(parts: Path, output: Path, trained: Path | None = None) -> ModelSpec:
-    """Write a checkpoint to `output`: frozen parts in half precision, and around them what was trained.
+    """Write a checkpoint to `output`: frozen parts in half precision, and around them what was
+    trained.
 
-    `parts` holds ``encoder/`` and a decoder folder per modality. The roles' weights come from the checkpoint
-    `trained` (half precision too), or are fresh. Raises `ValueError` for a missing part.
+    `parts` holds ``encoder/`` and a decoder folder per modality. The roles' weights come from the
+    checkpoint `trained` (half precision too), or are fresh. Raises `ValueError` for a missing part.
     """
     spec = emoji_mini_spec()
     for name in ("encoder", *spec.decoders):
         if not (parts / name).is_dir():
-            raise ValueError(f"{parts} lacks {name}/; train it first with: anyweave train part {name}")
+            raise ValueError(
+                f"{parts} lacks {name}/; train it first with: anyweave train part {name}"
+            )
     halve(parts / "encoder", output / "encoder")
     for modality in spec.decoders:
         halve(parts / modality, output / "decoders" / modality)

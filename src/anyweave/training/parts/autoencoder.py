@@ -1,4 +1,6 @@
-"""The autoencoders of the world's decoders: pictures and frames share one, log-mel spectrograms have another."""
+"""The autoencoders of the world's decoders: pictures and frames share one, log-mel spectrograms
+have another.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from anyweave.training.parts.fit import FitOptions, fit
 from anyweave.training.parts.rendered import rendered_scenes
 
 LATENT_CHANNELS = 4
-CROP = 32  # pixels: an autoencoder is convolutional, so cheap pieces teach it as much as whole pictures
+CROP = 32  # pixels: an autoencoder is convolutional, so pieces teach it as much as wholes
 KL_WEIGHT = 1e-5
 EDGE_WEIGHT = 0.5
 
@@ -51,7 +53,9 @@ def reconstruction_losses(
 
 
 def pictures(cache: Path, size: int, seed: int) -> Float[Tensor, "N 3 64 64"]:
-    """Training pictures and single frames as uint8 ``[N, 3, 64, 64]``, a quarter of them from clips."""
+    """Training pictures and single frames as uint8 ``[N, 3, 64, 64]``, a quarter of them from
+    clips.
+    """
     _, images = rendered_scenes("image", "train", size, seed, cache)
     _, clips = rendered_scenes("video", "train", max(8, size // 4), seed, cache)
     frames = clips[:, ::4].reshape(-1, *clips.shape[2:])
@@ -71,9 +75,11 @@ def mels(cache: Path, size: int, seed: int, config: MelConfig) -> Float[Tensor, 
 def train_autoencoder(
     modality: Modality, output: Path, cache: Path, options: FitOptions, size: int
 ) -> dict[str, float]:
-    """Train the autoencoder of pictures ("image") or of sounds ("audio") and save it to ``output/vae``.
+    """Train the autoencoder of pictures ("image") or of sounds ("audio") and save it to
+    ``output/vae``.
 
-    The scaling factor saved in its config gives latents unit standard deviation over the training data.
+    The scaling factor saved in its config gives latents unit standard deviation over the training
+    data.
     """
     torch.manual_seed(options.seed)
     if modality == "audio":
@@ -88,7 +94,9 @@ def train_autoencoder(
 
     def batch(generator: torch.Generator) -> Tensor:
         rows = torch.randint(len(data), (options.batch_size,), generator=generator)
-        top, left = (int(torch.randint(data.shape[d] - CROP + 1, (), generator=generator)) for d in (2, 3))
+        top, left = (
+            int(torch.randint(data.shape[d] - CROP + 1, (), generator=generator)) for d in (2, 3)
+        )
         x = data[rows, :, top : top + CROP, left : left + CROP]
         x = x.float() / 127.5 - 1 if x.dtype == torch.uint8 else x
         return x.to(options.device).contiguous(memory_format=torch.channels_last)

@@ -1,8 +1,9 @@
-"""The world's diffusion decoders: a small text encoder and a UNet per modality, in the `diffusers` layout.
+"""The world's diffusion decoders: a small text encoder and a UNet per modality, in the `diffusers`
+layout.
 
-The text encoder is trained together with its UNet on the world's captions, then both are frozen, as SD-1.5,
-Zeroscope and AudioLDM are frozen in the paper. The clip's UNet starts from the picture's: same spatial
-weights, temporal layers that start as identity.
+The text encoder is trained together with its UNet on the world's captions, then both are frozen, as
+SD-1.5, Zeroscope and AudioLDM are frozen in the paper. The clip's UNet starts from the picture's:
+same spatial weights, temporal layers that start as identity.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def world_words() -> list[str]:
 
 
 def build_tokenizer(folder: Path) -> CLIPTokenizer:
-    """A byte-pair `CLIPTokenizer` in which every word of the world is one token; other words fall into pieces."""
+    """A byte-pair `CLIPTokenizer` in which every word of the world is one token; other words fall
+    into pieces.
+    """
     words = world_words()
     trained = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=_EOS))
     trained.normalizer = normalizers.Lowercase()
@@ -97,7 +100,9 @@ def build_tokenizer(folder: Path) -> CLIPTokenizer:
 
 
 def build_text_encoder(modality: Modality, tokenizer: CLIPTokenizer) -> nn.Module:
-    """A two-layer CLIP text encoder (pictures, clips), or a CLAP text tower with projection (sounds)."""
+    """A two-layer CLIP text encoder (pictures, clips), or a CLAP text tower with projection
+    (sounds).
+    """
     ids = {
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
@@ -139,7 +144,7 @@ def build_unet(modality: Modality, latent_shape: tuple[int, ...]) -> nn.Module:
         return UNet2DConditionModel(
             **common,
             **crossing,
-            use_linear_projection=True,  # as the clip UNet always has it, so that weights can be copied
+            use_linear_projection=True,  # as the clip UNet always has it: weights are copied
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         )
@@ -165,7 +170,9 @@ def build_unet(modality: Modality, latent_shape: tuple[int, ...]) -> nn.Module:
 
 
 def build_scheduler() -> DDIMScheduler:
-    """v-prediction with zero terminal signal, so that plain backgrounds come out in their true colour."""
+    """v-prediction with zero terminal signal, so that plain backgrounds come out in their true
+    colour.
+    """
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -180,15 +187,19 @@ def build_scheduler() -> DDIMScheduler:
 
 
 def inflate(video: nn.Module, image_weights: dict[str, Tensor]) -> int:
-    """Copy a picture UNet's weights into a clip UNet and make its temporal layers start as identity.
+    """Copy a picture UNet's weights into a clip UNet and make its temporal layers start as
+    identity.
 
-    Returns how many tensors were copied. Raises `ValueError` if the two do not share their spatial layers.
+    Returns how many tensors were copied. Raises `ValueError` if the two do not share their spatial
+    layers.
     """
     state = video.state_dict()
     shared = [k for k, v in image_weights.items() if k in state and state[k].shape == v.shape]
     if len(shared) != len(image_weights):
         missing = sorted(set(image_weights) - set(shared))
-        raise ValueError(f"the clip UNet lacks {len(missing)} of the picture UNet's weights: {missing[:3]}")
+        raise ValueError(
+            f"the clip UNet lacks {len(missing)} of the picture UNet's weights: {missing[:3]}"
+        )
     video.load_state_dict({k: image_weights[k] for k in shared}, strict=False)
     with torch.no_grad():
         for name, parameter in video.named_parameters():
@@ -201,7 +212,9 @@ def inflate(video: nn.Module, image_weights: dict[str, Tensor]) -> int:
 def encode_data(
     modality: Modality, folder: Path, cache: Path, size: int, seed: int
 ) -> tuple[list[str], Tensor]:
-    """Captions and latents ``[N, ...]`` (float16) of training scenes, through the folder's autoencoder, cached."""
+    """Captions and latents ``[N, ...]`` (float16) of training scenes, through the folder's
+    autoencoder, cached.
+    """
     scenes, arrays = rendered_scenes(modality, "train", size, seed, cache)
     size = min(size, MAX_ENCODED)
     file = folder / f"fit-latents-{modality}-{size}.safetensors"
@@ -209,7 +222,10 @@ def encode_data(
         model = LatentDiffusion.from_pretrained(modality, folder, load_text_encoder=False)
         parts = []
         for start in range(0, size, 32):
-            batch = [np.asarray(a, np.float32 if modality == "audio" else a.dtype) for a in arrays[start : start + 32]]
+            batch = [
+                np.asarray(a, np.float32 if modality == "audio" else a.dtype)
+                for a in arrays[start : start + 32]
+            ]
             with torch.no_grad():
                 parts.append(model.encode_media(batch).half())
         save_file({"latents": torch.cat(parts).contiguous()}, file)
@@ -219,7 +235,8 @@ def encode_data(
 def prepare(modality: Modality, output: Path, image_folder: Path | None) -> None:
     """Write a complete untrained decoder folder beside an already trained ``vae/``.
 
-    A clip decoder takes autoencoder, text encoder and spatial weights from the trained picture decoder.
+    A clip decoder takes autoencoder, text encoder and spatial weights from the trained picture
+    decoder.
     """
     if image_folder is not None and not (output / "vae").is_dir():
         shutil.copytree(image_folder / "vae", output / "vae")
@@ -252,6 +269,7 @@ _DEFAULTS: dict[Modality, DecoderDefaults] = {
     "audio": DecoderDefaults(guidance_scale=2.0, audio_length=AUDIO_SAMPLES / SAMPLE_RATE),
 }
 
+
 def train_diffusion(
     modality: Modality,
     output: Path,
@@ -260,15 +278,19 @@ def train_diffusion(
     size: int,
     image_folder: Path | None = None,
 ) -> dict[str, float]:
-    """Train text encoder and UNet of `modality` in `output` (which holds a trained ``vae/``) and save them.
+    """Train text encoder and UNet of `modality` in `output` (which holds a trained ``vae/``) and
+    save them.
 
-    `image_folder` is the trained picture decoder that a clip decoder starts from (its text encoder stays frozen).
+    `image_folder` is the trained picture decoder that a clip decoder starts from (its text encoder
+    stays frozen).
     """
     torch.manual_seed(options.seed)
     if not (output / "unet").is_dir():
         prepare(modality, output, image_folder)
     captions, latents = encode_data(modality, output, cache, size, options.seed)
-    model = LatentDiffusion.from_pretrained(modality, output, load_text_encoder=True).to(options.device)
+    model = LatentDiffusion.from_pretrained(modality, output, load_text_encoder=True).to(
+        options.device
+    )
     trained = nn.ModuleDict({"unet": model.unet})
     if image_folder is None:
         trained["text_encoder"] = model.text_encoder

@@ -1,9 +1,10 @@
-"""The perception encoder of `emoji-mini`: ImageBind's architecture, small, taught by the world's exact truth.
+"""The perception encoder of `emoji-mini`: ImageBind's architecture, small, taught by the world's
+exact truth.
 
-The paper takes ImageBind as it is; nothing of that size can ship here, so this project trains its own. Patches
-learn what they show, and the mean of the patches what the whole shows (things, count, place, relation, motion,
-sounds and their order). The classifiers that teach it are thrown away; the encoder is then frozen. Only training
-scenes are seen.
+The paper takes ImageBind as it is; nothing of that size can ship here, so this project trains its
+own. Patches learn what they show, and the mean of the patches what the whole shows (things, count,
+place, relation, motion, sounds and their order). The classifiers that teach it are thrown away; the
+encoder is then frozen. Only training scenes are seen.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ HEADS: dict[str, tuple[tuple[Modality, ...], int]] = {
 
 
 def build_encoder() -> ImageBind:
-    """The mini ImageBind: 64 px in patches of 8, clips of two frames, two seconds of 64-band log-mel."""
+    """The mini ImageBind: 64 px in patches of 8, clips of two frames, two seconds of 64-band
+    log-mel.
+    """
     return ImageBind(
         towers=("vision", "audio"),
         out_dim=256,
@@ -94,14 +97,17 @@ def labels_of(scene: Scene) -> dict[str, Tensor]:
         return labels
     if scene.other is not None and scene.relation is not None:
         present[_OBJECTS.index(scene.other)] = 1
-        labels |= {"count": torch.tensor(0), "relation": torch.tensor(1 + RELATIONS.index(scene.relation))}
+        labels |= {
+            "count": torch.tensor(0),
+            "relation": torch.tensor(1 + RELATIONS.index(scene.relation)),
+        }
     else:
         labels |= {"count": torch.tensor(scene.count), "relation": torch.tensor(0)}
     return labels | {"object": present, "patches": patch_labels(scene)}
 
 
 def patch_labels(scene: ImageScene, patches: int = 8) -> Int[Tensor, "N"]:  # noqa: F821
-    """What each patch shows, row by row: an object's number, `NOTHING`, or `UNKNOWN` at an outline."""
+    """What each patch shows, row by row: an object's number, `NOTHING`, `UNKNOWN` at outlines."""
     centres = (np.arange(patches) + 0.5) / patches
     grid = np.full((patches, patches), NOTHING)
     for name, x, y, size in arrange(scene)[1]:
@@ -128,10 +134,12 @@ class Teacher(nn.Module):
         self.scale = nn.Parameter(torch.tensor(12.0))
 
     def forward(self, modality: Modality, inputs: Tensor) -> dict[str, Tensor]:
-        """Logits of every head that `modality` teaches; "patches" ``[M, N, classes]`` for pictures."""
+        """Logits of every head that `modality` teaches; "patches" ``[M, N, classes]``."""
         features: Float[Tensor, "M N D"] = self.encoder(modality, inputs) * self.scale
         pooled = features.mean(1)
-        logits = {name: self.heads[name](pooled) for name, (by, _) in HEADS.items() if modality in by}
+        logits = {
+            name: self.heads[name](pooled) for name, (by, _) in HEADS.items() if modality in by
+        }
         if modality == "image":
             logits["patches"] = self.patches(features)
         return logits
@@ -168,7 +176,9 @@ def _augment(x: Tensor, generator: torch.Generator) -> Tensor:
 def train_encoder(
     output: Path, cache: Path, options: FitOptions, sizes: dict[Modality, int]
 ) -> dict[str, float]:
-    """Train the encoder on all modalities at once and save it to `output`; returns the last mean losses."""
+    """Train the encoder on all modalities at once and save it to `output`; returns the last mean
+    losses.
+    """
     torch.manual_seed(options.seed)
     encoder = build_encoder()
     data = {m: rendered_scenes(m, "train", n, options.seed, cache) for m, n in sizes.items()}
@@ -187,7 +197,10 @@ def train_encoder(
                 mels[rows]
                 if modality == "audio"
                 else torch.stack(
-                    [encoder.preprocess(modality, np.asarray(arrays[r]), rate=rates[modality]) for r in rows]
+                    [
+                        encoder.preprocess(modality, np.asarray(arrays[r]), rate=rates[modality])
+                        for r in rows
+                    ]
                 )
             )
             inputs = _augment(inputs, generator).to(options.device)
@@ -202,7 +215,9 @@ def train_encoder(
 
 
 def _preprocess_sounds(encoder: ImageBind, waves: np.ndarray) -> Tensor:
-    """Log-mel inputs of all sounds, made once; sets the encoder's mean and deviation to those of the data."""
+    """Log-mel inputs of all sounds, made once; sets the encoder's mean and deviation to those of
+    the data.
+    """
     raw = torch.stack([encoder.preprocess("audio", np.asarray(w, np.float32)) for w in waves])
     mean, std = encoder.config.audio_mean, encoder.config.audio_std
     raw = raw * std + mean

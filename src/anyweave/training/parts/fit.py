@@ -1,6 +1,7 @@
 """One small loop for the frozen parts: Adam, cosine schedule, moving average of weights, resumable.
 
-The any-to-any stages have their own loop (`training.trainer`); parts are plain modules with one loss.
+The any-to-any stages have their own loop (`training.trainer`); parts are plain modules with one
+loss.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """How long and how fast to train a part. `precision` "bf16" runs the forward in bfloat16 autocast."""
+    """How long and how fast to train a part. `precision` "bf16" runs the forward in bfloat16
+    autocast.
+    """
 
     steps: int
     batch_size: int
@@ -37,7 +40,9 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1:
-            raise ValueError(f"steps and batch_size are at least 1, got {self.steps}, {self.batch_size}")
+            raise ValueError(
+                f"steps and batch_size are at least 1, got {self.steps}, {self.batch_size}"
+            )
         if self.precision not in ("fp32", "bf16"):
             raise ValueError(f"precision is fp32 or bf16, got {self.precision!r}")
 
@@ -48,15 +53,19 @@ def fit(
     options: FitOptions,
     folder: Path,
 ) -> dict[str, float]:
-    """Train `module` in place; `loss_of(generator)` draws a batch and returns named losses, whose sum is minimised.
+    """Train `module` in place; `loss_of(generator)` draws a batch and returns named losses, whose
+    sum is minimised.
 
-    The draw of step n depends only on (seed, n), so a run that is killed and started again continues as if it had
-    never stopped. At the end the module holds the moving average of its weights. Returns the mean of the last losses.
+    The draw of step n depends only on (seed, n), so a run that is killed and started again
+    continues as if it had never stopped. At the end the module holds the moving average of its
+    weights. Returns the mean of the last losses.
     """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "fit.pt"
     parameters = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=1e-3, betas=(0.9, 0.99))
+    optimizer = torch.optim.AdamW(
+        parameters, lr=options.learning_rate, weight_decay=1e-3, betas=(0.9, 0.99)
+    )
     average = [p.detach().clone() for p in parameters]
     start = 0
     if checkpoint.is_file():
@@ -81,7 +90,9 @@ def fit(
             generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
             torch.manual_seed(options.seed * 1_000_003 + step)
             with torch.autocast(
-                torch.device(options.device).type, torch.bfloat16, enabled=options.precision == "bf16"
+                torch.device(options.device).type,
+                torch.bfloat16,
+                enabled=options.precision == "bf16",
             ):
                 losses = loss_of(generator)
                 total = torch.stack([loss.float() for loss in losses.values()]).sum()
@@ -119,7 +130,9 @@ def _learning_rate(step: int, options: FitOptions) -> float:
 
 
 def _describe(name: str, row: Mapping[str, float]) -> str:
-    losses = " ".join(f"{k} {v:.4f}" for k, v in row.items() if k not in ("step", "lr", "samples_per_s"))
+    losses = " ".join(
+        f"{k} {v:.4f}" for k, v in row.items() if k not in ("step", "lr", "samples_per_s")
+    )
     return f"{name} {losses} ({row['samples_per_s']:.0f} samples/s)"
 
 

@@ -1,4 +1,6 @@
-"""The recipes of emoji-mini's frozen parts: one name, one command, the steps that the shipped weights had."""
+"""The recipes of emoji-mini's frozen parts: one name, one command, the steps that the shipped
+weights had.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from anyweave.training.parts.warmup import warm_up
 # Rendered training scenes per modality.
 _TOTALS: dict[Modality, int] = {"image": 24_000, "video": 6_000, "audio": 6_000}
 
-# Steps, batch and rate of every part. Change a number here and the shipped weights can be made again with it.
+# Steps, batch and rate of every part. Change a number here and the shipped weights can be made
+# again with it.
 OPTIONS: dict[str, FitOptions] = {
     "encoder": FitOptions(steps=900, batch_size=48, learning_rate=1e-3, checkpoint_every=200),
     "image-autoencoder": FitOptions(steps=1500, batch_size=32, learning_rate=2e-3, ema_decay=0.995),
@@ -26,14 +29,18 @@ OPTIONS: dict[str, FitOptions] = {
     "image": FitOptions(steps=1600, batch_size=32, learning_rate=8e-4, ema_decay=0.998),
     "warm-up": FitOptions(steps=700, batch_size=24, learning_rate=1e-3, precision="fp32"),
     "audio": FitOptions(steps=1000, batch_size=16, learning_rate=8e-4, ema_decay=0.995),
-    "video": FitOptions(steps=700, batch_size=6, learning_rate=4e-4, ema_decay=0.99, checkpoint_every=100),
+    "video": FitOptions(
+        steps=700, batch_size=6, learning_rate=4e-4, ema_decay=0.99, checkpoint_every=100
+    ),
 }
 
 
 def train_named_part(name: str, output: Path, *, device: str = "cpu", scale: float = 1.0) -> str:
-    """Train the part `name` into `output` and say what came out; `scale` shrinks steps and data for a trial.
+    """Train the part `name` into `output` and say what came out; `scale` shrinks steps and data for
+    a trial.
 
-    Raises `ValueError` for a name that does not exist, or a clip decoder before the picture decoder it starts from.
+    Raises `ValueError` for a name that does not exist, or a clip decoder before the picture decoder
+    it starts from.
     """
     steps: dict[str, Callable[[], object]] = {
         "encoder": lambda: _encoder(output, device, scale),
@@ -62,7 +69,9 @@ def _size(full: int, scale: float) -> int:
 
 def _encoder(output: Path, device: str, scale: float) -> dict[str, float]:
     sizes = {m: _size(n, scale) for m, n in _TOTALS.items()}
-    return train_encoder(output / "encoder", output / "scenes", options_of("encoder", device, scale), sizes)
+    return train_encoder(
+        output / "encoder", output / "scenes", options_of("encoder", device, scale), sizes
+    )
 
 
 def _decoder(modality: Modality, output: Path, device: str, scale: float) -> dict[str, float]:
@@ -72,7 +81,8 @@ def _decoder(modality: Modality, output: Path, device: str, scale: float) -> dic
     if modality == "video":
         if not (output / "image" / "unet").is_dir():
             raise ValueError(
-                f"the clip decoder starts from the picture decoder, and {output / 'image'} holds none; "
+                f"the clip decoder starts from the picture decoder, but {output / 'image'} "
+                "holds none; "
                 "train it first with: anyweave train part image"
             )
         return train_diffusion("video", folder, cache, options, size, image_folder=output / "image")

@@ -1,4 +1,6 @@
-"""Rendered world scenes as arrays on disk, made once and memory-mapped, so that training never waits for drawing."""
+"""Rendered world scenes as arrays on disk, made once and memory-mapped, so that training never
+waits for drawing.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ _TYPES: dict[str, type[Scene]] = {"image": ImageScene, "video": VideoScene, "aud
 def rendered_scenes(
     modality: Modality, split: Split, size: int, seed: int, cache: Path
 ) -> tuple[list[Scene], NDArray[np.uint8] | NDArray[np.float16]]:
-    """`size` random scenes of `split` and their renderings, ``[size, ...]`` (audio as float16), cached in `cache`."""
+    """`size` random scenes of `split` and their renderings, ``[size, ...]`` (audio as float16),
+    cached in `cache`.
+    """
     cache.mkdir(parents=True, exist_ok=True)
     stem = cache / f"{modality}-{split}-{size}-{seed}"
     dtype = np.float16 if modality == "audio" else np.uint8
@@ -55,5 +59,7 @@ def rendered_scenes(
         index.write_text(json.dumps([asdict(scene) for scene in scenes]))
     rows = json.loads(index.read_text())
     kind = _TYPES[modality]
-    scenes = [kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in rows]
+    scenes = [
+        kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in rows
+    ]
     return scenes, np.load(data, mmap_mode="r")

@@ -1,8 +1,10 @@
-"""A cheap first lesson for the input projector of emoji-mini, before stage 1 and without running the language model.
+"""A cheap first lesson for the input projector of emoji-mini, before stage 1 and without running
+the language model.
 
-The paper goes straight to captioning through the frozen LLM. On a CPU every such step is dear, so the projector
-first learns, for each of its concept tokens, which word of the caption to say: the nearest row of the LLM's own
-embedding matrix should be that word's. Stage 1 then starts from media that already read like words.
+The paper goes straight to captioning through the frozen LLM. On a CPU every such step is dear, so
+the projector first learns, for each of its concept tokens, which word of the caption to say: the
+nearest row of the LLM's own embedding matrix should be that word's. Stage 1 then starts from media
+that already read like words.
 """
 
 from __future__ import annotations
@@ -22,7 +24,11 @@ from anyweave.training.parts.fit import FitOptions, fit
 from anyweave.training.parts.rendered import rendered_scenes
 from anyweave.world.catalogue import FRAME_RATE, SAMPLE_RATE
 
-RATES: dict[Modality, float | None] = {"image": None, "video": FRAME_RATE, "audio": float(SAMPLE_RATE)}
+RATES: dict[Modality, float | None] = {
+    "image": None,
+    "video": FRAME_RATE,
+    "audio": float(SAMPLE_RATE),
+}
 SHARPNESS = 20.0  # of the softmax over cosine similarities
 
 
@@ -30,7 +36,7 @@ SHARPNESS = 20.0  # of the softmax over cosine similarities
 def encoder_features(
     model: NextGPT, modality: Modality, cache: Path, total: int, size: int, seed: int
 ) -> tuple[list[str], Float[Tensor, "S N D"]]:
-    """Captions and frozen features (float16) of the first `size` of `total` cached training scenes."""
+    """Captions and frozen features (float16) of the first `size` of `total` cached scenes."""
     scenes, arrays = rendered_scenes(modality, "train", total, seed, cache)
     encoder = model.encoders[modality]
     parts = []

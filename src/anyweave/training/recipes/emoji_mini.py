@@ -1,7 +1,7 @@
 """The three stages of the shipped model, on conversations of the emoji world.
 
-``anyweave train part emoji-mini`` makes ``runs/parts/emoji-mini`` (frozen parts and an input projector that has had
-its first lesson); each stage continues the one before.
+``anyweave train part emoji-mini`` makes ``runs/parts/emoji-mini`` (frozen parts and an input
+projector that has had its first lesson); each stage continues the one before.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def stage1() -> TrainConfig:
 
 
 def stage2() -> TrainConfig:
-    """Requests and what shows them: signal rows and output projectors, aligned with captions and by denoising."""
+    """Requests and what shows them: signal rows and output projectors, aligned with captions and by
+    denoising.
+    """
     return replace(
         stage1(),
         name="emoji-mini-2",
@@ -68,8 +70,8 @@ def stage3() -> TrainConfig:
     )
 
 
-# The caption embeddings of the world's text encoders have about unit variance per number, except CLAP's unit vector
-# of 128 numbers, whose squared differences are 128 times smaller.
+# The caption embeddings of the world's text encoders have about unit variance per number, except
+# CLAP's unit vector of 128 numbers, whose squared differences are 128 times smaller.
 _OBJECTIVE = ObjectiveConfig(
     alignment_mode="mse",
     alignment_weights={"image": 1.0, "video": 1.0, "audio": 128.0},
