@@ -79,8 +79,8 @@ def _medium(part: Shown, folder: Path, colour: tuple[int, int, int], said: str) 
         chosen = frames[np.linspace(0, len(frames) - 1, _FRAMES).round().astype(int)]
         pictures = [_scaled(PIL.Image.fromarray(frame)) for frame in chosen]
     else:
-        with PIL.Image.open(folder / (part.poster or part.path)) as picture:
-            pictures = [_scaled(picture.convert("RGB"))]
+        with PIL.Image.open(folder / (part.poster or part.path)) as opened:
+            pictures = [_scaled(opened.convert("RGB"))]
     width = sum(picture.width + 4 for picture in pictures) - 4
     kind = {"image": "picture", "video": "clip", "audio": "sound"}[part.modality]
     told = "" if part.caption in said else f": {part.caption}"  # nothing is said twice

@@ -151,7 +151,7 @@ def _take_turn(
 ) -> None:
     status("thinking")
     events = chat.session.send(user, force=chat.force)
-    with closing(events):  # type: ignore[type-var]  # a generator: stopping it ends the decoder
+    with closing(events):  # a generator: stopping it ends the decoder
         for event in events:
             if isinstance(event, Done):
                 status(None)

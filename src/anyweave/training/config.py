@@ -226,7 +226,9 @@ def _build(cls: type, values: Mapping[str, Any], where: str) -> Any:
         _known(name, names, key)
         hint = hints[name]
         built[name] = (
-            _build(hint, value, f"{key}.") if is_dataclass(hint) else _convert(value, hint, key)
+            _build(hint, value, f"{key}.")
+            if isinstance(hint, type) and is_dataclass(hint)
+            else _convert(value, hint, key)
         )
     try:
         return cls(**built)

@@ -19,6 +19,7 @@ from anyweave.world.catalogue import (
     OBJECTS,
     SOUND_OF_OBJECT,
     SOUNDS,
+    Relation,
 )
 from anyweave.world.describing import article, call, describe
 from anyweave.world.draft import Draft, modality_of
@@ -28,7 +29,12 @@ from anyweave.world.small_talk import talk
 Builder = Callable[[Draft], None]
 _SILENT = tuple(name for name in OBJECTS if name not in SOUND_OF_OBJECT)
 _SOUNDING = tuple(SOUND_OF_OBJECT)
-_INVERSE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
+_INVERSE: dict[Relation, Relation] = {
+    "left of": "right of",
+    "right of": "left of",
+    "above": "below",
+    "below": "above",
+}
 _REQUESTS = {
     "image": say.IMAGE_REQUESTS,
     "video": say.VIDEO_REQUESTS,
@@ -37,7 +43,12 @@ _REQUESTS = {
 
 
 def _sample(d: Draft, modality: str) -> Scene:
-    return {"image": d.image, "video": d.video, "audio": d.audio}[modality]()
+    samplers: dict[str, Callable[[], Scene]] = {
+        "image": d.image,
+        "video": d.video,
+        "audio": d.audio,
+    }
+    return samplers[modality]()
 
 
 def capital(text: str) -> str:

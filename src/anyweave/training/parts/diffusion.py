@@ -243,7 +243,7 @@ def prepare(modality: Modality, output: Path, image_folder: Path | None) -> None
     vae = AutoencoderKL.from_pretrained(output / "vae")
     side = CLIP_SIZE // 4
     rows = {"image": (16, 16), "video": (NUM_FRAMES, side, side), "audio": (32, 16)}[modality]
-    unet = build_unet(modality, (vae.config.latent_channels, *rows))
+    unet: Any = build_unet(modality, (vae.config.latent_channels, *rows))
     if image_folder is not None:
         weights = load_file(image_folder / "unet" / "diffusion_pytorch_model.safetensors")
         inflate(unet, weights)
@@ -251,7 +251,8 @@ def prepare(modality: Modality, output: Path, image_folder: Path | None) -> None
             shutil.copytree(image_folder / part, output / part, dirs_exist_ok=True)
     else:
         tokenizer = build_tokenizer(output / "tokenizer")
-        build_text_encoder(modality, tokenizer).save_pretrained(output / "text_encoder")
+        text_encoder: Any = build_text_encoder(modality, tokenizer)
+        text_encoder.save_pretrained(output / "text_encoder")
     unet.save_pretrained(output / "unet")
     build_scheduler().save_pretrained(output / "scheduler")
     (output / DEFAULTS_FILE).write_text(json.dumps(asdict(_DEFAULTS[modality]), indent=1) + "\n")
@@ -291,9 +292,11 @@ def train_diffusion(
     model = LatentDiffusion.from_pretrained(modality, output, load_text_encoder=True).to(
         options.device
     )
-    trained = nn.ModuleDict({"unet": model.unet})
+    unet: Any = model.unet
+    text_encoder: Any = model.text_encoder
+    trained = nn.ModuleDict({"unet": unet})
     if image_folder is None:
-        trained["text_encoder"] = model.text_encoder
+        trained["text_encoder"] = text_encoder
     trained.requires_grad_(True)
     ids, masks = tokenise(model, ["", *captions])
 
@@ -302,15 +305,15 @@ def train_diffusion(
         dropped = torch.rand(options.batch_size, generator=generator) < CAPTION_DROPOUT
         text = torch.where(dropped, 0, rows + 1)
         conditioning = embed_caption_ids(
-            ids[text], masks[text], model.text_encoder, as_vector=modality == "audio"
+            ids[text], masks[text], text_encoder, as_vector=modality == "audio"
         )
         x = latents[rows].float().to(options.device)
         return {"denoising": model.denoising_loss(conditioning, x, generator=generator).mean()}
 
     means = fit(trained, losses, options, output / "fit-unet")
-    model.unet.save_pretrained(output / "unet")
-    if model.text_encoder is not None:
-        model.text_encoder.save_pretrained(output / "text_encoder")
+    unet.save_pretrained(output / "unet")
+    if text_encoder is not None:
+        text_encoder.save_pretrained(output / "text_encoder")
     return means
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -32,8 +33,16 @@ _SHAPES: dict[Modality, tuple[int, ...]] = {
     "video": (NUM_FRAMES, IMAGE_SIZE, IMAGE_SIZE, 3),
     "audio": (AUDIO_SAMPLES,),
 }
-_SAMPLERS = {"image": sample_image, "video": sample_video, "audio": sample_audio}
-_TYPES: dict[str, type[Scene]] = {"image": ImageScene, "video": VideoScene, "audio": AudioScene}
+_SAMPLERS: dict[Modality, Callable[[np.random.Generator, Split], Scene]] = {
+    "image": sample_image,
+    "video": sample_video,
+    "audio": sample_audio,
+}
+_TYPES: dict[Modality, Callable[..., Scene]] = {
+    "image": ImageScene,
+    "video": VideoScene,
+    "audio": AudioScene,
+}
 
 
 def rendered_scenes(

@@ -10,6 +10,7 @@ that already read like words.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ def encoder_features(
 ) -> tuple[list[str], Float[Tensor, "S N D"]]:
     """Captions and frozen features (float16) of the first `size` of `total` cached scenes."""
     scenes, arrays = rendered_scenes(modality, "train", total, seed, cache)
-    encoder = model.encoders[modality]
+    encoder: Any = model.encoders[modality]  # an Encoder, which ModuleDict does not know
     parts = []
     for start in track(range(0, size, 32), f"encoding {modality}", transient=True):
         rows = [
@@ -90,7 +91,7 @@ def warm_up(
     projector.requires_grad_(True)
 
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
-        total = {}
+        total: dict[str, Tensor] = {}
         for modality, values in features.items():
             picked = torch.randint(len(values), (options.batch_size,), generator=generator)
             said_MTD = projector(values[picked].float()).float()
