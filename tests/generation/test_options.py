@@ -16,6 +16,7 @@ from anyweave.generation.options import GenerationOptions
         ({"max_new_tokens": 0}, "max_new_tokens must be at least 1"),
         ({"top_p": 1.5}, "top_p must be between 0 and 1"),
         ({"strength": -0.1}, "strength must be between 0 and 1"),
+        ({"strength": 0}, "strength must be above 0"),
         ({"height": 0}, "height must be above 0"),
         ({"modalities": ("picture",)}, "modalities names 'picture'; it takes text, image"),
         ({"force": ("text",)}, "force names 'text'; it takes image, video, audio"),

@@ -148,5 +148,6 @@ def test_an_interrupted_reply_is_forgotten(model: NextGPT, tmp_path: Path) -> No
     terminal.say = interrupting  # type: ignore[method-assign]
     printed = terminal.run(lambda: session, tmp_path)
     assert stopped
-    assert "stopped" in printed
+    assert "stopped" in printed, printed
+    assert "error" not in printed, printed
     assert [message.text for message in session.messages if message.role == "user"] == ["two"]

@@ -22,9 +22,17 @@ from anyweave.processing import collate
 from anyweave.testing.model import tiny_spec
 
 
+@pytest.fixture(scope="module")
+def written_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("parts")
+    tiny_spec(folder)
+    return folder
+
+
 @pytest.fixture
-def parts(tmp_path: Path) -> Path:
-    return tmp_path / "parts"
+def parts(tmp_path: Path, written_parts: Path) -> Path:
+    """Frozen parts that a test may damage."""
+    return Path(shutil.copytree(written_parts, tmp_path / "parts"))
 
 
 @pytest.fixture

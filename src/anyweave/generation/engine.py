@@ -71,8 +71,8 @@ class TokenEngine:
         elif self._embeds_1LD is not None:
             self._embeds_1LD = self._embeds_1LD[:, :length]
             self.length = length
-        elif hasattr(self._cache, "crop") and not any(getattr(self._cache, "is_sliding", [])):
-            self._cache.crop(length)
+        elif self._cache.is_croppable and not any(self._cache.is_sliding):
+            self._cache.crop(length - self.length)  # negative: how many positions to drop
             self.length = length
         else:
             self.reset()

@@ -55,7 +55,7 @@ class GenerationOptions:
     audio_length: float | None = None
     """Seconds of sound."""
     strength: float = 1.0
-    """Editing only: how much of the source is replaced, 0 keeps it, 1 ignores it."""
+    """Editing only: how much of the source is replaced, near 0 keeps it, 1 ignores it."""
     batch_media: bool = True
     """Decode the media of one modality in one batch; False decodes one at a time and needs less
     memory.
@@ -70,6 +70,8 @@ class GenerationOptions:
         _at_least("max_media", self.max_media, 0)
         _share("top_p", self.top_p)
         _share("strength", self.strength)
+        if self.strength == 0:
+            raise ValueError("strength must be above 0: at 0 the source itself is the answer")
         if self.repetition_penalty <= 0:
             raise ValueError(f"repetition_penalty must be above 0, got {self.repetition_penalty}")
         for name in ("num_inference_steps", "height", "width", "num_frames", "fps", "audio_length"):

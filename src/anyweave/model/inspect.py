@@ -197,7 +197,9 @@ def _lora(spec: ModelSpec, language: nn.Module) -> int:
 
 
 def _stored(folder: str | Path) -> int | None:
-    """Parameters in a folder's safetensors files, from their headers alone."""
+    """Weights in a folder's safetensors files, from their headers alone: integer buffers are not
+    counted, the few floating-point ones are.
+    """
     files = sorted(Path(folder).rglob("*.safetensors")) if Path(folder).is_dir() else []
     files = [path for path in files if path.name != "unconditional.safetensors"]
     if not files:
@@ -205,7 +207,8 @@ def _stored(folder: str | Path) -> int | None:
     total = 0
     for path in files:
         with safe_open(path, framework="pt") as stored:
-            total += sum(math.prod(stored.get_slice(key).get_shape()) for key in stored.keys())  # noqa: SIM118
+            slices = [stored.get_slice(key) for key in stored.keys()]  # noqa: SIM118
+        total += sum(math.prod(s.get_shape()) for s in slices if "F" in s.get_dtype())
     return total
 
 
