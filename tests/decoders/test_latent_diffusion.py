@@ -60,7 +60,8 @@ def test_a_batch_equals_its_items_alone(
 
 
 def test_a_batch_of_media_equals_its_items(decoders: Decoders, conditioning: Conditioning) -> None:
-    for modality, decoder in decoders.items():
+    # Griffin-Lim amplifies the last bits of a float, so sounds are compared through a vocoder.
+    for modality, decoder in (decoders | {"audio": tiny_decoder("audio", vocoder=True)}).items():
         together = decoder.generate(conditioning[modality], seeds=[5, 6, 7], **STEPS)
         alone = decoder.generate(conditioning[modality][1:2], seeds=[6], **STEPS)[0]
         tolerance = 1e-4 if modality == "audio" else 1
@@ -361,7 +362,7 @@ def test_without_text_encoder(folders: dict[str, Path], tmp_path: Path) -> None:
         ("audio", {"height": 16}, "audio has no height"),
         ("image", {"seeds": [1, 2]}, "1 conditionings need as many seeds, got 2"),
         ("image", {"num_inference_steps": 0}, "num_inference_steps must be at least 1"),
-        ("image", {"scheduler": "ddmi"}, "unknown scheduler 'ddmi'; did you mean 'ddim'"),
+        ("image", {"scheduler": "dddim"}, "unknown scheduler 'dddim'; did you mean 'ddim'"),
         ("image", {"negative": torch.zeros(1, 5, 32)}, "does not fit"),
         ("image", {"negative": torch.zeros(1, 8, 31)}, "negative of this decoder must be"),
         ("image", {"latents": torch.zeros(1, 4, 8, 8), "strength": 0.1}, "strength must be"),

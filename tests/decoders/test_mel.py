@@ -38,19 +38,19 @@ def test_shape_and_loudest_band() -> None:
     assert log_mel(torch.zeros(1, 1024), config).max() == pytest.approx(math.log(1e-5))
 
 
-@pytest.mark.parametrize("hz", [440.0, 1500.0])
+@pytest.mark.parametrize("hz", [261.6, 440.0, 1500.0])
 def test_a_tone_survives_the_round_trip(hz: float) -> None:
     mel = log_mel(_tone(hz))
     wave = griffin_lim(mel)
     assert wave.shape == (1, 16_384)
     spectrum = torch.fft.rfft(wave[0]).abs()
     peak = float(spectrum.argmax()) * RATE / 16_384
-    # A mel band is tens of Hz wide; the tone can only be placed within it.
-    assert peak == pytest.approx(hz, abs=max(20.0, 0.03 * hz))
+    assert peak == pytest.approx(hz, abs=20.0)
     assert float(wave.square().mean().sqrt()) == pytest.approx(0.354, rel=0.3)
-    # The sound has the same spectrogram, where there is sound.
-    loud = mel > -4
-    assert (log_mel(wave) - mel)[loud].abs().mean() < 0.3
+    again = log_mel(wave)
+    # The same bands sound, about as loud.
+    assert (again.argmax(-1) - mel.argmax(-1)).abs().max() <= 1
+    assert (again.amax(-1) - mel.amax(-1)).abs().mean() < 0.3
 
 
 def test_silence_stays_silent() -> None:

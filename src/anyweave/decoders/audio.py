@@ -71,10 +71,12 @@ class AudioCodec:
     def latent_shape(self, size: MediaSize) -> tuple[int, ...]:
         full = self.resolve(size)
         assert full.audio_length is not None
-        # The small term undoes binary rounding: 0.32 s is 32 frames of 10 ms, not 31.
-        mel_frames = int(full.audio_length * self.mel.sample_rate / self.mel.hop_length + 1e-6)
-        channels = latent_channels(self.vae)
-        return channels, math.ceil(mel_frames / self.factor), self.mel.num_mels // self.factor
+        # The small term undoes binary rounding: 0.32 s is 32 frames of 10 ms, not 33.
+        mel_frames = math.ceil(
+            full.audio_length * self.mel.sample_rate / self.mel.hop_length - 1e-6
+        )
+        frames = math.ceil(mel_frames / self.factor)
+        return latent_channels(self.vae), frames, self.mel.num_mels // self.factor
 
     def encode(self, media: Sequence[np.ndarray], size: MediaSize) -> Tensor:
         _, frames, _ = self.latent_shape(size)

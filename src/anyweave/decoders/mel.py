@@ -169,14 +169,23 @@ def log_mel(
 def linear_magnitude(
     mel: Float[Tensor, "B M T"], config: MelConfig, *, num_iterations: int = 60
 ) -> Float[Tensor, "B F T"]:
-    """Magnitudes whose mel bands are `mel`: non-negative least squares, multiplicative updates."""
-    bank_MF = mel_filter_bank(config).to(mel.device)
+    """Magnitudes whose mel bands are `mel`, made of the main lobes of steady tones.
+
+    Non-negative least squares by multiplicative updates. A band covers several bins, so that many
+    magnitudes fit; asking for the lobe a Hann window draws around a tone (half its height in the
+    two neighbouring bins) picks one that sounds at the right pitch.
+    """
+    num_bins = config.n_fft // 2 + 1
+    side = torch.full((num_bins - 1,), 0.5)
+    lobes_FF = (torch.eye(num_bins) + side.diag(1) + side.diag(-1)).to(mel.device)
+    bank_MF = mel_filter_bank(config).to(mel.device) @ lobes_FF
     target_BFT = bank_MF.T @ mel
-    magnitude = target_BFT / (bank_MF.T @ bank_MF.sum(1)).clamp(min=1e-8)[None, :, None] + 1e-8
     gram_FF = bank_MF.T @ bank_MF
+    tones_BFT = target_BFT / (bank_MF.T @ bank_MF.sum(1)).clamp(min=1e-8)[None, :, None] + 1e-8
     for _ in range(num_iterations):
-        magnitude = magnitude * target_BFT / (gram_FF @ magnitude).clamp(min=1e-10)
-    return magnitude
+        # Over-relaxed: an exponent below 2 converges, and 1.8 needs half the steps of 1.
+        tones_BFT = tones_BFT * (target_BFT / (gram_FF @ tones_BFT).clamp(min=1e-10)).pow(1.8)
+    return lobes_FF @ tones_BFT
 
 
 def _initial_phase(
