@@ -69,6 +69,12 @@ def test_the_file_tree_exists(readme: str, root: Path) -> None:
     for entry in entries:
         path = root / entry
         assert path.is_dir() if entry.endswith("/") else path.is_file(), entry
+    rooms = {path.relative_to(root) for path in (root / "src/anyweave").iterdir()}
+    named = {Path(entry) for entry in entries}
+    unnamed = {
+        room for room in rooms if (root / room / "__init__.py").exists() or room.suffix == ".py"
+    } - named
+    assert unnamed <= {Path("src/anyweave/__init__.py")}, "the file tree lacks a room"
 
 
 def test_links_lead_somewhere(readme: str, root: Path) -> None:

@@ -114,7 +114,10 @@ def run(
         _print_json({"model": model, "parts": parts})
         return
     for part in parts:
-        _print_plain(part.get("text") or f"{part['type']}: {part['path']}")
+        if part["type"] != "text":
+            _print_plain(f"{part['type']}: {part['path']}")
+        elif part["text"].strip():
+            _print_plain(part["text"].strip())
 
 
 @app.command()

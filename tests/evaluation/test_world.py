@@ -223,7 +223,7 @@ def test_contact_sheet() -> None:
 
 def test_a_real_session_can_be_asked() -> None:
     """The tiny random model answers: the benchmark and the chat fit together."""
-    from anyweave.testing import tiny_model
+    from anyweave.testing.model import tiny_model
 
     class Anything(Oracle):
         def _scene(self, array: np.ndarray) -> Scene:

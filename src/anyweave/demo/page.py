@@ -29,6 +29,7 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .turn { display: flex; flex-direction: column; gap: .5rem; margin-bottom: 1rem; }
 .bubble { max-width: 88%; padding: .7rem .95rem; border-radius: 18px; overflow-wrap: anywhere; }
 .bubble p { margin: 0; white-space: pre-wrap; }
+.bubble figure + p { margin-top: .6rem; }
 .user { align-self: flex-end; background: var(--user); border-bottom-right-radius: 5px; }
 .reply { align-self: flex-start; background: var(--reply); border-bottom-left-radius: 5px; }
 figure { display: inline-block; vertical-align: top; margin: .5rem .6rem .2rem 0; width: 256px;

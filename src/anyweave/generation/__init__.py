@@ -1,6 +1,7 @@
 """Replies: the token loop, its events, and the conversation that makes messages of them."""
 
-from anyweave.generation.chat import ChatSession, spoken_caption
+from anyweave.generation.chat import ChatSession
+from anyweave.generation.draft import spoken_caption
 from anyweave.generation.editing import edit
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import (

@@ -5,12 +5,10 @@ between turns.
 from __future__ import annotations
 
 import operator
-import re
 import secrets
 import time
-from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,60 +19,22 @@ from torch import Tensor
 from anyweave import media
 from anyweave.batch import Sample
 from anyweave.generation.background import Report, with_progress
+from anyweave.generation.draft import Draft
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import (
     Done,
     Event,
     Finished,
     MediaDone,
-    MediaStarted,
     Progress,
     SignalSpan,
     TextDelta,
     Usage,
 )
 from anyweave.generation.options import SIZE_OPTIONS, GenerationOptions
-from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Part, Text
+from anyweave.messages import MEDIA_TYPES, Media, Message, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import collate
-
-
-@dataclass
-class _Draft:
-    """A reply in the making: what was said, in order, and the spans that wait for their decoder."""
-
-    said: list[Text | MediaStarted] = field(default_factory=list)
-    spans: list[SignalSpan] = field(default_factory=list)
-    seconds: dict[Modality, float] = field(default_factory=lambda: defaultdict(float))
-    steps: dict[Modality, int] = field(default_factory=lambda: defaultdict(int))
-    parts: dict[int, Media] = field(default_factory=dict)
-
-    def add_text(self, delta: TextDelta) -> None:
-        last = self.said[-1] if self.said else None
-        if isinstance(last, Text):
-            self.said.pop()
-            delta = TextDelta(
-                text=last.text + delta.text, token_ids=(last.token_ids or ()) + delta.token_ids
-            )
-        self.said.append(Text(delta.text, delta.token_ids))
-
-    def add_span(self, span: SignalSpan) -> MediaStarted:
-        spoken = [part.text for part in self.said if isinstance(part, Text)]
-        started = MediaStarted(
-            index=len(self.spans), modality=span.modality, caption=spoken_caption(spoken)
-        )
-        self.spans.append(span)
-        self.said.append(started)
-        return started
-
-    def captions(self) -> dict[int, str]:
-        return {part.index: part.caption for part in self.said if isinstance(part, MediaStarted)}
-
-    def message(self) -> Message:
-        parts: list[Part] = [
-            self.parts[p.index] if isinstance(p, MediaStarted) else p for p in self.said
-        ]
-        return Message("assistant", parts)
 
 
 class ChatSession:
@@ -133,7 +93,7 @@ class ChatSession:
     def _turn(
         self, user: Message, options: GenerationOptions, source: Media | None
     ) -> Generator[Event, None, None]:
-        draft = _Draft()
+        draft = Draft()
         started = time.perf_counter()
         conversation = [*self.messages, user]
         prompt_tokens, cached_tokens = self._prefill(conversation, options)
@@ -237,7 +197,7 @@ class ChatSession:
         return self.model.embed(collate([rest], pad_id=0).to(self.model.device))
 
     def _decode(
-        self, draft: _Draft, options: GenerationOptions, source: Media | None
+        self, draft: Draft, options: GenerationOptions, source: Media | None
     ) -> Iterator[Event]:
         """Turn the reply's spans into media: one batch per modality, or one at a time."""
         captions = draft.captions()
@@ -255,7 +215,7 @@ class ChatSession:
         self,
         modality: Modality,
         indices: tuple[int, ...],
-        draft: _Draft,
+        draft: Draft,
         captions: Mapping[int, str],
         options: GenerationOptions,
         source: Media | None,
@@ -298,18 +258,6 @@ class ChatSession:
                 return stop.value
             draft.steps[modality] += len(indices) if step else 0
             yield Progress(modality=modality, indices=indices, step=step, total=total)
-
-
-def spoken_caption(texts: Sequence[str]) -> str:
-    """What the reply says of the medium it asks for now: the last sentence before the signal run.
-
-    `texts` are the reply's text runs so far. Empty when nothing was said yet.
-    """
-    for text in reversed(texts):
-        sentences = [part.strip() for part in re.split(r"(?<=[.!?:])\s+|\n+", text) if part.strip()]
-        if sentences:
-            return sentences[-1]
-    return ""
 
 
 def _groups(

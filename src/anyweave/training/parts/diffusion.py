@@ -278,12 +278,14 @@ def train_diffusion(
     options: FitOptions,
     size: int,
     image_folder: Path | None = None,
+    refine: bool = False,
 ) -> dict[str, float]:
     """Train text encoder and UNet of `modality` in `output` (which holds a trained ``vae/``) and
     save them.
 
     `image_folder` is the trained picture decoder that a clip decoder starts from (its text encoder
-    stays frozen).
+    stays frozen). `refine` trains the UNet on with the text encoder frozen, so that caption
+    embeddings, which the stages align with, stay as they are.
     """
     torch.manual_seed(options.seed)
     if not (output / "unet").is_dir():
@@ -295,7 +297,7 @@ def train_diffusion(
     unet: Any = model.unet
     text_encoder: Any = model.text_encoder
     trained = nn.ModuleDict({"unet": unet})
-    if image_folder is None:
+    if image_folder is None and not refine:
         trained["text_encoder"] = text_encoder
     trained.requires_grad_(True)
     ids, masks = tokenise(model, ["", *captions])
@@ -310,7 +312,7 @@ def train_diffusion(
         x = latents[rows].float().to(options.device)
         return {"denoising": model.denoising_loss(conditioning, x, generator=generator).mean()}
 
-    means = fit(trained, losses, options, output / "fit-unet")
+    means = fit(trained, losses, options, output / ("fit-refined" if refine else "fit-unet"))
     unet.save_pretrained(output / "unet")
     if text_encoder is not None:
         text_encoder.save_pretrained(output / "text_encoder")

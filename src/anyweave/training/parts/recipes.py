@@ -29,6 +29,7 @@ OPTIONS: dict[str, FitOptions] = {
     "image": FitOptions(steps=1600, batch_size=32, learning_rate=8e-4, ema_decay=0.998),
     "warm-up": FitOptions(steps=700, batch_size=24, learning_rate=1e-3, precision="fp32"),
     "audio": FitOptions(steps=1000, batch_size=16, learning_rate=8e-4, ema_decay=0.995),
+    "image-refined": FitOptions(steps=2300, batch_size=32, learning_rate=1e-3, ema_decay=0.998),
     "video": FitOptions(
         steps=700, batch_size=6, learning_rate=4e-4, ema_decay=0.99, checkpoint_every=100
     ),
@@ -89,7 +90,9 @@ def _decoder(modality: Modality, output: Path, device: str, scale: float) -> dic
     if not (folder / "vae").is_dir():
         own = options_of(f"{modality}-autoencoder", device, scale)
         train_autoencoder(modality, folder, cache, own, size)
-    return train_diffusion(modality, folder, cache, options, size)
+    train_diffusion(modality, folder, cache, options, size)
+    refined = options_of(f"{modality}-refined", device, scale)
+    return train_diffusion(modality, folder, cache, refined, size, refine=True)
 
 
 def _first_lesson(output: Path, device: str, scale: float) -> dict[str, float]:
