@@ -179,7 +179,8 @@ def _ratios(model: NextGPT, repeats: int) -> dict[str, float]:
 
 
 def _alternating(slow: Callable[[], Any], fast: Callable[[], Any], repeats: int) -> float:
-    slow(), fast()
+    slow()
+    fast()
     pairs = [(_seconds(slow, 1)[0], _seconds(fast, 1)[0]) for _ in range(repeats)]
     return statistics.median(a / b for a, b in pairs)
 

@@ -33,7 +33,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tiny_model(folder / "parts").save_pretrained(folder / "model"))
 
 
-def fails(*arguments: str, capsys: pytest.CaptureFixture[str], code: int = 1) -> str:
+def fails(*arguments: str, capsys: pytest.CaptureFixture[str], code: int = 2) -> str:
     """Run a command that must fail; its one line."""
     with pytest.raises(SystemExit) as stopped:
         main(arguments)

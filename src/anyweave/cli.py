@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         line = " ".join(str(error).split())
         err.print(f"[bold red]error:[/bold red] {escape(line)}", soft_wrap=True, highlight=False)
-        raise SystemExit(1) from None
+        raise SystemExit(2 if isinstance(error, ValueError) else 1) from None
 
 
 @app.command()
