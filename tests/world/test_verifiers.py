@@ -139,7 +139,7 @@ def test_verdicts() -> None:
 
 def test_training_writes_weights_and_their_accuracy(tmp_path: Path) -> None:
     report = train_verifiers(
-        tmp_path, which=("image", "video"), num_samples=192, num_train=16, num_test=8
+        tmp_path, which=("image", "video"), num_samples=64, num_train=8, num_test=8
     )
     assert report["image"]["clean"]["count"]["trials"] == 8
     assert (tmp_path / "video.safetensors").is_file()

@@ -35,7 +35,7 @@ _NETWORKS: dict[str, type[nn.Module]] = {
 }
 _OBJECTS, _SOUNDS, _BACKGROUNDS = tuple(OBJECTS), tuple(SOUNDS), tuple(BACKGROUNDS)
 # relation -> numbers of the halves (left, right, upper, lower) of its first and second thing
-_SIDES = {"left of": (0, 1), "right of": (1, 0), "above": (2, 3), "below": (3, 2)}
+SIDES = {"left of": (0, 1), "right of": (1, 0), "above": (2, 3), "below": (3, 2)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class ImageVerdict:
 
     def relation_holds(self, name: str, relation: str, other: str) -> bool:
         """True if both are there and each is likelier than the other thing in its own half."""
-        first, second = (self.sides[side] for side in _SIDES[relation])
+        first, second = (self.sides[side] for side in SIDES[relation])
         both = self.shows(name) and self.shows(other)
         return both and first[name] > first[other] and second[other] > second[name]
 

@@ -8,7 +8,6 @@ truth stays that of the scene.
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import math
@@ -19,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -43,8 +41,18 @@ from anyweave.world.scenes import (
     sample_image,
     sample_video,
 )
-from anyweave.world.verifiers.judge import _SIDES, FOLDER
+from anyweave.world.verifiers.judge import FOLDER, SIDES
 from anyweave.world.verifiers.networks import AudioVerifier, ImageVerifier, VideoVerifier
+from anyweave.world.verifiers.softening import (
+    compress,
+    grey_frames,
+    normalise,
+    scramble,
+    soften,
+    soften_clips,
+    soften_grey,
+    soften_mel,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -126,45 +134,6 @@ def _fit(
 # --- pictures -------------------------------------------------------------------------------------
 
 
-def _soften(pixels: Tensor) -> Tensor:
-    """Augment ``[B, 3, 64, 64]`` in -1..1: each of four groups gets its own blur, shrinking, tint
-    and noise.
-    """
-    groups = []
-    for group in pixels.chunk(4):
-        if torch.rand(()) < 0.5:
-            group = _blur(group, 0.4 + 1.1 * torch.rand(()).item())
-        if torch.rand(()) < 0.4:
-            small = int(torch.randint(26, 60, ()))
-            group = functional.interpolate(group, (small, small), mode="bilinear", antialias=True)
-            group = functional.interpolate(group, (64, 64), mode="bicubic")
-        shape = (len(group), 3, 1, 1)
-        group = group * (1 + 0.12 * torch.randn(shape)) + 0.08 * torch.randn(shape)
-        group = group + torch.randn_like(group) * 0.1 * torch.rand(len(group), 1, 1, 1) ** 2
-        dy, dx = (int(n) for n in torch.randint(-3, 4, (2,)))
-        group = functional.pad(group, (3, 3, 3, 3), mode="replicate")
-        groups.append(group[:, :, 3 + dy : 67 + dy, 3 + dx : 67 + dx])
-    return torch.cat(groups).clamp(-1.1, 1.1)
-
-
-def _blur(pixels: Tensor, sigma: float) -> Tensor:
-    taps = torch.exp(-(torch.arange(-3.0, 4.0) ** 2) / (2 * sigma**2))
-    taps = (taps / taps.sum()).expand(3, 1, 7)
-    padded = functional.pad(pixels, (3, 3, 3, 3), mode="replicate")
-    rows = functional.conv2d(padded, taps[:, :, None, :], groups=3)
-    return functional.conv2d(rows, taps[:, :, :, None], groups=3)
-
-
-def _compress(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=int(rng.integers(35, 90)))
-    return np.asarray(Image.open(buffer).convert("RGB"))
-
-
-def _normalise(pixels: Tensor) -> Tensor:
-    return pixels.movedim(-1, -3).float() / 127.5 - 1
-
-
 def _image_labels(scenes: list[ImageScene]) -> Labels:
     presence = torch.zeros(len(scenes), len(_OBJECTS))
     sides = torch.full((len(scenes), 4, len(_OBJECTS)), -1.0)  # -1: says nothing
@@ -173,7 +142,7 @@ def _image_labels(scenes: list[ImageScene]) -> Labels:
         numbers = [_OBJECTS.index(name) for name in names]
         presence[n, numbers] = 1
         if scene.relation is not None:
-            for side, here in zip(_SIDES[scene.relation], (0, 1), strict=True):
+            for side, here in zip(SIDES[scene.relation], (0, 1), strict=True):
                 sides[n, side] = 0
                 sides[n, side, numbers[here]] = 1
     return {
@@ -189,7 +158,7 @@ def _image_data(number: int, split: Split, seed: int) -> tuple[Tensor, list[Imag
     scenes = [sample_image(rng, split, relation_share=0.25) for _ in range(number)]
     pictures = [render_image(scene) for scene in scenes]
     if split == "train":
-        pictures = [_compress(p, rng) if rng.random() < 0.25 else p for p in pictures]
+        pictures = [compress(p, rng) if rng.random() < 0.25 else p for p in pictures]
     return torch.from_numpy(np.stack(pictures)), scenes
 
 
@@ -203,7 +172,7 @@ def _train_image(
 
     def step(indices: NDArray[np.int64]) -> Tensor:
         chosen = torch.from_numpy(indices)
-        out = network(_soften(_normalise(pixels[chosen])))
+        out = network(soften(normalise(pixels[chosen])))
         sides, presence = labels["sides"][chosen], labels["presence"][chosen]
         known = sides >= 0
         return (
@@ -216,8 +185,8 @@ def _train_image(
 
     _fit(network, step, len(pixels), num_samples=num_samples, seed=seed)
     pixels, scenes = _image_data(num_test, "test", seed)
-    clean = _measure_image(network, _normalise(pixels), scenes)
-    softened = _measure_image(network, _soften(_normalise(pixels)), scenes)
+    clean = _measure_image(network, normalise(pixels), scenes)
+    softened = _measure_image(network, soften(normalise(pixels)), scenes)
     return network, {"clean": clean, "softened": softened}
 
 
@@ -239,7 +208,7 @@ def _measure_image(network: nn.Module, pixels: Tensor, scenes: list[ImageScene])
     for n, scene in enumerate(scenes):
         if scene.relation is not None and scene.other is not None:
             a, b = _OBJECTS.index(scene.object), _OBJECTS.index(scene.other)
-            first, second = (sides[n, side] for side in _SIDES[scene.relation])
+            first, second = (sides[n, side] for side in SIDES[scene.relation])
             there = bool(presence[n, a] > 0) and bool(presence[n, b] > 0)
             holds.append(there and bool(first[a] > first[b]) and bool(second[b] > second[a]))
     right = presence.argmax(1) == labels["presence"].argmax(1)
@@ -271,33 +240,6 @@ def _video_labels(scenes: list[VideoScene]) -> Labels:
     }
 
 
-def _grey(pixels: Tensor) -> Tensor:
-    """Clips ``uint8[B, 8, 64, 64, 3]`` for the motion head: ``[B, 8, 32, 32]`` in -1..1."""
-    return functional.avg_pool2d(pixels.float().mean(-1) / 127.5 - 1, 2)
-
-
-def _soften_grey(grey: Tensor) -> Tensor:
-    """Blur, contrast, light and noise for the motion head."""
-    if torch.rand(()) < 0.5:
-        grey = functional.avg_pool2d(grey, 3, stride=1, padding=1, count_include_pad=False)
-    shape = (len(grey), 1, 1, 1)
-    grey = grey * (1 + 0.15 * torch.randn(shape)) + 0.1 * torch.randn(shape)
-    return grey + torch.randn_like(grey) * 0.15 * torch.rand(shape)
-
-
-def _soften_clips(pixels: Tensor) -> Tensor:
-    """Soften all frames of each clip alike: every frame is softened from the same random state."""
-    out = []
-    for clip in pixels:
-        state = torch.random.get_rng_state()
-        frames = []
-        for frame in clip:
-            torch.random.set_rng_state(state)
-            frames.append(_soften(frame[None]))
-        out.append(torch.cat(frames))
-    return torch.stack(out)
-
-
 def _warm_start(network: VideoVerifier, folder: Path) -> None:
     """Begin with what the picture verifier already sees."""
     file = folder / "image.safetensors"
@@ -311,7 +253,7 @@ def _train_video(
     folder: Path, num_samples: int, num_train: int, num_test: int, seed: int
 ) -> tuple[nn.Module, dict[str, Any]]:
     pixels, scenes = _video_data(max(1, num_train // 8), "train", seed)
-    grey = _grey(pixels).half()
+    grey = grey_frames(pixels).half()
     labels = _video_labels(scenes)
     logger.info("rendered %d clips", len(pixels))
     network = VideoVerifier()
@@ -321,10 +263,10 @@ def _train_video(
         chosen = torch.from_numpy(indices)
         frames = torch.randint(8, chosen.shape)
         presence, background = network.judge_frames(
-            _soften(_normalise(pixels[chosen, frames]))[:, None]
+            soften(normalise(pixels[chosen, frames]))[:, None]
         )
         wanted = functional.one_hot(labels["object"][chosen], len(_OBJECTS)).float()
-        motion = network.judge_motion(_soften_grey(grey[chosen].float()))
+        motion = network.judge_motion(soften_grey(grey[chosen].float()))
         return (
             8 * _multi_label(presence, wanted)
             + functional.cross_entropy(presence, labels["object"][chosen])
@@ -334,8 +276,8 @@ def _train_video(
 
     _fit(network, step, len(pixels), num_samples=num_samples, seed=seed, peak=1.5e-3)
     pixels, scenes = _video_data(max(1, num_test // 2), "test", seed)
-    clean = _measure_video(network, _normalise(pixels), scenes)
-    softened = _measure_video(network, _soften_clips(_normalise(pixels)), scenes)
+    clean = _measure_video(network, normalise(pixels), scenes)
+    softened = _measure_video(network, soften_clips(normalise(pixels)), scenes)
     return network, {"clean": clean, "softened": softened}
 
 
@@ -385,32 +327,6 @@ def _audio_labels(scenes: list[AudioScene]) -> Labels:
     return {"presence": presence, "halves": halves}
 
 
-def _scramble(network: AudioVerifier, waves: Tensor) -> Tensor:
-    """Keep magnitudes, randomise phases by a share: what Griffin-Lim leaves of a sound."""
-    spectrum = torch.stft(waves, 1024, 256, window=network.window, return_complex=True)
-    angle = 3.0 * torch.rand(()) * torch.randn_like(spectrum.real)
-    turned = spectrum * torch.polar(torch.ones_like(angle), angle)
-    return torch.istft(turned, 1024, 256, window=network.window, length=AUDIO_SAMPLES)
-
-
-def _soften_mel(mel: Tensor) -> Tensor:
-    """Blur in time and pitch, noise, a tilt, and a strip masked out."""
-    groups = []
-    for group in mel.chunk(4):
-        if torch.rand(()) < 0.5:
-            sigma = 0.5 + 1.0 * torch.rand(()).item()
-            group = _blur(group.expand(-1, 3, -1, -1), sigma)[:, :1]
-        tilt = torch.linspace(-1, 1, group.shape[2])[None, None, :, None]
-        group = group + 0.25 * torch.randn(len(group), 1, 1, 1) * tilt
-        group = group + torch.randn_like(group) * 0.3 * torch.rand(len(group), 1, 1, 1)
-        row, column = int(torch.randint(60, ())), int(torch.randint(120, ()))
-        group = group.clone()
-        group[:, :, row : row + 4] = 0
-        group[..., column : column + 6] = 0
-        groups.append(group.roll(int(torch.randint(-2, 3, ())), 2))
-    return torch.cat(groups)
-
-
 def _train_audio(
     folder: Path, num_samples: int, num_train: int, num_test: int, seed: int
 ) -> tuple[nn.Module, dict[str, Any]]:
@@ -420,13 +336,13 @@ def _train_audio(
     network = AudioVerifier()
     with torch.inference_mode():
         mels = [network.log_mel(chunk) for chunk in waves.split(100)]
-        mels += [network.log_mel(_scramble(network, chunk)) for chunk in waves.split(100)]
+        mels += [network.log_mel(scramble(network, chunk)) for chunk in waves.split(100)]
     mel = torch.cat(mels).half().clone()
     labels = {key: torch.cat([value, value]) for key, value in labels.items()}
 
     def step(indices: NDArray[np.int64]) -> Tensor:
         chosen = torch.from_numpy(indices)
-        out = network(_soften_mel(mel[chosen].float()))
+        out = network(soften_mel(mel[chosen].float()))
         halves = labels["halves"][chosen]
         known = halves >= 0
         return 8 * _multi_label(out.presence, labels["presence"][chosen]) + 4 * _multi_label(
@@ -439,7 +355,7 @@ def _train_audio(
     waves, scenes = _audio_data(num_test, "test", seed)
     clean = _measure_audio(network, network.log_mel(waves), scenes)
     softened = _measure_audio(
-        network, _soften_mel(network.log_mel(_scramble(network, waves))), scenes
+        network, soften_mel(network.log_mel(scramble(network, waves))), scenes
     )
     return network, {"clean": clean, "softened": softened}
 
