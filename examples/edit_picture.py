@@ -15,13 +15,16 @@ from anyweave.world.scenes import ImageScene
 
 arguments = dict(enumerate(sys.argv))
 model = NextGPT.from_pretrained(arguments.get(1, "emoji-mini"))
-picture = Image(arguments.get(2) or render(ImageScene(object="apple", count=2)))
+given = Image(arguments.get(2) or render(ImageScene(object="apple", count=2)))
 folder = Path(arguments.get(3, "edited"))
 folder.mkdir(parents=True, exist_ok=True)
-media.save("image", media.load(picture), folder / "before.png")
+picture = Image(media.save("image", media.load(given), folder / "before.png"))
+options = GenerationOptions(
+    temperature=0.0, max_new_tokens=32, num_inference_steps=20, seed=0, modalities=("image",)
+)
 
 for strength in (0.4, 0.6, 0.8):
-    session = ChatSession(model, GenerationOptions(temperature=0.0, max_new_tokens=32, seed=0))
+    session = ChatSession(model, options)
     reply = edit(session, picture, "Make it two lemons at night.", strength=strength)
     path = media.save("image", reply.media("image")[0].source, folder / f"after-{strength}.png")
     print(reply.text, path)

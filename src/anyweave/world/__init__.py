@@ -1,0 +1,1 @@
+"""The emoji world: scenes with exact truth, their renderings, captions and conversations."""

@@ -56,20 +56,20 @@ def stage2() -> TrainConfig:
 def stage3() -> TrainConfig:
     """Everything that may learn, on talk of all kinds, a quarter of it words alone.
 
-    Clips are aligned with their captions only: denoising eight frames is too dear for this size of machine.
+    Clips are aligned with their captions only: denoising eight frames is too dear for a laptop.
     """
     return replace(
         stage2(),
         name="emoji-mini-3",
         stage=INSTRUCTION_TUNING,
         model=ModelConfig(source="runs/emoji-mini-2/model"),
-        data=_data("stage3", size=16_000, with_media=("image", "audio")),
+        data=_data("stage3", size=16_000, with_media=["image", "audio"]),
         optimizer=OptimizerConfig(
             learning_rate=6e-4,
             learning_rates={"lora": 1e-3, "input_projectors": 2e-4, "signal_rows": 2e-3},
             warmup_ratio=0.03,
         ),
-        steps=600,
+        steps=460,
         output_dir="runs/emoji-mini-3",
     )
 
@@ -78,12 +78,12 @@ def stage3() -> TrainConfig:
 # CLAP's unit vector of 128 numbers, whose squared differences are 128 times smaller.
 _OBJECTIVE = ObjectiveConfig(
     alignment_mode="mse",
-    alignment_weights={"image": 1.0, "video": 1.0, "audio": 128.0},
+    alignment_weights={"image": 2.0, "video": 2.0, "audio": 256.0},
     denoising_fraction=0.25,
 )
 
 
-def _data(stage: str, *, size: int, with_media: bool | tuple[Modality, ...]) -> DataConfig:
+def _data(stage: str, *, size: int, with_media: bool | list[Modality]) -> DataConfig:
     return DataConfig(
         source="anyweave.world.sources:stage_source",
         args={"stage": stage, "split": "train", "size": size, "with_media": with_media},
