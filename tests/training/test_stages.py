@@ -63,7 +63,7 @@ def test_golden_losses(stage: str, plain_model: Callable[[], NextGPT], config: M
     run = config(stage)
     Trainer(plain_model(), run, tiny_conversations()).train()
     found = [sum(record["losses"].values()) for record in read_log(f"{run.output_dir}/log.jsonl")]
-    assert found == pytest.approx(GOLDEN.get(stage, []), rel=1e-3)
+    assert found == pytest.approx(GOLDEN[stage], rel=1e-3)
 
 
 def test_a_role_without_parameters_is_refused(new_model: MakeModel) -> None:

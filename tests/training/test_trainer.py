@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from anyweave.messages import Conversation
 from anyweave.model import NextGPT
@@ -48,29 +50,61 @@ def test_accumulation_equals_one_big_batch(plain_model: MakeModel, config: MakeC
     _assert_same(whole, parts)
 
 
-def test_two_processes_equal_one(plain_model: MakeModel, config: MakeConfig, root: Path) -> None:
-    script = Path(__file__).with_name("two_processes.py")
+def _in_processes(count: int, work: Callable[[], object], port: int) -> list[int]:
+    """Run `work` in forked processes that find each other as torchrun's would; exit codes."""
+    children = []
+    for rank in range(count):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.environ |= {
+                    "RANK": str(rank),
+                    "LOCAL_RANK": str(rank),
+                    "WORLD_SIZE": str(count),
+                    "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": str(port),
+                    "ACCELERATE_USE_CPU": "true",
+                }
+                AcceleratorState._reset_state(reset_partial_state=True)
+                work()
+                code = 0
+            finally:
+                os._exit(code)
+        children.append(child)
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+
+def test_two_processes_equal_one(plain_model: MakeModel, config: MakeConfig) -> None:
     single = config(run="single", steps=2, data={"batch_size": 4, "shuffle": False})
     pair = config(run="pair", steps=2, data={"batch_size": 2, "shuffle": False})
     Trainer(plain_model(), single, _eight()).train()
-    where = plain_model().root
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc_per_node",
-        "2",
-    ]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def work() -> None:
+        trainer = Trainer(plain_model(), pair, _eight())
+        assert trainer.accelerator.num_processes == 2
+        trainer.train()
+
+    assert _in_processes(2, work, port) == [0, 0]
+    _assert_same(single, pair)
+
+
+@pytest.mark.slow
+def test_torchrun_starts_two_processes(tmp_path: Path, root: Path) -> None:
+    command = "-m torch.distributed.run --standalone --nproc_per_node 2 -m anyweave.training.launch"
+    settings = f"tiny-3 --set steps=2 --set output_dir={tmp_path}/run"
     done = subprocess.run(
-        [*command, str(script), str(where), pair.output_dir],
+        [sys.executable, *command.split(), *settings.split()],
         env={**os.environ, "PYTHONPATH": str(root / "src"), "ACCELERATE_USE_CPU": "true"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=280,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    _assert_same(single, pair)
+    assert [record["samples"] for record in read_log(tmp_path / "run" / "log.jsonl")] == [4, 4]
 
 
 def test_bad_steps_are_skipped_and_too_many_end_the_run(
