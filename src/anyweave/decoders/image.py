@@ -27,7 +27,7 @@ def fit_pixels(
         raise ValueError(
             f"expected uint8 pictures [..., H, W, 3], got {frames.dtype} {list(frames.shape)}"
         )
-    pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float()
+    pixels = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).float()
     if pixels.shape[-2:] != (height, width):
         scale = max(height / pixels.shape[-2], width / pixels.shape[-1])
         covering = [
