@@ -71,6 +71,7 @@ def test_min_snr_at_zero_terminal_snr_is_finite() -> None:
     assert min_snr_weight(zero, gamma=5.0, prediction_type="v_prediction").item() == 0.0
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_errors_say_what_is_wrong() -> None:
     with pytest.raises(ValueError, match="differ in shape"):
         alignment_loss(torch.zeros(1, 4, 8), torch.zeros(1, 1, 8))

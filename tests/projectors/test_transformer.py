@@ -57,6 +57,7 @@ def test_queries_start_apart() -> None:
     assert torch.cdist(out, out).add(torch.eye(5)).min() > 1e-2
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_errors_say_what_to_do() -> None:
     with pytest.raises(ValueError, match="at least 1 query"):
         TransformerOutputProjector(8, 8, 0)

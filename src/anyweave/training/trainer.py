@@ -76,7 +76,11 @@ class Trainer:
         self.run = Path(config.output_dir)
         # Precision stays with us: an Accelerator's is global to the process and could not differ
         # between two runs.
-        self.accelerator = Accelerator(mixed_precision="no")
+        self.accelerator = Accelerator(
+            mixed_precision="no",
+            # Without an accelerator several processes count as one unless accelerate is told.
+            cpu=not torch.accelerator.is_available(),
+        )
         self.device = self.accelerator.device
         model.to(self.device)
         rates = {role: config.optimizer.rate(role) for role in config.stage.trainable}

@@ -69,7 +69,7 @@ def stage3() -> TrainConfig:
             learning_rates={"lora": 1e-3, "input_projectors": 2e-4, "signal_rows": 2e-3},
             warmup_ratio=0.03,
         ),
-        steps=460,
+        steps=340,
         output_dir="runs/emoji-mini-3",
     )
 
