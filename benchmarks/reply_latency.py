@@ -63,7 +63,9 @@ def measure(source: str, repeats: int) -> dict[str, Any]:
         "first_text_token_cold": _first_token(model),
         "first_text_token": statistics.median(_first_token(model) for _ in range(repeats)),
     }
-    figures["tokens_per_second"] = SPEECH_TOKENS / _median(lambda: _speak(model, True), repeats)
+    _speech_seconds(model)
+    speech = statistics.median(_speech_seconds(model) for _ in range(repeats))
+    figures["tokens_per_second"] = SPEECH_TOKENS / speech
     for modality in model.decoders:
         started = time.perf_counter()
         steps = model.spec.decoders[modality].num_inference_steps
@@ -106,11 +108,6 @@ def _seconds(call: Callable[[], Any], repeats: int) -> list[float]:
     return found
 
 
-def _median(call: Callable[[], Any], repeats: int) -> float:
-    call()
-    return statistics.median(_seconds(call, repeats))
-
-
 def _first_token(model: NextGPT) -> float:
     started = time.perf_counter()
     options = replace(OPTIONS, max_new_tokens=16, modalities=("text",))
@@ -147,10 +144,14 @@ def _engine(model: NextGPT, use_cache: bool = True) -> TokenEngine:
     return engine
 
 
-def _speak(model: NextGPT, use_cache: bool) -> None:
+def _speech_seconds(model: NextGPT, use_cache: bool = True) -> float:
+    """Seconds to speak `SPEECH_TOKENS` tokens after the prompt was read."""
     options = replace(OPTIONS, max_new_tokens=SPEECH_TOKENS, modalities=())
-    for _ in _engine(model, use_cache).generate(options):
+    engine = _engine(model, use_cache)
+    started = time.perf_counter()
+    for _ in engine.generate(options):
         pass
+    return time.perf_counter() - started
 
 
 def _ratios(model: NextGPT, repeats: int) -> dict[str, float]:
@@ -171,18 +172,20 @@ def _ratios(model: NextGPT, repeats: int) -> dict[str, float]:
             engine.keep(length)
 
         name = f"{NAMES[modality]} run of {len(ids)} signal tokens in one forward"
-        found[name] = _alternating(single, whole, repeats)
+        found[name] = _alternating(
+            lambda: _seconds(single, 1)[0], lambda: _seconds(whole, 1)[0], repeats
+        )
     found[f"key-value cache over {SPEECH_TOKENS} tokens"] = _alternating(
-        lambda: _speak(model, False), lambda: _speak(model, True), repeats
+        lambda: _speech_seconds(model, False), lambda: _speech_seconds(model, True), repeats
     )
     return found
 
 
-def _alternating(slow: Callable[[], Any], fast: Callable[[], Any], repeats: int) -> float:
+def _alternating(slow: Callable[[], float], fast: Callable[[], float], repeats: int) -> float:
+    """Median of the ratio of two ways' seconds, after one warm-up of each."""
     slow()
     fast()
-    pairs = [(_seconds(slow, 1)[0], _seconds(fast, 1)[0]) for _ in range(repeats)]
-    return statistics.median(a / b for a, b in pairs)
+    return statistics.median(slow() / fast() for _ in range(repeats))
 
 
 if __name__ == "__main__":

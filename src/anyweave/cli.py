@@ -52,6 +52,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: a user's mistake ends in one readable line, not in a traceback."""
     logging.basicConfig(level=logging.WARNING, handlers=[RichHandler(console=err, show_path=False)])
+    logging.getLogger("anyweave.language").setLevel(logging.INFO)  # the first run downloads
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         app(args=None if arguments is None else list(arguments), prog_name="anyweave")
@@ -169,6 +170,7 @@ def demo(
     """
     from anyweave.demo import run_demo
 
+    _hide_loading_bars()
     page = run_demo(model, output, seed=seed, say=_print_plain)
     _print_plain(f"\nOpen {page} in a browser to see and hear everything.")
 
@@ -224,6 +226,7 @@ def _stage_command(number: int) -> Callable[..., None]:
             typer.Option("--set", help="Change one value: --set optimizer.clip=0.5"),
         ] = None,
     ) -> None:
+        from anyweave.generation.samples import write_samples
         from anyweave.training.launch import train_stage
 
         report = train_stage(
@@ -234,6 +237,7 @@ def _stage_command(number: int) -> Callable[..., None]:
             output=output,
             resume=resume,
             settings=settings or [],
+            write_samples=write_samples,
         )
         out.print(report)
 
@@ -325,7 +329,14 @@ def _load(model: str, device: str) -> Any:
     with err.status("loading the model"):
         from anyweave.model.any_to_any import NextGPT
 
+        _hide_loading_bars()
         return NextGPT.from_pretrained(model, device=device)
+
+
+def _hide_loading_bars() -> None:
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
 
 
 def _parts(text: str | None, paths: dict[Modality, list[Path] | None]) -> list[Part | str]:
