@@ -46,6 +46,17 @@ def test_every_dependency_says_why(requirements: list[Requirement], root: Path) 
         assert re.search(line, text, flags=re.MULTILINE), f"{requirement.name} has no reason"
 
 
+def test_every_import_of_the_library_is_declared(
+    requirements: list[Requirement], root: Path
+) -> None:
+    distributions = {"PIL": "pillow"}
+    declared = {canonicalize_name(requirement.name) for requirement in requirements}
+    for path in (root / "src").rglob("*.py"):
+        for name in imported_names(path) - set(sys.stdlib_module_names) - {"anyweave"}:
+            distribution = canonicalize_name(distributions.get(name, name))
+            assert distribution in declared, f"{path} imports {name}"
+
+
 def test_torch_is_pinned_without_a_build_and_its_breakers_are_refused(pins: dict[str, str]) -> None:
     assert re.fullmatch(r"[\d.]+", pins["torch"])
     assert {pins[name] for name in ("torchvision", "torchaudio", "torchcodec")} == {"0.0.0"}
@@ -53,15 +64,15 @@ def test_torch_is_pinned_without_a_build_and_its_breakers_are_refused(pins: dict
 
 @pytest.mark.parametrize("name", ["environment.py", "install_torch.py"])
 def test_the_environment_is_made_with_the_standard_library_only(root: Path, name: str) -> None:
-    tree = ast.parse((root / "tools" / name).read_text())
-    imported = {
-        alias.name.partition(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import)
-        for alias in node.names
-    } | {
-        (node.module or "").partition(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom)
-    }
-    assert imported <= set(sys.stdlib_module_names)
+    assert imported_names(root / "tools" / name) <= set(sys.stdlib_module_names)
+
+
+def imported_names(path: Path) -> set[str]:
+    """Top-level names of everything a file imports, wherever in the file it does."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add((node.module or "").partition(".")[0])
+    return names

@@ -29,9 +29,9 @@ OPTIONS: dict[str, FitOptions] = {
     "image": FitOptions(steps=1600, batch_size=32, learning_rate=8e-4, ema_decay=0.998),
     "warm-up": FitOptions(steps=700, batch_size=24, learning_rate=1e-3, precision="fp32"),
     "audio": FitOptions(steps=1000, batch_size=16, learning_rate=8e-4, ema_decay=0.995),
-    "image-refined": FitOptions(steps=2300, batch_size=32, learning_rate=1e-3, ema_decay=0.998),
+    "image-refined": FitOptions(steps=3000, batch_size=32, learning_rate=1e-3, ema_decay=0.998),
     "video": FitOptions(
-        steps=250, batch_size=6, learning_rate=5e-4, ema_decay=0.98, checkpoint_every=100
+        steps=250, batch_size=6, learning_rate=3e-4, ema_decay=0.98, checkpoint_every=100
     ),
 }
 

@@ -78,8 +78,8 @@ def stage3() -> TrainConfig:
 # CLAP's unit vector of 128 numbers, whose squared differences are 128 times smaller.
 _OBJECTIVE = ObjectiveConfig(
     alignment_mode="mse",
-    alignment_weights={"image": 2.0, "video": 2.0, "audio": 256.0},
-    denoising_fraction=0.25,
+    alignment_weights={"image": 0.5, "video": 0.5, "audio": 64.0},
+    denoising_fraction=0.1,
 )
 
 
