@@ -86,6 +86,7 @@ def _decoder(modality: Modality, output: Path, device: str, scale: float) -> dic
                 "holds none; "
                 "train it first with: anyweave train part image"
             )
+        size = min(size, 1500)  # its picture half has learned already
         return train_diffusion("video", folder, cache, options, size, image_folder=output / "image")
     if not (folder / "vae").is_dir():
         own = options_of(f"{modality}-autoencoder", device, scale)
