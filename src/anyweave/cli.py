@@ -43,6 +43,10 @@ ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="'emoji-mini', a folder, or a hub id.")
 ]
 SeedOption = Annotated[int | None, typer.Option(help="Same seed, same reply.")]
+BridgeOption = Annotated[
+    str | None,
+    typer.Option(help="What conditions the decoders: 'signal' states or the spoken 'caption'."),
+]
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")]
 TokensOption = Annotated[int, typer.Option(help="Stop a reply after so many tokens.")]
 TemperatureOption = Annotated[float, typer.Option(help="0 always says the likeliest.")]
@@ -290,17 +294,23 @@ def eval_world(
     ),
     as_json: JsonOption = False,
     seed: Annotated[int, typer.Option(help="Same seed, same scenes and replies.")] = 0,
+    tasks: Annotated[
+        str | None, typer.Option(help="Only these, e.g. 'make image,make audio'.")
+    ] = None,
+    bridge: BridgeOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
     """Measure perception, decisions and generation on held-out scenes of the emoji world.
 
     \b
     anyweave eval world --trials 100
+    anyweave eval world --bridge signal --tasks "make image,make audio"
     anyweave eval world --model runs/s3/model --json
     """
     from anyweave.evaluation.run import run_world
 
-    report = run_world(_load(model, device), output, num_trials=trials, seed=seed)
+    loaded = _load(model, device, bridge)
+    report = run_world(loaded, output, num_trials=trials, seed=seed, tasks=_names(tasks))
     if as_json:
         _print_json(report.to_dict())
     else:
@@ -325,12 +335,12 @@ def data_world(
     _print_plain(f"{len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB in {output or PACK}")
 
 
-def _load(model: str, device: str) -> Any:
+def _load(model: str, device: str, bridge: str | None = None) -> Any:
     with err.status("loading the model"):
         from anyweave.model.any_to_any import NextGPT
 
         _hide_loading_bars()
-        return NextGPT.from_pretrained(model, device=device)
+        return NextGPT.from_pretrained(model, device=device, bridge=bridge)
 
 
 def _hide_loading_bars() -> None:

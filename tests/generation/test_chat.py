@@ -237,8 +237,10 @@ def test_user_mistakes(model: NextGPT) -> None:
 @pytest.mark.parametrize(
     ("texts", "caption"),
     [
-        (["Sure! Here it is: a red dog on a hill."], "a red dog on a hill."),
-        (["A cat.", "  "], "A cat."),
+        (["Sure! Here it is: a red dog on a hill."], "a red dog on a hill"),
+        (["Sure! Here is a picture of two cats at night."], "two cats at night"),
+        (["4 minus 3 is 1. This is the sound of a bell ringing."], "a bell ringing"),
+        (["A cat.", "  "], "A cat"),
         (["one\ntwo"], "two"),
         ([], ""),
     ],

@@ -91,6 +91,7 @@ def evaluate_world(
         decisions=decisions,
         verifiers=accuracy(),
         settings={
+            "bridge": getattr(getattr(model, "spec", None), "bridge", None),
             "max_new_tokens": options.max_new_tokens,
             "temperature": options.temperature,
             "num_inference_steps": options.num_inference_steps,

@@ -50,12 +50,29 @@ class Draft:
 
 
 def spoken_caption(texts: Sequence[str]) -> str:
-    """What the reply says of the medium it asks for now: the last sentence before the signal run.
+    """What the reply says of the medium it asks for now: the last sentence before the signal run,
+    without its lead-in ("Sure! Here is a picture of ...") and full stop.
 
     `texts` are the reply's text runs so far. Empty when nothing was said yet.
     """
     for text in reversed(texts):
         sentences = [part.strip() for part in re.split(r"(?<=[.!?:])\s+|\n+", text) if part.strip()]
         if sentences:
-            return sentences[-1]
+            return _without_lead_in(sentences[-1])
     return ""
+
+
+# How people and models introduce a medium. A decoder's text encoder wants the caption alone.
+_LEAD_IN = re.compile(
+    r"(?:sure|of course|okay|ok|yes|listen|look)\b[!,.:]*\s+"
+    r"|(?:here (?:is|are|comes?)|(?:this|that|it) is|these are)\s+"
+    r"|this (?:picture|image|photo|clip|video|sound) shows\s+"
+    r"|(?:the|a|an) (?:picture|image|photo|drawing|clip|video|animation|sound|noise) of\s+",
+    re.IGNORECASE,
+)
+
+
+def _without_lead_in(sentence: str) -> str:
+    while match := _LEAD_IN.match(sentence):
+        sentence = sentence[match.end() :]
+    return sentence.rstrip(".!")

@@ -29,7 +29,7 @@ import anyweave
 from anyweave.model.any_to_any import ROLES, NextGPT, Role
 from anyweave.model.build import build, resolve_source
 from anyweave.model.hashing import folder_sha256
-from anyweave.model.spec import DTYPES, DecoderSpec, EncoderSpec, ModelSpec
+from anyweave.model.spec import DTYPES, Bridge, DecoderSpec, EncoderSpec, ModelSpec
 
 SPEC_FILE = "spec.json"
 PROCESSOR_FILE = "processor.json"
@@ -44,6 +44,7 @@ def load_pretrained(
     dtype: str | None = None,
     verify: bool = True,
     revision: str | None = None,
+    bridge: Bridge | None = None,
 ) -> NextGPT:
     """A trained model by embedded name, folder or hub id. Decoders are read when they are first
     used.
@@ -53,6 +54,7 @@ def load_pretrained(
         dtype: of the frozen parts, "float32", "bfloat16" or "float16"; None takes the checkpoint's.
         verify: refuse frozen parts whose hash is not the one in the spec.
         revision: of a hub id.
+        bridge: what conditions the decoders, "signal" or "caption"; None takes the spec's.
 
     Raises:
         ValueError: nothing there, a frozen part is another one, or a role's weights do not fit.
@@ -60,7 +62,10 @@ def load_pretrained(
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     folder = find_checkpoint(source, revision=revision)
-    model = build(read_spec(folder), root=folder, dtype=dtype, verify=verify)
+    spec = read_spec(folder)
+    if bridge is not None:
+        spec = replace(spec, bridge=bridge)
+    model = build(spec, root=folder, dtype=dtype, verify=verify)
     _check_processor(model, folder)
     for role in ROLES:
         load_role(model, role, folder)
