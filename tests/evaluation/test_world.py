@@ -141,6 +141,9 @@ def test_perfect_replies_score_one(tmp_path: Path) -> None:
     folder = report.save(tmp_path / "report")
     saved = json.loads((folder / "report.json").read_text())
     assert saved["tasks"]["make image"]["figures"]["object"]["trials"] == TRIALS
+    answers = (folder / "answers.jsonl").read_text().splitlines()
+    assert len(answers) == TRIALS * len(TASKS)
+    assert all(all(json.loads(line)["right"].values()) for line in answers)
     table = (folder / "report.md").read_text()
     assert "0.990 (n=7)" in table and "| make image | object |" in table
     assert (folder / "image.png").is_file() and (folder / "video.png").is_file()

@@ -44,6 +44,8 @@ class WorldReport:
     verifiers: Mapping[str, Any]
     settings: Mapping[str, Any]
     samples: Sequence[Sample] = field(default=(), repr=False)
+    answers: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    """Every trial in words: what was said, wanted, answered and right."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -115,6 +117,8 @@ class WorldReport:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n")
         (folder / "report.md").write_text(self.to_markdown())
+        lines = [json.dumps(answer, ensure_ascii=False) for answer in self.answers]
+        (folder / "answers.jsonl").write_text("".join(f"{line}\n" for line in lines))
         for modality in ("image", "video"):
             chosen = [sample for sample in self.samples if sample.modality == modality]
             if chosen:

@@ -60,6 +60,7 @@ def evaluate_world(
     results: dict[str, TaskResult] = {}
     decisions = Decisions()
     samples: list[Sample] = []
+    answers: list[dict[str, Any]] = []
     for task in choose_tasks(tasks):
         figures: dict[str, list[bool]] = defaultdict(list)
         seconds = 0.0
@@ -76,6 +77,7 @@ def evaluate_world(
                 figures[name].append(right)
             decisions = decisions.plus(question.wanted, answer.given)
             samples += _samples(answer)
+            answers.append({"task": task.name, **answer.to_dict()})
             if tick is not None:
                 tick(task.name)
         results[task.name] = TaskResult(
@@ -98,6 +100,7 @@ def evaluate_world(
             "guidance_scale": options.guidance_scale,
         },
         samples=_few(samples),
+        answers=answers,
     )
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from anyweave import media
 from anyweave.evaluation.tasks.reading import read
-from anyweave.messages import Media, Message
+from anyweave.messages import Media, Message, Text
 from anyweave.world.catalogue import SAMPLE_RATE
 from anyweave.world.draft import Dialogue
 from anyweave.world.scenes import AudioScene, ImageScene, Scene, VideoScene
@@ -49,6 +49,25 @@ class Answer:
     @property
     def given(self) -> frozenset[str]:
         return frozenset(part.modality for part in self.reply.media())
+
+    def to_dict(self) -> dict[str, Any]:
+        """In words, to be read by a person: media stand as ``<modality: caption>``."""
+        return {
+            "turns": [
+                in_words(message) for message in (*self.question.history, self.question.message)
+            ],
+            "reply": in_words(self.reply),
+            "wanted": [scene.caption for scene in self.question.scenes],
+            "right": self.facts,
+        }
+
+
+def in_words(message: Message) -> str:
+    """The message as one line."""
+    return " ".join(
+        part.text if isinstance(part, Text) else f"<{part.modality}: {part.caption}>"
+        for part in message.parts
+    )
 
 
 Score = Callable[[Question, Message, Verifiers], tuple[dict[str, bool], tuple[Media, ...]]]
