@@ -110,8 +110,9 @@ class WorldReport:
         return " / ".join(f"{s['accuracy']:.3f} (n={s['trials']})" for s in scores)
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``report.json``, ``report.md``, ``image.png`` and ``video.png``; returns the
-        folder.
+        """Write ``report.json``, ``report.md``, ``answers.jsonl``, ``image.png``, ``video.png``.
+
+        Returns the folder. A sheet of pictures is written only where there are some.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
