@@ -240,6 +240,7 @@ def test_user_mistakes(model: NextGPT) -> None:
         (["Sure! Here it is: a red dog on a hill."], "a red dog on a hill"),
         (["Sure! Here is a picture of two cats at night."], "two cats at night"),
         (["4 minus 3 is 1. This is the sound of a bell ringing."], "a bell ringing"),
+        (["Yes, I hear a harp playing."], "a harp playing"),
         (["A cat.", "  "], "A cat"),
         (["one\ntwo"], "two"),
         ([], ""),

@@ -67,6 +67,7 @@ _LEAD_IN = re.compile(
     r"(?:sure|of course|okay|ok|yes|listen|look)\b[!,.:]*\s+"
     r"|(?:here (?:is|are|comes?)|(?:this|that|it) is|these are)\s+"
     r"|this (?:picture|image|photo|clip|video|sound) shows\s+"
+    r"|(?:i|you|we) (?:hear|see)\s+"
     r"|(?:the|a|an) (?:picture|image|photo|drawing|clip|video|animation|sound|noise) of\s+",
     re.IGNORECASE,
 )

@@ -31,7 +31,7 @@ OPTIONS: dict[str, FitOptions] = {
     "audio": FitOptions(steps=1000, batch_size=16, learning_rate=8e-4, ema_decay=0.995),
     "image-refined": FitOptions(steps=3000, batch_size=32, learning_rate=1e-3, ema_decay=0.998),
     "video": FitOptions(
-        steps=150,
+        steps=330,
         batch_size=6,
         learning_rate=5e-4,
         warmup_steps=20,
