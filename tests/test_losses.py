@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from anyweave.losses import alignment_loss, language_loss, min_snr_weight
+from anyweave.losses import alignment_loss, language_loss
 
 
 def test_language_loss_is_mean_negative_log_probability() -> None:
@@ -51,26 +51,6 @@ def test_alignment_of_nothing_is_zero() -> None:
     assert loss.item() == 0.0
 
 
-@pytest.mark.parametrize(
-    ("prediction", "expected"),
-    [
-        ("epsilon", [1.0, 1.0, 0.5]),  # min(snr, 5) / snr
-        ("v_prediction", [1 / 2, 5 / 6, 5 / 11]),  # min(snr, 5) / (snr + 1)
-        ("sample", [1.0, 5.0, 5.0]),  # min(snr, 5)
-    ],
-)
-def test_min_snr_weights(prediction, expected) -> None:
-    snr = torch.tensor([1.0, 5.0, 10.0])
-    found = min_snr_weight(snr, gamma=5.0, prediction_type=prediction)
-    torch.testing.assert_close(found, torch.tensor(expected))
-
-
-def test_min_snr_at_zero_terminal_snr_is_finite() -> None:
-    zero = torch.tensor([0.0])
-    assert min_snr_weight(zero, gamma=5.0).item() == 1.0
-    assert min_snr_weight(zero, gamma=5.0, prediction_type="v_prediction").item() == 0.0
-
-
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_errors_say_what_is_wrong() -> None:
     with pytest.raises(ValueError, match="differ in shape"):
@@ -79,7 +59,3 @@ def test_errors_say_what_is_wrong() -> None:
         alignment_loss(torch.zeros(1, 4, 8), torch.zeros(1, 4, 8), "l1")
     with pytest.raises(ValueError, match="3 rows of logits for 2 labels"):
         language_loss(torch.zeros(3, 4), torch.zeros(2, dtype=torch.long))
-    with pytest.raises(ValueError, match="positive"):
-        min_snr_weight(torch.ones(1), gamma=0.0)
-    with pytest.raises(ValueError, match="prediction_type"):
-        min_snr_weight(torch.ones(1), gamma=5.0, prediction_type="flow")

@@ -1,7 +1,7 @@
-"""The three training objectives' pure functions (paper sections 4.1 and 4.2): language, alignment,
-SNR weights.
+"""Two of the three training objectives as pure functions (paper sections 4.1 and 4.2): language and
+alignment.
 
-The denoising loss itself lives with the decoders, which know their schedulers.
+The third, denoising, lives with the decoders, which know their schedulers.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
-
-PredictionType = Literal["epsilon", "v_prediction", "sample"]
 
 
 def language_loss(logits: Float[Tensor, "P V"], labels: Int[Tensor, " P"]) -> Float[Tensor, ""]:
@@ -60,29 +58,3 @@ def alignment_loss(
         )  # sqrt has no gradient there; the inner where keeps NaN out of the backward pass
         return torch.where(same, 0.0, torch.where(same, 1.0, sums).sqrt()).mean()
     raise ValueError(f"alignment mode is euclidean or mse, got {mode!r}")
-
-
-def min_snr_weight(
-    snr: Float[Tensor, " B"],
-    *,
-    gamma: float,
-    prediction_type: PredictionType = "epsilon",
-) -> Float[Tensor, " B"]:
-    """Weight of each sample's squared error, Hang et al. 2023: no timestep counts for more than SNR
-    = gamma.
-
-    snr_t = alpha_bar_t / (1 - alpha_bar_t). In terms of the clean sample the weight is min(snr,
-    gamma); the errors of a noise prediction are snr times, and of a velocity prediction snr + 1
-    times, those of a clean-sample one. A zero snr (zero-terminal-SNR schedules) gives weight 1 for
-    epsilon, the limit.
-    """
-    if gamma <= 0:
-        raise ValueError(f"min-SNR gamma is positive, got {gamma}")
-    clipped = snr.clamp_max(gamma)
-    if prediction_type == "sample":
-        return clipped
-    if prediction_type == "v_prediction":
-        return clipped / (snr + 1.0)
-    if prediction_type == "epsilon":
-        return torch.where(snr > 0, clipped / snr.clamp_min(torch.finfo(snr.dtype).tiny), 1.0)
-    raise ValueError(f"prediction_type is epsilon, v_prediction or sample, got {prediction_type!r}")
