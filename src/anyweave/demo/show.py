@@ -19,11 +19,11 @@ from anyweave.demo.script import SCRIPTS, Script, Turn
 from anyweave.demo.spectrogram import spectrogram
 from anyweave.generation import ChatSession, Done, GenerationOptions
 from anyweave.generation.writing import write_message
-from anyweave.messages import MEDIA_TYPES, Media, Message, Modality
+from anyweave.messages import MEDIA_TYPES, Media, Message
 from anyweave.model.any_to_any import NextGPT
-from anyweave.world.catalogue import FRAME_RATE, SAMPLE_RATE
+from anyweave.world.catalogue import RATES, SAMPLE_RATE
+from anyweave.world.draft import modality_of
 from anyweave.world.render import render
-from anyweave.world.scenes import AudioScene, ImageScene, Scene
 
 
 class Say(Protocol):
@@ -106,9 +106,9 @@ def _exchange(session: ChatSession, turn: Turn, output: Path, name: str, say: Sa
 def _user_message(turn: Turn, output: Path) -> tuple[Message, tuple[Shown, ...]]:
     if turn.scene is None:
         return Message("user", turn.text), (Shown(modality="text", text=turn.text),)
-    modality, rate = _kind(turn.scene)
+    modality = modality_of(turn.scene)
     path = output / "inputs" / turn.name
-    media.save(modality, render(turn.scene), path, rate=rate)
+    media.save(modality, render(turn.scene), path, rate=RATES[modality])
     medium = MEDIA_TYPES[modality](path)
     shown = Shown(
         modality=modality,
@@ -150,11 +150,3 @@ def _poster(part: Media, path: Path, output: Path) -> str:
     poster = path.with_suffix(".poster.png")
     media.save("image", np.ascontiguousarray(still), poster)
     return poster.relative_to(output).as_posix()
-
-
-def _kind(scene: Scene) -> tuple[Modality, float | None]:
-    if isinstance(scene, ImageScene):
-        return "image", None
-    if isinstance(scene, AudioScene):
-        return "audio", float(SAMPLE_RATE)
-    return "video", FRAME_RATE

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from anyweave.messages import Modality
+
 Relation = Literal["left of", "right of", "above", "below"]
 RELATIONS: tuple[Relation, ...] = ("left of", "right of", "above", "below")
 
@@ -146,6 +148,11 @@ IMAGE_SIZE = 64
 NUM_FRAMES = 8
 FRAME_RATE = 8.0
 SAMPLE_RATE = 16_000
+RATES: dict[Modality, float | None] = {
+    "image": None,
+    "video": FRAME_RATE,
+    "audio": float(SAMPLE_RATE),
+}
 AUDIO_SAMPLES = 32_768  # 2.048 s
 NUM_TAKES = 10  # recorded takes per sound; the last TEST_TAKES of them are heard only in tests
 TEST_TAKES = 2

@@ -11,17 +11,15 @@ from typing import TypeVar
 import numpy as np
 
 from anyweave.messages import (
-    Audio,
+    MEDIA_TYPES,
     Conversation,
-    Image,
     Media,
     Message,
     Modality,
     Part,
     Text,
-    Video,
 )
-from anyweave.world.catalogue import FRAME_RATE, SAMPLE_RATE, SOUND_OF_OBJECT
+from anyweave.world.catalogue import RATES, SOUND_OF_OBJECT
 from anyweave.world.phrases import SHOW, usable
 from anyweave.world.render import render
 from anyweave.world.scenes import (
@@ -50,7 +48,7 @@ class Dialogue:
     scenes: tuple[Scene, ...]
 
 
-def modality_of(scene: Scene) -> str:
+def modality_of(scene: Scene) -> Modality:
     if isinstance(scene, ImageScene):
         return "image"
     return "video" if isinstance(scene, VideoScene) else "audio"
@@ -64,12 +62,9 @@ def as_part(scene: Scene, *, rendered: bool) -> Media:
     """The scene as a message part. `caption` is exactly the scene's, and `rate` is set where one
     applies.
     """
+    modality = modality_of(scene)
     source = render(scene) if rendered else None
-    if isinstance(scene, ImageScene):
-        return Image(source, caption=scene.caption)
-    if isinstance(scene, VideoScene):
-        return Video(source, caption=scene.caption, rate=FRAME_RATE)
-    return Audio(source, caption=scene.caption, rate=float(SAMPLE_RATE))
+    return MEDIA_TYPES[modality](source, caption=scene.caption, rate=RATES[modality])
 
 
 @dataclass

@@ -16,8 +16,8 @@ from anyweave import media
 from anyweave.evaluation.tasks.reading import read
 from anyweave.messages import Media, Message, Text
 from anyweave.world.catalogue import SAMPLE_RATE
-from anyweave.world.draft import Dialogue
-from anyweave.world.scenes import AudioScene, ImageScene, Scene, VideoScene
+from anyweave.world.draft import Dialogue, modality_of
+from anyweave.world.scenes import ImageScene, Scene, VideoScene
 from anyweave.world.verifiers import Verifiers
 
 
@@ -132,7 +132,7 @@ def generates(
     left = list(reply.media())
     shown = []
     for scene in question.scenes:
-        modality = _modality(scene)
+        modality = modality_of(scene)
         part = next((part for part in left if part.modality == modality), None)
         if part is not None:
             left.remove(part)
@@ -181,12 +181,6 @@ def _judge_image(scene: ImageScene, part: Media | None, verifiers: Verifiers) ->
 def _array(part: Media) -> np.ndarray:
     """Pixels, frames or samples at the verifiers' rate."""
     return media.load(part, sample_rate=SAMPLE_RATE)
-
-
-def _modality(scene: Scene) -> str:
-    if isinstance(scene, ImageScene):
-        return "image"
-    return "audio" if isinstance(scene, AudioScene) else "video"
 
 
 _ALL: tuple[tuple[str, str, str, Score], ...] = (

@@ -28,6 +28,7 @@ from anyweave.world.catalogue import (
     MAX_COUNT,
     MOTIONS,
     OBJECTS,
+    RATES,
     RELATIONS,
     SAMPLE_RATE,
     SOUNDS,
@@ -185,7 +186,6 @@ def train_encoder(
     truths = {m: [labels_of(scene) for scene in scenes] for m, (scenes, _) in data.items()}
     mels = _preprocess_sounds(encoder, data["audio"][1])
     teacher = Teacher(encoder).to(options.device)
-    rates: dict[Modality, float | None] = {"image": None, "video": FRAME_RATE, "audio": None}
 
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
         total: dict[str, Tensor] = {}
@@ -198,7 +198,7 @@ def train_encoder(
                 if modality == "audio"
                 else torch.stack(
                     [
-                        encoder.preprocess(modality, np.asarray(arrays[r]), rate=rates[modality])
+                        encoder.preprocess(modality, np.asarray(arrays[r]), rate=RATES[modality])
                         for r in rows
                     ]
                 )

@@ -23,13 +23,8 @@ from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.training.parts.fit import FitOptions, fit
 from anyweave.training.parts.rendered import rendered_scenes
-from anyweave.world.catalogue import FRAME_RATE, SAMPLE_RATE
+from anyweave.world.catalogue import RATES
 
-RATES: dict[Modality, float | None] = {
-    "image": None,
-    "video": FRAME_RATE,
-    "audio": float(SAMPLE_RATE),
-}
 SHARPNESS = 20.0  # of the softmax over cosine similarities
 
 
