@@ -28,6 +28,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from anyweave.projectors.positions import learned_positions, place
+
 
 class GroupingProjector(nn.Module):
     """Patch features ``[B, N, in_dim]`` -> concept tokens ``[B, tokens[-1], out_dim]``, for any N.
@@ -65,7 +67,7 @@ class GroupingProjector(nn.Module):
             raise ValueError(f"grouping dim {dim} does not divide by num_heads {num_heads}")
         self.tokens = tuple(tokens)
         self.in_fc = nn.Linear(in_dim, dim)
-        self.positions = nn.Parameter(torch.randn(positions, dim) * 0.02) if positions else None
+        self.positions = learned_positions(positions, dim)
         self.stages = nn.ModuleList(
             GroupingStage(
                 dim,
@@ -88,14 +90,7 @@ class GroupingProjector(nn.Module):
         return self.tokens[-1]
 
     def forward(self, features: Float[Tensor, "B N Din"]) -> Float[Tensor, "B T Dout"]:
-        x = self.in_fc(features)
-        if self.positions is not None:
-            if x.shape[1] > len(self.positions):
-                raise ValueError(
-                    f"{x.shape[1]} patches but only {len(self.positions)} learned positions; "
-                    "raise the projector's `positions`"
-                )
-            x = x + self.positions[: x.shape[1]]
+        x = place(self.in_fc(features), self.positions)
         for stage in self.stages:
             x = stage(x)
         return self.out_fc(self.norm(x))

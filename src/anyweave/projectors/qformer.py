@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from anyweave.projectors.positions import learned_positions, place
+
 
 class QFormerProjector(nn.Module):
     """Patch features ``[B, N, in_dim]`` -> one token per learned query ``[B, num_queries,
@@ -37,7 +39,7 @@ class QFormerProjector(nn.Module):
             raise ValueError(f"Q-Former dim {dim} does not divide by num_heads {num_heads}")
         self.in_fc = nn.Linear(in_dim, dim)
         self.in_norm = nn.LayerNorm(dim)
-        self.positions = nn.Parameter(torch.randn(positions, dim) * 0.02) if positions else None
+        self.positions = learned_positions(positions, dim)
         self.query_embs = nn.Parameter(torch.randn(num_queries, dim) * 0.02)
         self.layers = nn.ModuleList(
             nn.TransformerDecoderLayer(
@@ -59,15 +61,7 @@ class QFormerProjector(nn.Module):
         return len(self.query_embs)
 
     def forward(self, features: Float[Tensor, "B N Din"]) -> Float[Tensor, "B T Dout"]:
-        patches = self.in_fc(features)
-        if self.positions is not None:
-            if patches.shape[1] > len(self.positions):
-                raise ValueError(
-                    f"{patches.shape[1]} patches but only {len(self.positions)} learned positions; "
-                    "raise the projector's `positions`"
-                )
-            patches = patches + self.positions[: patches.shape[1]]
-        patches = self.in_norm(patches)
+        patches = self.in_norm(place(self.in_fc(features), self.positions))
         queries = self.query_embs.expand(len(features), -1, -1)
         for layer in self.layers:
             queries = layer(queries, patches)

@@ -113,15 +113,16 @@ def _vae(channels: int, latent_channels: int) -> AutoencoderKL:
     )
 
 
-def _image_parts() -> dict[str, Any]:
-    unet = UNet2DConditionModel(
+def _pixel_parts(kind: type[Any], down: tuple[str, str], up: tuple[str, str]) -> dict[str, Any]:
+    """Parts of a picture or clip decoder: they differ in the UNet and its blocks alone."""
+    unet = kind(
         sample_size=8,
         in_channels=4,
         out_channels=4,
         block_out_channels=(8, 16),
         layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        down_block_types=down,
+        up_block_types=up,
         cross_attention_dim=WIDTH,
         attention_head_dim=4,
         norm_num_groups=4,
@@ -132,27 +133,22 @@ def _image_parts() -> dict[str, Any]:
         "text_encoder": _clip_text(),
         "tokenizer": _clip_tokenizer(),
     }
+
+
+def _image_parts() -> dict[str, Any]:
+    return _pixel_parts(
+        UNet2DConditionModel,
+        down=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up=("CrossAttnUpBlock2D", "UpBlock2D"),
+    )
 
 
 def _video_parts() -> dict[str, Any]:
-    unet = UNet3DConditionModel(
-        sample_size=8,
-        in_channels=4,
-        out_channels=4,
-        block_out_channels=(8, 16),
-        layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
-        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
-        cross_attention_dim=WIDTH,
-        attention_head_dim=4,
-        norm_num_groups=4,
+    return _pixel_parts(
+        UNet3DConditionModel,
+        down=("CrossAttnDownBlock3D", "DownBlock3D"),
+        up=("UpBlock3D", "CrossAttnUpBlock3D"),
     )
-    return {
-        "unet": unet,
-        "vae": _vae(3, 4),
-        "text_encoder": _clip_text(),
-        "tokenizer": _clip_tokenizer(),
-    }
 
 
 def _audio_parts(*, vocoder: bool) -> dict[str, Any]:
