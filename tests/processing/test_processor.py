@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from anyweave.batch import IGNORE_INDEX
 from anyweave.messages import MEDIA_MODALITIES, Audio, Image, Message, Part, Role, Text, Video
-from anyweave.processing import FeatureCache, Processor, SignalRun, collate, media_digest
+from anyweave.processing import (
+    ConversationTooLongError,
+    FeatureCache,
+    Processor,
+    SignalRun,
+    collate,
+    media_digest,
+)
 from anyweave.processing.cache import text_digest
 
 from .conftest import make_medium, make_processor
@@ -175,7 +182,9 @@ def test_length_needs_no_media() -> None:
 def test_long_conversations_are_refused_with_numbers() -> None:
     conversation = [Message("user", "x" * 50), Message("assistant", "y" * 50)]
     total = PROCESSOR.length(conversation)
-    with pytest.raises(ValueError, match=f"{total} tokens in 2 turns, the limit is 64"):
+    with pytest.raises(
+        ConversationTooLongError, match=f"{total} tokens in 2 turns, the limit is 64"
+    ):
         make_processor(max_length=64).render(conversation)
 
 
@@ -184,7 +193,7 @@ def test_long_conversations_lose_their_oldest_turns_whole() -> None:
     old = [Message("user", ["x" * 50, Image("missing.png")]), Message("assistant", "y" * 30)]
     new = [Message("user", "new"), Message("assistant", "reply")]
     assert torch.equal(processor.render(old + new).input_ids, processor.render(new).input_ids)
-    with pytest.raises(ValueError, match="its last exchange alone has"):
+    with pytest.raises(ConversationTooLongError, match="its last exchange alone has"):
         processor.render([*old, Message("user", "z" * 120)])
 
 

@@ -93,6 +93,18 @@ def test_the_renderer_skips_what_cannot_be_used(plain_model: MakeModel, tmp_path
         assert reason in (item.problem or "")
 
 
+def test_a_mistake_in_the_data_stops_the_run(plain_model: MakeModel) -> None:
+    """Its words do not make it a long conversation."""
+
+    class Wrong(list[list[Message]]):
+        def __getitem__(self, index: object) -> list[Message]:  # type: ignore[override]
+            raise ValueError("the list is too long")
+
+    renderer = Renderer(FrozenFeatures(plain_model()).processor(), Wrong([[]]))
+    with pytest.raises(ValueError, match="the list is too long"):
+        renderer(0, load_targets=True)
+
+
 def test_a_run_reports_what_it_skipped(
     plain_model: MakeModel, config: MakeConfig, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ serving.
 
 from anyweave.processing.cache import FeatureCache, fingerprint, media_digest, text_digest
 from anyweave.processing.collate import bucketed_batches, collate
+from anyweave.processing.layout import ConversationTooLongError
 from anyweave.processing.processor import MediaEncoder, Processor
 from anyweave.processing.reply import SignalRun
 from anyweave.processing.signals import SignalTokens
@@ -11,6 +12,7 @@ from anyweave.processing.template import TEMPLATES, Template
 
 __all__ = [
     "TEMPLATES",
+    "ConversationTooLongError",
     "FeatureCache",
     "MediaEncoder",
     "Processor",

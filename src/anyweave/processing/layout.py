@@ -16,6 +16,10 @@ from anyweave.messages import Media, Role
 Supervision = Literal["none", "all", "first"]
 
 
+class ConversationTooLongError(ValueError):
+    """A conversation that does not fit in the tokens allowed, whatever may be dropped of it."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """`ids` in a row; `supervised` says which of them are labels; `media` is set for placeholder
@@ -51,8 +55,8 @@ def fit(
     """The turns that fit in `max_length` ids beside `overhead` ids that are always there.
 
     With ``truncate="oldest"`` whole turns are dropped from the front, a user turn together with the
-    replies to it; the system turn and the last exchange always stay. Raises `ValueError` with the
-    numbers when that is not enough.
+    replies to it; the system turn and the last exchange always stay. Raises
+    `ConversationTooLongError` with the numbers when that is not enough.
     """
     kept = list(turns)
     total = overhead + sum(turn.length for turn in kept)
@@ -72,7 +76,7 @@ def fit(
         if truncate == "oldest"
         else "pass truncate='oldest' or shorten it; it has"
     )
-    raise ValueError(
+    raise ConversationTooLongError(
         f"conversation too long: {total} tokens in {len(turns)} turns, the limit is {max_length}; "
         f"{advice} {left}"
     )

@@ -25,6 +25,7 @@ from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache, media_digest, text_digest
 from anyweave.processing.collate import collate
+from anyweave.processing.layout import ConversationTooLongError
 from anyweave.processing.processor import Processor
 from anyweave.training.plan import EpochSource, Source, in_epoch
 
@@ -60,11 +61,7 @@ class Renderer:
         try:
             conversation = in_epoch(self.source, epoch)[index]
             sample = self.processor.render(conversation, load_targets=load_targets)
-        except (MediaError, OSError) as error:
-            return Rendered(index, None, problem=f"item {index}: {error}")
-        except ValueError as error:
-            if "too long" not in str(error):
-                raise
+        except (MediaError, OSError, ConversationTooLongError) as error:
             return Rendered(index, None, problem=f"item {index}: {error}")
         if not bool((sample.labels != -100).any()):
             return Rendered(index, None, problem=f"item {index}: no assistant turn to learn from")
