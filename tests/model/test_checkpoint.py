@@ -198,3 +198,31 @@ def test_missing_relative_part(model: NextGPT, parts: Path) -> None:
         build(spec, root=parts)
     with pytest.raises(ValueError, match="pass root="):
         build(spec)
+
+
+def test_a_part_without_a_hash_is_known_by_its_place_and_its_files(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cache keys: the same relative source in another folder, or rewritten, is another encoder."""
+
+    def keys(root: Path) -> tuple[str, ...]:
+        processor = build(tiny_spec(root), root=root).processor
+        return processor.encoder_fingerprints["image"], processor.decoder_fingerprints["image"]
+
+    moved = Path(shutil.copytree(parts, tmp_path / "moved"))
+    here, there = keys(parts), keys(moved)
+    assert here[0] != there[0] and here[1] != there[1]
+    monkeypatch.chdir(tmp_path)
+    assert keys(Path("parts")) == here
+    weights = parts / "encoders" / "imagebind" / "model.safetensors"
+    tensors = {name: tensor + 1 for name, tensor in load_file(weights).items()}
+    save_file(tensors, weights)
+    assert keys(parts)[0] != here[0] and keys(parts)[1] == here[1]
+
+
+def test_a_part_with_a_hash_is_known_by_it_wherever_it_is(parts: Path, tmp_path: Path) -> None:
+    build(tiny_spec(parts), root=parts).save_pretrained(tmp_path / "a", include_frozen=True)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    one, other = (NextGPT.from_pretrained(tmp_path / name).processor for name in "ab")
+    assert one.encoder_fingerprints == other.encoder_fingerprints
+    assert one.decoder_fingerprints == other.decoder_fingerprints

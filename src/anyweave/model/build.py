@@ -20,7 +20,7 @@ from anyweave.language import CausalLM, lora
 from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.decoder_pool import DecoderPool
-from anyweave.model.hashing import check_sha256
+from anyweave.model.hashing import check_sha256, disk_stamp
 from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec, ModelSpec
 from anyweave.processing import Processor, SignalTokens, fingerprint
 
@@ -62,7 +62,7 @@ def build(
         spec=spec,
         root=root,
         language=language,
-        processor=_build_processor(spec, language, perception, inputs),
+        processor=_build_processor(spec, root, language, perception, inputs),
         encoders=perception,
         input_projectors=inputs,
         output_projectors=outputs,
@@ -183,6 +183,7 @@ def _build_input_projectors(
 
 def _build_processor(
     spec: ModelSpec,
+    root: Path | None,
     language: CausalLM,
     perception: dict[Modality, Any],
     inputs: dict[Modality, Any],
@@ -195,18 +196,27 @@ def _build_processor(
         {m: inputs[m].num_tokens(encoder.num_patches(m)) for m, encoder in perception.items()},
         system_prompt=spec.system_prompt or None,
         encoder_fingerprints={
-            m: _identity(part) for part in spec.encoders for m in part.modalities
+            m: _identity(part, root) for part in spec.encoders for m in part.modalities
         },
-        decoder_fingerprints={m: _identity(part) for m, part in spec.decoders.items()},
+        decoder_fingerprints={m: _identity(part, root) for m, part in spec.decoders.items()},
     )
 
 
-def _identity(part: EncoderSpec | DecoderSpec) -> str:
+def _identity(part: EncoderSpec | DecoderSpec, root: Path | None) -> str:
     """Names a frozen part in cache keys: by its hash if it has one, so that moving a folder keeps
-    the cache.
+    the cache; a folder without one by where it is and what stands in it now, so that another folder
+    or other weights never find what these made.
     """
-    where = part.sha256 or (part.source, part.revision)
-    return fingerprint(part.type, where, dict(part.args))
+    return fingerprint(part.type, part.sha256 or _whereabouts(part, root), dict(part.args))
+
+
+def _whereabouts(part: EncoderSpec | DecoderSpec, root: Path | None) -> tuple[str, str | None]:
+    # Not `resolve_source`: a decoder that is not there is an error only when it is needed.
+    below = root if root is not None and part.source.startswith("./") else Path()
+    path = below / Path(part.source).expanduser()
+    if path.exists():
+        return str(path.resolve()), disk_stamp(path)
+    return part.source, part.revision
 
 
 def _load_decoder(
