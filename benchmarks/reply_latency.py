@@ -134,7 +134,7 @@ def _engine(model: NextGPT, use_cache: bool = True) -> TokenEngine:
     engine = TokenEngine(
         model.language,
         processor.signals,
-        stop_ids=(),
+        stops=(),
         decode=processor.decode_text,
         num_text_ids=len(processor.tokenizer),
         use_cache=use_cache,

@@ -30,9 +30,8 @@ def engine(language: CausalLM, **options: Any) -> TokenEngine:
     return TokenEngine(
         language,
         signals,
-        stop_ids=[STOP],
         decode=lambda ids: "".join(chr(0x4E00 + i) for i in ids),
-        **options,
+        **{"stops": [[STOP]], **options},
     )
 
 
@@ -149,6 +148,62 @@ def test_stops_at_the_end_of_turn(language: CausalLM) -> None:
     assert talker.length == len(PROMPT) + 4  # the end of turn is reported, not consumed
 
 
+def follow(language: CausalLM, script: list[int]) -> None:
+    """Say `script` and nothing else, whatever was fed: one id for each set of logits."""
+    ids = iter(script)
+
+    def logits(hidden: torch.Tensor) -> torch.Tensor:
+        scores = torch.zeros(language.base_vocab_size + language.num_signals)
+        scores[next(ids)] = 10.0
+        return scores
+
+    language.logits = logits
+
+
+def test_an_ending_of_several_ids_is_never_shown(language: CausalLM) -> None:
+    follow(language, [60, 1, 2, 61, 1, 1, 2, 3])
+    talker = engine(language, stops=[[STOP], [1, 2, 3], [9]])
+    events = speak(talker, temperature=0.0)
+    assert ids_of(events) == [60, 1, 2, 61, 1]
+    assert [event.text for event in events[:-1]] == [chr(0x4E00 + i) for i in (60, 1, 2, 61, 1)]
+    assert events[-1] == Finished(finish_reason="stop", num_tokens=5)
+    assert talker.length == len(PROMPT) + 5  # and it is not consumed
+
+
+def test_what_only_looked_like_an_ending_is_text(language: CausalLM) -> None:
+    image = language.base_vocab_size
+    follow(language, [1, 2, image, 1, 2, 9])
+    events = speak(engine(language, stops=[[1, 2, 3], [9]]), temperature=0.0)
+    assert [event.token_ids for event in events[:-1]] == [
+        *((1,), (2,), tuple(range(image, image + 4)), (1,), (2,))
+    ]
+    follow(language, [60, 1, 2])
+    events = speak(engine(language, stops=[[1, 2, 3]]), temperature=0.0, max_new_tokens=3)
+    assert ids_of(events) == [60, 1, 2]
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_a_forced_run_follows_the_reply_and_not_its_ending(
+    language: CausalLM, use_cache: bool
+) -> None:
+    runs = []
+    for stops, script in (([[9]], [60, 61, 9]), ([[1, 2, 3]], [60, 61, 1, 2, 3])):
+        follow(language, script)
+        talker = engine(language, stops=stops, use_cache=use_cache)
+        runs.append(next(spans(speak(talker, temperature=0.0, force=("image",)))))
+    torch.testing.assert_close(runs[0].hidden, runs[1].hidden)
+
+
+def test_a_cache_that_cannot_be_cut_forces_nothing(
+    language: CausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow(language, [60, 1, 2, 3])
+    talker = engine(language, stops=[[1, 2, 3]])
+    monkeypatch.setattr(talker, "keep", lambda length: talker.reset() or 0)
+    with pytest.raises(ValueError, match="nothing can be forced after this reply"):
+        speak(talker, temperature=0.0, force=("image",))
+
+
 def test_stops_at_the_limit(language: CausalLM) -> None:
     events = speak(engine(language), max_new_tokens=7, modalities=())
     assert events[-1] == Finished(finish_reason="length", num_tokens=7)
@@ -176,7 +231,7 @@ def test_keep_forgets_the_rest(language: CausalLM, use_cache: bool) -> None:
 
 def test_modalities_the_model_lacks(language: CausalLM) -> None:
     talker = TokenEngine(
-        language, SignalTokens({"image": 4}, language.base_vocab_size), stop_ids=[STOP], decode=str
+        language, SignalTokens({"image": 4}, language.base_vocab_size), stops=[[STOP]], decode=str
     )
     with pytest.raises(
         ValueError,

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from anyweave.messages import Message
-from anyweave.processing import TEMPLATES
+from anyweave.messages import Media, Message, Text
+from anyweave.processing import TEMPLATES, Processor, SignalTokens
 from anyweave.processing.template import Turn, encode_control, encode_text, resolve_template
-from anyweave.testing.language import byte_tokenizer
+from anyweave.testing.language import byte_tokenizer, word_mark_tokenizer
 
 from .conftest import make_processor
 
@@ -46,10 +47,65 @@ def test_vicuna_is_written_as_expected() -> None:
     assert processor.tokenizer.decode(ids) == "<s>USER:hi ASSISTANT:ho<|im_end|>USER:he ASSISTANT:"
 
 
-def test_the_assistant_ends_in_one_token() -> None:
+def legacy_processor() -> Processor:
+    tokenizer = word_mark_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<Img>", "</Img>"]})
+    signals = SignalTokens({"image": 4, "video": 6, "audio": 3}, len(tokenizer))
+    return make_processor(tokenizer=tokenizer, signals=signals, template="nextgpt-legacy")
+
+
+def test_legacy_is_written_as_expected(medium: Callable[..., Media]) -> None:
+    processor = legacy_processor()
+    conversation = [
+        Message("user", [medium("audio"), "hi"]),
+        Message("assistant", ["ho", medium("image")]),
+        Message("user", "he"),
+    ]
+    sample = processor.render(conversation, add_generation_prompt=True)
+    ids = sample.input_ids.tolist()
+    names = [
+        processor.signals.token(i)
+        if i >= processor.signals.base_vocab
+        else processor.tokenizer.convert_ids_to_tokens(i)
+        for i in ids
+    ]
+    mark, line, hashes = "\u2581", "<0x0A>", ["##", "#"]
+    assert names == [
+        *("<s>", f"{mark}###", mark, *"Human:", "<Img>", *["<audio>"] * 3, "</Img>", mark, *"hi"),
+        *(line, *hashes, mark, *"Assistant:", mark, *"ho", *(f"[IMG{i}]" for i in range(4))),
+        *(line, *hashes, mark, *"Human:", mark, *"he", line, *hashes, mark, *"Assistant:"),
+    ]
+    assert names.count("<s>") == 1
+    # The whole ending is learnt, as the model has to say it.
+    learnt = processor.render(conversation[:2]).labels.tolist()
+    assert learnt[-3:] == processor.tokenizer.convert_tokens_to_ids([line, *hashes])
+
+
+def test_legacy_replies_end_in_either_tokenisation() -> None:
+    processor = legacy_processor()
+    token = processor.tokenizer.convert_tokens_to_ids
+    text = encode_text(processor.tokenizer, "ho")
+    line, two, one = token("<0x0A>"), [token("##"), token("#")], token("\u2581###")
+    for ending in ([line, *two], [one]):
+        assert processor.parts_from_ids([*text, *ending, 40]) == [Text("ho", token_ids=text)]
+    # A heading of two hashes, or three without a line of their own, is text.
+    for going_on in ([line, two[0], 40], two):
+        spoken = (*text, *going_on)
+        assert [part.token_ids for part in processor.parts_from_ids(spoken)] == [spoken]
+
+
+def test_a_line_break_begins_no_word() -> None:
+    tokenizer = word_mark_tokenizer()
+    mark = tokenizer.convert_tokens_to_ids("\u2581")
+    assert tokenizer("\n", add_special_tokens=False).input_ids[0] == mark
+    assert mark not in encode_control(tokenizer, "\n###")
+    assert encode_control(byte_tokenizer(), "\n") == tuple(byte_tokenizer()("\n").input_ids)
+
+
+def test_the_assistant_ends_in_something() -> None:
     chatml = TEMPLATES["chatml"]
-    broken = replace(chatml, turns={**chatml.turns, "assistant": Turn("A:", "\n\n")})
-    with pytest.raises(ValueError, match="must end in one token to stop at, got 2"):
+    broken = replace(chatml, turns={**chatml.turns, "assistant": Turn("A:", "")})
+    with pytest.raises(ValueError, match="generation would never stop; give its Turn an `end`"):
         make_processor(template=broken)
 
 
@@ -60,5 +116,7 @@ def test_a_tokenizer_without_the_control_tokens_is_refused() -> None:
 
 
 def test_unknown_template() -> None:
-    with pytest.raises(ValueError, match="unknown template 'llama9'; there are chatml, plain"):
+    with pytest.raises(
+        ValueError, match="unknown template 'llama9'; there are chatml, nextgpt-legacy"
+    ):
         resolve_template("llama9")

@@ -128,7 +128,7 @@ class ChatSession:
         return TokenEngine(
             self.model.language,
             processor.signals,
-            stop_ids=(*processor.stop_ids, *self.model.language.eos_ids),
+            stops=(*processor.stops, *((i,) for i in self.model.language.eos_ids)),
             decode=processor.decode_text,
             num_text_ids=len(processor.tokenizer),
             use_cache=options.use_cache,

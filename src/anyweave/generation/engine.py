@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from anyweave.generation.detokenizer import IncrementalDetokenizer
+from anyweave.generation.ending import EndOfTurn
 from anyweave.generation.events import EngineEvent, Finished, FinishReason, SignalSpan, TextDelta
 from anyweave.generation.options import GenerationOptions
 from anyweave.generation.sampling import sample_token
@@ -29,7 +30,8 @@ from anyweave.processing import SignalTokens
 class TokenEngine:
     """One sequence in the making: what the language model has consumed, and its key-value cache.
 
-    `stop_ids` end a turn; they are reported, not consumed. `decode` turns text ids into text.
+    Each of `stops` is a run of ids that ends a turn: it is no part of the reply. `decode` turns
+    text ids into text.
     """
 
     def __init__(
@@ -37,14 +39,14 @@ class TokenEngine:
         language: CausalLM,
         signals: SignalTokens,
         *,
-        stop_ids: Sequence[int],
+        stops: Sequence[Sequence[int]],
         decode: Callable[[Sequence[int]], str],
         num_text_ids: int | None = None,
         use_cache: bool = True,
     ) -> None:
         self.language = language
         self.signals = signals
-        self.stop_ids = frozenset(stop_ids)
+        self.stops = tuple(tuple(stop) for stop in stops)
         self.decode = decode
         # An embedding matrix may have more rows than the tokenizer has tokens: those are no text.
         self.num_text_ids = signals.base_vocab if num_text_ids is None else num_text_ids
@@ -122,17 +124,22 @@ class TokenEngine:
         _check_modalities(options, self.signals)
         generator = torch.Generator().manual_seed(options.seed or 0)
         text = IncrementalDetokenizer(self.decode)
+        ending = EndOfTurn(self.stops)
         said: list[int] = []
         emitted: list[Modality] = []
         count = 0
         finish_reason: FinishReason = "length"
         while count < options.max_new_tokens:
             token_id = self._sample(options, said, len(emitted), generator)
-            if token_id in self.stop_ids:
+            if end := ending.completed_by(token_id):
+                self._forget(len(end) - 1, options)
+                count -= len(end) - 1
                 finish_reason = "stop"
                 break
             modality = self.signals.modality_of(token_id)
             if modality is not None:
+                for held in ending.release():
+                    yield from _deltas(text.push(held))
                 yield from _deltas(text.flush())
                 yield self._speak_run(modality)
                 text = IncrementalDetokenizer(self.decode)
@@ -142,7 +149,10 @@ class TokenEngine:
             self.feed_ids([token_id])
             said.append(token_id)
             count += 1
-            yield from _deltas(text.push(token_id))
+            for certain in ending.push(token_id):
+                yield from _deltas(text.push(certain))
+        for held in ending.release():
+            yield from _deltas(text.push(held))
         yield from _deltas(text.flush())
         for modality in options.force:
             if modality not in emitted:
@@ -159,6 +169,15 @@ class TokenEngine:
         for modality in media:
             allowed_V[self.signals.first(modality)] = True
         return allowed_V
+
+    def _forget(self, count: int, options: GenerationOptions) -> None:
+        """Take back the ids of an ending that were consumed before it was complete."""
+        if self.keep(self.length - count) == 0 and options.force:
+            raise ValueError(
+                "nothing can be forced after this reply: its ending takes several tokens, and the "
+                "cache of this model cannot be cut back to where the reply ends; use "
+                "use_cache=False"
+            )
 
     def _speak_run(self, modality: Modality, forced: bool = False) -> SignalSpan:
         """Feed a whole run in one forward: it can never be cut short or garbled."""

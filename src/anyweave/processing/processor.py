@@ -23,7 +23,7 @@ from anyweave.processing.cache import FeatureCache, media_digest, text_digest
 from anyweave.processing.layout import Piece, Supervision, TurnLayout, fit
 from anyweave.processing.reply import SignalRun, split_reply
 from anyweave.processing.signals import SignalTokens
-from anyweave.processing.template import Template, encode_text, resolve_template
+from anyweave.processing.template import Template, encode_control, encode_text, resolve_template
 
 TrainOn = Literal["assistant", "last", "none"]
 
@@ -90,6 +90,9 @@ class Processor:
         self.signals = signals
         self.template = resolve_template(template)
         self.turn_ids = self.template.bind(self.tokenizer)
+        self._around_media = tuple(
+            encode_control(self.tokenizer, text) for text in self.template.around_media
+        )
         self.encoders = dict(encoders)
         self.num_input_tokens = dict(num_input_tokens)
         self.cache = cache
@@ -104,16 +107,19 @@ class Processor:
 
     @property
     def end_of_turn_id(self) -> int:
-        """The id that ends a reply: generation stops at it."""
+        """The id that ends a reply; the first of them where a template ends turns in several."""
         return self.turn_ids["assistant"].end[0]
 
     @property
-    def stop_ids(self) -> tuple[int, ...]:
-        """All ids at which generation stops: the end of the turn and the tokenizer's end of
-        sequence.
+    def stops(self) -> tuple[tuple[int, ...], ...]:
+        """All runs of ids at which generation stops: the end of the turn, the template's other
+        endings and the tokenizer's end of sequence.
         """
-        eos = self.tokenizer.eos_token_id
-        return tuple(dict.fromkeys([self.end_of_turn_id, *([] if eos is None else [int(eos)])]))
+        found = [self.turn_ids["assistant"].end]
+        found += [encode_control(self.tokenizer, text) for text in self.template.stops]
+        if self.tokenizer.eos_token_id is not None:
+            found.append((int(self.tokenizer.eos_token_id),))
+        return tuple(dict.fromkeys(found))
 
     @property
     def pad_id(self) -> int:
@@ -156,10 +162,10 @@ class Processor:
                 "add_generation_prompt asks for a reply, but the last message is the assistant's; "
                 "end with a user message"
             )
-        bos = self.template.bos_ids(self.tokenizer)
-        turns = fit(turns, len(bos) + len(prompt), self.max_length, self.truncate)
-        ids: list[int] = list(bos)
-        labels: list[int] = [IGNORE_INDEX] * len(bos)
+        opening = self.template.opening_ids(self.tokenizer)
+        turns = fit(turns, len(opening) + len(prompt), self.max_length, self.truncate)
+        ids: list[int] = list(opening)
+        labels: list[int] = [IGNORE_INDEX] * len(opening)
         media: list[MediaInput] = []
         targets: list[Target] = []
         for turn in turns:
@@ -191,7 +197,7 @@ class Processor:
     def length(self, messages: Sequence[Message]) -> int:
         """Number of ids of a conversation, without reading its media (for length bucketing)."""
         turns = self._layout(messages, "none")
-        overhead = len(self.template.bos_ids(self.tokenizer))
+        overhead = len(self.template.opening_ids(self.tokenizer))
         return overhead + sum(
             turn.length for turn in fit(turns, overhead, self.max_length, self.truncate)
         )
@@ -213,7 +219,7 @@ class Processor:
             piece
             if isinstance(piece, SignalRun)
             else Text(self.decode_text(piece), token_ids=tuple(piece))
-            for piece in split_reply(ids, self.signals, self.end_of_turn_id)
+            for piece in split_reply(ids, self.signals, self.stops)
         ]
 
     def decode_text(self, ids: Sequence[int]) -> str:
@@ -265,7 +271,9 @@ class Processor:
                     Piece(run, self.supervise_run if supervised == "all" else "none", part)
                 )
             else:
-                pieces.append(Piece(self._placeholders(part.modality, message.role), "none", part))
+                before, after = self._around_media
+                run = self._placeholders(part.modality, message.role)
+                pieces += [Piece(before), Piece(run, "none", part), Piece(after)]
         return pieces
 
     def _text_ids(self, part: Text) -> tuple[int, ...]:

@@ -19,9 +19,9 @@ class SignalRun:
 
 
 def split_reply(
-    ids: Sequence[int], signals: SignalTokens, end_of_turn_id: int
+    ids: Sequence[int], signals: SignalTokens, stops: Sequence[tuple[int, ...]]
 ) -> list[list[int] | SignalRun]:
-    """Split at signal runs; stops before the end of the turn.
+    """Split at signal runs; ends before the first run of ids that is one of `stops`.
 
     Raises:
         ValueError: a signal run that is broken or incomplete, or an id that cannot be spoken.
@@ -30,7 +30,7 @@ def split_reply(
     text: list[int] = []
     spoken = [int(i) for i in ids]
     position = 0
-    while position < len(spoken) and spoken[position] != end_of_turn_id:
+    while position < len(spoken) and not _ends_here(spoken, position, stops):
         modality = signals.modality_of(spoken[position])
         if modality is None:
             _check_speakable(spoken[position], position, signals)
@@ -50,6 +50,10 @@ def split_reply(
         text = []
         position += len(run)
     return pieces
+
+
+def _ends_here(spoken: list[int], position: int, stops: Sequence[tuple[int, ...]]) -> bool:
+    return any(tuple(spoken[position : position + len(stop)]) == stop for stop in stops)
 
 
 def _check_speakable(token: int, position: int, signals: SignalTokens) -> None:

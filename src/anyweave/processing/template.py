@@ -20,7 +20,8 @@ class Turn:
     """Control strings of one role: ``prefix`` content ``end`` ``suffix``.
 
     `end` None is the tokenizer's end-of-sequence token. For the assistant, `end` is spoken by the
-    model and supervised; `suffix` only separates turns.
+    model and supervised (generation stops when all of it has been said); `suffix` only separates
+    turns.
     """
 
     prefix: str
@@ -41,22 +42,27 @@ class TurnIds:
 class Template:
     """How a conversation is written.
 
-    `bos`: begin with the tokenizer's begin-of-sequence token. `control`: tokens that must be single
-    ids in the tokenizer. `system_prompt`: said before every conversation that brings no system
-    message of its own.
+    `bos`: begin with the tokenizer's begin-of-sequence token. `opening`: what every conversation
+    begins with, after that token. `control`: tokens that must be single ids in the tokenizer.
+    `around_media`: what stands before and after a user's medium. `stops`: other ways in which a
+    model trained on this template ends its turn. `system_prompt`: said before every conversation
+    that brings no system message of its own.
     """
 
     name: str
     turns: Mapping[Role, Turn]
     bos: bool = False
+    opening: str = ""
     control: tuple[str, ...] = field(default=())
+    around_media: tuple[str, str] = ("", "")
+    stops: tuple[str, ...] = ()
     system_prompt: str | None = None
 
     def bind(self, tokenizer: PreTrainedTokenizerBase) -> dict[Role, TurnIds]:
         """The ids of every role's control strings.
 
-        Raises `ValueError` when the tokenizer lacks a control token, or when the assistant's turn
-        does not end in exactly one token (generation stops at that token).
+        Raises `ValueError` when the tokenizer lacks a control token, or when nothing ends the
+        assistant's turn.
         """
         for token in self.control:
             if len(encode_control(tokenizer, token)) != 1:
@@ -72,17 +78,18 @@ class Template:
             bound[role] = TurnIds(
                 encode_control(tokenizer, turn.prefix), end, encode_control(tokenizer, turn.suffix)
             )
-        if len(bound["assistant"].end) != 1:
+        if not bound["assistant"].end:
             raise ValueError(
-                f"template {self.name!r}: the assistant's turn must end in one token to stop at, "
-                f"got {len(bound['assistant'].end)} for {self.turns['assistant'].end!r}"
+                f"template {self.name!r}: the assistant's turn ends in nothing, so generation "
+                "would never stop; give its Turn an `end`"
             )
         return bound
 
-    def bos_ids(self, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-        if not self.bos or tokenizer.bos_token_id is None:
-            return ()
-        return (int(tokenizer.bos_token_id),)
+    def opening_ids(self, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+        """What every conversation begins with."""
+        bos = self.bos and tokenizer.bos_token_id is not None
+        first = (int(tokenizer.bos_token_id),) if bos else ()
+        return first + encode_control(tokenizer, self.opening)
 
     def _eos(self, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
         if tokenizer.eos_token_id is None:
@@ -95,11 +102,23 @@ class Template:
 
 
 def encode_control(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
-    """Ids of a control string: special tokens in it are recognised."""
+    """Ids of a control string: special tokens in it are recognised.
+
+    A string that begins with a line break continues what stands before it. Llama tokenizers put
+    the mark of a new word before everything they are given on its own; here it is left out.
+    """
     if not text:
         return ()
-    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=False).input_ids
-    return tuple(int(i) for i in ids)
+
+    def encode(string: str) -> tuple[int, ...]:
+        ids = tokenizer(string, add_special_tokens=False, split_special_tokens=False).input_ids
+        return tuple(int(i) for i in ids)
+
+    if not text.startswith("\n"):
+        return encode(text)
+    before = encode("a")
+    continued = encode(f"a{text}")
+    return continued[len(before) :] if continued[: len(before)] == before else encode(text)
 
 
 def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
@@ -127,6 +146,22 @@ TEMPLATES: dict[str, Template] = {
             "system": Turn("", " "),
             "user": Turn("USER:", " "),
             "assistant": Turn("ASSISTANT:", None),
+        },
+    ),
+    # What the released NExT-GPT checkpoint was trained on. The "###" that ends a reply also opens
+    # the next turn, so only the first one needs it. Llama tokenizers write it in two tokens after a
+    # line break and in one after a signal run, where the original's tokenizer dropped the break.
+    "nextgpt-legacy": Template(
+        name="nextgpt-legacy",
+        bos=True,
+        opening="###",
+        control=("<Img>", "</Img>"),
+        around_media=("<Img>", "</Img>"),
+        stops=("###",),
+        turns={
+            "system": Turn("", "\n###"),
+            "user": Turn("Human:", ""),
+            "assistant": Turn("\n### Assistant:", "\n###"),
         },
     ),
     "plain": Template(

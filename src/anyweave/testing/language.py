@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, LlamaTokenizer, PreTrainedTokenizerFast
 
 from anyweave.language import CausalLM
 
@@ -34,6 +34,16 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
         pad_token="<pad>",
         additional_special_tokens=["<|im_start|>", "</s>"],
     )
+
+
+def word_mark_tokenizer() -> LlamaTokenizer:
+    """Llama's own kind: a mark before every string, ASCII characters, bytes for the rest, and the
+    few merges that write "###" in one token at the start of a word and in two elsewhere.
+    """
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    pieces += ["\u2581", *map(chr, range(33, 127)), "##", "\u2581##", "\u2581###"]
+    merges = [("#", "#"), ("\u2581", "##"), ("\u2581##", "#")]
+    return LlamaTokenizer(vocab={piece: i for i, piece in enumerate(pieces)}, merges=merges)
 
 
 def tiny_llama(
