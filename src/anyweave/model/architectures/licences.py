@@ -1,0 +1,27 @@
+"""Licences of the public parts, as far as inspecting and choosing a spec needs them. No legal
+advice: what a part's own page says is what counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Licence:
+    """`permissive`: Apache, MIT or BSD, nothing but attribution asked. `non_commercial`: the terms
+    exclude commercial use. Neither: commercial use under conditions (use restrictions, size limits).
+    """
+
+    name: str
+    permissive: bool = False
+    non_commercial: bool = False
+
+
+APACHE_2 = Licence(name="Apache-2.0", permissive=True)
+MIT = Licence(name="MIT", permissive=True)
+BSD_3 = Licence(name="BSD-3-Clause", permissive=True)
+OPENRAIL_M = Licence(name="CreativeML OpenRAIL-M")
+LLAMA_2 = Licence(name="Llama 2 Community")
+CC_BY_NC = Licence(name="CC BY-NC 4.0", non_commercial=True)
+CC_BY_NC_SA = Licence(name="CC BY-NC-SA 4.0", non_commercial=True)

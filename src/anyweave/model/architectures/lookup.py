@@ -1,0 +1,106 @@
+"""From a source, as a spec names it, to an architecture: the public ones by id, folders by their
+configs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from anyweave.model.architectures.component import Component, parameter_count
+from anyweave.model.architectures.decoders import DECODERS
+from anyweave.model.architectures.encoders import ENCODERS
+from anyweave.model.architectures.language_models import LANGUAGE_MODELS
+from anyweave.model.architectures.licences import Licence
+
+NETWORKS = ("unet", "vae", "text_encoder", "vocoder")  # of a decoder's folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A frozen part without its weights: a language model or an encoder (component `model`), or a
+    decoder (`unet`, `vae`, `scheduler`, `text_encoder`, `vocoder`).
+    """
+
+    source: str
+    title: str
+    components: Mapping[str, Component]
+    licence: Licence | None = None
+    """None for folders: their files do not tell."""
+
+    def build(
+        self,
+        *,
+        device: torch.device | str = "meta",
+        dtype: torch.dtype = torch.float32,
+        only: Iterable[str] | None = None,
+    ) -> dict[str, Any]:
+        """The components by name, or those named in `only`, as real frozen modules with random
+        weights; see `Component.build`.
+        """
+        names = list(self.components if only is None else only)
+        return {name: self.components[name].build(device=device, dtype=dtype) for name in names}
+
+    @cached_property
+    def parameters(self) -> dict[str, int]:
+        """Parameters of every network, by component."""
+        networks = [name for name, part in self.components.items() if part.is_module]
+        return {name: parameter_count(made) for name, made in self.build(only=networks).items()}
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    source: Architecture(
+        source=source, title=title, components={"model": component}, licence=licence
+    )
+    for source, (title, component, licence) in LANGUAGE_MODELS.items()
+} | {
+    source: Architecture(source=source, title=title, components=components, licence=licence)
+    for source, (title, components, licence) in (ENCODERS | DECODERS).items()
+}
+
+
+def architecture(source: str | Path) -> Architecture | None:
+    """The architecture of a known public part, or of a folder by its config files; None for what is
+    neither.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return _of_folder(folder)
+    return ARCHITECTURES.get(str(source))
+
+
+def _of_folder(folder: Path) -> Architecture | None:
+    if (folder / "unet" / "config.json").is_file():
+        found = {name: _component(folder / name) for name in NETWORKS if (folder / name).is_dir()}
+        found["scheduler"] = _component(folder / "scheduler", "scheduler_config.json")
+    else:
+        found = {"model": _component(folder)}
+    components = {name: component for name, component in found.items() if component is not None}
+    if len(components) < len(found):
+        return None
+    return Architecture(source=str(folder), title=folder.name, components=components)
+
+
+def _component(folder: Path, file: str = "config.json") -> Component | None:
+    if not (folder / file).is_file():
+        return None
+    config = json.loads((folder / file).read_text(encoding="utf-8"))
+    if "_class_name" in config:
+        return Component(f"diffusers:{config['_class_name']}", config)
+    if "towers" in config:
+        return Component("anyweave.encoders.imagebind:ImageBind", config)
+    if config.get("architectures"):
+        name = config["architectures"][0]
+        return Component(_OUTSIDE_TRANSFORMERS.get(name, f"transformers:{name}"), config)
+    return None
+
+
+_OUTSIDE_TRANSFORMERS = {
+    "LDMBertModel": "diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion:LDMBertModel"
+}

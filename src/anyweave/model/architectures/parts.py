@@ -1,0 +1,78 @@
+"""The frozen parts of a spec from their architectures alone: the real classes, random weights.
+
+For counting (on the meta device) and for benchmarks (on any device). What needs files, tokenizers
+above all, is left out: a decoder built here samples and learns, but cannot read captions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from anyweave import decoders, encoders
+from anyweave.messages import Modality
+from anyweave.model.architectures.lookup import ARCHITECTURES, Architecture, architecture
+from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec
+
+NETWORKS_FOR_REPLIES = ("unet", "vae", "scheduler", "vocoder")
+
+
+def known_architecture(source: str | Path) -> Architecture:
+    """As `architecture`, but raises `ValueError` for what is not known, listing what is."""
+    found = architecture(source)
+    if found is None:
+        raise ValueError(
+            f"the architecture of {str(source)!r} is not known here: it is no folder with config "
+            f"files, and none of {', '.join(ARCHITECTURES)}"
+        )
+    return found
+
+
+def build_language_model(
+    part: LanguageSpec, *, device: torch.device | str = "meta", dtype: torch.dtype = torch.float32
+) -> Any:
+    """The causal language model of a spec, as transformers' own class, with random weights."""
+    return known_architecture(part.source).build(device=device, dtype=dtype)["model"]
+
+
+def build_encoder(
+    part: EncoderSpec, *, device: torch.device | str = "meta", dtype: torch.dtype = torch.float32
+) -> nn.Module:
+    """The encoder of a spec, behind the `Encoder` protocol, with random weights.
+
+    Raises `ValueError` for an encoder type of another package.
+    """
+    found = known_architecture(part.source)
+    kind: Any = encoders.resolve(part.type)
+    if part.type == "imagebind":
+        model = found.components["model"]
+        model = type(model)(model.kind, {**model.config, **part.args})
+        encoder: nn.Module = model.build(device=device, dtype=dtype)
+    elif part.type == "transformers":
+        made = found.build(device=device, dtype=dtype)
+        encoder = kind(made["model"], made["processor"], **part.args)
+    else:
+        raise ValueError(f"only imagebind and transformers encoders can be built so: {part.type!r}")
+    return encoder.requires_grad_(False).eval()
+
+
+def build_decoder(
+    modality: Modality,
+    part: DecoderSpec,
+    *,
+    device: torch.device | str = "meta",
+    dtype: torch.dtype = torch.float32,
+    only: Iterable[str] = NETWORKS_FOR_REPLIES,
+) -> Any:
+    """The decoder of a spec with random weights and a zero unconditional embedding; without its
+    text encoder unless `only` names it.
+    """
+    found = known_architecture(part.source)
+    made = found.build(device=device, dtype=dtype, only=[n for n in only if n in found.components])
+    shape = (1, part.conditioning_tokens, part.conditioning_dim)
+    unconditional = torch.zeros(shape, device=device, dtype=dtype)
+    return decoders.resolve(part.type)(modality, **made, unconditional=unconditional)
