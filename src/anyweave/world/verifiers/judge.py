@@ -52,7 +52,7 @@ class ImageVerdict:
     @property
     def object(self) -> str:
         """The likeliest object."""
-        return max(self.presence, key=self.presence.__getitem__)
+        return _likeliest(self.presence)
 
     def shows(self, name: str, threshold: float = 0.5) -> bool:
         return self.presence[name] > threshold
@@ -72,7 +72,7 @@ class VideoVerdict:
 
     @property
     def object(self) -> str:
-        return max(self.presence, key=self.presence.__getitem__)
+        return _likeliest(self.presence)
 
     def shows(self, name: str, threshold: float = 0.5) -> bool:
         return self.presence[name] > threshold
@@ -90,12 +90,12 @@ class AudioVerdict:
     @property
     def sound(self) -> str:
         """The likeliest sound."""
-        return max(self.presence, key=self.presence.__getitem__)
+        return _likeliest(self.presence)
 
     @property
     def order(self) -> tuple[str, str]:
         """The likeliest sound of each half."""
-        first, second = (max(half, key=half.__getitem__) for half in self.halves)
+        first, second = (_likeliest(half) for half in self.halves)
         return first, second
 
     def holds(self, sounds: Sequence[str], threshold: float = 0.5) -> bool:
@@ -104,6 +104,10 @@ class AudioVerdict:
             return self.sound == sounds[0]
         there = all(self.presence[name] > threshold for name in sounds)
         return there and self.order == tuple(sounds)
+
+
+def _likeliest(chances: dict[str, float]) -> str:
+    return max(chances, key=chances.__getitem__)
 
 
 def _probabilities(names: Sequence[str], logits: Tensor) -> dict[str, float]:
