@@ -3,8 +3,8 @@ size.
 
 Written from the paper and from the names and shapes of the public checkpoint, whose weights load
 unchanged (they are CC BY-NC-SA 4.0; whether you may use them is yours to check). The system reads
-*patch* features: CLS dropped, every patch through the modality's head, L2-normalised, views
-averaged position by position.
+*patch* features for grouping: CLS dropped, every patch through the modality's head, L2-normalised,
+views averaged position by position; or, for `linear`, the one *pooled* vector of CLS.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from typing import Any, Self
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from anyweave.encoders.imagebind_config import ImageBindConfig, sizes_of
+from anyweave.encoders.imagebind_files import load_strictly, read_weights
 from anyweave.encoders.imagebind_modules import (
     INITIAL_SCALE,
     STEMS,
@@ -34,8 +35,6 @@ from anyweave.encoders.imagebind_modules import (
 from anyweave.encoders.preprocess import audio_views, image_views, video_views
 from anyweave.messages import Modality
 
-# Towers of the public checkpoint that have no medium here: removed by name before a strict load.
-UNUSED_TOWERS = ("depth", "thermal", "imu")
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 TOWER_OF: dict[Modality, str] = {
     "image": "vision",
@@ -143,32 +142,37 @@ class ImageBind(nn.Module):
     # ------------------------------------------------------------------ tensors -> features
 
     def num_patches(self, modality: Modality) -> int:
-        """N of `forward`: 256 for the public model's images and videos, 228 for its sounds."""
+        """N of `forward`: 256 for the public model's images and videos, 228 for its sounds, 1
+        pooled; times the clips where those are kept apart.
+        """
         self._tower(modality)
         c = self.config
         if modality == "audio":
             patches, clips = math.prod(c.audio_grid), c.audio_clips
         else:
             patches, clips = (c.image_size // c.patch_size) ** 2, c.num_video_clips
-        return patches if c.average_clips or modality == "image" else patches * clips
+        vectors = 1 if c.features == "pooled" else patches
+        return vectors if c.average_clips or modality == "image" else vectors * clips
 
     def forward(self, modality: Modality, inputs: Tensor) -> Float[Tensor, "M N D"]:
-        """Patch features: CLS dropped, head on each patch, L2-normalised, views averaged.
+        """The features that the system reads, views averaged: every patch (CLS dropped), or with
+        `features="pooled"` one vector. Each through the head, L2-normalised.
 
-        `normalize_patches=False` leaves the norm out; `average_clips=False` keeps clips apart.
+        `average_clips=False` keeps clips apart, one after the other along N; `logit_scale=True`
+        multiplies sounds as the public model's output is; `normalize_patches=False` leaves the norm
+        of patches out.
         """
         if modality == "text":
             raise ValueError("text has no patch features here; use pooled('text', ids)")
-        views, count = self._views(modality, inputs)
-        head = self.modality_heads[self._tower(modality)]
-        patches = head(self.trunk(modality, views)[:, 1:])
-        if self.config.normalize_patches:
-            patches = functional.normalize(patches, dim=-1)
-        crops = self.config.num_video_crops if modality == "video" else 1
+        c = self.config
+        crops = c.num_video_crops if modality == "video" else 1
+        vectors, count = self._vectors(
+            modality, inputs, pooled=c.features == "pooled", scaled=c.logit_scale
+        )
         if count % crops:
             raise ValueError(f"{count} views of a {modality} do not divide into {crops} crops each")
-        by_view = patches.unflatten(0, (-1, count // crops, crops)).mean(dim=2)  # [M, clips, N, D]
-        return by_view.mean(dim=1) if self.config.average_clips else by_view.flatten(1, 2)
+        by_view = vectors.unflatten(0, (-1, count // crops, crops)).mean(dim=2)  # [M, clips, N, D]
+        return by_view.mean(dim=1) if c.average_clips else by_view.flatten(1, 2)
 
     def pooled(
         self, modality: Modality, inputs: Tensor, *, logit_scale: bool = False
@@ -179,17 +183,31 @@ class ImageBind(nn.Module):
         `logit_scale` multiplies audio by 20 and text by its learned scale, as the public model's
         output does; NExT-GPT leaves it out, so that every modality's vectors have norm 1.
         """
+        vectors, count = self._vectors(modality, inputs, pooled=True, scaled=logit_scale)
+        return vectors[:, 0].unflatten(0, (-1, count)).mean(dim=1)
+
+    def _vectors(
+        self, modality: Modality, inputs: Tensor, *, pooled: bool, scaled: bool
+    ) -> tuple[Float[Tensor, "MV N D"], int]:
+        """Projected patches of every view, or its one vector (N = 1), and how many views a medium
+        has.
+        """
         tower = self._tower(modality)
         views, count = self._views(modality, inputs)
         hidden = self.trunk(modality, views)
-        if modality == "text":  # CLIP's end-of-text token has the highest id
-            chosen = hidden[torch.arange(len(hidden), device=hidden.device), views.argmax(dim=-1)]
+        if not pooled:
+            hidden = hidden[:, 1:]
+        elif modality == "text":  # CLIP's end-of-text token has the highest id
+            rows = torch.arange(len(hidden), device=hidden.device)
+            hidden = hidden[rows, views.argmax(dim=-1)][:, None]
         else:
-            chosen = hidden[:, 0]
-        vectors = functional.normalize(self.modality_heads[tower](chosen), dim=-1)
-        if logit_scale and tower in self.modality_postprocessors:
+            hidden = hidden[:, :1]
+        vectors = self.modality_heads[tower](hidden)
+        if pooled or self.config.normalize_patches:
+            vectors = functional.normalize(vectors, dim=-1)
+        if scaled and tower in self.modality_postprocessors:
             vectors = self.modality_postprocessors[tower](vectors)
-        return vectors.unflatten(0, (-1, count)).mean(dim=1)
+        return vectors, count
 
     def trunk(self, modality: Modality, views: Tensor) -> Float[Tensor, "MV T W"]:
         """Tokens after the tower's last block, before its head, CLS first.
@@ -222,33 +240,34 @@ class ImageBind(nn.Module):
     # ------------------------------------------------------------------ files
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, **overrides: Any) -> Self:
+    def from_pretrained(
+        cls, path: str | Path, *, dtype: torch.dtype | str = torch.float32, **overrides: Any
+    ) -> Self:
         """A folder written by `save_pretrained`, or one weight file: `.safetensors`, or the public
         `.pth`.
 
         A bare file tells its sizes by its shapes; head counts and the sound and view settings do
-        not show in shapes and are the public model's unless given in `overrides`. Loading is
-        strict: the towers in `UNUSED_TOWERS` are removed by name, any other missing or unexpected
-        key is an error.
+        not show in shapes and are the public model's unless given in `overrides`. Of a bare file
+        the vision and audio towers are kept; ``towers=("vision", "audio", "text")`` keeps the text
+        tower too. Loading is strict: what is left out must belong to another tower of the public
+        file (text, depth, thermal, imu), and any other missing or unexpected name is an error.
         """
-        path = Path(path)
+        path = Path(path).expanduser()
         if path.is_dir():
             config = json.loads((path / CONFIG_FILE).read_text())
-            state = load_file(path / WEIGHTS_FILE)
+            state = read_weights(path / WEIGHTS_FILE)
         elif path.is_file():
-            state = _read_file(path)
-            config = sizes_of(state)
+            state = read_weights(path)
+            config = sizes_of(state, overrides.get("towers"))
         else:
             raise ValueError(
                 f"no ImageBind at {path}: give a folder, a .safetensors or a .pth file"
             )
-        model = cls(**{**config, **overrides})
-        dropped = set(UNUSED_TOWERS) | ({"vision", "audio", "text"} - set(model.config.towers))
-        kept = {key: value for key, value in state.items() if key.split(".")[1] not in dropped}
-        try:
-            model.load_state_dict(kept, strict=True)
-        except RuntimeError as error:
-            raise ValueError(f"{path} is not an ImageBind of these sizes: {error}") from error
+        with torch.device("meta"):  # nothing is initialised: every tensor comes from the file
+            model = cls(**{**config, **overrides})
+        kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+        towers = model.config.towers
+        load_strictly(model, state, towers=towers, dtype=kind, where=str(path))
         return model.eval()
 
     def save_pretrained(self, path: str | Path) -> None:
@@ -259,11 +278,3 @@ class ImageBind(nn.Module):
         state = {key: value.contiguous().cpu() for key, value in self.state_dict().items()}
         save_file(state, folder / WEIGHTS_FILE)
 
-
-def _read_file(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    if path.suffix in (".pth", ".pt", ".bin"):
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
-    raise ValueError(f"{path} is neither .safetensors nor .pth")

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoModel
+from transformers import AutoConfig, AutoFeatureExtractor, AutoImageProcessor, AutoModel
 
 from anyweave.messages import Modality
 
@@ -161,9 +161,37 @@ class TransformersBackbone(nn.Module):
 
         Of a two-tower model only the tower that reads the medium is kept.
         """
+        whole = AutoModel.from_pretrained(path, revision=revision)
+        return cls._of(whole, path, reads, revision, options)
+
+    @classmethod
+    def skeleton(
+        cls,
+        path: str | Path,
+        *,
+        reads: Reads = "image",
+        revision: str | None = None,
+        **options: Any,
+    ) -> Self:
+        """The encoder of `from_pretrained` on the meta device: it preprocesses and knows its
+        shapes.
+        """
+        config = AutoConfig.from_pretrained(path, revision=revision)
+        with torch.device("meta"):
+            whole = AutoModel.from_config(config)
+        return cls._of(whole, path, reads, revision, options)
+
+    @classmethod
+    def _of(
+        cls,
+        whole: Any,
+        path: str | Path,
+        reads: Reads,
+        revision: str | None,
+        options: dict[str, Any],
+    ) -> Self:
         loader: Any = AutoImageProcessor if reads == "image" else AutoFeatureExtractor
         processor = loader.from_pretrained(path, revision=revision)
-        whole: Any = AutoModel.from_pretrained(path, revision=revision)
         names = [
             name for name in TOWERS[reads] if isinstance(getattr(whole, name, None), nn.Module)
         ]

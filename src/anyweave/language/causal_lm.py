@@ -28,6 +28,7 @@ from transformers import (
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from anyweave.language.fetch import SOURCES, ensure_language_model
+from anyweave.language.quantization import quantization_config
 from anyweave.language.signal_rows import SignalRows
 
 
@@ -78,6 +79,7 @@ class CausalLM(nn.Module):
         dtype: torch.dtype | str | None = None,
         num_signals: int = 0,
         seed: int = 0,
+        quantization: str | None = None,
     ) -> CausalLM:
         """Load a model and its tokenizer from a folder, a hub id, or a name of
         `anyweave.language.fetch.SOURCES`.
@@ -87,9 +89,10 @@ class CausalLM(nn.Module):
             dtype: of the base weights; None keeps the stored type. Trained parameters are always
                 float32.
             num_signals: rows to train, `SignalTokens.total`.
+            quantization: "nf4" quantises the linear layers while loading (see `quantization`).
 
         Raises:
-            ValueError: the folder or id cannot be loaded.
+            ValueError: the folder or id cannot be loaded, or not quantised.
         """
         source = Path(id_or_folder) if Path(id_or_folder).is_dir() else id_or_folder
         if source in SOURCES:
@@ -97,10 +100,15 @@ class CausalLM(nn.Module):
         keywords: dict[str, Any] = {"revision": revision} if revision else {}
         if gguf_file is not None:
             keywords["gguf_file"] = gguf_file
+        quantized = (
+            {}
+            if quantization is None
+            else {"quantization_config": quantization_config(quantization)}
+        )
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(source), **keywords)
             model = AutoModelForCausalLM.from_pretrained(
-                str(source), dtype=dtype or "auto", **keywords
+                str(source), dtype=dtype or "auto", **keywords, **quantized
             )
         except (OSError, ValueError) as error:
             raise ValueError(

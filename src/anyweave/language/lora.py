@@ -16,6 +16,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from anyweave.language.causal_lm import CausalLM
+from anyweave.language.quantization import is_quantized
 
 DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 _ADAPTER = "default"
@@ -132,8 +133,14 @@ def set_merged(lm: CausalLM, merged: bool) -> None:
     """Fold the adapters into the base weights for faster decoding, or take them out again.
 
     Meant for a model that will not be trained or saved afterwards: in bfloat16 the weights are
-    rounded, and taking the adapters out need not restore every bit.
+    rounded, and taking the adapters out need not restore every bit. Raises `ValueError` for a base
+    in 4 bits, which cannot take them.
     """
+    if is_quantized(lm.model):
+        raise ValueError(
+            "adapters cannot be folded into a 4-bit base without losing them to rounding; load the "
+            "model without quantization to merge"
+        )
     for layer in _layers(lm):
         if merged and not layer.merged:
             layer.merge()

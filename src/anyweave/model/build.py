@@ -21,6 +21,7 @@ from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.hashing import check_sha256, disk_stamp
+from anyweave.model.lazy_encoder import LazyEncoder
 from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec, ModelSpec
 from anyweave.processing import Processor, SignalTokens, fingerprint
 
@@ -33,6 +34,8 @@ def build(
     dtype: str | None = None,
     verify: bool = True,
     seed: int = 0,
+    lazy_encoders: bool = False,
+    quantization: str | None = None,
 ) -> NextGPT:
     """The model that `spec` describes, everything frozen, in eval mode.
 
@@ -43,22 +46,41 @@ def build(
             float32.
         verify: compare the frozen parts with the hashes in the spec.
         seed: of the trained parts' initial values.
+        lazy_encoders: read an encoder when it first encodes, as decoders always are.
+        quantization: "nf4" keeps the language model in 4 bits (QLoRA).
 
     Raises:
         ValueError: a part cannot be found, is not the one the spec names, or does not fit another.
     """
     root = None if root is None else Path(root)
-    language = build_language(spec, root=root, dtype=dtype, verify=verify, seed=seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        perception = _build_encoders(spec, root, verify)
-        inputs = _build_input_projectors(spec, perception, language.hidden_size)
-        outputs = build_output_projectors(spec, language.hidden_size)
+    language = build_language(
+        spec, root=root, dtype=dtype, verify=verify, seed=seed, quantization=quantization
+    )
     loaders = {
         modality: partial(_load_decoder, modality, part, root, dtype, verify)
         for modality, part in spec.decoders.items()
     }
-    model = NextGPT(
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        perception = _build_encoders(spec, root, verify, lazy_encoders)
+        model = assemble(spec, language, perception, DecoderPool(loaders), root=root)
+    return model if device is None else model.to(device)
+
+
+def assemble(
+    spec: ModelSpec,
+    language: CausalLM,
+    perception: dict[Modality, nn.Module],
+    pool: DecoderPool,
+    *,
+    root: Path | None = None,
+) -> NextGPT:
+    """The model of frozen parts that are there already; projectors take their first values from
+    torch's random state.
+    """
+    inputs = _build_input_projectors(spec, perception, language.hidden_size)
+    outputs = build_output_projectors(spec, language.hidden_size)
+    return NextGPT(
         spec=spec,
         root=root,
         language=language,
@@ -66,9 +88,8 @@ def build(
         encoders=perception,
         input_projectors=inputs,
         output_projectors=outputs,
-        decoders=DecoderPool(loaders),
+        decoders=pool,
     )
-    return model if device is None else model.to(device)
 
 
 def resolve_source(source: str, root: Path | None) -> str | Path:
@@ -97,6 +118,7 @@ def build_language(
     dtype: str | None = None,
     verify: bool = True,
     seed: int = 0,
+    quantization: str | None = None,
 ) -> CausalLM:
     """The frozen language model with its signal rows and, if the spec has them, adapters."""
     part: LanguageSpec = spec.language
@@ -110,6 +132,7 @@ def build_language(
         dtype=getattr(torch, dtype or part.dtype),
         num_signals=sum(spec.signal_tokens.values()),
         seed=seed,
+        quantization=quantization,
     )
     if spec.lora is not None:
         with torch.random.fork_rng(devices=[]):
@@ -133,14 +156,18 @@ def build_output_projectors(spec: ModelSpec, hidden_size: int) -> dict[Modality,
     }
 
 
-def _build_encoders(spec: ModelSpec, root: Path | None, verify: bool) -> dict[Modality, nn.Module]:
+def _build_encoders(
+    spec: ModelSpec, root: Path | None, verify: bool, lazy: bool
+) -> dict[Modality, nn.Module]:
     built: dict[Modality, nn.Module] = {}
     for part in spec.encoders:
-        kind = encoders.resolve(part.type)
+        load = partial(_load_encoder, part, root, verify)
         source = resolve_source(part.source, root)
-        if verify and isinstance(source, Path):
-            check_sha256(f"encoder {part.type!r}", source, part.sha256)
-        encoder = kind.from_pretrained(source, **part.args)
+        skeleton = getattr(encoders.resolve(part.type), "skeleton", None)
+        if lazy and skeleton is not None:
+            encoder = LazyEncoder(skeleton(source, **part.args), load)
+        else:
+            encoder = load()
         unable = [modality for modality in part.modalities if modality not in encoder.modalities]
         if unable:
             raise ValueError(
@@ -154,6 +181,13 @@ def _build_encoders(spec: ModelSpec, root: Path | None, verify: bool) -> dict[Mo
             )
         built |= dict.fromkeys(part.modalities, encoder)
     return {modality: built[modality] for modality in MEDIA_MODALITIES if modality in built}
+
+
+def _load_encoder(part: EncoderSpec, root: Path | None, verify: bool) -> Any:
+    source = resolve_source(part.source, root)
+    if verify and isinstance(source, Path):
+        check_sha256(f"encoder {part.type!r}", source, part.sha256)
+    return encoders.resolve(part.type).from_pretrained(source, **part.args)
 
 
 def _build_input_projectors(

@@ -46,6 +46,8 @@ def load_pretrained(
     revision: str | None = None,
     bridge: Bridge | None = None,
 ) -> NextGPT:
+    lazy_encoders: bool = False,
+    quantization: str | None = None,
     """A trained model by embedded name, folder or hub id. Decoders are read when they are first
     used.
 
@@ -56,6 +58,8 @@ def load_pretrained(
         revision: of a hub id.
         bridge: what conditions the decoders, "signal" or "caption"; None takes the spec's.
 
+        lazy_encoders: read an encoder when it first encodes.
+        quantization: "nf4" keeps the language model in 4 bits (QLoRA).
     Raises:
         ValueError: nothing there, a frozen part is another one, or a role's weights do not fit.
     """
@@ -65,7 +69,14 @@ def load_pretrained(
     spec = read_spec(folder)
     if bridge is not None:
         spec = replace(spec, bridge=bridge)
-    model = build(spec, root=folder, dtype=dtype, verify=verify)
+    model = build(
+        spec,
+        root=folder,
+        dtype=dtype,
+        verify=verify,
+        lazy_encoders=lazy_encoders,
+        quantization=quantization,
+    )
     _check_processor(model, folder)
     for role in ROLES:
         load_role(model, role, folder)
@@ -109,7 +120,7 @@ def save_pretrained(
                     {"format": "pt", "role": role},
                 )
         _write_json(temporary / SPEC_FILE, spec.to_dict())
-        _write_json(temporary / PROCESSOR_FILE, processor_facts(model))
+        _write_json(temporary / PROCESSOR_FILE, processor_facts(model.processor))
         _move_into_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -189,11 +200,10 @@ def load_role(model: NextGPT, role: Role, folder: str | Path) -> None:
         tensor.copy_(stored[name])
 
 
-def processor_facts(model: NextGPT) -> dict[str, Any]:
+def processor_facts(processor: Processor) -> dict[str, Any]:
     """Ids and lengths that the trained weights depend on: a different tokenizer would silently
     break them.
     """
-    processor = model.processor
     signals = processor.signals
     return {
         "template": processor.template.name,
@@ -211,7 +221,7 @@ def _check_processor(model: NextGPT, folder: Path) -> None:
         raise ValueError(
             f"{folder} lacks {PROCESSOR_FILE}; save the checkpoint again with save_pretrained"
         )
-    stored, now = json.loads(path.read_text(encoding="utf-8")), processor_facts(model)
+    stored, now = json.loads(path.read_text(encoding="utf-8")), processor_facts(model.processor)
     for key in sorted(stored.keys() | now.keys()):
         if stored.get(key) != now.get(key):
             raise ValueError(
