@@ -23,6 +23,7 @@ class DecoderPool(Mapping[Modality, Any]):
         self._loaders = dict(loaders)
         self._loaded: dict[Modality, Any] = {}
         self._device: torch.device | None = None
+        self._checkpointing = False
 
     @classmethod
     def of(cls, decoders: Mapping[Modality, Any]) -> DecoderPool:
@@ -38,6 +39,8 @@ class DecoderPool(Mapping[Modality, Any]):
                 )
             decoder = self._loaders[modality]()
             decoder.requires_grad_(False).eval()
+            if self._checkpointing:
+                decoder.gradient_checkpointing = True
             self._loaded[modality] = decoder if self._device is None else decoder.to(self._device)
         return self._loaded[modality]
 
@@ -61,6 +64,14 @@ class DecoderPool(Mapping[Modality, Any]):
         for modality, decoder in self._loaded.items():
             self._loaded[modality] = decoder.to(device)
         return self
+
+    def enable_gradient_checkpointing(self) -> None:
+        """In the denoising loss make activations again in backward: for decoders in memory and
+        those read later.
+        """
+        self._checkpointing = True
+        for decoder in self._loaded.values():
+            decoder.gradient_checkpointing = True
 
     def unload(self, modality: Modality | None = None) -> None:
         """Forget one decoder, or all; the next use loads it again."""

@@ -50,19 +50,22 @@ class Progress:
 def save_checkpoint(
     run: Path,
     parameters: Parameters,
-    optimizer: torch.optim.Optimizer,
+    optimizer_state: Mapping[str, Tensor],
     progress: Progress,
     config: Mapping[str, Any],
     *,
     keep: int,
 ) -> Path:
-    """Write ``step-N`` and remove all but the newest `keep` checkpoints."""
+    """Write ``step-N`` and remove all but the newest `keep` checkpoints.
+
+    `optimizer_state`: as `optimizer_state` gives it.
+    """
     folder = run / "checkpoints" / f"step-{progress.step:07d}"
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file(_trained(parameters), str(partial / TRAINED))
-    save_file(_optimizer_state(optimizer), str(partial / OPTIMIZER))
+    save_file(dict(optimizer_state), str(partial / OPTIMIZER))
     state = {"format_version": 1, "progress": asdict(progress), "config": config}
     (partial / STATE).write_text(json.dumps(state, indent=2))
     shutil.rmtree(folder, ignore_errors=True)
@@ -127,7 +130,8 @@ def _named(optimizer: torch.optim.Optimizer) -> dict[str, nn.Parameter]:
     }
 
 
-def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's tensors as "role.name|entry", on the CPU."""
     return {
         f"{name}|{key}": value.detach().cpu().contiguous().clone()
         for name, parameter in _named(optimizer).items()

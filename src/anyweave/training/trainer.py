@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -24,12 +25,13 @@ from anyweave.batch import Batch
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache
 from anyweave.training.config import TrainConfig
-from anyweave.training.distributed import same_start, sum_gradients, sum_over_processes
+from anyweave.training.distributed import sum_over_processes
 from anyweave.training.features import FrozenFeatures, Rendered, Renderer
 from anyweave.training.interruption import Interruption
 from anyweave.training.loading import rendered_steps
 from anyweave.training.objective import compute_terms, pays_denoising, term_counts
 from anyweave.training.optim import build_optimizer, set_learning_rates
+from anyweave.training.parallel import DivergenceError, asks_for_deepspeed, choose
 from anyweave.training.plan import (
     BatchPlan,
     EpochSource,
@@ -50,10 +52,6 @@ SampleWriter = Callable[[NextGPT, Path, Sequence[str]], None]
 """Writes the model's replies to prompts into a folder (`generation.samples.write_samples`).
 The caller gives it: this room cannot generate.
 """
-
-
-class DivergenceError(RuntimeError):
-    """Several steps in a row had no finite loss."""
 
 
 class Trainer:
@@ -79,17 +77,17 @@ class Trainer:
         self.accelerator = Accelerator(
             mixed_precision="no",
             # Without an accelerator several processes count as one unless accelerate is told.
-            cpu=not torch.accelerator.is_available(),
+            cpu=not torch.accelerator.is_available() and not asks_for_deepspeed(),
         )
         self.device = self.accelerator.device
-        model.to(self.device)
+        self.parallel = choose(self.accelerator, config)
+        self.parallel.place(model)
         rates = {role: config.optimizer.rate(role) for role in config.stage.trainable}
         self.parameters = set_trainable(model, config.stage.trainable, rates)
-        self.trained = [p for named in self.parameters.values() for p in named.values()]
-        same_start(self.trained)
         self.optimizer = build_optimizer(self.parameters, config.optimizer)
         if config.gradient_checkpointing:
             model.language.enable_gradient_checkpointing()
+            model.decoders.enable_gradient_checkpointing()
         cache = FeatureCache(config.cache_dir) if config.cache_dir is not None else None
         self.frozen = FrozenFeatures(model, cache)
         self.renderer = Renderer(self.frozen.processor(config.data.max_length), source)
@@ -108,6 +106,7 @@ class Trainer:
         `max_bad_steps` bad steps in a row.
         """
         self._open_run(resume)
+        self.parallel.adopt(self.model, self.parameters, self.optimizer)
         log = RunLog(self.run / "log.jsonl", from_step=self.progress.step) if self._main else None
         started, done_before = time.monotonic(), self.progress.step
         losses: dict[str, float] = {}
@@ -142,8 +141,10 @@ class Trainer:
             self._save()
         if self._main:
             write_report(report)
-            if report.finished:
-                self.model.save_pretrained(self.run / "model")
+        if report.finished:
+            with self.parallel.whole():
+                if self._main:
+                    self.model.save_pretrained(self.run / "model")
         self.accelerator.wait_for_everyone()
         return report
 
@@ -162,7 +163,6 @@ class Trainer:
             self.progress.skipped[problem.removeprefix(_SKIPPED)] = times + int(counts.pop(problem))
         sums = sum_over_processes(self._backward(number, batches, counts, denoising))
         losses = {name: value / counts[name] for name, value in sums.items()}
-        sum_gradients(self.trained)
         norm = self._apply_gradients(losses)
         self.progress.step = number + 1
         self.progress.samples += samples
@@ -222,14 +222,16 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, float] = {}
         rank = self.accelerator.process_index
-        for micro, (batch, row_seeds) in enumerate(batches):
+        micro_batches = self.parallel.micro_batches(batches)
+        for micro, (batch, row_seeds) in enumerate(micro_batches):
             torch.manual_seed(step_seed(self.config.seed, number, micro, f"rank{rank}"))
             with torch.autocast(
                 self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
             ):
+                output = self.parallel.forward(batch)
                 terms = compute_terms(
                     self.model,
-                    self.model(batch),
+                    output,
                     batch,
                     self.config.stage,
                     self.config.objective,
@@ -237,9 +239,9 @@ class Trainer:
                     row_seeds=row_seeds,
                 )
             weighted = [term.weight * term.sum / counts[name] for name, term in terms.items()]
-            total = torch.stack(weighted).sum() if weighted else None
-            if total is not None and total.requires_grad:
-                total.backward()
+            total = self.parallel.total(weighted, output)
+            if total is not None:
+                self.parallel.backward(total, last=micro + 1 == len(micro_batches))
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(term.sum.detach())
         return sums
@@ -248,14 +250,9 @@ class Trainer:
         """Clip and step, or leave the weights alone when something is not finite. Returns the
         gradient norm.
         """
-        limit = self.config.optimizer.clip or float("inf")
-        with_gradient = [parameter for parameter in self.trained if parameter.grad is not None]
-        if not with_gradient:
-            return 0.0
-        norm = float(torch.nn.utils.clip_grad_norm_(with_gradient, limit))
-        values = torch.tensor([norm, *losses.values()])
-        if bool(torch.isfinite(values).all()):
-            self.optimizer.step()
+        finite = all(math.isfinite(value) for value in losses.values())
+        norm = self.parallel.apply(finite=finite)
+        if finite and math.isfinite(norm):
             self.progress.bad_in_a_row = 0
             return norm
         self.progress.bad_steps += 1
@@ -335,15 +332,17 @@ class Trainer:
             self.accelerator.wait_for_everyone()
 
     def _save(self) -> None:
-        if self._main:
-            save_checkpoint(
-                self.run,
-                self.parameters,
-                self.optimizer,
-                self.progress,
-                self.config.to_dict(),
-                keep=self.config.keep,
-            )
+        optimizer_state = self.parallel.optimizer_state()
+        with self.parallel.whole():
+            if self._main:
+                save_checkpoint(
+                    self.run,
+                    self.parameters,
+                    optimizer_state,
+                    self.progress,
+                    self.config.to_dict(),
+                    keep=self.config.keep,
+                )
         self.accelerator.wait_for_everyone()
 
     def _report(self, losses: dict[str, float], seconds: float) -> TrainReport:
