@@ -270,6 +270,21 @@ class ImageBind(nn.Module):
         load_strictly(model, state, towers=towers, dtype=kind, where=str(path))
         return model.eval()
 
+    @classmethod
+    def skeleton(
+        cls, path: str | Path, *, dtype: torch.dtype | str = torch.float32, **overrides: Any
+    ) -> Self:
+        """The encoder of `from_pretrained` on the meta device: it preprocesses and knows its
+        shapes. A folder's weights are not read; those of a bare file are mapped for their shapes.
+        """
+        path = Path(path).expanduser()
+        if path.is_dir():
+            config = json.loads((path / CONFIG_FILE).read_text())
+        else:
+            config = sizes_of(read_weights(path), overrides.get("towers"))
+        with torch.device("meta"):
+            return cls(**{**config, **overrides}).eval()
+
     def save_pretrained(self, path: str | Path) -> None:
         """Writes config.json and model.safetensors into the folder `path`."""
         folder = Path(path)
