@@ -47,6 +47,13 @@ def test_an_image_backbone_reads_images_and_videos(vit: Path, tmp_path: Path) ->
     first = encoder("image", encoder.preprocess("image", video[0])[None])
     torch.testing.assert_close(features[:1, :16], first)
 
+    pooled = resolve("transformers").from_pretrained(vit, video_frames=4, frame_pooling=2)
+    assert pooled.num_patches("video") == 16
+    corner = features[:1, [0, 1, 4, 5]].mean(1)
+    torch.testing.assert_close(pooled("video", inputs[None])[:, 0], corner)
+    with pytest.raises(ValueError, match="frame_pooling 3 needs a square grid"):
+        TransformersBackbone.from_pretrained(vit, frame_pooling=3)("video", inputs[None])
+
     encoder.save_pretrained(tmp_path)
     again = TransformersBackbone.from_pretrained(tmp_path, video_frames=4)
     torch.testing.assert_close(again("video", inputs[None]), features[:1])

@@ -6,6 +6,7 @@ image backbone also reads video, frame by frame, and keeps the order of the fram
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import AutoConfig, AutoFeatureExtractor, AutoImageProcessor, AutoModel
 
 from anyweave.messages import Modality
@@ -34,7 +36,8 @@ class TransformersBackbone(nn.Module):
     that many leading tokens (CLS, registers) of the hidden state; None drops what exceeds the patch
     grid of an image backbone that tells its patch size, and nothing otherwise. Sounds are padded or
     cut to `audio_seconds`, so that N is one number. Maps ``[M, C, H, W]`` of convolutional
-    backbones are read row by row.
+    backbones are read row by row. `frame_pooling` k averages k x k neighbouring patches of a
+    video's frames, so that a clip of many frames stays as long as a picture.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class TransformersBackbone(nn.Module):
         reads: Reads = "image",
         modalities: Sequence[Modality] | None = None,
         video_frames: int = 8,
+        frame_pooling: int = 1,
         audio_seconds: float = 10.0,
         skip_tokens: int | None = None,
     ) -> None:
@@ -60,6 +64,7 @@ class TransformersBackbone(nn.Module):
         self.processor = processor
         self.reads: Reads = reads
         self.video_frames = video_frames
+        self.frame_pooling = frame_pooling
         self.audio_seconds = audio_seconds
         self.skip_tokens = skip_tokens
 
@@ -102,7 +107,9 @@ class TransformersBackbone(nn.Module):
     def num_patches(self, modality: Modality) -> int:
         """N of `forward`; found by one forward of an empty medium, once."""
         self._check(modality)
-        return self._shape[0] * (self.video_frames if modality == "video" else 1)
+        if modality != "video":
+            return self._shape[0]
+        return self.video_frames * self._shape[0] // self.frame_pooling**2
 
     @property
     def feature_dim(self) -> int:
@@ -127,7 +134,20 @@ class TransformersBackbone(nn.Module):
         self._check(modality)
         if modality != "video":
             return self._hidden(inputs)
-        return self._hidden(inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2]).flatten(1, 2)
+        frames = self._pool(self._hidden(inputs.flatten(0, 1)))
+        return frames.unflatten(0, inputs.shape[:2]).flatten(1, 2)
+
+    def _pool(self, patches: Float[Tensor, "F N D"]) -> Float[Tensor, "F N2 D"]:
+        side, k = math.isqrt(patches.shape[1]), self.frame_pooling
+        if k == 1:
+            return patches
+        if side * side != patches.shape[1] or side % k:
+            raise ValueError(
+                f"frame_pooling {k} needs a square grid of patches with sides that divide by it, "
+                f"got {patches.shape[1]} patches per frame"
+            )
+        grid = patches.transpose(1, 2).unflatten(2, (side, side))
+        return functional.avg_pool2d(grid, k).flatten(2).transpose(1, 2)
 
     def _hidden(self, inputs: Tensor) -> Tensor:
         hidden = self.model(inputs).last_hidden_state

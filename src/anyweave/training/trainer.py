@@ -24,6 +24,7 @@ from accelerate import Accelerator
 from anyweave.batch import Batch
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache
+from anyweave.training.attention import fast_attention
 from anyweave.training.config import TrainConfig
 from anyweave.training.distributed import sum_over_processes
 from anyweave.training.features import FrozenFeatures, Rendered, Renderer
@@ -225,23 +226,24 @@ class Trainer:
         micro_batches = self.parallel.micro_batches(batches)
         for micro, (batch, row_seeds) in enumerate(micro_batches):
             torch.manual_seed(step_seed(self.config.seed, number, micro, f"rank{rank}"))
-            with torch.autocast(
-                self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
-            ):
-                output = self.parallel.forward(batch)
-                terms = compute_terms(
-                    self.model,
-                    output,
-                    batch,
-                    self.config.stage,
-                    self.config.objective,
-                    denoising=denoising,
-                    row_seeds=row_seeds,
-                )
-            weighted = [term.weight * term.sum / counts[name] for name, term in terms.items()]
-            total = self.parallel.total(weighted, output)
-            if total is not None:
-                self.parallel.backward(total, last=micro + 1 == len(micro_batches))
+            with fast_attention(self.device):
+                with torch.autocast(
+                    self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
+                ):
+                    output = self.parallel.forward(batch)
+                    terms = compute_terms(
+                        self.model,
+                        output,
+                        batch,
+                        self.config.stage,
+                        self.config.objective,
+                        denoising=denoising,
+                        row_seeds=row_seeds,
+                    )
+                weighted = [term.weight * term.sum / counts[name] for name, term in terms.items()]
+                total = self.parallel.total(weighted, output)
+                if total is not None:
+                    self.parallel.backward(total, last=micro + 1 == len(micro_batches))
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(term.sum.detach())
         return sums

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +12,31 @@ import torch
 from torch import nn
 
 from anyweave.decoders.latent_diffusion import LatentDiffusion
+from anyweave.encoders.imagebind import ImageBind
+from anyweave.encoders.transformers_backbone import TransformersBackbone
 from anyweave.training.parts.autoencoder import build_autoencoder, train_autoencoder
+from anyweave.training.parts.contrast import sound_vectors, train_text_encoder
 from anyweave.training.parts.diffusion import (
     TEXT_LENGTH,
     build_tokenizer,
     build_unet,
     inflate,
+    prepare,
     train_diffusion,
     world_words,
 )
-from anyweave.training.parts.encoder import NOTHING, UNKNOWN, labels_of, patch_labels
+from anyweave.training.parts.encoder import (
+    FRAME_POOLING,
+    NOTHING,
+    UNKNOWN,
+    VIDEO_FRAMES,
+    build_audio_encoder,
+    labels_of,
+    patch_labels,
+    pixels,
+    train_audio_encoder,
+    train_image_encoder,
+)
 from anyweave.training.parts.fit import FitOptions, fit
 from anyweave.training.parts.recipes import OPTIONS, train_named_part
 from anyweave.training.parts.rendered import rendered_scenes
@@ -91,6 +108,37 @@ def test_a_clip_unet_takes_all_weights_of_the_picture_unet() -> None:
         inflate(video, {"nothing.weight": torch.zeros(1)})
 
 
+def test_encoders_are_taught_and_read_media(tmp_path: Path) -> None:
+    sizes = {"image": 4, "video": 4, "audio": 4}
+    train_image_encoder(tmp_path / "image-encoder", tmp_path / "scenes", SHORT, sizes)
+    encoder = TransformersBackbone.from_pretrained(
+        tmp_path / "image-encoder", video_frames=VIDEO_FRAMES, frame_pooling=FRAME_POOLING
+    )
+    _, clips = rendered_scenes("video", "train", 4, 0, tmp_path / "scenes")
+    # What it is taught with is what it will be given.
+    torch.testing.assert_close(
+        pixels(clips, [0])[0], encoder.preprocess("video", np.asarray(clips[0])), atol=1e-5, rtol=0
+    )
+    assert encoder.num_patches("image") == encoder.num_patches("video") == 64
+    train_audio_encoder(tmp_path / "audio-encoder", tmp_path / "scenes", SHORT, 4)
+    _, waves = rendered_scenes("audio", "train", 4, 0, tmp_path / "scenes")
+    vectors = sound_vectors(ImageBind.from_pretrained(tmp_path / "audio-encoder"), waves)
+    assert vectors.shape == (4, encoder.feature_dim)
+
+
+def test_captions_of_sounds_move_apart(tmp_path: Path) -> None:
+    (tmp_path / "audio").mkdir()
+    build_audio_encoder().save_pretrained(tmp_path / "audio-encoder")
+    vae = build_autoencoder(1, (8, 8, 8))
+    vae.save_pretrained(tmp_path / "audio" / "vae")
+    prepare("audio", tmp_path / "audio", None)
+    options = replace(SHORT, steps=12, batch_size=16, warmup_steps=1, ema_decay=0.0)
+    args = (tmp_path / "audio", tmp_path / "audio-encoder", tmp_path / "scenes")
+    first = train_text_encoder(*args, replace(options, steps=1), 24)["contrast"]
+    shutil.rmtree(tmp_path / "audio" / "fit-text")
+    assert train_text_encoder(*args, options, 24)["contrast"] < first
+
+
 @pytest.mark.parametrize("modality", ["image", "audio"])
 def test_a_decoder_is_trained_saved_and_generates(tmp_path: Path, modality: str) -> None:
     folder, cache = tmp_path / modality, tmp_path / "scenes"
@@ -110,12 +158,12 @@ def test_autoencoder_latents_have_a_quarter_of_each_side() -> None:
 
 
 def test_errors_of_the_recipes(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no part 'vision'; there are encoder"):
+    with pytest.raises(ValueError, match="no part 'vision'; there are image-encoder"):
         train_named_part("vision", tmp_path)
     with pytest.raises(ValueError, match="train it first with: anyweave train part image"):
         train_named_part("video", tmp_path)
     with pytest.raises(ValueError, match="scale must be above 0"):
-        train_named_part("encoder", tmp_path, scale=0)
+        train_named_part("image-encoder", tmp_path, scale=0)
     with pytest.raises(ValueError, match="precision is fp32 or bf16"):
         FitOptions(steps=1, batch_size=1, precision="int8")
     assert all(options.steps > 0 for options in OPTIONS.values())

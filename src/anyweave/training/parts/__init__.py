@@ -1,5 +1,5 @@
 """Recipes for the frozen parts of `emoji-mini`: what others download, this project trains itself.
 
 Each part is one function and one command (``anyweave train part NAME``): `autoencoder`,
-`diffusion`, `encoder`.
+`contrast`, `diffusion`, `encoder`, `warmup`.
 """

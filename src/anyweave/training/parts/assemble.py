@@ -26,6 +26,7 @@ from anyweave.model.spec import (
     ProjectorSpec,
 )
 from anyweave.training.parts.diffusion import TEXT_LENGTH, TEXT_WIDTH
+from anyweave.training.parts.encoder import FRAME_POOLING, VIDEO_FRAMES
 
 LANGUAGE_MODEL = "smollm2-135m-instruct"
 
@@ -46,8 +47,12 @@ def emoji_mini_spec() -> ModelSpec:
         lora=LoraSpec(r=16, alpha=32.0, dropout=0.0),
         encoders=(
             EncoderSpec(
-                type="imagebind", source="./encoder", modalities=("image", "video", "audio")
+                type="transformers",
+                source="./encoders/image",
+                modalities=("image", "video"),
+                args={"video_frames": VIDEO_FRAMES, "frame_pooling": FRAME_POOLING},
             ),
+            EncoderSpec(type="imagebind", source="./encoders/audio", modalities=("audio",)),
         ),
         input_projector=ProjectorSpec(
             type="grouping",
@@ -96,23 +101,25 @@ def assemble(parts: Path, output: Path, trained: Path | None = None) -> ModelSpe
     """Write a checkpoint to `output`: frozen parts in half precision, and around them what was
     trained.
 
-    `parts` holds ``encoder/`` and a decoder folder per modality. The roles' weights come from the
-    checkpoint `trained` (half precision too), or are fresh. Raises `ValueError` for a missing part.
+    `parts` holds ``image-encoder/``, ``audio-encoder/`` and a decoder folder per modality. The
+    roles' weights come from the checkpoint `trained` (half precision too), or are fresh. Raises `ValueError` for a missing part.
     """
     spec = emoji_mini_spec()
-    for name in ("encoder", *spec.decoders):
+    encoders = {name: f"{name}-encoder" for name in ("image", "audio")}
+    for name in (*encoders.values(), *spec.decoders):
         if not (parts / name).is_dir():
             raise ValueError(
                 f"{parts} lacks {name}/; train it first with: anyweave train part {name}"
             )
-    halve(parts / "encoder", output / "encoder")
+    for name, part in encoders.items():
+        halve(parts / part, output / "encoders" / name)
     for modality in spec.decoders:
         halve(parts / modality, output / "decoders" / modality)
-    encoders = tuple(replace(e, sha256=folder_sha256(output / e.source)) for e in spec.encoders)
+    hashed = tuple(replace(e, sha256=folder_sha256(output / e.source)) for e in spec.encoders)
     decoders = {
         m: replace(d, sha256=folder_sha256(output / d.source)) for m, d in spec.decoders.items()
     }
-    spec = replace(spec, encoders=encoders, decoders=decoders)
+    spec = replace(spec, encoders=hashed, decoders=decoders)
     model = build(spec, root=output)
     if trained is not None:
         for role in ROLES:

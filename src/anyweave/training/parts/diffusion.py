@@ -53,7 +53,7 @@ TEXT_LENGTH = 16
 CHANNELS = (64, 128)
 CLIP_SIZE = 48  # pixels: eight frames of 64 would cost a CPU eight pictures each
 CAPTION_DROPOUT = 0.1
-MAX_ENCODED = 12_000  # scenes whose latents are kept
+MAX_ENCODED = 24_000  # scenes whose latents are kept
 _PAD, _BOS, _EOS = "<pad>", "<|startoftext|>", "<|endoftext|>"
 
 
@@ -244,6 +244,11 @@ def prepare(modality: Modality, output: Path, image_folder: Path | None) -> None
     side = CLIP_SIZE // 4
     rows = {"image": (16, 16), "video": (NUM_FRAMES, side, side), "audio": (32, 16)}[modality]
     unet: Any = build_unet(modality, (vae.config.latent_channels, *rows))
+    if modality == "audio":
+        # It reads one vector of norm 1, 128 numbers of size 0.09: as initialised, it would not hear
+        # it beside the timestep.
+        with torch.no_grad():
+            unet.class_embedding.weight.mul_(TEXT_WIDTH**0.5)
     if image_folder is not None:
         weights = load_file(image_folder / "unet" / "diffusion_pytorch_model.safetensors")
         inflate(unet, weights)
@@ -284,8 +289,8 @@ def train_diffusion(
     save them.
 
     `image_folder` is the trained picture decoder that a clip decoder starts from (its text encoder
-    stays frozen). `refine` trains the UNet on with the text encoder frozen, so that caption
-    embeddings, which the stages align with, stay as they are.
+    stays frozen). `refine` trains the UNet alone: the text encoder has been trained before, and
+    caption embeddings, which the stages align with, stay as they are.
     """
     torch.manual_seed(options.seed)
     if not (output / "unet").is_dir():

@@ -18,6 +18,8 @@ import torch
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from anyweave.training.attention import fast_attention
+
 logger = logging.getLogger(__name__)
 
 
@@ -73,6 +75,8 @@ def fit(
         with torch.no_grad():
             for parameter, saved in zip(parameters, state["parameters"], strict=True):
                 parameter.copy_(saved)
+            for buffer, saved in zip(module.buffers(), state["buffers"], strict=True):
+                buffer.copy_(saved)  # running statistics of normalisation
         average, start = state["average"], int(state["step"])
         optimizer.load_state_dict(state["optimizer"])
         logger.info("resuming %s at step %d", folder.name, start)
@@ -89,15 +93,16 @@ def fit(
                 group["lr"] = rate
             generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
             torch.manual_seed(options.seed * 1_000_003 + step)
-            with torch.autocast(
-                torch.device(options.device).type,
-                torch.bfloat16,
-                enabled=options.precision == "bf16",
-            ):
-                losses = loss_of(generator)
-                total = torch.stack([loss.float() for loss in losses.values()]).sum()
             optimizer.zero_grad(set_to_none=True)
-            total.backward()
+            with fast_attention(options.device):
+                with torch.autocast(
+                    torch.device(options.device).type,
+                    torch.bfloat16,
+                    enabled=options.precision == "bf16",
+                ):
+                    losses = loss_of(generator)
+                    total = torch.stack([loss.float() for loss in losses.values()]).sum()
+                total.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             decay = min(options.ema_decay, (1 + step) / (10 + step))
@@ -114,7 +119,7 @@ def fit(
                 progress.update(bar, completed=step + 1, description=_describe(folder.name, row))
                 totals = {}
             if (step + 1) % options.checkpoint_every == 0:
-                _save(checkpoint, parameters, average, optimizer, step + 1)
+                _save(checkpoint, module, parameters, average, optimizer, step + 1)
     with torch.no_grad():
         for parameter, value in zip(parameters, average, strict=True):
             parameter.copy_(value)
@@ -138,6 +143,7 @@ def _describe(name: str, row: Mapping[str, float]) -> str:
 
 def _save(
     path: Path,
+    module: nn.Module,
     parameters: list[nn.Parameter],
     average: list[Tensor],
     optimizer: torch.optim.Optimizer,
@@ -147,6 +153,7 @@ def _save(
     torch.save(
         {
             "parameters": [p.detach() for p in parameters],
+            "buffers": list(module.buffers()),
             "average": average,
             "optimizer": optimizer.state_dict(),
             "step": step,

@@ -12,8 +12,9 @@ from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.training.parts.assemble import assemble
 from anyweave.training.parts.autoencoder import train_autoencoder
-from anyweave.training.parts.diffusion import train_diffusion
-from anyweave.training.parts.encoder import train_encoder
+from anyweave.training.parts.contrast import train_text_encoder
+from anyweave.training.parts.diffusion import prepare, train_diffusion
+from anyweave.training.parts.encoder import train_audio_encoder, train_image_encoder
 from anyweave.training.parts.fit import FitOptions
 from anyweave.training.parts.warmup import warm_up
 
@@ -23,12 +24,18 @@ _TOTALS: dict[Modality, int] = {"image": 24_000, "video": 6_000, "audio": 6_000}
 # Steps, batch and rate of every part. Change a number here and the shipped weights can be made
 # again with it.
 OPTIONS: dict[str, FitOptions] = {
-    "encoder": FitOptions(steps=900, batch_size=48, learning_rate=1e-3, checkpoint_every=200),
+    "image-encoder": FitOptions(
+        steps=1200, batch_size=64, learning_rate=1e-3, ema_decay=0.995, checkpoint_every=200
+    ),
+    "audio-encoder": FitOptions(
+        steps=1000, batch_size=48, learning_rate=1e-3, ema_decay=0.995, checkpoint_every=200
+    ),
     "image-autoencoder": FitOptions(steps=1500, batch_size=32, learning_rate=2e-3, ema_decay=0.995),
     "audio-autoencoder": FitOptions(steps=500, batch_size=32, learning_rate=2e-3, ema_decay=0.99),
     "image": FitOptions(steps=1600, batch_size=32, learning_rate=8e-4, ema_decay=0.998),
-    "warm-up": FitOptions(steps=700, batch_size=24, learning_rate=1e-3, precision="fp32"),
-    "audio": FitOptions(steps=1000, batch_size=16, learning_rate=8e-4, ema_decay=0.995),
+    "warm-up": FitOptions(steps=1500, batch_size=32, learning_rate=1e-3, ema_decay=0.995),
+    "audio-text": FitOptions(steps=400, batch_size=96, learning_rate=1e-3, ema_decay=0.99),
+    "audio": FitOptions(steps=2500, batch_size=32, learning_rate=1e-3, ema_decay=0.998),
     "image-refined": FitOptions(steps=3000, batch_size=32, learning_rate=1e-3, ema_decay=0.998),
     "video": FitOptions(
         steps=330,
@@ -49,7 +56,8 @@ def train_named_part(name: str, output: Path, *, device: str = "cpu", scale: flo
     it starts from.
     """
     steps: dict[str, Callable[[], object]] = {
-        "encoder": lambda: _encoder(output, device, scale),
+        "image-encoder": lambda: _encoder("image", output, device, scale),
+        "audio-encoder": lambda: _encoder("audio", output, device, scale),
         "image": lambda: _decoder("image", output, device, scale),
         "video": lambda: _decoder("video", output, device, scale),
         "audio": lambda: _decoder("audio", output, device, scale),
@@ -73,11 +81,13 @@ def _size(full: int, scale: float) -> int:
     return max(64, round(full * min(1.0, scale)))
 
 
-def _encoder(output: Path, device: str, scale: float) -> dict[str, float]:
+def _encoder(modality: Modality, output: Path, device: str, scale: float) -> dict[str, float]:
+    cache, name = output / "scenes", f"{modality}-encoder"
+    options = options_of(name, device, scale)
     sizes = {m: _size(n, scale) for m, n in _TOTALS.items()}
-    return train_encoder(
-        output / "encoder", output / "scenes", options_of("encoder", device, scale), sizes
-    )
+    if modality == "audio":
+        return train_audio_encoder(output / name, cache, options, sizes["audio"])
+    return train_image_encoder(output / name, cache, options, sizes)
 
 
 def _decoder(modality: Modality, output: Path, device: str, scale: float) -> dict[str, float]:
@@ -96,6 +106,17 @@ def _decoder(modality: Modality, output: Path, device: str, scale: float) -> dic
     if not (folder / "vae").is_dir():
         own = options_of(f"{modality}-autoencoder", device, scale)
         train_autoencoder(modality, folder, cache, own, size)
+    if modality == "audio":
+        if not (output / "audio-encoder").is_dir():
+            raise ValueError(
+                f"the captions of sounds are taught by the audio encoder, but {output} holds none; "
+                "train it first with: anyweave train part audio-encoder"
+            )
+        if not (folder / "unet").is_dir():
+            prepare(modality, folder, None)
+        text = options_of("audio-text", device, scale)
+        train_text_encoder(folder, output / "audio-encoder", cache, text, size)
+        return train_diffusion(modality, folder, cache, options, size, refine=True)
     train_diffusion(modality, folder, cache, options, size)
     refined = options_of(f"{modality}-refined", device, scale)
     return train_diffusion(modality, folder, cache, refined, size, refine=True)
@@ -105,7 +126,7 @@ def _first_lesson(output: Path, device: str, scale: float) -> dict[str, float]:
     """Put the frozen parts together, then give the input projector its first lesson."""
     folder = output / "emoji-mini"
     assemble(output, folder)
-    sizes: dict[Modality, int] = {"image": 8000, "video": 4000, "audio": 4000}
+    sizes: dict[Modality, int] = {"image": 16_000, "video": 6000, "audio": 6000}
     totals = {m: _size(n, scale) for m, n in _TOTALS.items()}
     model = NextGPT.from_pretrained(folder)
     return warm_up(
