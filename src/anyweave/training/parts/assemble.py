@@ -102,7 +102,8 @@ def assemble(parts: Path, output: Path, trained: Path | None = None) -> ModelSpe
     trained.
 
     `parts` holds ``image-encoder/``, ``audio-encoder/`` and a decoder folder per modality. The
-    roles' weights come from the checkpoint `trained` (half precision too), or are fresh. Raises `ValueError` for a missing part.
+    roles' weights come from the checkpoint `trained` (half precision too), or are fresh.
+    Raises `ValueError` for a missing part.
     """
     spec = emoji_mini_spec()
     encoders = {name: f"{name}-encoder" for name in ("image", "audio")}
