@@ -126,11 +126,40 @@ SHOW: dict[str, tuple[str, ...]] = {
         "This is the sound of {c}.",
     ),
 }
+# Things that are not in the world: many, so that the model learns to know what is, instead of
+# what is not.
 OUTSIDE = (
-    "castle dragon dinosaur boat giraffe zebra chair table mountain computer "
-    "pirate princess hat camera clock crocodile bridge tiger knight wolf "
-    "lamp shark submarine volcano tractor spoon ghost kangaroo ship mouse "
-    "bottle book crown tower camel skateboard wizard sword potato mermaid"
+    "castle dragon dinosaur boat giraffe zebra chair table mountain computer pirate princess "
+    "hat camera clock crocodile bridge tiger knight wolf lamp shark submarine volcano tractor "
+    "spoon ghost kangaroo ship mouse bottle book crown tower camel skateboard wizard sword "
+    "potato mermaid armchair axe backpack badger bakery bamboo barrel basket bat beaver bed "
+    "bench bison blanket blender bowl box bracelet broom brush bucket buffalo bulldozer bull "
+    "button cabin cage calendar candle cannon canoe canyon carpet cart cathedral cave ceiling "
+    "cello cheese cheetah cherry chimney church clarinet cloud clown cobra coconut coffin "
+    "coin comb compass cookie couch cowboy crab crane crayon crib cricket crow cucumber cup "
+    "curtain dagger daisy deer desert desk diamond doctor dolphin donkey door dove dragonfly "
+    "drill eagle earring eel egg elevator elf eraser escalator eye factory fairy falcon fan "
+    "feather fence ferry fireman flag flamingo flashlight flute fork fountain freezer garage "
+    "garden gate giant glacier glass glove goat goblet gondola gorilla grasshopper hammer "
+    "hammock hamster harbor hawk hedgehog helmet hill hippo hospital hotel hyena iceberg "
+    "igloo iguana island jacket jaguar jar jellyfish jug kettle key keyboard kite knife koala "
+    "ladder ladybug lantern laptop leaf lemur leopard letter library lighthouse lizard llama "
+    "lobster locker lock magnet mailbox mammoth mango mansion map mask meadow medal melon "
+    "meteor microphone microscope mill mirror mole moon moose mosque mosquito moth motorcycle "
+    "moustache museum napkin necklace needle nest net notebook oak oboe onion orchid ostrich "
+    "otter oven oyster paintbrush palace pan parachute parrot peach peacock pear pearl "
+    "pelican pen pencil pepper photo pillow pineapple pipe plate plum pond porcupine postman "
+    "pot pumpkin puppet puzzle pyramid quill raccoon racket radio rainbow rat raven "
+    "refrigerator rhino ring river road rope ruler saddle sailor salmon sandal satellite "
+    "saucer scarf school scooter scorpion seahorse seal seagull shell shield shirt shoe "
+    "shovel shrimp sink skeleton skirt skunk skyscraper sled sloth slug snail soap sock sofa "
+    "soldier spider spinach squirrel stadium stamp star starfish statue stool stove street "
+    "suitcase sun swan swing tank taxi teacher teapot teddy telescope temple tent termite "
+    "theater throne ticket tie toad toaster toilet tomato toothbrush torch towel toy tray "
+    "treasure tricycle truck tuba tulip tunnel turkey typewriter umbrella vampire van vase "
+    "vest village vulture waffle wagon wallet walrus wardrobe warrior wasp waterfall weasel "
+    "well werewolf wheel wheelbarrow whistle window witch woodpecker worm wreath yacht yak "
+    "zombie "
 ).split()
 REFUSE: dict[str, tuple[str, ...]] = {
     "image": (
