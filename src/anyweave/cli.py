@@ -277,7 +277,7 @@ def train_part(
     """Train a frozen part of emoji-mini again: the encoder or a decoder.
 
     \b
-    anyweave train part image --out runs/parts      # then video; audio-encoder, then audio
+    anyweave train part image --out runs/parts      # then video, audio, encoder
     anyweave train part emoji-mini                  # put them together
     """
     from anyweave.training.parts.recipes import train_named_part
