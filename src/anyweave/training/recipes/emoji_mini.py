@@ -70,7 +70,7 @@ def stage3() -> TrainConfig:
             learning_rates={"lora": 1e-3, "input_projectors": 2e-4, "signal_rows": 2e-3},
             warmup_ratio=0.03,
         ),
-        steps=1400,
+        steps=1150,
         output_dir="runs/emoji-mini-3",
     )
 
