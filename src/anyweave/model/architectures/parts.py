@@ -33,20 +33,31 @@ def known_architecture(source: str | Path) -> Architecture:
 
 
 def build_language_model(
-    part: LanguageSpec, *, device: torch.device | str = "meta", dtype: torch.dtype = torch.float32
+    part: LanguageSpec,
+    *,
+    device: torch.device | str = "meta",
+    dtype: torch.dtype = torch.float32,
+    of: Architecture | None = None,
 ) -> Any:
-    """The causal language model of a spec, as transformers' own class, with random weights."""
-    return known_architecture(part.source).build(device=device, dtype=dtype)["model"]
+    """The causal language model of a spec, as transformers' own class, with random weights. `of`
+    replaces the architecture of the spec's source, here and below.
+    """
+    found = of or known_architecture(part.source)
+    return found.build(device=device, dtype=dtype)["model"]
 
 
 def build_encoder(
-    part: EncoderSpec, *, device: torch.device | str = "meta", dtype: torch.dtype = torch.float32
+    part: EncoderSpec,
+    *,
+    device: torch.device | str = "meta",
+    dtype: torch.dtype = torch.float32,
+    of: Architecture | None = None,
 ) -> nn.Module:
     """The encoder of a spec, behind the `Encoder` protocol, with random weights.
 
     Raises `ValueError` for an encoder type of another package.
     """
-    found = known_architecture(part.source)
+    found = of or known_architecture(part.source)
     kind: Any = encoders.resolve(part.type)
     if part.type == "imagebind":
         model = found.components["model"]
@@ -67,11 +78,12 @@ def build_decoder(
     device: torch.device | str = "meta",
     dtype: torch.dtype = torch.float32,
     only: Iterable[str] = NETWORKS_FOR_REPLIES,
+    of: Architecture | None = None,
 ) -> Any:
     """The decoder of a spec with random weights and a zero unconditional embedding; without its
     text encoder unless `only` names it.
     """
-    found = known_architecture(part.source)
+    found = of or known_architecture(part.source)
     made = found.build(device=device, dtype=dtype, only=[n for n in only if n in found.components])
     shape = (1, part.conditioning_tokens, part.conditioning_dim)
     unconditional = torch.zeros(shape, device=device, dtype=dtype)
