@@ -1,0 +1,137 @@
+"""Write the tables of docs/results.md from the committed reports, so that no figure is typed by hand.
+
+    python tools/results.py          # rewrite the tables
+    python tools/results.py --check  # fail if they are out of date
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``; the prose around them is ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "results.md"
+REPORTS = ROOT / "reports"
+
+# what -> (floor, task, figure); the floors are what version 0 was asked for.
+FLOORS: dict[str, tuple[float, str, str]] = {
+    "object named from a picture": (0.6, "describe image", "object"),
+    "object in the generated picture": (0.6, "make image", "object"),
+    "sound named": (0.6, "describe audio", "sound"),
+    "generated sound right": (0.6, "make audio", "sound"),
+    "generated clip shows the right object": (0.5, "make video", "object"),
+}
+F1_FLOOR = 0.9
+
+
+def report(name: str) -> dict[str, Any]:
+    """A committed report of ``anyweave eval world``."""
+    found: dict[str, Any] = json.loads((REPORTS / name / "report.json").read_text())
+    return found
+
+
+def figure(name: str, task: str, what: str) -> dict[str, Any] | None:
+    """One figure of a report, or None where that report did not measure it."""
+    found: dict[str, Any] | None = report(name)["tasks"].get(task, {}).get("figures", {}).get(what)
+    return found
+
+
+def cell(value: dict[str, Any] | None) -> str:
+    """Share and 95% interval."""
+    if value is None:
+        return "-"
+    low, high = value["interval_95"]
+    return f"{value['share']:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def rows(heading: list[str], body: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [heading, ["---"] * len(heading), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def floors() -> str:
+    """The figures with floors, reached or not, beside those of the first training."""
+    decision = report("world")["decisions"]
+    first = report("world-first")["decisions"]
+    f1 = decision["f1"]
+    body = [
+        [
+            "right-media decision, F1",
+            f"{F1_FLOOR:.2f}",
+            f"{first['f1']:.2f}",
+            f"{f1:.2f}",
+            "yes" if f1 >= F1_FLOOR else "**no**",
+        ]
+    ]
+    for what, (floor, task, name) in FLOORS.items():
+        now = figure("world", task, name)
+        assert now is not None
+        body.append(
+            [
+                what,
+                f"{floor:.2f}",
+                cell(figure("world-first", task, name)),
+                cell(now),
+                "yes" if now["share"] >= floor else "**no**",
+            ]
+        )
+    trials = report("world")["num_trials"]
+    return rows(["what", "floor", "first training", f"now, {trials} trials", "reached"], body)
+
+
+def bridges() -> str:
+    """The same tasks with both bridges."""
+    body = []
+    for task, found in report("world-other")["tasks"].items():
+        for name, value in found["figures"].items():
+            body.append([task, name, cell(figure("world", task, name)), cell(value)])
+    kinds = [report(name)["settings"]["bridge"] for name in ("world", "world-other")]
+    return rows(["task", "what", *(f"`bridge={kind}`" for kind in kinds)], body)
+
+
+def file(path: Path, skip: int) -> str:
+    """A report's own Markdown without its first lines."""
+    return "\n".join(path.read_text().splitlines()[skip:]).strip()
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "floors": floors,
+    "bridges": bridges,
+    "latency": lambda: file(REPORTS / "latency" / "report.md", 4),
+    "world": lambda: file(REPORTS / "world" / "report.md", 2),
+}
+
+
+def page() -> str:
+    """The page with fresh tables. Raises `ValueError` for a table that does not exist."""
+
+    def fill(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in TABLES:
+            raise ValueError(f"no table {name!r}; there are {', '.join(TABLES)}")
+        return f"<!-- table: {name} -->\n{TABLES[name]()}\n<!-- end -->"
+
+    pattern = r"<!-- table: (\w+) -->\n.*?<!-- end -->"
+    return re.sub(pattern, fill, PAGE.read_text(), flags=re.DOTALL)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    fresh = page()
+    if not parser.parse_args().check:
+        PAGE.write_text(fresh)
+    elif fresh != PAGE.read_text():
+        sys.exit("docs/results.md is out of date: run python tools/results.py")
+
+
+if __name__ == "__main__":
+    main()
