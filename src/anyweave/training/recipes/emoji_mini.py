@@ -49,7 +49,7 @@ def stage2() -> TrainConfig:
             learning_rate=1e-3, learning_rates={"signal_rows": 3e-3}, warmup_ratio=0.05
         ),
         objective=_OBJECTIVE,
-        steps=100,
+        steps=60,
         output_dir="runs/emoji-mini-2",
     )
 
@@ -70,7 +70,7 @@ def stage3() -> TrainConfig:
             learning_rates={"lora": 1e-3, "input_projectors": 2e-4, "signal_rows": 2e-3},
             warmup_ratio=0.03,
         ),
-        steps=1150,
+        steps=1000,
         output_dir="runs/emoji-mini-3",
     )
 
