@@ -1,4 +1,4 @@
-"""Write the tables of docs/results.md from the committed reports, so that no figure is typed by hand.
+"""Write the tables of docs/results.md from the committed reports: no figure is typed by hand.
 
     python tools/results.py          # rewrite the tables
     python tools/results.py --check  # fail if they are out of date
