@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from anyweave.encoders import Encoder, resolve
@@ -16,6 +16,7 @@ from anyweave.encoders.imagebind import ImageBind
 from anyweave.testing.encoders import tiny_imagebind
 
 GOLDEN_HEADS = {"vision_heads": 4, "audio_heads": 4, "text_heads": 4}
+TOWERS = ("vision", "audio", "text")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,8 @@ def golden() -> Path:
 
 @pytest.fixture(scope="module")
 def golden_model(golden: Path) -> ImageBind:
-    return ImageBind.from_pretrained(golden / "imagebind_tiny_weights.safetensors", **GOLDEN_HEADS)
+    file = golden / "imagebind_tiny_weights.safetensors"
+    return ImageBind.from_pretrained(file, towers=TOWERS, **GOLDEN_HEADS)
 
 
 @pytest.mark.parametrize("modality", ["image", "video", "audio", "text"])
@@ -45,46 +47,6 @@ def test_agrees_with_the_public_code(golden: Path, golden_model: ImageBind, moda
         views = inputs.flatten(0, 1) if modality == "audio" else inputs
         trunk = golden_model.trunk(modality, views)
         torch.testing.assert_close(trunk, stored[f"{modality}.trunk"], atol=1e-4, rtol=0)
-
-
-def test_public_extra_towers_are_dropped_by_name_and_nothing_else(tmp_path: Path) -> None:
-    model = tiny_imagebind(image_size=32, context_length=8)
-    state = dict(model.state_dict())
-    state["modality_trunks.thermal.blocks.0.norm_1.weight"] = torch.ones(16)
-    state["modality_postprocessors.imu.1.log_logit_scale"] = torch.zeros(())
-    given = dict(vision_heads=2, audio_heads=2, text_heads=2, audio_stride=16, num_mel_bins=32)
-    torch.save(state, tmp_path / "imagebind_huge.pth")
-    loaded = ImageBind.from_pretrained(tmp_path / "imagebind_huge.pth", num_frames=100, **given)
-    assert (loaded.config.vision_depth, loaded.config.image_size) == (1, 32)
-    assert loaded.config.context_length == 8 and loaded.config.out_dim == 16
-    for key, value in model.state_dict().items():
-        assert torch.equal(loaded.state_dict()[key], value), key
-
-    state["modality_trunks.vision.blocks.0.surprise"] = torch.ones(1)
-    save_file(state, tmp_path / "odd.safetensors")
-    with pytest.raises(ValueError, match="surprise"):
-        ImageBind.from_pretrained(tmp_path / "odd.safetensors", num_frames=100, **given)
-
-
-def test_public_sizes_and_names() -> None:
-    """632.8M, 86.2M and 354.0M parameters, counted without allocating them."""
-    with torch.device("meta"):
-        model = ImageBind()
-    count = {tower: 0 for tower in model.config.towers}
-    for name, parameter in model.named_parameters():
-        count[name.split(".")[1]] += parameter.numel()
-    assert {tower: round(total / 1e6, 1) for tower, total in count.items()} == {
-        "vision": 632.8,
-        "audio": 86.2,
-        "text": 354.0,
-    }
-    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    assert shapes["modality_preprocessors.vision.rgbt_stem.proj.1.weight"] == (1280, 3, 2, 14, 14)
-    assert shapes["modality_preprocessors.audio.rgbt_stem.proj.weight"] == (768, 1, 16, 16)
-    assert shapes["modality_preprocessors.audio.pos_embedding_helper.pos_embed"] == (1, 229, 768)
-    assert shapes["modality_trunks.audio.blocks.11.attn.bias_k"] == (1, 1, 768)
-    assert shapes["modality_heads.text.proj.1.weight"] == (1024, 1024)
-    assert [model.num_patches(m) for m in model.modalities] == [256, 256, 228]
 
 
 @torch.no_grad()
@@ -177,6 +139,38 @@ def test_logit_scale_and_norm() -> None:
     torch.testing.assert_close(model.pooled("audio", mel, logit_scale=True), 20 * plain)
 
 
+@pytest.mark.parametrize("average_clips", [True, False])
+@torch.no_grad()
+def test_pooled_features_are_the_cls_vectors(average_clips: bool) -> None:
+    """What `linear` reads: one vector per medium, or one per clip."""
+    patches = tiny_imagebind(audio_clips=3, num_video_crops=3)
+    model = tiny_imagebind(
+        features="pooled", average_clips=average_clips, audio_clips=3, num_video_crops=3
+    )
+    inputs = {
+        "image": torch.randn(2, 3, 64, 64),
+        "video": torch.randn(2, 12, 3, 2, 64, 64),
+        "audio": torch.randn(2, 3, 1, 32, 100),
+    }
+    clips = {"image": 1, "video": 4, "audio": 3}
+    for modality in model.modalities:
+        features = model(modality, inputs[modality])
+        count = 1 if average_clips else clips[modality]
+        assert features.shape == (2, model.num_patches(modality), 16) == (2, count, 16)
+        whole = patches.pooled(modality, inputs[modality])
+        torch.testing.assert_close(features.mean(dim=1), whole)
+
+
+@torch.no_grad()
+def test_the_audio_scale_is_an_option_of_the_features() -> None:
+    mel, pixels = torch.randn(1, 1, 1, 32, 100), torch.randn(1, 3, 64, 64)
+    for features in ("patches", "pooled"):
+        plain = tiny_imagebind(features=features)
+        scaled = tiny_imagebind(features=features, logit_scale=True)
+        torch.testing.assert_close(scaled("audio", mel), 20 * plain("audio", mel))
+        torch.testing.assert_close(scaled("image", pixels), plain("image", pixels))
+
+
 def test_gradients_reach_every_parameter_of_the_towers() -> None:
     model = tiny_imagebind().train()
     ids = torch.tensor([[3, 5, 63] + [0] * 13])
@@ -210,6 +204,8 @@ def test_save_and_load(tmp_path: Path) -> None:
 def test_errors_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no argument wide"):
         ImageBind(wide=3)
+    with pytest.raises(ValueError, match="'patches' or 'pooled', got 'cls'"):
+        tiny_imagebind(features="cls")
     with pytest.raises(ValueError, match="vision_heads"):
         tiny_imagebind(vision_heads=3)
     with pytest.raises(ValueError, match="known encoders: imagebind"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def test_the_middle_of_a_wide_image_is_kept() -> None:
     [(10.0, 5, [0, 2, 4, 6, 8]), (10.0, 3, [0, 4, 8]), (10.0, 1, [0]), (1.0, 3, [0, 0, 0])],
 )
 def test_clips_are_spread_from_the_start_to_the_last_that_fits(seconds, clips, expected) -> None:
-    assert clip_starts(seconds, 2.0, clips) == pytest.approx(expected)
+    assert clip_starts(Fraction(seconds), Fraction(2), clips) == expected
 
 
 def _numbered_frames(count: int, height: int = 8, width: int = 8) -> np.ndarray:
@@ -71,6 +72,9 @@ def _frame_numbers(views: torch.Tensor) -> list[list[int]]:
         (100, 10.0, 5, 2.0, [[0, 19], [20, 39], [40, 59], [60, 79], [80, 99]]),
         (5, 10.0, 2, 2.0, [[0, 4], [0, 4]]),  # shorter than one clip
         (1, 8.0, 2, 0.25, [[0, 0], [0, 0]]),
+        # 11 frames at 3/s, clips of 2 s: starts 0, 5/6 and 5/3 s are frames 0, 2.5 and 5
+        (11, 3.0, 3, 2.0, [[0, 5], [3, 8], [5, 10]]),
+        (90, 30000 / 1001, 2, 2.0, [[0, 59], [31, 89]]),
     ],
 )
 def test_which_frames_a_video_gives(frames, rate, clips, seconds, expected) -> None:

@@ -35,6 +35,7 @@ from anyweave.encoders.imagebind_modules import (
 from anyweave.encoders.preprocess import audio_views, image_views, video_views
 from anyweave.messages import Modality
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 TOWER_OF: dict[Modality, str] = {
     "image": "vision",
@@ -265,9 +266,12 @@ class ImageBind(nn.Module):
             )
         with torch.device("meta"):  # nothing is initialised: every tensor comes from the file
             model = cls(**{**config, **overrides})
-        kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+        if isinstance(dtype, str):
+            if dtype not in DTYPES:
+                raise ValueError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+            dtype = DTYPES[dtype]
         towers = model.config.towers
-        load_strictly(model, state, towers=towers, dtype=kind, where=str(path))
+        load_strictly(model, state, towers=towers, dtype=dtype, where=str(path))
         return model.eval()
 
     @classmethod
@@ -292,4 +296,3 @@ class ImageBind(nn.Module):
         (folder / CONFIG_FILE).write_text(json.dumps(asdict(self.config), indent=2) + "\n")
         state = {key: value.contiguous().cpu() for key, value in self.state_dict().items()}
         save_file(state, folder / WEIGHTS_FILE)
-

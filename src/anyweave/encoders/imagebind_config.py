@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
+from anyweave.encoders.imagebind_files import tower_of
 from anyweave.encoders.preprocess import CLIP_MEAN, CLIP_STD
 
 
@@ -15,9 +17,11 @@ from anyweave.encoders.preprocess import CLIP_MEAN, CLIP_STD
 class ImageBindConfig:
     """Every size of an `ImageBind`; the defaults are the public huge model with the paper's views.
 
-    `average_clips` True averages the views of a medium position by position (the paper's code; the
-    order of clips in time is lost); False lays the clips one after the other along N. Crops are
-    always averaged.
+    `features` "patches" gives the patches of a medium (for grouping), "pooled" its one CLS vector
+    (the released NExT-GPT checkpoint, for `linear`). `average_clips` True averages the views of a
+    medium position by position (the paper's code; the order of clips in time is lost); False lays
+    the clips one after the other along N. Crops are always averaged. `logit_scale` True multiplies
+    sounds by the public model's 20, which NExT-GPT leaves out.
     """
 
     towers: tuple[str, ...] = ("vision", "audio", "text")
@@ -59,12 +63,16 @@ class ImageBindConfig:
     context_length: int = 77
     vocab_size: int = 49408
 
+    features: Literal["patches", "pooled"] = "patches"
     average_clips: bool = True
+    logit_scale: bool = False
     normalize_patches: bool = True
 
     def __post_init__(self) -> None:
         for name in ("towers", "image_mean", "image_std"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.features not in ("patches", "pooled"):
+            raise ValueError(f"features are 'patches' or 'pooled', got {self.features!r}")
         unknown = set(self.towers) - {"vision", "audio", "text"}
         if unknown or not self.towers:
             raise ValueError(f"towers are among vision, audio, text; got {self.towers}")
@@ -97,31 +105,49 @@ class ImageBindConfig:
         return cls(**values)
 
 
-def sizes_of(state: dict[str, Tensor]) -> dict[str, Any]:
-    """The arguments that the shapes of a bare checkpoint tell."""
-    towers = [t for t in ("vision", "audio", "text") if any(k.split(".")[1] == t for k in state)]
+def sizes_of(state: Mapping[str, Tensor], towers: Sequence[str] | None = None) -> dict[str, Any]:
+    """The arguments that the shapes of a bare checkpoint tell, of `towers`: None are those of its
+    media, vision and audio.
+
+    Raises `ValueError` for a file without them.
+    """
+    held = {tower_of(key) for key in state}
+    towers = [t for t in ("vision", "audio") if t in held] if towers is None else towers
+    if not towers or not held.issuperset(towers):
+        raise ValueError(
+            f"these weights hold the towers {sorted(t for t in held if t) or 'of no ImageBind'}, "
+            f"asked for {list(towers) or 'vision or audio'}"
+        )
     sizes: dict[str, Any] = {"towers": tuple(towers)}
     for tower in towers:
-        stem = f"modality_preprocessors.{tower}"
-        blocks = {
-            k.split(".")[3] for k in state if k.startswith(f"modality_trunks.{tower}.blocks.")
-        }
-        sizes[f"{tower}_depth"] = len(blocks)
-        if tower == "text":
-            sizes["context_length"], sizes["text_width"] = state[f"{stem}.pos_embed"].shape[1:]
-            sizes["vocab_size"] = state[f"{stem}.token_embedding.weight"].shape[0]
-            sizes["out_dim"] = state["modality_heads.text.proj.1.weight"].shape[0]
-            continue
-        sizes[f"{tower}_width"] = state[f"{stem}.cls_token"].shape[-1]
-        sizes["out_dim"] = state[f"modality_heads.{tower}.2.weight"].shape[0]
-        if tower == "vision":
-            _, _, frames, patch, _ = state[f"{stem}.rgbt_stem.proj.1.weight"].shape
-            patches = state[f"{stem}.pos_embedding_helper.pos_embed"].shape[1] - 1
-            sizes |= {"frames_per_clip": frames, "patch_size": patch}
-            sizes["image_size"] = patch * math.isqrt(patches)
-            norm = "modality_trunks.vision.pre_transformer_layer.0.weight"
-            sizes["vision_pre_norm"] = norm in state
-        else:
-            sizes["audio_kernel"] = state[f"{stem}.rgbt_stem.proj.weight"].shape[-1]
-            sizes["audio_bias_kv"] = "modality_trunks.audio.blocks.0.attn.bias_k" in state
+        try:
+            sizes |= _tower_sizes(tower, state)
+        except KeyError as error:
+            raise ValueError(
+                f"the {tower} tower lacks {error}: this is not an ImageBind's weight file"
+            ) from error
+    return sizes
+
+
+def _tower_sizes(tower: str, state: Mapping[str, Tensor]) -> dict[str, Any]:
+    stem = f"modality_preprocessors.{tower}"
+    blocks = {k.split(".")[3] for k in state if k.startswith(f"modality_trunks.{tower}.blocks.")}
+    sizes: dict[str, Any] = {f"{tower}_depth": len(blocks)}
+    if tower == "text":
+        sizes["context_length"], sizes["text_width"] = state[f"{stem}.pos_embed"].shape[1:]
+        sizes["vocab_size"] = state[f"{stem}.token_embedding.weight"].shape[0]
+        sizes["out_dim"] = state["modality_heads.text.proj.1.weight"].shape[0]
+        return sizes
+    sizes[f"{tower}_width"] = state[f"{stem}.cls_token"].shape[-1]
+    sizes["out_dim"] = state[f"modality_heads.{tower}.2.weight"].shape[0]
+    if tower == "vision":
+        _, _, frames, patch, _ = state[f"{stem}.rgbt_stem.proj.1.weight"].shape
+        patches = state[f"{stem}.pos_embedding_helper.pos_embed"].shape[1] - 1
+        sizes |= {"frames_per_clip": frames, "patch_size": patch}
+        sizes["image_size"] = patch * math.isqrt(patches)
+        norm = "modality_trunks.vision.pre_transformer_layer.0.weight"
+        sizes["vision_pre_norm"] = norm in state
+    else:
+        sizes["audio_kernel"] = state[f"{stem}.rgbt_stem.proj.weight"].shape[-1]
+        sizes["audio_bias_kv"] = "modality_trunks.audio.blocks.0.attn.bias_k" in state
     return sizes

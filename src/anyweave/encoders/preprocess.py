@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -49,24 +50,25 @@ def video_views(
     """``uint8[F, H, W, 3]`` at `rate` frames/s -> V = num_clips * num_crops views, clips in order,
     crops inside.
 
-    Clips are spaced uniformly over the video; each gives `frames_per_clip` frames from its first to
-    its last. Crops (1 or 3) lie along the longer side: centre, or both ends and the centre.
+    Clips are spaced uniformly over the video; each gives `frames_per_clip` frames, from the first
+    that begins in it to the last. Frames are scaled by bilinear interpolation without smoothing.
+    Crops (1 or 3) lie along the longer side: centre, or both ends and the centre.
     """
     _check_picture(array, 4, "a video is uint8[T, H, W, 3]")
     frames = array.shape[0]
     if rate <= 0:
         raise ValueError(f"a video's rate is frames per second and positive, got {rate}")
-    starts = clip_starts(frames / rate, clip_seconds, num_clips)
+    per_second, length = _exact(rate), _exact(clip_seconds)
     picked = []
-    for start in starts:
-        first = min(round(start * rate), frames - 1)
-        last = min(max(math.ceil(round((start + clip_seconds) * rate, 6)) - 1, first), frames - 1)
+    for start in clip_starts(frames / per_second, length, num_clips):
+        first = min(math.ceil(start * per_second), frames - 1)
+        last = min(max(math.ceil((start + length) * per_second) - 1, first), frames - 1)
         picked.append(np.linspace(first, last, frames_per_clip).round().astype(int))
     index = np.concatenate(picked)
     unique, inverse = np.unique(index, return_inverse=True)
     pixels = torch.from_numpy(np.ascontiguousarray(array[unique])).permute(0, 3, 1, 2).float()
     pixels = pixels / 255.0
-    height, width = _short_side(pixels.shape[2], pixels.shape[3], size)
+    height, width = _covering(pixels.shape[2], pixels.shape[3], size)
     if (height, width) != tuple(pixels.shape[2:]):
         pixels = functional.interpolate(
             pixels, size=(height, width), mode="bilinear", align_corners=False
@@ -102,10 +104,10 @@ def audio_views(
     if wave.ndim != 1 or wave.shape[0] == 0:
         raise ValueError(f"audio is mono float32[S] with S > 0, got shape {wave.shape}")
     samples = torch.from_numpy(np.ascontiguousarray(wave)).float()
+    length = _exact(clip_seconds)
     views = []
-    for start in clip_starts(len(samples) / sample_rate, clip_seconds, num_clips):
-        first = round(start * sample_rate)
-        clip = samples[first : first + round(clip_seconds * sample_rate)]
+    for start in clip_starts(Fraction(len(samples), sample_rate), length, num_clips):
+        clip = samples[int(start * sample_rate) : int((start + length) * sample_rate)]
         mel = kaldi_fbank(
             clip - clip.mean(),
             sample_rate=sample_rate,
@@ -118,21 +120,33 @@ def audio_views(
     return torch.stack(views)
 
 
-def clip_starts(seconds: float, clip_seconds: float, num_clips: int) -> list[float]:
+def clip_starts(seconds: Fraction, clip_seconds: Fraction, num_clips: int) -> list[Fraction]:
     """Starts of `num_clips` clips spread uniformly from the beginning to the last one that still
     fits.
 
-    A medium shorter than a clip gives the same start, 0, every time.
+    A medium shorter than a clip gives the same start, 0, every time. Exact numbers: a start that
+    falls between two frames must not depend on the rounding of a division.
     """
-    latest = max(seconds - clip_seconds, 0.0)
-    step = latest / max(num_clips - 1, 1)
-    return [number * step for number in range(num_clips)]
+    latest = max(seconds - clip_seconds, Fraction(0))
+    return [number * latest / max(num_clips - 1, 1) for number in range(num_clips)]
+
+
+def _exact(number: float) -> Fraction:
+    """The fraction that a decimal or a rate such as 30000/1001 stands for."""
+    return Fraction(number).limit_denominator(100_000)
 
 
 def _short_side(height: int, width: int, size: int) -> tuple[int, int]:
     if height <= width:
         return size, max(size, int(size * width / height))
     return max(size, int(size * height / width)), size
+
+
+def _covering(height: int, width: int, size: int) -> tuple[int, int]:
+    """As `_short_side`, in the order of floating-point steps that clips are scaled with."""
+    if width < height:
+        return math.floor(height / width * size), size
+    return size, math.floor(width / height * size)
 
 
 def _crop_corners(height: int, width: int, size: int, num_crops: int) -> list[tuple[int, int]]:
