@@ -23,6 +23,9 @@ HEADER = """\
 # not import, and take transformers, peft and diffusers down with them. Version 0.0.0 does not
 # exist: pip refuses to install them.
 REFUSED = ("torchaudio", "torchcodec", "torchvision")
+# Of the extras `qlora` and `deepspeed`, which no development environment installs: versions that
+# were tried beside the others, by hand.
+BY_HAND = {"bitsandbytes": "0.50.2", "deepspeed": "0.19.8"}
 
 
 def main() -> int:
@@ -32,6 +35,7 @@ def main() -> int:
         print(f"not installed: {', '.join(missing)}; run make env first", file=sys.stderr)
         return 1
     del pins["anyweave"]
+    pins |= BY_HAND
     lines = [f"{name}=={version.partition('+')[0]}\n" for name, version in sorted(pins.items())]
     guards = ["\n# Refused: they would replace or break a CPU PyTorch.\n"]
     guards += [f"{name}==0.0.0\n" for name in REFUSED]

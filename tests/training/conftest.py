@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from anyweave.model import NextGPT, ProjectorSpec
 from anyweave.testing.model import tiny_model
@@ -63,3 +67,41 @@ def config(tmp_path: Path) -> Callable[..., TrainConfig]:
         return TrainConfig(**{**values, **changes})
 
     return make
+
+
+@pytest.fixture
+def in_processes() -> Callable[..., list[int]]:
+    """`(count, work, **environment)`: run `work` in forked processes that find each other as
+    torchrun's would; their exit codes.
+    """
+    return _in_processes
+
+
+def _in_processes(count: int, work: Callable[[], object], **environment: str) -> list[int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = []
+    for rank in range(count):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.environ |= {
+                    "RANK": str(rank),
+                    "LOCAL_RANK": str(rank),
+                    "WORLD_SIZE": str(count),
+                    "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": str(port),
+                    "ACCELERATE_USE_CPU": "true",
+                    **environment,
+                }
+                AcceleratorState._reset_state(reset_partial_state=True)
+                work()
+                code = 0
+            finally:
+                if code:
+                    traceback.print_exc()
+                os._exit(code)
+        children.append(child)
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]

@@ -18,12 +18,22 @@ def test_every_recipe_survives_json(name: str) -> None:
 
 
 def test_paper_recipes_have_table_7() -> None:
-    found = [load_recipe(f"paper-{number}") for number in (1, 2, 3)]
+    found = [load_recipe(f"paper-7b-{number}") for number in (1, 2, 3)]
     assert [c.optimizer.learning_rate for c in found] == [4e-4, 4e-4, 5e-4]
     assert [c.data.batch_size for c in found] == [18, 8, 4]
     assert [c.optimizer.weight_decay for c in found] == [1e-3] * 3
     assert [c.optimizer.warmup_ratio for c in found] == [0.1] * 3
     assert {c.data.max_length for c in found} == {512} and {c.epochs for c in found} == {1}
+
+
+def test_small_memory_changes_neither_batches_nor_rates() -> None:
+    for number in (1, 2, 3):
+        large, small = (load_recipe(f"{name}-{number}") for name in ("paper-7b", "paper-7b-24gb"))
+        assert small.data.batch_size * small.grad_accumulation == large.data.batch_size
+        assert small.optimizer == large.optimizer
+        assert small.model.args == {"quantization": "nf4"}
+        assert "denoising" not in small.stage.losses
+        assert small.stage.trainable == large.stage.trainable
 
 
 def test_overrides_are_typed(config: MakeConfig) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 
 from anyweave.messages import Conversation
 from anyweave.model import NextGPT
@@ -20,6 +18,7 @@ from anyweave.training.trainer import DivergenceError, Trainer
 
 MakeModel = Callable[..., NextGPT]
 MakeConfig = Callable[..., TrainConfig]
+InProcesses = Callable[..., list[int]]
 
 
 def _records(config: TrainConfig) -> list[dict]:
@@ -50,45 +49,19 @@ def test_accumulation_equals_one_big_batch(plain_model: MakeModel, config: MakeC
     _assert_same(whole, parts)
 
 
-def _in_processes(count: int, work: Callable[[], object], port: int) -> list[int]:
-    """Run `work` in forked processes that find each other as torchrun's would; exit codes."""
-    children = []
-    for rank in range(count):
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                os.environ |= {
-                    "RANK": str(rank),
-                    "LOCAL_RANK": str(rank),
-                    "WORLD_SIZE": str(count),
-                    "MASTER_ADDR": "127.0.0.1",
-                    "MASTER_PORT": str(port),
-                    "ACCELERATE_USE_CPU": "true",
-                }
-                AcceleratorState._reset_state(reset_partial_state=True)
-                work()
-                code = 0
-            finally:
-                os._exit(code)
-        children.append(child)
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-
-
-def test_two_processes_equal_one(plain_model: MakeModel, config: MakeConfig) -> None:
+def test_two_processes_equal_one(
+    plain_model: MakeModel, config: MakeConfig, in_processes: InProcesses
+) -> None:
     single = config(run="single", steps=2, data={"batch_size": 4, "shuffle": False})
     pair = config(run="pair", steps=2, data={"batch_size": 2, "shuffle": False})
     Trainer(plain_model(), single, _eight()).train()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
 
     def work() -> None:
         trainer = Trainer(plain_model(), pair, _eight())
         assert trainer.accelerator.num_processes == 2
         trainer.train()
 
-    assert _in_processes(2, work, port) == [0, 0]
+    assert in_processes(2, work) == [0, 0]
     _assert_same(single, pair)
 
 

@@ -43,7 +43,8 @@ def train_stage(
     """Train stage `number` (1 to 3) of a family of recipes and return the run's report.
 
     Args:
-        recipe: a family ("tiny", "emoji-mini", "paper"), a full recipe name or ``module:function``.
+        recipe: a family ("tiny", "emoji-mini", "paper-7b", "paper-7b-24gb"), a full recipe name or
+            ``module:function``.
         data: a `messages` file instead of the recipe's data.
         model: a checkpoint to start from instead of the recipe's.
         output: the run folder.
@@ -68,11 +69,14 @@ def train_stage(
 
 
 def load_model(config: TrainConfig) -> NextGPT:
-    """The model of a config: an embedded name, folder or hub id, or ``module:function``."""
+    """The model of a config: an embedded name, folder or hub id, or ``module:function``.
+
+    Encoders are read when they first encode: with a complete cache, never.
+    """
     source, args = config.model.source, dict(config.model.args)
     if ":" in source:
         return _call(source, args, "model.source")
-    return NextGPT.from_pretrained(source, **args)
+    return NextGPT.from_pretrained(source, **{"lazy_encoders": True, **args})
 
 
 def load_source(config: TrainConfig) -> Source | EpochSource:

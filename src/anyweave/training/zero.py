@@ -70,6 +70,9 @@ class Zero(ShardedBase):
             "gradient_clipping": self.config.optimizer.clip,
             "torch_autocast": {"enabled": self.config.precision == "bf16", "dtype": "bfloat16"},
         }
+        # Signal rows are read beside any module's forward, where ZeRO-3 would not gather them.
+        rows = max(p.numel() for p in model.language.signals.parameters())
+        settings["zero_optimization"]["stage3_param_persistence_threshold"] = max(rows, 100_000)
         self.engine, _ = self.accelerator.prepare(_Engined(model), optimizer)
 
     def micro_batches(self, batches: Sequence[MicroBatch]) -> Sequence[MicroBatch]:

@@ -18,9 +18,12 @@ RECIPES: dict[str, str] = {
     "emoji-mini-1": "anyweave.training.recipes.emoji_mini:stage1",
     "emoji-mini-2": "anyweave.training.recipes.emoji_mini:stage2",
     "emoji-mini-3": "anyweave.training.recipes.emoji_mini:stage3",
-    "paper-1": "anyweave.training.recipes.paper:stage1",
-    "paper-2": "anyweave.training.recipes.paper:stage2",
-    "paper-3": "anyweave.training.recipes.paper:stage3",
+    "paper-7b-1": "anyweave.training.recipes.paper:stage1",
+    "paper-7b-2": "anyweave.training.recipes.paper:stage2",
+    "paper-7b-3": "anyweave.training.recipes.paper:stage3",
+    "paper-7b-24gb-1": "anyweave.training.recipes.paper:stage1_24gb",
+    "paper-7b-24gb-2": "anyweave.training.recipes.paper:stage2_24gb",
+    "paper-7b-24gb-3": "anyweave.training.recipes.paper:stage3_24gb",
 }
 
 
