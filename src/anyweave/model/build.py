@@ -22,6 +22,7 @@ from anyweave.model.any_to_any import NextGPT
 from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.hashing import check_sha256, disk_stamp
 from anyweave.model.lazy_encoder import LazyEncoder
+from anyweave.model.sources import local_copy, missing_weights_explained
 from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec, ModelSpec
 from anyweave.processing import Processor, SignalTokens, fingerprint
 
@@ -93,8 +94,8 @@ def assemble(
 
 
 def resolve_source(source: str, root: Path | None) -> str | Path:
-    """A source of the spec as something to load: ``./x`` below `root`, a folder that exists, or the
-    name as it is.
+    """A source of the spec as something to load: ``./x`` below `root`, a folder that exists, a copy
+    in the folder of models (see `sources`), or the name as it is.
     """
     if source.startswith("./"):
         if root is None:
@@ -108,7 +109,7 @@ def resolve_source(source: str, root: Path | None) -> str | Path:
             )
         return path
     path = Path(source).expanduser()
-    return path if path.is_dir() else source
+    return path if path.is_dir() else local_copy(source) or source
 
 
 def build_language(
@@ -125,15 +126,16 @@ def build_language(
     source = resolve_source(part.source, root)
     if verify and isinstance(source, Path):
         check_sha256("language model", source, part.sha256)
-    language = CausalLM.from_pretrained(
-        source,
-        gguf_file=part.gguf_file,
-        revision=part.revision,
-        dtype=getattr(torch, dtype or part.dtype),
-        num_signals=sum(spec.signal_tokens.values()),
-        seed=seed,
-        quantization=quantization,
-    )
+    with missing_weights_explained("language model", source):
+        language = CausalLM.from_pretrained(
+            source,
+            gguf_file=part.gguf_file,
+            revision=part.revision,
+            dtype=getattr(torch, dtype or part.dtype),
+            num_signals=sum(spec.signal_tokens.values()),
+            seed=seed,
+            quantization=quantization,
+        )
     if spec.lora is not None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -165,7 +167,8 @@ def _build_encoders(
         source = resolve_source(part.source, root)
         skeleton = getattr(encoders.resolve(part.type), "skeleton", None)
         if lazy and skeleton is not None:
-            encoder = LazyEncoder(skeleton(source, **part.args), load)
+            with missing_weights_explained("encoder", source):
+                encoder = LazyEncoder(skeleton(source, **part.args), load)
         else:
             encoder = load()
         unable = [modality for modality in part.modalities if modality not in encoder.modalities]
@@ -187,7 +190,8 @@ def _load_encoder(part: EncoderSpec, root: Path | None, verify: bool) -> Any:
     source = resolve_source(part.source, root)
     if verify and isinstance(source, Path):
         check_sha256(f"encoder {part.type!r}", source, part.sha256)
-    return encoders.resolve(part.type).from_pretrained(source, **part.args)
+    with missing_weights_explained("encoder", source):
+        return encoders.resolve(part.type).from_pretrained(source, **part.args)
 
 
 def _build_input_projectors(
@@ -262,7 +266,8 @@ def _load_decoder(
     arguments = dict(part.args)
     if dtype is not None:
         arguments["dtype"] = getattr(torch, dtype)
-    decoder = decoders.resolve(part.type).from_pretrained(modality, source, **arguments)
+    with missing_weights_explained(f"{modality} decoder", source):
+        decoder = decoders.resolve(part.type).from_pretrained(modality, source, **arguments)
     want = (part.conditioning_tokens, part.conditioning_dim)
     if tuple(decoder.conditioning_shape) != want:
         raise ValueError(

@@ -13,6 +13,7 @@ Never pickle. Written to a temporary folder, then renamed. Loading is strict per
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import shutil
 from dataclasses import replace
@@ -28,8 +29,13 @@ from torch import Tensor
 import anyweave
 from anyweave.model.any_to_any import ROLES, NextGPT, Role
 from anyweave.model.build import build, resolve_source
+from anyweave.model.catalogue import SPECS, is_spec_name, named_spec
 from anyweave.model.hashing import folder_sha256
+from anyweave.model.sources import local_copy
 from anyweave.model.spec import DTYPES, Bridge, DecoderSpec, EncoderSpec, ModelSpec
+from anyweave.processing import Processor
+
+logger = logging.getLogger(__name__)
 
 SPEC_FILE = "spec.json"
 PROCESSOR_FILE = "processor.json"
@@ -45,11 +51,12 @@ def load_pretrained(
     verify: bool = True,
     revision: str | None = None,
     bridge: Bridge | None = None,
-) -> NextGPT:
     lazy_encoders: bool = False,
     quantization: str | None = None,
-    """A trained model by embedded name, folder or hub id. Decoders are read when they are first
-    used.
+) -> NextGPT:
+    """A trained model by embedded name, folder or hub id; or by a name of `catalogue.SPECS`, frozen
+    parts with everything that trains at its first, random values. Decoders are read when they are
+    first used.
 
     Args:
         device: where to put it; None is the CPU.
@@ -57,16 +64,16 @@ def load_pretrained(
         verify: refuse frozen parts whose hash is not the one in the spec.
         revision: of a hub id.
         bridge: what conditions the decoders, "signal" or "caption"; None takes the spec's.
-
         lazy_encoders: read an encoder when it first encodes.
         quantization: "nf4" keeps the language model in 4 bits (QLoRA).
+
     Raises:
         ValueError: nothing there, a frozen part is another one, or a role's weights do not fit.
     """
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    folder = find_checkpoint(source, revision=revision)
-    spec = read_spec(folder)
+    folder = None if is_spec_name(source) else find_checkpoint(source, revision=revision)
+    spec = named_spec(str(source)) if folder is None else read_spec(folder)
     if bridge is not None:
         spec = replace(spec, bridge=bridge)
     model = build(
@@ -77,9 +84,14 @@ def load_pretrained(
         lazy_encoders=lazy_encoders,
         quantization=quantization,
     )
-    _check_processor(model, folder)
-    for role in ROLES:
-        load_role(model, role, folder)
+    if folder is None:
+        logger.warning(
+            "%s starts untrained: its projectors, signal rows and adapters are new", source
+        )
+    else:
+        _check_processor(model, folder)
+        for role in ROLES:
+            load_role(model, role, folder)
     return model if device is None else model.to(device)
 
 
@@ -139,8 +151,7 @@ def find_checkpoint(source: str | Path, *, revision: str | None = None) -> Path:
         except (OSError, HfHubHTTPError, HFValidationError) as error:
             raise ValueError(
                 f"no model {str(source)!r}: not an embedded name ({', '.join(EMBEDDED)}), not a "
-                "folder, "
-                f"and not a hub id in reach ({error})"
+                f"spec ({', '.join(SPECS)}), not a folder, and not a hub id in reach ({error})"
             ) from error
     if not (folder / SPEC_FILE).is_file():
         raise ValueError(f"{folder} is not a checkpoint: it has no {SPEC_FILE}")
@@ -239,8 +250,8 @@ def _portable_spec(model: NextGPT, folder: Path, target: Path, include_frozen: b
 
     def place(part: Any, name: str) -> Any:
         source = resolve_source(part.source, model.root)
-        if not isinstance(source, Path):
-            return part
+        if not isinstance(source, Path) or source == local_copy(part.source):
+            return part  # a public part keeps its public name
         source = source.resolve()
         inside = source.is_relative_to(folder.resolve())
         part = replace(part, sha256=part.sha256 or folder_sha256(source))

@@ -1,15 +1,15 @@
-"""How large each part is and how much of it trains; data here, tables are drawn elsewhere.
+"""What a model is made of: parameters, licences, memory. Data here; `inspect_tables` draws them.
 
 `inspect_model` counts a model in memory. `inspect_checkpoint` and `inspect_spec` count without
-reading any weight: safetensors headers, configs and modules on the meta device.
+reading any weight: architectures on the meta device, and safetensors headers for parts that only
+another package knows how to build.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,28 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from anyweave import encoders, projectors
-from anyweave.language.fetch import SOURCES, cache_folder
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import ROLES, NextGPT, Role
+from anyweave.model.architectures import (
+    ARCHITECTURES,
+    Architecture,
+    architecture,
+    build_encoder,
+    parameter_count,
+)
+from anyweave.model.architectures.licences import APACHE_2, Licence
 from anyweave.model.build import build_output_projectors, resolve_source
-from anyweave.model.checkpoint import find_checkpoint, read_spec
-from anyweave.model.spec import ModelSpec
+from anyweave.model.catalogue import (
+    PAPER_TABLE_1,
+    PAPER_TRAINED_SHARE,
+    is_spec_name,
+    named_spec,
+)
+from anyweave.model.checkpoint import WEIGHTS, find_checkpoint, read_spec
+from anyweave.model.lazy_encoder import LazyEncoder
+from anyweave.model.memory import PRECISIONS, Memory, memory
+from anyweave.model.sources import is_here
+from anyweave.model.spec import EncoderSpec, ModelSpec, ProjectorSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,59 +53,113 @@ class PartInfo:
     parameters: int | None
     """None where counting would need weights that are not on this machine."""
     loaded: bool = True
+    title: str | None = None
+    networks: Mapping[str, int] = field(default_factory=dict)
+    """Parameters by network, of a decoder whose architecture is known."""
+    quantizable: int = 0
+    """Parameters in linear layers that can be held in 8 or 4 bits: the language model's alone."""
+    licence: str | None = None
+    """None for what is trained here, and for folders, which do not tell."""
+    non_commercial: bool = False
+    permissive: bool = False
+    here: bool = True
+    """Whether the weights are on this machine."""
+    paper: str | None = None
+    """What the paper's Table 1 says of this part."""
+
+    @property
+    def trained(self) -> bool:
+        return self.role is not None
+
+    @property
+    def is_encoder(self) -> bool:
+        return self.part.startswith("encoder ")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelReport:
-    """What a checkpoint consists of. `source` is the name it was asked for by."""
+    """What a model consists of. `source` is the name it was asked for by."""
 
     source: str
     parts: tuple[PartInfo, ...]
+    paper_trained_share: str | None = None
+
+    @property
+    def parameters(self) -> int:
+        """Of all parts whose size is known."""
+        return sum(part.parameters or 0 for part in self.parts)
+
+    @property
+    def memory(self) -> tuple[Memory, ...]:
+        """What the weights take, per precision."""
+        return tuple(memory(self.parts, precision) for precision in PRECISIONS)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, with the sums."""
         return {
             "source": self.source,
             "parts": [asdict(part) for part in self.parts],
-            "parameters": sum(part.parameters or 0 for part in self.parts),
+            "parameters": self.parameters,
             "trained_share": trained_share(self.parts),
+            "non_commercial": any(part.non_commercial for part in self.parts),
+            "memory": {
+                row.precision: {
+                    "frozen": row.frozen,
+                    "trained": row.trained,
+                    "optimizer": row.optimizer,
+                    "reply": row.reply,
+                    "training": row.training,
+                    "training_from_caches": row.training_from_caches,
+                }
+                for row in self.memory
+            },
         }
 
 
 def inspect_checkpoint(source: str | Path, *, revision: str | None = None) -> ModelReport:
-    """Every part of a saved model, without loading weights.
+    """Every part of a named spec or a saved model, without loading weights.
 
-    `source` is an embedded name, a folder or a hub id. Raises `ValueError` where it leads nowhere.
+    `source` is a name of `catalogue.SPECS`, an embedded name, a folder or a hub id. Raises
+    `ValueError` where it leads nowhere.
     """
-    folder = find_checkpoint(source, revision=revision)
-    return ModelReport(source=str(source), parts=tuple(inspect_spec(read_spec(folder), folder)))
+    folder = None if is_spec_name(source) else find_checkpoint(source, revision=revision)
+    spec = named_spec(str(source)) if folder is None else read_spec(folder)
+    report = ModelReport(source=str(source), parts=tuple(inspect_spec(spec, folder)))
+    if folder is not None or spec.name != "paper-7b":
+        return report
+    parts = tuple(replace(part, paper=PAPER_TABLE_1.get(part.part)) for part in report.parts)
+    return replace(report, parts=parts, paper_trained_share=PAPER_TRAINED_SHARE)
 
 
 def trained_share(parts: Sequence[PartInfo]) -> float:
     """Trained parameters over all that are known, 0..1."""
     total = sum(part.parameters or 0 for part in parts)
-    trained = sum(part.parameters or 0 for part in parts if part.role is not None)
+    trained = sum(part.parameters or 0 for part in parts if part.trained)
     return trained / total if total else 0.0
 
 
 def inspect_model(model: NextGPT) -> list[PartInfo]:
-    """Every part of a model in memory. Decoders that are not loaded are counted by their files."""
+    """Every part of a model in memory. What is read when first used is counted without it."""
     spec = model.spec
     own = {role: _count(model.parameters_of(role).values()) for role in ROLES}
     language = _count(model.language.parameters()) - own["signal_rows"] - own["lora"]
-    rows = [_frozen("language model", spec.language.source, language)]
+    rows = [_frozen("language model", spec.language.source, model.root, language)]
     for part in spec.encoders:
-        encoder = model.encoders[part.modalities[0]]
-        rows.append(_frozen(_encoder_name(part), part.source, _count(encoder.parameters())))
+        encoder: Any = model.encoders[part.modalities[0]]
+        lazy = isinstance(encoder, LazyEncoder) and not encoder.loaded
+        count = parameter_count(encoder.skeleton if lazy else encoder)
+        rows.append(_frozen(_encoder_name(part), part.source, model.root, count, loaded=not lazy))
     for modality, decoder in spec.decoders.items():
-        loaded = modality in model.decoders.loaded
-        count = (
-            _count(model.decoders[modality].parameters())
-            if loaded
-            else _stored(resolve_source(decoder.source, model.root))
-        )
-        rows.append(_frozen(f"{modality} decoder", decoder.source, count, loaded))
-    rows += [_trained(role, count) for role, count in own.items() if count]
+        name, loaded = f"{modality} decoder", modality in model.decoders.loaded
+        networks = _networks(decoder.source, model.root)
+        count = sum(networks.values()) or _stored(resolve_source(decoder.source, model.root))
+        row = _frozen(name, decoder.source, model.root, count, loaded=loaded)
+        rows.append(replace(row, networks=networks))
+    rows += _trained_projectors(model)
+    if own["signal_rows"]:
+        rows.append(_trained("signal rows", "signal_rows", own["signal_rows"]))
+    if own["lora"]:
+        rows.append(_trained("lora", "lora", own["lora"]))
     return rows
 
 
@@ -97,110 +167,84 @@ def inspect_spec(spec: ModelSpec, root: str | Path | None = None) -> list[PartIn
     """Every part of a spec, without loading weights. Unknown counts are None."""
     root = None if root is None else Path(root)
     language = _meta_language(spec, root)
-    rows = [
-        _frozen(
-            "language model",
-            spec.language.source,
-            None if language is None else _count(language.parameters()),
-            False,
-        )
-    ]
+    count = None if language is None else parameter_count(language)
+    row = _frozen("language model", spec.language.source, root, count, loaded=False)
+    rows = [row if language is None else replace(row, quantizable=_quantizable(language))]
+    widths: dict[Modality, int | None] = {}
     for part in spec.encoders:
-        count = _stored(resolve_source(part.source, root))
-        rows.append(_frozen(_encoder_name(part), part.source, count, False))
+        count, width = _encoder_shape(part, root)
+        widths |= dict.fromkeys(part.modalities, width)
+        rows.append(_frozen(_encoder_name(part), part.source, root, count, loaded=False))
     for modality, decoder in spec.decoders.items():
-        count = _stored(resolve_source(decoder.source, root))
-        rows.append(_frozen(f"{modality} decoder", decoder.source, count, False))
+        networks = _networks(decoder.source, root)
+        count = sum(networks.values()) or _stored(resolve_source(decoder.source, root))
+        row = _frozen(f"{modality} decoder", decoder.source, root, count, loaded=False)
+        rows.append(replace(row, networks=networks))
     hidden = None if language is None else int(language.config.get_text_config().hidden_size)
-    rows.append(_trained("input_projectors", _input_projectors(spec, root, hidden)))
-    if spec.output_projectors:
-        rows.append(_trained("output_projectors", _output_projectors(spec, hidden)))
-    signals = sum(spec.signal_tokens.values())
-    if signals:
-        rows.append(_trained("signal_rows", None if hidden is None else 2 * signals * hidden))
+    rows += _planned_projectors(spec, widths, hidden)
+    if signals := sum(spec.signal_tokens.values()):
+        rows.append(
+            _trained("signal rows", "signal_rows", None if hidden is None else 2 * signals * hidden)
+        )
     if spec.lora is not None:
-        rows.append(_trained("lora", None if language is None else _lora(spec, language)))
-    return [row for row in rows if row.parameters != 0]
+        rows.append(_trained("lora", "lora", None if language is None else _lora(spec, language)))
+    return rows
+
+
+# ---------------------------------------------------------------------- frozen parts on meta
+
+
+def _architecture(source: str, root: Path | None) -> Architecture | None:
+    # By name first: a public part that lies in the folder of models is still the public part.
+    return ARCHITECTURES.get(source) or architecture(resolve_source(source, root))
 
 
 def _meta_language(spec: ModelSpec, root: Path | None) -> Any:
+    found = _architecture(spec.language.source, root)
+    if found is not None:
+        return found.build()["model"]
     source = resolve_source(spec.language.source, root)
-    if source in SOURCES:
-        # Only if it was fetched before: counting must not download.
-        known = SOURCES[str(source)]
-        source = cache_folder() / "language" / f"{source}-{known.sha256[:12]}"
-        if not source.is_dir():
-            return None
     try:
         config = AutoConfig.from_pretrained(str(source), revision=spec.language.revision)
-    except OSError:
+    except (OSError, ValueError):
         return None
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(config)
 
 
-def _input_projectors(spec: ModelSpec, root: Path | None, hidden: int | None) -> int | None:
-    if not spec.encoders:
-        return 0
-    if hidden is None:
-        return None
-    total = 0
-    shared: set[int] = set()
-    for part in spec.encoders:
-        width = part.feature_dim or _feature_dim(part.type, resolve_source(part.source, root))
-        if width is None:
-            return None
-        for modality in part.modalities:
-            projector = spec.input_projector_for(modality)
-            if projector.shared and id(projector) in shared:
-                continue
-            shared.add(id(projector))
-            kind = projectors.resolve("input", projector.type)
-            with torch.device("meta"):
-                module = kind(in_dim=width, out_dim=hidden, **projector.args)
-            total += _count(module.parameters())
-    return total
+def _encoder_shape(part: EncoderSpec, root: Path | None) -> tuple[int | None, int | None]:
+    """Parameters and feature width."""
+    known = ARCHITECTURES.get(part.source)
+    if known is not None and part.type == "transformers" and part.feature_dim is not None:
+        return sum(known.parameters.values()), part.feature_dim
+    encoder: Any = None
+    source = resolve_source(part.source, root)
+    if known is not None:
+        encoder = build_encoder(part)
+    elif isinstance(source, Path):
+        skeleton = getattr(encoders.resolve(part.type), "skeleton", None)
+        encoder = None if skeleton is None else skeleton(source, **part.args)
+    if encoder is None:
+        return _stored(source), part.feature_dim
+    return parameter_count(encoder), part.feature_dim or int(encoder.feature_dim)
 
 
-def _output_projectors(spec: ModelSpec, hidden: int | None) -> int | None:
-    if hidden is None:
-        return None
-    with torch.device("meta"):
-        built: dict[Modality, nn.Module] = build_output_projectors(spec, hidden)
-    return sum(_count(module.parameters()) for module in built.values())
+def _networks(source: str, root: Path | None) -> dict[str, int]:
+    found = _architecture(source, root)
+    return {} if found is None else found.parameters
 
 
-def _feature_dim(kind: str, source: str | Path) -> int | None:
-    """The width an encoder class gives when built from its folder's config alone, on the meta
-    device.
-    """
-    config = Path(source) / "config.json"
-    if not config.is_file():
-        return None
-    try:
-        with torch.device("meta"):
-            encoder = encoders.resolve(kind)(**json.loads(config.read_text(encoding="utf-8")))
-    except (
-        TypeError
-    ):  # a class that is not built from flat arguments: the spec can state feature_dim
-        return None
-    return int(encoder.feature_dim)
+def _quantizable(language: Any) -> int:
+    head = language.get_output_embeddings()
+    linear = [m for m in language.modules() if isinstance(m, nn.Linear) and m is not head]
+    return sum(module.weight.numel() for module in linear)
 
 
-def _lora(spec: ModelSpec, language: nn.Module) -> int:
-    assert spec.lora is not None
-    return sum(
-        spec.lora.r * (module.in_features + module.out_features)
-        for name, module in language.named_modules()
-        if isinstance(module, nn.Linear) and name.rsplit(".", 1)[-1] in spec.lora.target_modules
-    )
-
-
-def _stored(folder: str | Path) -> int | None:
+def _stored(source: str | Path) -> int | None:
     """Weights in a folder's safetensors files, from their headers alone: integer buffers are not
     counted, the few floating-point ones are.
     """
-    files = sorted(Path(folder).rglob("*.safetensors")) if Path(folder).is_dir() else []
+    files = sorted(Path(source).rglob("*.safetensors")) if Path(source).is_dir() else []
     files = [path for path in files if path.name != "unconditional.safetensors"]
     if not files:
         return None
@@ -212,17 +256,95 @@ def _stored(folder: str | Path) -> int | None:
     return total
 
 
+# ---------------------------------------------------------------------- trained parts
+
+
+def _trained_projectors(model: NextGPT) -> list[PartInfo]:
+    rows: dict[str, PartInfo] = {}
+    for modality, module in model.input_projectors.items():
+        shared = model.spec.input_projector_for(modality).shared
+        name = _projector_name("input", modality, shared=shared)
+        rows[name] = _trained(name, "input_projectors", parameter_count(module))
+    for modality, module in model.output_projectors.items():
+        name = _projector_name("output", modality)
+        rows[name] = _trained(name, "output_projectors", parameter_count(module))
+    return list(rows.values())
+
+
+def _projector_name(side: str, modality: Modality, *, shared: bool = False) -> str:
+    return f"{side} projector" if shared else f"{modality} {side} projector"
+
+
+def _planned_projectors(
+    spec: ModelSpec, widths: Mapping[Modality, int | None], hidden: int | None
+) -> list[PartInfo]:
+    rows: dict[str, PartInfo] = {}
+    for modality, width in widths.items():
+        projector = spec.input_projector_for(modality)
+        name = _projector_name("input", modality, shared=projector.shared)
+        if name not in rows:
+            count = _input_projector(projector, width, hidden)
+            rows[name] = _trained(name, "input_projectors", count)
+    built: Mapping[Modality, nn.Module | None] = dict.fromkeys(spec.output_projectors)
+    if hidden is not None:
+        with torch.device("meta"):
+            built = build_output_projectors(spec, hidden)
+    for modality, module in built.items():
+        count = None if module is None else parameter_count(module)
+        name = _projector_name("output", modality)
+        rows[name] = _trained(name, "output_projectors", count)
+    return list(rows.values())
+
+
+def _input_projector(spec: ProjectorSpec, width: int | None, hidden: int | None) -> int | None:
+    if width is None or hidden is None:
+        return None
+    kind = projectors.resolve("input", spec.type)
+    with torch.device("meta"):
+        return parameter_count(kind(in_dim=width, out_dim=hidden, **spec.args))
+
+
+def _lora(spec: ModelSpec, language: nn.Module) -> int:
+    assert spec.lora is not None
+    return sum(
+        spec.lora.r * (module.in_features + module.out_features)
+        for name, module in language.named_modules()
+        if isinstance(module, nn.Linear) and name.rsplit(".", 1)[-1] in spec.lora.target_modules
+    )
+
+
+# ---------------------------------------------------------------------- rows
+
+
 def _count(parameters: Iterable[nn.Parameter]) -> int:
     return sum(parameter.numel() for parameter in parameters)
 
 
-def _encoder_name(part: Any) -> str:
+def _encoder_name(part: EncoderSpec) -> str:
     return f"encoder {part.type} ({', '.join(part.modalities)})"
 
 
-def _frozen(part: str, source: str, count: int | None, loaded: bool = True) -> PartInfo:
-    return PartInfo(part=part, source=source, role=None, parameters=count, loaded=loaded)
+def _frozen(
+    part: str, source: str, root: Path | None, count: int | None, *, loaded: bool = True
+) -> PartInfo:
+    resolved = resolve_source(source, root)
+    found = ARCHITECTURES.get(source)
+    licence: Licence | None = None if found is None else found.licence
+    if isinstance(resolved, Path) and resolved.resolve().is_relative_to(WEIGHTS):
+        licence = APACHE_2  # shipped with this package, see NOTICE
+    return PartInfo(
+        part=part,
+        source=source,
+        role=None,
+        parameters=count,
+        loaded=loaded,
+        title=None if found is None else found.title,
+        licence=licence.name if licence is not None else None,
+        non_commercial=licence is not None and licence.non_commercial,
+        permissive=licence is not None and licence.permissive,
+        here=loaded or is_here(resolved),
+    )
 
 
-def _trained(role: Role, count: int | None) -> PartInfo:
-    return PartInfo(part=role.replace("_", " "), source="trained", role=role, parameters=count)
+def _trained(part: str, role: Role, count: int | None) -> PartInfo:
+    return PartInfo(part=part, source="trained", role=role, parameters=count)

@@ -1,4 +1,6 @@
-"""Configurations of public language models, by hub id (or by a name of `anyweave.language.fetch`)."""
+"""Configurations of public language models by source: a hub id, or a name that
+`anyweave.language.fetch` knows.
+"""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Licence:
-    """`permissive`: Apache, MIT or BSD, nothing but attribution asked. `non_commercial`: the terms
-    exclude commercial use. Neither: commercial use under conditions (use restrictions, size limits).
+    """`permissive`: Apache, MIT or BSD, which ask for no more than attribution. `non_commercial`:
+    the terms exclude commercial use. Neither: commercial use under conditions.
     """
 
     name: str

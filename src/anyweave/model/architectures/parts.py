@@ -7,6 +7,7 @@ above all, is left out: a decoder built here samples and learns, but cannot read
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,9 @@ def build_encoder(
     found = of or known_architecture(part.source)
     kind: Any = encoders.resolve(part.type)
     if part.type == "imagebind":
+        sizes = {name: value for name, value in part.args.items() if name != "dtype"}
         model = found.components["model"]
-        model = type(model)(model.kind, {**model.config, **part.args})
+        model = replace(model, config={**model.config, **sizes})
         encoder: nn.Module = model.build(device=device, dtype=dtype)
     elif part.type == "transformers":
         made = found.build(device=device, dtype=dtype)

@@ -1,0 +1,178 @@
+"""Specs by name: the paper's system, and two of today's parts.
+
+A named spec is a model that was not trained yet: frozen parts by their public names, projectors,
+signal rows and adapters to be learnt. `anyweave inspect NAME` shows what it is made of without any
+weights; ``NextGPT.from_pretrained(NAME)`` loads the parts and starts the rest at random.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+
+from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.model.spec import (
+    DecoderSpec,
+    EncoderSpec,
+    LanguageSpec,
+    LoraSpec,
+    ModelSpec,
+    ProjectorSpec,
+)
+
+# Half precision by a spec's own word; bfloat16 has float32's range, so no VAE overflows.
+_HALF = {"dtype": "bfloat16"}
+
+_STABLE_DIFFUSION_1_5 = DecoderSpec(
+    source="stable-diffusion-v1-5/stable-diffusion-v1-5",
+    conditioning_tokens=77,
+    conditioning_dim=768,
+    args=_HALF,
+)
+_ZEROSCOPE_576W = DecoderSpec(
+    source="cerspense/zeroscope_v2_576w",
+    conditioning_tokens=77,
+    conditioning_dim=1024,
+    args=_HALF,
+    generate={"height": 320, "width": 576, "num_frames": 24},  # what it was trained on
+)
+_AUDIOLDM_L_FULL = DecoderSpec(
+    source="cvssp/audioldm-l-full",
+    conditioning_tokens=1,
+    conditioning_dim=512,
+    args=_HALF,
+    generate={"audio_length": 10.0},
+)
+# 256 px pictures and a text encoder of its own, in folders that it names in its own way.
+_LDM_TEXT2IM_LARGE = DecoderSpec(
+    source="CompVis/ldm-text2im-large-256",
+    conditioning_tokens=77,
+    conditioning_dim=1280,
+    guidance_scale=6.0,
+    args={**_HALF, "subfolders": {"vae": "vqvae", "text_encoder": "bert"}},
+)
+_OUTPUT_PROJECTORS: Mapping[Modality, ProjectorSpec] = {
+    "image": ProjectorSpec(type="transformer"),
+    "video": ProjectorSpec(type="transformer"),
+    # AudioLDM is conditioned by text embeddings of length 1.
+    "audio": ProjectorSpec(type="transformer", normalize=True),
+}
+_SIGNAL_TOKENS: Mapping[Modality, int] = {"image": 4, "video": 24, "audio": 8}
+
+PAPER_7B = ModelSpec(
+    name="paper-7b",
+    language=LanguageSpec(source="lmsys/vicuna-7b-v1.5", dtype="bfloat16"),
+    template="vicuna",
+    lora=LoraSpec(),
+    encoders=(
+        EncoderSpec(
+            type="imagebind",
+            source="imagebind_huge.pth",
+            modalities=MEDIA_MODALITIES,
+            feature_dim=1024,
+            # Nothing reads the text tower, nor those of depth, heat and motion.
+            args={"towers": ["vision", "audio"]},
+        ),
+    ),
+    input_projector=ProjectorSpec(type="grouping", shared=True),
+    output_projectors=_OUTPUT_PROJECTORS,
+    decoders={
+        "image": _STABLE_DIFFUSION_1_5,
+        "video": _ZEROSCOPE_576W,
+        "audio": _AUDIOLDM_L_FULL,
+    },
+    signal_tokens=_SIGNAL_TOKENS,
+)
+
+QWEN3_4B = ModelSpec(
+    name="qwen3-4b",
+    language=LanguageSpec(source="Qwen/Qwen3-4B-Instruct-2507", dtype="bfloat16"),
+    template="chatml",
+    lora=LoraSpec(),
+    encoders=(
+        EncoderSpec(
+            type="transformers",
+            source="google/siglip2-so400m-patch14-384",
+            modalities=("image", "video"),
+            feature_dim=1152,
+            args={"reads": "image", "video_frames": 8},
+        ),
+        EncoderSpec(
+            type="transformers",
+            source="openai/whisper-large-v3-turbo",
+            modalities=("audio",),
+            feature_dim=1280,
+            args={"reads": "audio", "audio_seconds": 30.0},
+        ),
+    ),
+    input_projector=ProjectorSpec(type="grouping"),
+    output_projectors=_OUTPUT_PROJECTORS,
+    decoders=PAPER_7B.decoders,
+    signal_tokens=_SIGNAL_TOKENS,
+)
+
+PERMISSIVE_3B = ModelSpec(
+    name="permissive-3b",
+    language=LanguageSpec(source="Qwen/Qwen2.5-1.5B-Instruct", dtype="bfloat16"),
+    template="chatml",
+    lora=LoraSpec(),
+    encoders=(
+        EncoderSpec(
+            type="transformers",
+            source="google/siglip2-base-patch16-256",
+            modalities=("image", "video"),
+            feature_dim=768,
+            args={"reads": "image", "video_frames": 8},
+        ),
+        EncoderSpec(
+            type="transformers",
+            source="MIT/ast-finetuned-audioset-10-10-0.4593",
+            modalities=("audio",),
+            feature_dim=768,
+            # 1024 frames of 10 ms; a class and a distillation token lead the patches.
+            args={"reads": "audio", "audio_seconds": 10.24, "skip_tokens": 2},
+        ),
+    ),
+    input_projector=ProjectorSpec(type="grouping", shared=True),
+    output_projectors={"image": ProjectorSpec(type="transformer")},
+    decoders={"image": _LDM_TEXT2IM_LARGE},
+    signal_tokens={"image": 4},
+)
+
+SPECS: Mapping[str, ModelSpec] = {spec.name: spec for spec in (PAPER_7B, QWEN3_4B, PERMISSIVE_3B)}
+
+# Table 1 of the paper, by our names of the parts.
+PAPER_TABLE_1: Mapping[str, str] = {
+    "language model": "7B",
+    "encoder imagebind (image, video, audio)": "1.2B",
+    "image decoder": "1.3B",
+    "video decoder": "1.8B",
+    "audio decoder": "975M",
+    "input projector": "28M",
+    "image output projector": "31M",
+    "video output projector": "32M",
+    "audio output projector": "31M",
+    "lora": "33M",
+}
+PAPER_TRAINED_SHARE = "1 %"
+PAPER_NOTES = (
+    "ImageBind: the public file holds 1.2 B in six towers; only vision and audio are read here.",
+    "Stable Diffusion: the paper's 1.3 B fits the parts here plus the safety checker (304 M).",
+    "Grouping: the paper gives neither depths nor widths; these are the ones that come to 28 M.",
+    "Signal rows: not in the paper's table, though stage 2 cannot do without them.",
+)
+
+
+def named_spec(name: str) -> ModelSpec:
+    """The spec called `name`. Raises `ValueError` for an unknown name, listing the known ones."""
+    if name not in SPECS:
+        near = difflib.get_close_matches(name, SPECS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"unknown spec {name!r}; {hint}there are {', '.join(SPECS)}")
+    return SPECS[name]
+
+
+def is_spec_name(source: str | Path) -> bool:
+    """Whether `source` names a spec. A folder of that name goes first."""
+    return str(source) in SPECS and not Path(source).is_dir()

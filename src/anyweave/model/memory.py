@@ -1,0 +1,87 @@
+"""Memory that the weights of a model take, by precision: arithmetic on parameter counts.
+
+Activations, the KV cache and temporary buffers come on top; they depend on the use and are what the
+benchmarks measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+Precision = Literal["fp32", "bf16", "int8", "int4"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+# Bytes of a weight. Only the linear layers of the language model are ever quantised; decoders, and
+# the rest of the language model, are bfloat16 then. Encoders are read in float32 whatever the
+# others are.
+_PLAIN: dict[Precision, float] = {"fp32": 4, "bf16": 2, "int8": 2, "int4": 2}
+# NF4 with double quantisation keeps 0.127 bits of scales per weight (QLoRA, section 3).
+_QUANTISED: dict[Precision, float] = {"fp32": 4, "bf16": 2, "int8": 1, "int4": (4 + 0.127) / 8}
+
+TRAINED_BYTES = 4  # trained weights are float32 at every precision
+OPTIMIZER_BYTES = 4 + 4 + 4  # a gradient and Adam's two moments, float32
+
+
+class Counted(Protocol):
+    """What the arithmetic needs of a part."""
+
+    @property
+    def parameters(self) -> int | None: ...
+    @property
+    def quantizable(self) -> int: ...
+    @property
+    def is_encoder(self) -> bool: ...
+    @property
+    def trained(self) -> bool: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes at one precision. `language_model` is part of `frozen`."""
+
+    precision: Precision
+    language_model: int
+    frozen: int
+    trained: int
+    optimizer: int
+
+    @property
+    def reply(self) -> int:
+        """Everything loaded, nothing trained."""
+        return self.frozen + self.trained
+
+    @property
+    def training(self) -> int:
+        """Everything loaded, everything trained that ever is."""
+        return self.reply + self.optimizer
+
+    @property
+    def training_from_caches(self) -> int:
+        """The same with features, caption embeddings and latents from caches: of the frozen parts
+        only the language model.
+        """
+        return self.language_model + self.trained + self.optimizer
+
+
+def frozen_bytes(part: Counted, precision: Precision) -> int:
+    """Of one frozen part; 0 where its size is not known."""
+    if part.is_encoder:
+        return round((part.parameters or 0) * _PLAIN["fp32"])
+    plain = (part.parameters or 0) - part.quantizable
+    return round(plain * _PLAIN[precision] + part.quantizable * _QUANTISED[precision])
+
+
+def memory(parts: Iterable[Counted], precision: Precision) -> Memory:
+    """Sums over `parts`; those of unknown size count nothing."""
+    parts = list(parts)
+    frozen = [(part, frozen_bytes(part, precision)) for part in parts if not part.trained]
+    trained = sum(part.parameters or 0 for part in parts if part.trained)
+    return Memory(
+        precision=precision,
+        language_model=sum(size for part, size in frozen if part.quantizable),
+        frozen=sum(size for _, size in frozen),
+        trained=TRAINED_BYTES * trained,
+        optimizer=OPTIMIZER_BYTES * trained,
+    )

@@ -1,0 +1,83 @@
+"""Where the weights of public parts lie on this machine, and what to do when they do not.
+
+A source that a spec names in public (a hub id, or a file such as ``imagebind_huge.pth``) is looked
+for in the folder of models first: ``$ANYWEAVE_MODELS/<source>``, by default
+``~/.cache/anyweave/models/<source>``. Hub ids that are not there come through the hub's client and
+its cache.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+
+from anyweave.language.fetch import SOURCES, cache_folder
+
+# Public files that no hub holds under this name.
+DOWNLOADS = {
+    "imagebind_huge.pth": "https://dl.fbaipublicfiles.com/imagebind/imagebind_huge.pth",
+}
+
+
+def models_folder() -> Path:
+    """``$ANYWEAVE_MODELS``, else ``models`` in the cache folder."""
+    return Path(os.environ.get("ANYWEAVE_MODELS") or cache_folder() / "models")
+
+
+def local_copy(source: str) -> Path | None:
+    """The public part `source` in the folder of models, if it is there."""
+    path = models_folder() / source
+    return path if path.exists() else None
+
+
+def is_here(source: str | Path) -> bool:
+    """Whether a resolved source can be read without a network; of a hub id, whether its cache has
+    the configuration.
+    """
+    if Path(source).expanduser().exists() or local_copy(str(source)):
+        return True
+    if source in SOURCES:
+        return _converted(str(source)).is_dir()
+    names = ("config.json", "model_index.json", "unet/config.json")
+    try:
+        return any(isinstance(try_to_load_from_cache(str(source), name), str) for name in names)
+    except HFValidationError:
+        return False
+
+
+def _converted(name: str) -> Path:
+    return cache_folder() / "language" / f"{name}-{SOURCES[name].sha256[:12]}"
+
+
+def how_to_get(source: str) -> str:
+    """One sentence: what to download, and where to put it."""
+    place = models_folder() / source
+    if source in DOWNLOADS:
+        return f"Download {DOWNLOADS[source]} to {place}"
+    return (
+        f"Where the model hub can be reached, {source} is downloaded when first used (log in with "
+        f"'hf auth login' if it asks for that); otherwise run "
+        f"'hf download {source} --local-dir DIR' there and put DIR at {place}"
+    )
+
+
+@contextmanager
+def missing_weights_explained(part: str, source: str | Path) -> Iterator[None]:
+    """Within the block, failing to load a public source that is not on this machine says how to get
+    it. Raises `ValueError`.
+    """
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if isinstance(source, Path) or is_here(source):
+            raise
+        raise ValueError(
+            f"the weights of the {part}, {source}, are not on this machine. {how_to_get(source)}. "
+            f"($ANYWEAVE_MODELS names another folder than {models_folder()}.) The loader said: "
+            f"{str(error).partition(chr(10))[0]}"
+        ) from error
