@@ -73,7 +73,7 @@ def stage3() -> TrainConfig:
             # would leave language, in the steps that have both, next to nothing.
             clip=0,
         ),
-        steps=1000,
+        steps=700,
         output_dir="runs/emoji-mini-3",
     )
 
