@@ -67,7 +67,11 @@ def emoji_mini_spec() -> ModelSpec:
             },
             shared=True,
         ),
-        output_projectors={modality: projector for modality in MEDIA_MODALITIES},
+        # CLAP's embeddings have norm 1, so what stands in for them has too.
+        output_projectors={
+            modality: replace(projector, normalize=modality == "audio")
+            for modality in MEDIA_MODALITIES
+        },
         decoders={
             modality: DecoderSpec(
                 source=f"./decoders/{modality}",
