@@ -24,6 +24,7 @@ COMMANDS = [
     "train part",
     "eval world",
     "data world",
+    "convert legacy",
 ]
 
 

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
+from rich.progress import DownloadColumn, Progress
 from rich.status import Status
 from rich.table import Table
 
@@ -32,9 +33,11 @@ train_app = typer.Typer(
 )
 eval_app = typer.Typer(no_args_is_help=True, help="Measure a model.")
 data_app = typer.Typer(no_args_is_help=True, help="Make the data of the emoji world.")
+convert_app = typer.Typer(no_args_is_help=True, help="Convert checkpoints of other systems.")
 app.add_typer(train_app, name="train")
 app.add_typer(eval_app, name="eval")
 app.add_typer(data_app, name="data")
+app.add_typer(convert_app, name="convert")
 
 out = Console()
 err = Console(stderr=True)
@@ -333,6 +336,33 @@ def data_world(
 
     sizes = build_pack(output or PACK, work)
     _print_plain(f"{len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB in {output or PACK}")
+
+
+@convert_app.command(name="legacy")
+def convert_legacy(
+    file: Annotated[Path, typer.Argument(help="pytorch_model.pt of nextgpt_7b_tiva_v0.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    base: Annotated[Path, typer.Option(help="Folder of Vicuna-7B v0.")],
+    encoder: Annotated[str, typer.Option(help="The public ImageBind.")] = "imagebind_huge.pth",
+) -> None:
+    """Convert the NExT-GPT checkpoint that was released in 2023, key by key.
+
+    \b
+    anyweave convert legacy pytorch_model.pt nextgpt --base vicuna-7b-v0
+    anyweave chat --model nextgpt --device cuda
+    """
+    from anyweave.legacy import Parts, convert
+
+    with Progress(*Progress.get_default_columns(), DownloadColumn(), console=err) as bar:
+        task = bar.add_task("language model", total=None)
+        record = convert(
+            file,
+            output,
+            base=base,
+            parts=Parts(encoder=encoder),
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    _print_plain(f"{output}: made of {record.source}, stage {record.stage}, sha256 {record.sha256}")
 
 
 def _load(model: str, device: str, bridge: str | None = None) -> Any:

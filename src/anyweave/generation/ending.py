@@ -15,7 +15,7 @@ class EndOfTurn:
         self._held: list[int] = []
 
     def completed_by(self, token_id: int) -> tuple[int, ...]:
-        """The ending that `token_id`, not pushed yet, completes, or (). Its ids are held no more."""
+        """The ending that `token_id`, not pushed yet, completes, or (). No longer held then."""
         said = (*self._held, token_id)
         for stop in self._stops:
             if said[-len(stop) :] == stop:
