@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyweave.evaluation.metrics import Decisions, Proportion, wilson_interval
+from anyweave.evaluation.metrics import Decisions, Proportion, Ratio, wilson_interval
 
 
 def test_wilson_by_hand() -> None:
@@ -40,6 +41,26 @@ def test_proportion() -> None:
     assert (figure.successes, figure.trials, figure.share) == (3, 4, 0.75)
     assert figure.to_dict()["trials"] == 4
     assert str(Proportion(0, 0)) == "not tried" and Proportion(0, 0).share is None
+
+
+def test_ratio_weighs_trials_by_their_size() -> None:
+    figure = Ratio.of([(2.0, 1.0), (3.0, 9.0)])
+    assert figure.value == pytest.approx(0.5) and figure.trials == 2
+    # Resamples: twice the first (2), twice the second (1/3), or both (0.5).
+    assert figure.interval == pytest.approx((1 / 3, 2.0))
+    assert Ratio.of([(3.0, 2.0)] * 5).interval == pytest.approx((1.5, 1.5))
+
+
+def test_a_ratio_of_nothing() -> None:
+    for pairs in ([], [(1.0, 0.0)]):
+        assert Ratio.of(pairs).value is None and Ratio.of(pairs).interval is None
+
+
+def test_ratio_interval_is_that_of_the_mean() -> None:
+    draws = np.random.default_rng(1).normal(5.0, 2.0, 400)
+    low, high = Ratio.of((float(x), 1.0) for x in draws).interval or (0.0, 0.0)
+    half = 1.96 * draws.std() / 20
+    assert (low, high) == pytest.approx((draws.mean() - half, draws.mean() + half), abs=0.05)
 
 
 def test_decisions_by_hand() -> None:

@@ -2,5 +2,6 @@
 
 from anyweave.evaluation.metrics.decisions import Decisions
 from anyweave.evaluation.metrics.proportion import Proportion, wilson_interval
+from anyweave.evaluation.metrics.ratio import Ratio
 
-__all__ = ["Decisions", "Proportion", "wilson_interval"]
+__all__ = ["Decisions", "Proportion", "Ratio", "wilson_interval"]

@@ -1,0 +1,93 @@
+"""Variants side by side: one table, every figure with its trials and its interval."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from anyweave.evaluation.metrics import Proportion, Ratio
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One measured value and its 95% interval, both None where nothing was tried."""
+
+    value: float | None
+    interval: tuple[float, float] | None
+    trials: int
+
+    @classmethod
+    def of(cls, metric: Proportion | Ratio) -> Figure:
+        value = metric.share if isinstance(metric, Proportion) else metric.value
+        interval = None if value is None else metric.interval
+        return cls(value=value, interval=interval, trials=metric.trials)
+
+    def __str__(self) -> str:
+        if self.value is None or self.interval is None:
+            return "not tried"
+        low, high = self.interval
+        return f"{self.value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One variant: the number of its trained parameters by role, and its figures by name."""
+
+    parameters: Mapping[str, int]
+    figures: Mapping[str, Figure]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Measured:
+        """The inverse of `dataclasses.asdict`."""
+        figures = {name: Figure(**figure) for name, figure in values["figures"].items()}
+        return cls(parameters=values["parameters"], figures=figures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What an ablation found. `settings` are the options that give it again."""
+
+    name: str
+    title: str
+    about: str
+    settings: Mapping[str, Any]
+    columns: Mapping[str, Measured]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return asdict(self)
+
+    def to_markdown(self) -> str:
+        """A row per measure, a column per variant."""
+        options = " ".join(
+            f"--{'model' if key == 'base' else key} {value}" for key, value in self.settings.items()
+        )
+        measured = list(self.columns.values())
+        lines = [
+            f"# {self.title}",
+            "",
+            f"{self.about} Held-out scenes in held-out words. In brackets 95% intervals: Wilson's "
+            "for shares, bootstrap over samples for losses and errors.",
+            "",
+            f"| measure | trials | {' | '.join(self.columns)} |",
+            f"|---|---|{'---|' * len(self.columns)}",
+        ]
+        for name, first in measured[0].figures.items():
+            values = " | ".join(str(column.figures[name]) for column in measured)
+            lines.append(f"| {name} | {first.trials} | {values} |")
+        for role in measured[0].parameters:
+            counts = " | ".join(f"{column.parameters[role]:,}" for column in measured)
+            lines.append(f"| parameters, {role.replace('_', ' ')} | | {counts} |")
+        lines += ["", "```sh", f"anyweave eval ablation {self.name} {options}", "```"]
+        return "\n".join(lines) + "\n"
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``NAME.md`` and ``NAME.json`` into `folder`; returns it."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{self.name}.md").write_text(self.to_markdown())
+        (folder / f"{self.name}.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        return folder

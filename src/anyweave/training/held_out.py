@@ -1,0 +1,94 @@
+"""The losses of a stage on conversations that no training has seen, sample by sample."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from rich.progress import track
+from torch import Tensor
+from torch.nn import functional
+
+from anyweave.batch import IGNORE_INDEX, Batch, ModelOutput
+from anyweave.messages import Modality
+from anyweave.model.any_to_any import NextGPT
+from anyweave.processing.cache import FeatureCache
+from anyweave.training.features import FrozenFeatures, Renderer
+from anyweave.training.plan import Source
+
+Pairs = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class HeldOutLosses:
+    """Numerators with denominators, so that a mean can be told with its interval.
+
+    `language`: per conversation, the summed cross-entropy (nats) of what the assistant says and its
+    number of tokens. `alignment`: per caption of a modality, the squared distance of the projected
+    conditioning to the caption's embedding, and that of the embedding to the mean one of all these
+    captions: summed up, the share of variance that is not explained (0 is perfect, 1 says nothing
+    of the caption).
+    """
+
+    language: Pairs
+    alignment: Mapping[Modality, Pairs]
+
+
+@torch.inference_mode()
+def held_out_losses(
+    model: NextGPT,
+    source: Source,
+    *,
+    cache: FeatureCache | None = None,
+    batch_size: int = 8,
+    max_length: int = 256,
+    progress: bool = True,
+) -> HeldOutLosses:
+    """Losses of all conversations of `source`. Leaves the model in eval mode.
+
+    Raises `ValueError` for a conversation that cannot be used: a figure must not depend on what was
+    left out.
+    """
+    frozen = FrozenFeatures(model, cache)
+    renderer = Renderer(frozen.processor(max_length), source)
+    model.eval()
+    language: list[tuple[float, float]] = []
+    aligned: dict[Modality, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+    starts = range(0, len(source), batch_size)
+    for first in track(starts, "held-out losses", transient=True, disable=not progress):
+        places = range(first, min(first + batch_size, len(source)))
+        rendered = [renderer(index, load_targets=False) for index in places]
+        for item in rendered:
+            if item.problem is not None:
+                raise ValueError(f"a held-out conversation cannot be used: {item.problem}")
+        samples = frozen.complete(rendered, latents=False)
+        batch = frozen.batch(samples, captions=True).to(model.device)
+        output = model(batch)
+        language += _language(batch, output)
+        for modality, targets in batch.targets.items():
+            if targets.caption_embeddings is not None and modality in output.conditioning:
+                said = [row for row, text in enumerate(targets.captions) if text is not None]
+                pair = output.conditioning[modality], targets.caption_embeddings
+                aligned[modality].append((pair[0][said].float(), pair[1][said].float()))
+    return HeldOutLosses(
+        tuple(language),
+        {
+            modality: _alignment(*(torch.cat(side) for side in zip(*pairs, strict=True)))
+            for modality, pairs in aligned.items()
+        },
+    )
+
+
+def _language(batch: Batch, output: ModelOutput) -> list[tuple[float, float]]:
+    counts = (batch.labels[:, 1:] != IGNORE_INDEX).sum(1).tolist()
+    nats_P = functional.cross_entropy(output.logits.float(), output.labels, reduction="none")
+    return [(float(row.sum()), float(len(row))) for row in nats_P.split(counts)]
+
+
+def _alignment(predicted: Float[Tensor, "T Q C"], target: Float[Tensor, "T Q C"]) -> Pairs:
+    errors = (predicted - target).square().sum((1, 2))
+    spreads = (target - target.mean(0)).square().sum((1, 2))
+    return tuple(zip(errors.tolist(), spreads.tolist(), strict=True))
