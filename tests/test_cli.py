@@ -23,6 +23,7 @@ COMMANDS = [
     "train stage3",
     "train part",
     "eval world",
+    "eval ablation",
     "data world",
     "convert legacy",
 ]

@@ -320,6 +320,42 @@ def eval_world(
         _print_plain(report.to_markdown())
 
 
+@eval_app.command(name="ablation")
+def eval_ablation(
+    name: Annotated[str, typer.Argument(help="input-projector, signal-tokens or bridge.")],
+    model: ModelOption = "emoji-mini",
+    steps: Annotated[int, typer.Option(help="Training steps of every variant.")] = 30,
+    trials: Annotated[int, typer.Option(help="Replies per measure.")] = 16,
+    seed: Annotated[int, typer.Option(help="Same seed, same data, scenes and replies.")] = 0,
+    output: Annotated[Path, typer.Option("--out", "-o", help="Folder of the runs.")] = Path(
+        "runs/ablations"
+    ),
+    report: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("reports/ablations"),
+    device: DeviceOption = "cpu",
+) -> None:
+    """Train variants that differ in one thing, measure them and write one table. Resumable.
+
+    \b
+    anyweave eval ablation input-projector     # grouping, linear, qformer
+    anyweave eval ablation signal-tokens --steps 100 --trials 64
+    anyweave eval ablation bridge              # nothing to train
+    """
+    from anyweave.evaluation.ablations import run_ablation
+
+    _hide_loading_bars()
+    comparison = run_ablation(
+        name,
+        output / name,
+        report=report,
+        base=model,
+        steps=steps,
+        trials=trials,
+        seed=seed,
+        device=device,
+    )
+    _print_plain(comparison.to_markdown())
+
+
 @data_app.command(name="world")
 def data_world(
     output: Annotated[
