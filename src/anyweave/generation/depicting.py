@@ -1,0 +1,38 @@
+"""Media of captions through the frozen decoders alone: no language model has a say."""
+
+from __future__ import annotations
+
+import torch
+
+from anyweave.generation.options import GenerationOptions
+from anyweave.messages import MEDIA_TYPES, Media, Modality
+from anyweave.model.any_to_any import NextGPT
+
+
+def depict(
+    model: NextGPT,
+    modality: Modality,
+    caption: str,
+    seed: int = 0,
+    options: GenerationOptions | None = None,
+) -> Media | None:
+    """A medium of `caption`, an array with its rate; None where the model has no such decoder.
+
+    Raises `ValueError` if the decoder's text encoder is not loaded (load the model with
+    ``bridge="caption"``).
+    """
+    if modality not in model.decoders:
+        return None
+    decoder, spec = model.decoders[modality], model.spec.decoders[modality]
+    options = options or GenerationOptions()
+    defaults = {
+        "num_inference_steps": spec.num_inference_steps,
+        "guidance_scale": spec.guidance_scale,
+        **spec.generate,
+    }
+    arguments = options.decoder_arguments(modality, defaults)
+    with torch.inference_mode():
+        conditioning = decoder.encode_captions([caption])
+        array = decoder.generate(conditioning, seeds=[seed], **arguments)[0]
+    rate = options.rate(modality, decoder.rate)
+    return MEDIA_TYPES[modality](source=array, caption=caption, rate=rate)
