@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from anyweave.data.formats import FORMATS, Format, resolve
 from anyweave.data.messages_jsonl import MessagesJsonl, read_messages, write_messages
 from anyweave.data.mixture import Epoch, Mixture, Source
+from anyweave.data.place import ReadOptions
+from anyweave.data.records import Records
 
-__all__ = ["Epoch", "MessagesJsonl", "Mixture", "Source", "read_messages", "write_messages"]
+__all__ = [
+    "FORMATS",
+    "Epoch",
+    "Format",
+    "MessagesJsonl",
+    "Mixture",
+    "ReadOptions",
+    "Records",
+    "Source",
+    "read_messages",
+    "resolve",
+    "write_messages",
+]

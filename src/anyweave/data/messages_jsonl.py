@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anyweave import media
+from anyweave.data.formats import Format, Written
+from anyweave.data.place import Place, ReadOptions, each, listed, shown
+from anyweave.data.store import MediaStore, PathOf
+from anyweave.data.tables import JsonLines, decode, existing_file
+from anyweave.data.writing import whole_file
 from anyweave.messages import (
-    MEDIA_TYPES,
     MODALITIES,
     ROLES,
     Conversation,
@@ -32,7 +33,9 @@ from anyweave.messages import (
     Text,
 )
 
-__all__ = ["MessagesJsonl", "read_messages", "write_messages"]
+__all__ = ["MESSAGES", "MessagesJsonl", "read_messages", "write_messages"]
+
+_FILE = "a messages file, JSON lines"
 
 
 def read_messages(path: str | Path, *, check_media: bool = True) -> Iterator[Conversation]:
@@ -41,37 +44,32 @@ def read_messages(path: str | Path, *, check_media: bool = True) -> Iterator[Con
     `check_media` looks whether every media file is there (none is opened). Raises `ValueError` that
     names file, line and place for whatever is not in the format.
     """
-    path = _existing_file(path)
-    return _read_lines(path, check_media)
+    path = existing_file(path, _FILE)
+    return _read_lines(path, ReadOptions(check_media=check_media))
 
 
 class MessagesJsonl(Sequence[Conversation]):
     """A `messages` file by index: only the places of the lines are kept in memory.
 
-    Raises `ValueError` as `read_messages` does, but only when a line is asked for.
+    Raises `ValueError` as `read_messages` does, but only when a line is asked for; `MediaError`,
+    which is one, when it is only that a medium is not there.
     """
 
     def __init__(self, path: str | Path, *, check_media: bool = True) -> None:
-        self.path = _existing_file(path)
-        self._check_media = check_media
-        self._places: list[tuple[int, int]] = []  # line number, offset in bytes
-        offset = 0
-        with open(self.path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    self._places.append((number, offset))
-                offset += len(line)
+        self.path = existing_file(path, _FILE)
+        self._table = JsonLines(self.path)
+        self._options = ReadOptions(check_media=check_media)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._table)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        number, offset = self._places[index]
-        with open(self.path, "rb") as file:
-            file.seek(offset)
-            return _Line(self.path, number, self._check_media).conversation(file.readline())
+        row = self._table.row(index)
+        return conversation_of(
+            row, Place(self._table.place(index), self._table.folder, self._options)
+        )
 
 
 def write_messages(
@@ -84,216 +82,145 @@ def write_messages(
     Raises `ValueError` naming the conversation; what was written until then is removed.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"{path}: there is no folder {path.parent}; make it first")
-    store = _Store(path.parent, Path(media_dir or path.with_name(f"{path.stem}_media")))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    media_dir = Path(media_dir or path.with_name(f"{path.stem}_media"))
+    store = MediaStore(path.parent, media_dir, absolute_outside=True)
     count = 0
     try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        with whole_file(path) as file:
             for count, conversation in enumerate(conversations, 1):
-                place = f"{path}: conversation {count}"
-                if not conversation:
-                    raise ValueError(f"{place}: it has no messages; leave it out")
-                rows = [
-                    store.message_row(message, f"{count - 1:06d}_{turn}", place)
-                    for turn, message in enumerate(conversation)
-                ]
-                line = json.dumps({"messages": rows}, ensure_ascii=False)
-                file.write(_encodable(line, place) + "\n")
-        os.replace(temporary, path)
+                stem = f"{count - 1:06d}"
+                try:
+                    written = write_conversation(
+                        conversation, lambda part, at, s=stem: store.path(part, f"{s}_{at}")
+                    )
+                    line = json.dumps(written.row, ensure_ascii=False)
+                    Place("", path).text(line, "")
+                except ValueError as error:
+                    problem = str(error).removeprefix(": ")
+                    raise ValueError(f"{path}: conversation {count}: {problem}") from error
+                file.write(line.encode() + b"\n")
     except BaseException:
         store.undo()
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
     return count
 
 
 # --- reading
 
 
-def _existing_file(path: str | Path) -> Path:
-    path = Path(path)
-    if not path.is_file():
-        what = "it is a folder" if path.is_dir() else "no such file"
-        raise ValueError(f"{path}: {what}; give a messages file, JSON lines")
-    return path
+def conversation_of(row: Any, place: Place) -> Conversation:
+    """The conversation in a decoded row. Raises `RowError` with all that is wrong in it."""
+    place.object(row, "", required=("messages",))
+    messages = place.turns(row["messages"], "messages")
+    return each(lambda entry, i: _message(entry, f"messages[{i}]", place), messages)
 
 
-def _read_lines(path: Path, check_media: bool) -> Iterator[Conversation]:
+def _read_lines(path: Path, options: ReadOptions) -> Iterator[Conversation]:
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
-                yield _Line(path, number, check_media).conversation(line)
+                place = Place(f"{path}:{number}", path.parent, options)
+                row = decode(line, place.name, "each line is one whole JSON object")
+                yield conversation_of(row, place)
 
 
-@dataclass(frozen=True)
-class _Line:
-    """One line of a file, for its errors: `place` is like ``messages[2].content[0]``."""
-
-    path: Path
-    number: int
-    check_media: bool
-
-    def error(self, place: str, problem: str) -> ValueError:
-        return ValueError(f"{self.path}:{self.number}: {place + ': ' if place else ''}{problem}")
-
-    def conversation(self, line: bytes) -> Conversation:
-        try:
-            row = json.loads(line.decode("utf-8-sig"))
-        except UnicodeDecodeError as error:
-            raise self.error("", f"not UTF-8 ({error}); save the file as UTF-8") from error
-        except json.JSONDecodeError as error:
-            raise self.error(
-                "", f"bad JSON ({error}); each line is one whole JSON object"
-            ) from error
-        self.check_object(row, "", required=("messages",))
-        messages = row["messages"]
-        if not isinstance(messages, list) or not messages:
-            raise self.error("messages", f"a list of at least one message, got {_shown(messages)}")
-        return [self.message(entry, f"messages[{i}]") for i, entry in enumerate(messages)]
-
-    def message(self, entry: Any, place: str) -> Message:
-        self.check_object(entry, place, required=("role", "content"))
-        role, content = entry["role"], entry["content"]
-        if role not in ROLES:
-            raise self.error(place, f"unknown role {_shown(role)}; a role is {_listed(ROLES)}")
-        if isinstance(content, str):
-            return Message(role, Text(self.text(content, f"{place}.content")))
-        if not isinstance(content, list):
-            raise self.error(
-                f"{place}.content", f"a string or a list of parts, got {_shown(content)}"
-            )
-        parts = [self.part(part, role, f"{place}.content[{i}]") for i, part in enumerate(content)]
-        try:
-            return Message(role, parts)
-        except ValueError as error:  # media in a system message
-            raise self.error(place, str(error)) from error
-
-    def part(self, part: Any, role: str, place: str) -> Part:
-        if not isinstance(part, dict) or "type" not in part:
-            raise self.error(place, f"a part is an object with a type, got {_shown(part)}")
-        kind = part["type"]
-        if kind not in MODALITIES:
-            raise self.error(place, f"unknown type {_shown(kind)}; a type is {_listed(MODALITIES)}")
-        if kind == "text":
-            self.check_object(part, place, required=("type", "text"))
-            return Text(self.text(part["text"], f"{place}.text"))
-        self.check_object(part, place, required=("type",), optional=("path", "caption"))
-        path, caption = part.get("path"), part.get("caption")
-        if caption is not None:
-            self.text(caption, f"{place}.caption")
-        if path is None:
-            if role != "assistant" or caption is None:
-                raise self.error(
-                    place,
-                    "it has no path; only an assistant's medium may have a caption alone",
-                )
-            return MEDIA_TYPES[kind](None, caption=caption)
-        return MEDIA_TYPES[kind](self.media_path(path, f"{place}.path"), caption=caption)
-
-    def media_path(self, path: Any, place: str) -> str:
-        if not self.text(path, place):
-            raise self.error(place, "it is empty; give the path of a file")
-        full = self.path.parent / path
-        if self.check_media and not full.is_file():
-            raise self.error(
-                place,
-                f"no such media file: {full}; paths are relative to the folder of {self.path.name}",
-            )
-        return str(full)
-
-    def text(self, value: Any, place: str) -> str:
-        if not isinstance(value, str):
-            raise self.error(place, f"it must be a string, got {_shown(value)}")
-        return _encodable(value, f"{self.path}:{self.number}: {place}")
-
-    def check_object(
-        self, value: Any, place: str, *, required: Sequence[str], optional: Sequence[str] = ()
-    ) -> None:
-        """Raise unless `value` is an object with all `required` keys and none but these."""
-        allowed = (*required, *optional)
-        if not isinstance(value, dict):
-            raise self.error(place, f"an object with {_listed(allowed)}, got {_shown(value)}")
-        for key in value:
-            if key not in allowed:
-                near = get_close_matches(key, allowed, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else f"; known: {_listed(allowed)}"
-                raise self.error(place, f"unknown key {key!r}{hint}")
-        for key in required:
-            if key not in value:
-                raise self.error(place, f"the key {key!r} is missing")
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
-
-
-def _encodable(text: str, place: str) -> str:
+def _message(entry: Any, key: str, place: Place) -> Message:
+    place.object(entry, key, required=("role", "content"))
+    role, content = entry["role"], entry["content"]
+    if role not in ROLES:
+        raise place.error(key, f"unknown role {shown(role)}; a role is {listed(ROLES)}")
+    if isinstance(content, str):
+        return Message(role, Text(place.text(content, f"{key}.content")))
+    if not isinstance(content, list):
+        raise place.error(f"{key}.content", f"a string or a list of parts, got {shown(content)}")
+    parts = each(lambda part, i: _part(part, role, f"{key}.content[{i}]", place), content)
     try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{place}: half a surrogate pair is no text") from error
-    return text
+        return Message(role, parts)
+    except ValueError as error:  # media in a system message
+        raise place.error(key, str(error)) from error
+
+
+def _part(part: Any, role: Any, key: str, place: Place) -> Part:
+    if not isinstance(part, dict) or "type" not in part:
+        raise place.error(key, f"a part is an object with a type, got {shown(part)}")
+    kind = part["type"]
+    if kind not in MODALITIES:
+        raise place.error(key, f"unknown type {shown(kind)}; a type is {listed(MODALITIES)}")
+    if kind == "text":
+        place.object(part, key, required=("type", "text"))
+        return Text(place.text(part["text"], f"{key}.text"))
+    place.object(part, key, required=("type",), optional=("path", "caption"))
+    path = part.get("path")
+    at = key if path is None else f"{key}.path"
+    return place.medium(kind, path, at, role=role, caption=part.get("caption"))
 
 
 # --- writing
 
 
-class _Store:
-    """Media beside a file: saves what is in memory and remembers it, to be undone."""
+def write_conversation(conversation: Conversation, path_of: PathOf) -> Written:
+    """A conversation as a row. Nothing of it is lost, but that its texts may be known as ids."""
+    if not conversation:
+        raise ValueError("it has no messages; leave it out")
+    messages = [_message_row(message, turn, path_of) for turn, message in enumerate(conversation)]
+    return Written({"messages": messages})
 
-    def __init__(self, folder: Path, media_dir: Path) -> None:
-        self._folder = folder.resolve()
-        self._media_dir = media_dir
-        self._saved: list[Path] = []
 
-    def message_row(self, message: Message, stem: str, place: str) -> dict[str, Any]:
-        parts = message.parts
-        if len(parts) == 1 and isinstance(parts[0], Text):
-            return {"role": message.role, "content": parts[0].text}
-        content = [
-            {"type": "text", "text": part.text}
-            if isinstance(part, Text)
-            else self._media_row(part, message.role, f"{stem}_{i}", place)
-            for i, part in enumerate(parts)
-        ]
-        return {"role": message.role, "content": content}
+def rebased(row: Mapping[str, Any], folder: Path, to: Path) -> dict[str, Any]:
+    """A row of a file in `folder` as a row of a file in the folder `to`, for the same media."""
 
-    def _media_row(self, part: Media, role: str, stem: str, place: str) -> dict[str, Any]:
-        row: dict[str, Any] = {"type": part.modality}
-        if part.source is not None:
-            row["path"] = self._path(part, stem, place)
-        elif role != "assistant" or part.caption is None:
-            raise ValueError(
-                f"{place}: a {role}'s {part.modality} has no source; "
-                "only an assistant's medium may have a caption alone"
-            )
-        if part.caption is not None:
-            row["caption"] = part.caption
-        return row
+    def part(entry: Mapping[str, Any]) -> dict[str, Any]:
+        if "path" not in entry:
+            return dict(entry)
+        path = os.path.relpath((folder / entry["path"]).resolve(), to.resolve())
+        return {**entry, "path": Path(path).as_posix()}
 
-    def _path(self, part: Media, stem: str, place: str) -> str:
-        if not isinstance(part.source, (str, Path)):
-            self._media_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            path = media.store(part, self._media_dir / stem)
-        except media.MediaError as error:
-            raise ValueError(f"{place}: {error}") from error
-        if not path.is_file():
-            raise ValueError(f"{place}: no such media file: {path}; check the path")
-        if not isinstance(part.source, (str, Path)):
-            self._saved.append(path)
-        path = path.resolve()
-        inside = path.is_relative_to(self._folder)
-        return (path.relative_to(self._folder) if inside else path).as_posix()
+    def message(entry: Mapping[str, Any]) -> dict[str, Any]:
+        content = entry["content"]
+        return {
+            **entry,
+            "content": content if isinstance(content, str) else [part(p) for p in content],
+        }
 
-    def undo(self) -> None:
-        for path in self._saved:
-            path.unlink(missing_ok=True)
+    return {"messages": [message(entry) for entry in row["messages"]]}
+
+
+def _message_row(message: Message, turn: int, path_of: PathOf) -> dict[str, Any]:
+    parts = message.parts
+    if len(parts) == 1 and isinstance(parts[0], Text):
+        return {"role": message.role, "content": parts[0].text}
+    content = [
+        {"type": "text", "text": part.text}
+        if isinstance(part, Text)
+        else _media_row(part, message.role, f"{turn}_{i}", path_of)
+        for i, part in enumerate(parts)
+    ]
+    return {"role": message.role, "content": content}
+
+
+def _media_row(part: Media, role: str, at: str, path_of: PathOf) -> dict[str, Any]:
+    row: dict[str, Any] = {"type": part.modality}
+    if part.source is not None:
+        row["path"] = path_of(part, at)
+    elif role != "assistant" or part.caption is None:
+        raise ValueError(
+            f"a {role}'s {part.modality} has no source; "
+            "only an assistant's medium may have a caption alone"
+        )
+    if part.caption is not None:
+        row["caption"] = part.caption
+    return row
+
+
+def _recognised(row: Mapping[str, Any]) -> bool:
+    return set(row) == {"messages"}
+
+
+MESSAGES = Format(
+    name="messages",
+    about="our own: any conversation, media by path",
+    recognises=_recognised,
+    read=conversation_of,
+    write=write_conversation,
+    rebase=rebased,
+)

@@ -1,0 +1,178 @@
+"""What is wrong with each record of a data set: its row and all its media are read.
+
+Several processes share the records. A file that takes its reader down with it (decoders are C) is
+found by halving what was being read, and is one more problem.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import re
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from anyweave import media
+from anyweave.data.place import RowError
+from anyweave.data.records import Records
+from anyweave.media import Limits, MediaError
+from anyweave.messages import MEDIA_TYPES, Conversation, Media, Modality
+
+Found = tuple[int, list["Problem"]]
+"""How many media a record has, and its problems."""
+_CHUNK = 32  # records a process takes at a time
+_CRASHED = "reading it ends the process that reads it; remove or repair the medium"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong. `place` is like ``train.jsonl:12``; `record` counts from 0, None is
+    the file as a whole; `reason` is the same for problems of one kind.
+    """
+
+    place: str
+    record: int | None
+    reason: str
+    problem: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, file and line apart."""
+        found = re.fullmatch(r"(.+?):(\d+)", self.place)
+        file, line = (found[1], int(found[2])) if found else (self.place, None)
+        return {
+            "file": file,
+            "line": line,
+            "record": self.record,
+            "reason": self.reason,
+            "problem": self.problem,
+        }
+
+
+def reason_of(problem: str, *prefixes: str) -> str:
+    """A problem without what differs from case to case: places, names, numbers and advice."""
+    for prefix in prefixes:
+        problem = problem.removeprefix(f"{prefix}: ")
+    problem = re.sub(r"^[\w\[\].]+: ", "", problem)  # the key in the row
+    problem = re.split(r"; |: |, got | \(", problem, maxsplit=1)[0]
+    problem = re.sub(r"""(?<!\w)(["']).*?\1""", "...", problem)
+    return re.sub(r"\d[\d,.]*", "N", problem)
+
+
+def problem_of(place: str, record: int | None, text: str) -> Problem:
+    """A problem from its text, which need not name its place."""
+    if not text.startswith(place):
+        text = f"{place}: {text}"
+    return Problem(place, record, reason_of(text, place), text)
+
+
+def check_records(
+    records: Records, limits: Limits, workers: int
+) -> Iterator[tuple[range, list[Found]]]:
+    """The records in chunks, in any order, with what was found in each.
+
+    `workers`: processes that read; 0 is this one.
+    """
+    chunks = [
+        range(start, min(start + _CHUNK, len(records))) for start in range(0, len(records), _CHUNK)
+    ]
+    if workers == 0:
+        for chunk in chunks:
+            yield chunk, _check_chunk(records, limits, chunk)
+        return
+    todo = deque(chunks)
+    while todo:
+        running: dict[Future[list[Found]], range] = {}
+        try:
+            with _pool(records, limits, min(workers, len(todo))) as pool:
+                while todo or running:
+                    while todo and len(running) < 2 * workers:
+                        chunk = todo.popleft()
+                        running[pool.submit(_check_here, chunk)] = chunk
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        checked = future.result()
+                        yield running.pop(future), checked
+        except BrokenProcessPool:
+            for chunk in sorted(running.values(), key=lambda chunk: chunk.start):
+                yield from _suspected(records, limits, chunk)
+
+
+def _suspected(
+    records: Records, limits: Limits, chunk: range
+) -> Iterator[tuple[range, list[Found]]]:
+    """Check records of which one may end the process, in processes of their own."""
+    try:
+        with _pool(records, limits, 1) as pool:
+            yield chunk, pool.submit(_check_here, chunk).result()
+    except BrokenProcessPool:
+        if len(chunk) == 1:
+            place = records.table.place(chunk.start)
+            yield chunk, [(0, [problem_of(place, chunk.start, f"{place}: {_CRASHED}")])]
+            return
+        middle = len(chunk) // 2
+        for half in (chunk[:middle], chunk[middle:]):
+            yield from _suspected(records, limits, half)
+
+
+def _pool(records: Records, limits: Limits, workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),  # decoders have threads, forks break them
+        initializer=_prepare,
+        initargs=(records, limits),
+    )
+
+
+_here: dict[str, Any] = {}  # of a worker process: what it checks
+
+
+def _prepare(records: Records, limits: Limits) -> None:
+    _here.update(records=records, limits=limits)
+
+
+def _check_here(chunk: range) -> list[Found]:
+    return _check_chunk(_here["records"], _here["limits"], chunk)
+
+
+def _check_chunk(records: Records, limits: Limits, chunk: range) -> list[Found]:
+    return [_check(records, index, limits) for index in chunk]
+
+
+def _check(records: Records, index: int, limits: Limits) -> Found:
+    place = records.table.place(index)
+    try:
+        conversation: Conversation = records[index]
+    except RowError as error:
+        return 0, [problem_of(place, index, text) for text in error.problems]
+    except ValueError as error:
+        return 0, [problem_of(place, index, str(error))]
+    problems = []
+    parts = [part for message in conversation for part in message.media()]
+    for part in parts:
+        text = None if part.source is None else _wrong_with(part, limits)
+        if text is not None:
+            reason = reason_of(text, part.name)
+            problems.append(Problem(place, index, reason, f"{place}: {text}"))
+    replies = [message for message in conversation if message.role == "assistant"]
+    if not any(message.text.strip() or message.media() for message in replies):
+        problems.append(problem_of(place, index, "nothing to learn: the assistant says nothing"))
+    return len(parts), problems
+
+
+def _wrong_with(part: Media, limits: Limits) -> str | None:
+    if isinstance(part.source, str):
+        return _wrong_with_file(part.modality, part.source, limits)
+    try:
+        media.load(part, limits=limits)
+    except MediaError as error:
+        return str(error)
+    return None
+
+
+@lru_cache(maxsize=4096)  # captions of one picture stand side by side
+def _wrong_with_file(modality: Modality, path: str, limits: Limits) -> str | None:
+    return _wrong_with(MEDIA_TYPES[modality](Path(path)), limits)

@@ -1,0 +1,132 @@
+"""COCO captions in the Karpathy split, ``dataset_coco.json``, and in the published form.
+
+    {"dataset": "coco", "images": [{"filepath": "val2014", "filename": "a.jpg", "split": "test",
+      "sentences": [{"raw": "A man with a red helmet."}, ...]}]}
+
+The published ``captions_*.json`` has `images` (`id`, `file_name`) and `annotations` (`image_id`,
+`caption`) instead, and no splits. Every sentence is a pair. Read whole into memory (0.6 million
+sentences). By default the split is what is commonly trained on, ``train`` with ``restval``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from anyweave.data.formats import Format, Written
+from anyweave.data.pairs import pair_of, read_pair
+from anyweave.data.place import ReadOptions, RowError, listed, shown
+from anyweave.data.store import PathOf
+from anyweave.data.tables import decode, existing_file
+from anyweave.data.writing import whole_file
+from anyweave.messages import Conversation
+
+SPLITS: dict[str, tuple[str, ...]] = {
+    "train": ("train", "restval"),
+    "restval": ("restval",),
+    "val": ("val",),
+    "test": ("test",),
+}
+
+
+class CocoCaptions:
+    """A row ``{"image", "caption"}`` a sentence. Raises `ValueError` for another file or split."""
+
+    def __init__(self, path: str | Path, options: ReadOptions) -> None:
+        self.path = existing_file(path)
+        self.folder = self.path.parent
+        self.problems: tuple[str, ...] = ()
+        split = options.split or "train"
+        if split not in SPLITS:
+            raise ValueError(f"unknown split {split!r}; the Karpathy splits are {listed(SPLITS)}")
+        whole = decode(self.path.read_bytes(), str(self.path), "get the file again")
+        if not isinstance(whole, dict) or not isinstance(whole.get("images"), list):
+            raise ValueError(f"{path}: an object with images is needed, got {shown(whole)}")
+        self._rows: list[tuple[str, Any]] = []  # place, row
+        read = self._published if "annotations" in whole else self._karpathy
+        read(whole, SPLITS[split])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def row(self, index: int) -> Any:
+        place, row = self._rows[index]
+        if isinstance(row, str):
+            raise RowError(f"{place}: {row}")
+        return row
+
+    def place(self, index: int) -> str:
+        return self._rows[index][0]
+
+    def copy(self, indices: Iterable[int], out: Path) -> None:
+        save((self.row(index) for index in indices), out)
+
+    def _karpathy(self, whole: Mapping[str, Any], splits: tuple[str, ...]) -> None:
+        for number, image in enumerate(whole["images"]):
+            place = f"{self.path}: images[{number}]"
+            if not isinstance(image, dict) or "filename" not in image:
+                self._rows.append((place, f"an object with filename, got {shown(image)}"))
+                continue
+            if image.get("split", "train") not in splits:
+                continue
+            name = str(PurePosixPath(image.get("filepath") or ".") / str(image["filename"]))
+            sentences = image.get("sentences")
+            if not isinstance(sentences, list) or not sentences:
+                self._rows.append((place, "it has no sentences"))
+                continue
+            for at, sentence in enumerate(sentences):
+                raw = sentence.get("raw") if isinstance(sentence, dict) else None
+                row = {"image": name, "caption": raw, "split": image.get("split", "train")}
+                self._rows.append((f"{place}.sentences[{at}]", row))
+
+    def _published(self, whole: Mapping[str, Any], splits: tuple[str, ...]) -> None:
+        names = {
+            image.get("id"): image.get("file_name")
+            for image in whole["images"]
+            if isinstance(image, dict)
+        }
+        for number, entry in enumerate(whole["annotations"]):
+            place = f"{self.path}: annotations[{number}]"
+            image = entry.get("image_id") if isinstance(entry, dict) else None
+            if names.get(image) is None:
+                self._rows.append((place, f"no image has the id {shown(image)}"))
+                continue
+            self._rows.append((place, {"image": names[image], "caption": entry.get("caption")}))
+
+
+def save(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write rows in the Karpathy form, the sentences of an image together."""
+    images: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        name = PurePosixPath(row["image"])
+        new = {
+            "filepath": str(name.parent),
+            "filename": name.name,
+            "split": row.get("split", "train"),
+            "sentences": [],
+        }
+        image = images.setdefault(str(name), new)
+        image["sentences"].append({"raw": row["caption"]})
+    whole = {"dataset": "coco", "images": list(images.values())}
+    with whole_file(path) as file:
+        file.write(json.dumps(whole, ensure_ascii=False).encode() + b"\n")
+
+
+def _write(conversation: Conversation, path_of: PathOf) -> Written:
+    pair, lost = pair_of(conversation)
+    if pair.medium.modality != "image":
+        raise ValueError(f"it holds a {pair.medium.modality}; this format is for images")
+    return Written({"image": path_of(pair.medium, "0_0"), "caption": pair.caption}, lost)
+
+
+COCO = Format(
+    name="coco",
+    about="COCO captions, Karpathy split",
+    recognises=lambda row: False,  # known by its file, which is no list
+    read=read_pair,
+    write=_write,
+    open=CocoCaptions,
+    save=save,
+)

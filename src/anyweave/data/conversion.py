@@ -1,0 +1,190 @@
+"""From one format to another, record by record, resumable and atomic; what is lost is counted.
+
+Written rows are collected in ``.<name>.part`` beside the target, one line a record and in order.
+A run that was stopped, or killed, goes on behind the last whole line. When all records are in it,
+the target is written whole, and the part is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from filelock import FileLock, Timeout
+
+from anyweave.data.checks import reason_of
+from anyweave.data.formats import Format, Written, resolve
+from anyweave.data.records import Records
+from anyweave.data.store import MediaStore
+from anyweave.data.writing import check_row, check_suffix, save_rows
+
+Progress = Callable[[int, int], None]
+_FLUSH_EVERY = 64  # records
+
+
+@dataclass
+class Conversion:
+    """What became of the records. `skipped` counts reasons; `lost` counts conversations that lost
+    something the target has no place for; `resumed_at` is the record a stopped run went on with.
+    """
+
+    records: int
+    written: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+    resumed_at: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    def count(self, line: Mapping[str, Any]) -> None:
+        """Count one line of the part."""
+        if "skipped" in line:
+            self.skipped[line["skipped"]] += 1
+        else:
+            self.written += 1
+            self.lost.update(line["lost"])
+
+
+def convert(
+    records: Records,
+    out: str | Path,
+    to: str | Format = "messages",
+    *,
+    copy_media: bool = False,
+    skip: bool = False,
+    progress: Progress | None = None,
+) -> Conversion:
+    """Write `records` into `out` in the format `to`.
+
+    Rows name media by paths relative to the folder of `out`. Media on disk stay where they are, or
+    with `copy_media` are copied into ``<name>_media`` beside `out`, where media from shards go.
+
+    Args:
+        skip: leave out records that cannot be read or have no meaning in the target, and count
+            them; otherwise the first stops the conversion.
+        progress: called with (records done, all).
+
+    Raises `ValueError` for such a record, an existing target, or a part of another conversion.
+    """
+    out = Path(out)
+    target = resolve(to) if isinstance(to, str) else to
+    _check_target(out, target)
+    result = Conversion(len(records))
+    part = out.with_name(f".{out.name}.part")
+    media_dir = out.with_name(f"{out.stem}_media")
+    if target.holds_media:
+        media_dir = out.with_name(f".{out.name}.media")
+    store = MediaStore(out.parent, media_dir, copy=copy_media and not target.holds_media)
+    begun = _settings(records, target, copy_media)
+    lock = FileLock(f"{part}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f"{out}: another process is writing it; wait for that one") from None
+    with lock, open(part, "a+b") as file:
+        for line in _resume(file, part, begun):
+            result.count(line)
+        result.resumed_at = result.written + sum(result.skipped.values())
+        for index in range(result.resumed_at, len(records)):
+            line = _line(records, index, target, store, skip)
+            if result.written == 0 and "row" in line and target.save is save_rows:
+                check_row(line["row"], out)
+            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            result.count(line)
+            if index % _FLUSH_EVERY == 0:
+                file.flush()
+            if progress is not None:
+                progress(index + 1, len(records))
+        file.flush()
+        target.save((line["row"] for line in _lines(part) if "row" in line), out)
+        part.unlink()
+    Path(lock.lock_file).unlink(missing_ok=True)
+    if target.holds_media:
+        shutil.rmtree(media_dir, ignore_errors=True)
+    return result
+
+
+def _check_target(out: Path, target: Format) -> None:
+    if target.write is None:
+        raise ValueError(f"{target.name} is only read; choose another --to")
+    if out.exists():
+        raise ValueError(f"{out} is already there; remove it or choose another name")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out}: there is no folder {out.parent}; make it first")
+    if target.save is save_rows:
+        check_suffix(out)
+
+
+def _line(
+    records: Records, index: int, target: Format, store: MediaStore, skip: bool
+) -> dict[str, Any]:
+    """One record as a line of the part."""
+    assert target.write is not None, "checked before"
+    place = records.table.place(index)
+    try:
+        conversation = records[index]
+        written: Written = target.write(
+            conversation, lambda medium, at: store.path(medium, f"{index:06d}_{at}")
+        )
+    except ValueError as error:
+        if not skip:
+            problem = str(error).removeprefix(f"{place}: ")
+            raise ValueError(
+                f"{place}: {problem} (--skip leaves such records out and counts them)"
+            ) from error
+        return {"skipped": reason_of(str(error), place)}
+    return {"row": written.row, "lost": sorted(set(written.lost))}
+
+
+def _settings(records: Records, target: Format, copy_media: bool) -> dict[str, Any]:
+    """What a part depends on: another file, format or option would not continue it."""
+    path = getattr(records.table, "path", None)
+    found = None if path is None else Path(path).stat()
+    begun = {
+        "from": records.format.name,
+        "to": target.name,
+        "first": records.table.place(0) if len(records) else None,
+        "records": len(records),
+        "file": None if found is None else [found.st_size, found.st_mtime_ns],
+        "options": asdict(records.options),
+        "copy_media": copy_media,
+    }
+    return json.loads(json.dumps(begun, default=str))
+
+
+def _resume(file: BinaryIO, part: Path, begun: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The whole lines of a part, behind which `file` then stands; a new one gets its head."""
+    file.seek(0)
+    head = file.readline()
+    if not head.endswith(b"\n"):
+        file.truncate(0)
+        file.write(json.dumps(begun, ensure_ascii=False).encode() + b"\n")
+        return
+    was = json.loads(head)
+    for name in begun:
+        if was.get(name) != begun[name]:
+            raise ValueError(
+                f"{part}: this conversion was begun with {name}={was.get(name)!r}, now it is "
+                f"{begun[name]!r}; remove that file to begin anew"
+            )
+    end = file.tell()
+    for line in file:
+        if not line.endswith(b"\n"):
+            break
+        end += len(line)
+        yield json.loads(line)
+    file.truncate(end)
+
+
+def _lines(part: Path) -> Iterator[dict[str, Any]]:
+    with open(part, "rb") as file:
+        file.readline()
+        for line in file:
+            yield json.loads(line)

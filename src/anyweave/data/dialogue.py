@@ -1,0 +1,38 @@
+"""Turns as ``{"from": "human", "value": words}``, which several formats share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from anyweave.data.place import Place, each, listed, shown
+from anyweave.data.placeholders import Turn
+from anyweave.messages import Conversation, Role
+
+SPEAKERS: dict[str, Role] = {"human": "user", "gpt": "assistant", "system": "system"}
+NAMES: dict[Role, str] = {role: name for name, role in SPEAKERS.items()}
+
+
+def entries(value: Any, key: str, place: Place) -> list[tuple[Role, str, Mapping[str, Any]]]:
+    """Role, words and the entry itself of every turn. Raises `RowError` with all that is wrong."""
+
+    def read(entry: Any, index: int) -> tuple[Role, str, Mapping[str, Any]]:
+        at = f"{key}[{index}]"
+        place.object(entry, at, required=("from", "value"), optional=None)
+        name = entry["from"]
+        if not isinstance(name, str) or name not in SPEAKERS:
+            raise place.error(at, f"unknown speaker {shown(name)}; they are {listed(SPEAKERS)}")
+        return SPEAKERS[name], place.text(entry["value"], f"{at}.value"), entry
+
+    return each(read, place.turns(value, key))
+
+
+def dialogue(value: Any, key: str, place: Place) -> list[Turn]:
+    """Who says what."""
+    return [(role, words) for role, words, _ in entries(value, key, place)]
+
+
+def without_system(conversation: Conversation) -> tuple[Conversation, tuple[str, ...]]:
+    """The turns of user and assistant, and what is lost by that."""
+    spoken = [message for message in conversation if message.role != "system"]
+    return spoken, ("system messages",) * (len(spoken) < len(conversation))

@@ -1,0 +1,73 @@
+"""Rows of Hugging Face `datasets`: ``hf://owner/name``, a folder of `save_to_disk`, Parquet files.
+
+``hf://owner/name:config`` chooses a configuration; the split is `ReadOptions.split`, ``train`` by
+default. Media columns come as they were encoded, so that they are read with our own limits. Needs
+the extra: ``pip install 'anyweave[hub]'``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from anyweave.data.place import ReadOptions
+
+
+class HubTable:
+    """A `datasets.Dataset` by index; Arrow files are mapped, not loaded.
+
+    Raises `ValueError` without the extra, and for a name that leads nowhere.
+    """
+
+    def __init__(self, path: str, options: ReadOptions) -> None:
+        datasets = _datasets()
+        split = options.split or "train"
+        self.folder = Path(path).parent
+        self.problems: tuple[str, ...] = ()
+        self._name = path
+        try:
+            if path.startswith("hf://"):
+                name, _, config = path.removeprefix("hf://").partition(":")
+                self.folder = Path()
+                self._rows = datasets.load_dataset(name, config or None, split=split)
+            elif path.endswith(".parquet"):
+                self._rows = datasets.load_dataset("parquet", data_files=path, split="train")
+            else:
+                found = datasets.load_from_disk(path)
+                self._rows = found[split] if isinstance(found, datasets.DatasetDict) else found
+        except (OSError, KeyError, ValueError, datasets.exceptions.DatasetsError) as error:
+            raise ValueError(f"{path}: `datasets` cannot open it ({error})") from error
+        for column, feature in self._rows.features.items():
+            self._rows = self._rows.cast_column(column, _undecoded(feature, datasets))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def row(self, index: int) -> Any:
+        return self._rows[index]
+
+    def place(self, index: int) -> str:
+        return f"{self._name}: row {index}"
+
+    def copy(self, indices: Iterable[int], out: Path) -> None:
+        raise ValueError(f"{self._name}: no copy of such a data set is made; use data convert")
+
+
+def _undecoded(feature: Any, datasets: Any) -> Any:
+    """The feature with its pictures, sounds and clips left as ``{"bytes", "path"}``."""
+    if isinstance(feature, datasets.List):
+        return datasets.List(_undecoded(feature.feature, datasets))
+    if isinstance(feature, (datasets.Image, datasets.Audio, datasets.Video)):
+        return type(feature)(decode=False)
+    return feature
+
+
+def _datasets() -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise ValueError(
+            f"`datasets` is not installed ({error}); pip install 'anyweave[hub]'"
+        ) from error
+    return datasets

@@ -1,0 +1,140 @@
+"""Instructions: LLaVA-150K, VideoChat and Alpaca in their published form, or in the reference's.
+
+LLaVA names one picture: ``{"id", "image", "conversations": [{"from", "value"}]}`` with ``<image>``
+in a human turn. VideoChat asks about a clip: ``{"video", "QA": [{"i", "q", "a"}]}``, where `i`, if
+any, is an instruction for the whole; the LLaVA form goes too. Alpaca is text:
+``{"instruction", "input", "output"}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from anyweave.data.dialogue import NAMES, dialogue, without_system
+from anyweave.data.formats import Format, Written
+from anyweave.data.nextgpt import is_reference, read_reference
+from anyweave.data.place import Place, each
+from anyweave.data.placeholders import Supply, Turn, read_turns, write_turn
+from anyweave.data.store import PathOf
+from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Message, Modality
+
+
+def _read_llava(row: Any, place: Place) -> Conversation:
+    place.object(row, "", required=(), optional=None)
+    if "conversation" in row or is_reference(row):
+        return read_reference(row, place)
+    place.object(row, "", required=("conversations",), optional=None)
+    turns = dialogue(row["conversations"], "conversations", place)
+    return read_turns(turns, _media(row, place), place)
+
+
+def _read_videochat(row: Any, place: Place) -> Conversation:
+    place.object(row, "", required=(), optional=None)
+    if "QA" not in row:
+        return _read_llava(row, place)
+
+    def exchange(entry: Any, index: int) -> tuple[Turn, Turn]:
+        key = f"QA[{index}]"
+        place.object(entry, key, required=("q", "a"), optional=None)
+        question, answer = (place.text(entry[name], f"{key}.{name}") for name in ("q", "a"))
+        return ("user", question), ("assistant", answer)
+
+    exchanges = place.turns(row["QA"], "QA")
+    turns: list[Turn] = [turn for both in each(exchange, exchanges) for turn in both]
+    instruction = exchanges[0].get("i")
+    if instruction:
+        turns.insert(0, ("system", place.text(instruction, "QA[0].i")))
+    return read_turns(turns, _media(row, place), place)
+
+
+def _read_alpaca(row: Any, place: Place) -> Conversation:
+    place.object(row, "", required=(), optional=None)
+    if "conversations" in row or "conversation" in row:
+        return read_reference(row, place)
+    place.object(row, "", required=("instruction", "output"), optional=None)
+    request = place.text(row["instruction"], "instruction")
+    given = place.text(row.get("input") or "", "input")
+    request = f"{request}\n{given}" if given.strip() else request
+    return [
+        Message("user", request),
+        Message("assistant", place.text(row["output"], "output")),
+    ]
+
+
+def _media(row: Mapping[str, Any], place: Place) -> Supply:
+    return {m: [(value, None) for value in place.items(row.get(m), m)] for m in MEDIA_MODALITIES}
+
+
+def _write_llava(conversation: Conversation, path_of: PathOf) -> Written:
+    spoken, lost = without_system(conversation)
+    if any(message.media() for message in spoken if message.role == "assistant"):
+        raise ValueError("the assistant makes a medium; LLaVA's replies are words")
+    media: dict[Modality, list[str]] = {}
+
+    def mark(part: Media, at: str) -> str:
+        media.setdefault(part.modality, []).append(path_of(part, at))
+        return f"<{part.modality}>"
+
+    turns = [
+        {"from": NAMES[message.role], "value": write_turn(message, turn, mark)}
+        for turn, message in enumerate(spoken)
+    ]
+    row: dict[str, Any] = {m: names[0] if len(names) == 1 else names for m, names in media.items()}
+    return Written({**row, "conversations": turns}, lost)
+
+
+def _write_videochat(conversation: Conversation, path_of: PathOf) -> Written:
+    spoken, _ = without_system(conversation)
+    media = [(i, part) for i, message in enumerate(spoken) for part in message.media()]
+    if len(media) != 1 or media[0][0] != 0 or spoken[0].role != "user":
+        raise ValueError("VideoChat asks about one medium, shown in the first turn")
+    users, assistants = spoken[::2], spoken[1::2]
+    alternate = {message.role for message in users}, {message.role for message in assistants}
+    if alternate != ({"user"}, {"assistant"}) or len(users) != len(assistants):
+        raise ValueError("VideoChat is questions with one answer each, in turn")
+    medium = media[0][1]
+    instruction = "\n".join(message.text for message in conversation if message.role == "system")
+    exchanges = [
+        {"i": instruction if index == 0 else "", "q": user.text, "a": assistant.text}
+        for index, (user, assistant) in enumerate(zip(users, assistants, strict=True))
+    ]
+    moved = ("place of the medium",) * (spoken[0].parts[0] is not medium)
+    return Written({medium.modality: path_of(medium, "0_0"), "QA": exchanges}, moved)
+
+
+def _write_alpaca(conversation: Conversation, path_of: PathOf) -> Written:
+    spoken, lost = without_system(conversation)
+    if [message.role for message in spoken] != ["user", "assistant"]:
+        raise ValueError(f"Alpaca is one request and one reply; this has {len(spoken)} messages")
+    if any(message.media() for message in spoken):
+        raise ValueError("Alpaca is text; this has media")
+    row = {"instruction": spoken[0].text, "input": "", "output": spoken[1].text}
+    return Written(row, lost)
+
+
+def _asks_about_a_clip(row: Mapping[str, Any]) -> bool:
+    return "QA" in row or ("video" in row and "conversations" in row)
+
+
+LLAVA = Format(
+    name="llava",
+    about="LLaVA-150K: a picture and words about it",
+    recognises=lambda row: "conversations" in row and "image" in row,
+    read=_read_llava,
+    write=_write_llava,
+)
+VIDEOCHAT = Format(
+    name="videochat",
+    about="VideoChat: a clip, questions and answers",
+    recognises=_asks_about_a_clip,
+    read=_read_videochat,
+    write=_write_videochat,
+)
+ALPACA = Format(
+    name="alpaca",
+    about="Alpaca-cleaned: text only",
+    recognises=lambda row: "instruction" in row and "output" in row and "images" not in row,
+    read=_read_alpaca,
+    write=_write_alpaca,
+)

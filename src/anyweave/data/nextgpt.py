@@ -1,0 +1,151 @@
+"""The JSON of the NExT-GPT reference, both generations of it: T2M, MosIT and the alignment pairs.
+
+2024: media by placeholders, names and captions in lists beside them (one alone may be a string).
+
+    {"input_image": "a.jpg", "output_audio": ["b.wav"], "audio_captions": ["rain"],
+     "conversations": [{"from": "human", "value": "<image>\\nHow does it sound?"},
+                       {"from": "gpt", "value": "Like this: <audio>"}]}
+
+2023 is in `nextgpt_2023`. Names of stored caption embeddings are left alone: ours are made again
+from the captions. A picture that is named once for every human turn, always the same, is shown in
+the first one only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from anyweave.data.dialogue import NAMES, dialogue, without_system
+from anyweave.data.formats import Format, Written
+from anyweave.data.nextgpt_2023 import has_lists, read_single, read_tags, write_single, write_tags
+from anyweave.data.place import Place
+from anyweave.data.placeholders import Turn, read_turns, write_turn
+from anyweave.data.store import PathOf
+from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality, Role
+
+_Named = dict[Modality, list[tuple[Any, str | None]]]
+
+
+def read_reference(row: Any, place: Place) -> Conversation:
+    """The conversation of a row of either generation."""
+    place.object(row, "", required=(), optional=None)
+    if "conversations" in row:
+        return _read_lists(row, place)
+    if "conversation" not in row:
+        raise place.error("", "neither 'conversations' (2024) nor 'conversation' (2023) is there")
+    return read_tags(row, place) if has_lists(row) else read_single(row, place)
+
+
+def is_reference(row: Mapping[str, Any]) -> bool:
+    """Whether a row has keys that only the reference's JSON has."""
+    if "conversation" in row:
+        return "mm_name" in row or "image_name" in row or has_lists(row)
+    kinds = ("input_{}", "output_{}", "{}_captions")
+    return "conversations" in row and any(
+        kind.format(modality) in row for kind in kinds for modality in MEDIA_MODALITIES
+    )
+
+
+def _read_lists(row: Mapping[str, Any], place: Place) -> Conversation:
+    given: _Named = {}
+    made: _Named = {}
+    for modality in MEDIA_MODALITIES:
+
+        def found(key: str, modality: Modality = modality) -> list[Any]:
+            name = key.format(modality)
+            return place.items(row.get(name), name)
+
+        given[modality] = [(name, None) for name in found("input_{}")]
+        names, captions = found("output_{}"), found("{}_captions")
+        if names and captions and len(names) != len(captions):
+            problem = f"{len(names)} names but {len(captions)} captions"
+            raise place.error(f"output_{modality}", problem)
+        count = max(len(names), len(captions))
+        names, captions = names or [None] * count, captions or [None] * count
+        made[modality] = [(n, c or None) for n, c in zip(names, captions, strict=True)]
+    turns = dialogue(row["conversations"], "conversations", place)
+    return read_turns(_once(turns, given), given, place, made=made)
+
+
+def _once(turns: list[Turn], given: _Named) -> list[Turn]:
+    """The reference names LLaVA's picture again in every human turn: keep the first."""
+    human = [words for role, words in turns if role == "user"]
+    for modality, media in given.items():
+        mark = f"<{modality}>"
+        every = all(words.count(mark) == 1 for words in human) and len(media) == len(human)
+        if len(media) > 1 and every and all(entry == media[0] for entry in media):
+            given[modality] = media[:1]
+            first = next(i for i, (role, _) in enumerate(turns) if role == "user")
+            turns = [
+                (role, words if i <= first or role != "user" else words.replace(mark, "").strip())
+                for i, (role, words) in enumerate(turns)
+            ]
+    return turns
+
+
+def _write_lists(conversation: Conversation, path_of: PathOf) -> Written:
+    spoken, lost = without_system(conversation)
+    given: dict[Modality, list[str]] = {}
+    made: dict[Modality, list[tuple[str | None, str]]] = {}
+    turns = []
+    for turn, message in enumerate(spoken):
+
+        def mark(part: Media, at: str, role: Role = message.role) -> str:
+            if role == "assistant":
+                path = None if part.source is None else path_of(part, at)
+                made.setdefault(part.modality, []).append((path, part.caption or ""))
+            else:
+                given.setdefault(part.modality, []).append(path_of(part, at))
+            return f"<{part.modality}>"
+
+        turns.append({"from": NAMES[message.role], "value": write_turn(message, turn, mark)})
+    row: dict[str, Any] = {f"input_{modality}": names for modality, names in given.items()}
+    for modality, found in made.items():
+        if any(path is not None for path, _ in found):
+            row[f"output_{modality}"] = [path for path, _ in found]
+        row[f"{modality}_captions"] = [caption for _, caption in found]
+    return Written({**row, "conversations": turns}, lost)
+
+
+def _is_t2m(row: Mapping[str, Any]) -> bool:
+    if "conversation" in row:
+        return row.get("output_modality") in MEDIA_MODALITIES
+    return is_reference(row) and not any(f"input_{m}" in row for m in MEDIA_MODALITIES)
+
+
+NEXTGPT = Format(
+    name="nextgpt",
+    about="the reference's JSON of 2024: any media on both sides",
+    recognises=is_reference,
+    read=read_reference,
+    write=_write_lists,
+)
+T2M = Format(
+    name="t2m",
+    about="T2M, both generations; written as of 2024",
+    recognises=_is_t2m,
+    read=read_reference,
+    write=_write_lists,
+)
+T2M_LEGACY = Format(
+    name="t2m-legacy",
+    about="T2M, both generations; written as of 2023",
+    recognises=lambda row: False,
+    read=read_reference,
+    write=write_single,
+)
+MOSIT = Format(
+    name="mosit",
+    about="MosIT, both generations; written as of 2024",
+    recognises=has_lists,
+    read=read_reference,
+    write=_write_lists,
+)
+MOSIT_LEGACY = Format(
+    name="mosit-legacy",
+    about="MosIT, both generations; written as of 2023",
+    recognises=lambda row: False,
+    read=read_reference,
+    write=write_tags,
+)

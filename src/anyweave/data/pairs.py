@@ -1,0 +1,228 @@
+"""X-caption pairs: CC3M, WebVid, AudioCaps, and any table that names a medium and what it shows.
+
+A row names its medium (``image``, ``image_name``, ``image_path`` or ``image_file``, likewise for
+`video` and `audio`) and has a `caption` (or `text`). Other keys are left alone. What the medium is
+for is the reader's choice (`ReadOptions.task`): stage 1 describes it, stage 2 makes it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from anyweave.data.dialogue import without_system
+from anyweave.data.formats import Format, Written
+from anyweave.data.place import Place, listed
+from anyweave.data.store import PathOf
+from anyweave.messages import (
+    MEDIA_MODALITIES,
+    MEDIA_TYPES,
+    Conversation,
+    Media,
+    Message,
+    Modality,
+)
+
+PROMPTS: dict[Modality, tuple[str, ...]] = {
+    "image": (
+        "What is in this picture?",
+        "Describe the picture.",
+        "What does the picture show?",
+        "Say in a sentence what you see.",
+    ),
+    "video": (
+        "What happens in this clip?",
+        "Describe the video.",
+        "What does the clip show?",
+        "Say in a sentence what goes on here.",
+    ),
+    "audio": (
+        "What do you hear?",
+        "Describe the sound.",
+        "What is this recording of?",
+        "Say in a sentence what there is to hear.",
+    ),
+}
+"""What the user asks about a medium; which of them depends on the caption alone."""
+_CAPTIONS = ("caption", "text")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A medium and its caption; `medium` has none of its own."""
+
+    medium: Media
+    caption: str
+
+
+def conversation_of(pair: Pair, task: str) -> Conversation:
+    """A pair as one exchange: the medium is described, or made."""
+    if task == "describe":
+        prompts = PROMPTS[pair.medium.modality]
+        prompt = prompts[zlib.crc32(pair.caption.encode()) % len(prompts)]
+        return [Message("user", [pair.medium, prompt]), Message("assistant", pair.caption)]
+    made = MEDIA_TYPES[pair.medium.modality](pair.medium.source, caption=pair.caption)
+    return [Message("user", pair.caption), Message("assistant", made)]
+
+
+def pair_of(conversation: Conversation) -> tuple[Pair, tuple[str, ...]]:
+    """The pair in a conversation, and what is not in the pair any more.
+
+    Raises `ValueError` for more than one exchange or other than one medium.
+    """
+    spoken, left_out = without_system(conversation)
+    media = [part for message in spoken for part in message.media()]
+    if [message.role for message in spoken] != ["user", "assistant"] or len(media) != 1:
+        raise ValueError(
+            f"a pair is one question with one answer and one medium; this has {len(spoken)} "
+            f"messages and {len(media)} media"
+        )
+    (user, assistant), medium = spoken, media[0]
+    lost = list(left_out)
+    if user.media():
+        if user.text not in PROMPTS[medium.modality]:
+            lost.append("words of the request")
+        return Pair(medium, assistant.text), tuple(lost)
+    caption = user.text if medium.caption is None else medium.caption
+    lost += ["words of the request"] * (user.text != caption)
+    lost += ["words of the reply"] * bool(assistant.text)
+    return Pair(medium, caption), tuple(lost)
+
+
+def read_pair(row: Any, place: Place) -> Conversation:
+    """The conversation of a row that names its medium by modality."""
+    place.object(row, "", required=(), optional=None)
+    found = [
+        (modality, key)
+        for modality in MEDIA_MODALITIES
+        for key in _names(modality)
+        if row.get(key) not in (None, "")
+    ]
+    if not found:
+        keys = listed(_names("image"))
+        raise place.error("", f"no medium; its key is one of {keys}, or so for video and audio")
+    modality, key = found[0]
+    return _read(row, modality, row[key], key, _CAPTIONS, place)
+
+
+def _read_webvid(row: Any, place: Place) -> Conversation:
+    """The reference's ``video_name``, or the published columns `videoid`, `page_dir`, `name`."""
+    place.object(row, "", required=(), optional=None)
+    if "videoid" not in row:
+        return read_pair(row, place)
+    path = f"{row.get('page_dir') or '.'}/{row['videoid']}.mp4"
+    return _read(row, "video", path, "videoid", ("name", *_CAPTIONS), place)
+
+
+def _read_audiocaps(row: Any, place: Place) -> Conversation:
+    """The reference's ``audio_name``, or the published columns with a file of any usual name."""
+    place.object(row, "", required=(), optional=None)
+    if "youtube_id" not in row or any(row.get(key) for key in _names("audio")):
+        return read_pair(row, place)
+    clip, start = row["youtube_id"], row.get("start_time")
+    stems = [row.get("audiocap_id"), f"{clip}_{start}", clip, f"Y{clip}"]
+    names = [f"{stem}.{end}" for stem in stems if stem for end in ("wav", "flac", "mp3", "ogg")]
+    root = place.options.root("audio", place.folder)
+    name = next((name for name in names if (root / name).is_file()), names[0])
+    return _read(row, "audio", name, "youtube_id", _CAPTIONS, place)
+
+
+def _read(
+    row: Mapping[str, Any],
+    modality: Modality,
+    value: Any,
+    key: str,
+    captions: tuple[str, ...],
+    place: Place,
+) -> Conversation:
+    named = next((name for name in captions if row.get(name) is not None), None)
+    if named is None:
+        raise place.error("", f"no caption; its key is one of {listed(captions)}")
+    caption = place.text(row[named], named).strip()
+    if not caption:
+        raise place.error(named, "the caption is empty")
+    task = place.options.task
+    if task == "describe":
+        medium = place.medium(modality, value, key, role="user")
+    else:
+        medium = place.medium(modality, value, key, role="assistant", caption=caption)
+    return conversation_of(Pair(medium, caption), task)
+
+
+def _write(row_of: Callable[[str, Pair], Mapping[str, Any]], *modalities: Modality) -> Any:
+    def write(conversation: Conversation, path_of: PathOf) -> Written:
+        pair, lost = pair_of(conversation)
+        if modalities and pair.medium.modality not in modalities:
+            raise ValueError(
+                f"it holds a {pair.medium.modality}; this format is for {modalities[0]}"
+            )
+        return Written(row_of(path_of(pair.medium, "0_0"), pair), lost)
+
+    return write
+
+
+def write_pair(conversation: Conversation, path_of: PathOf) -> Written:
+    """A row ``{modality: path, "caption"}``; raises `ValueError` for what is no pair."""
+    return _write(lambda path, pair: {pair.medium.modality: path, "caption": pair.caption})(
+        conversation, path_of
+    )
+
+
+def _names(modality: Modality) -> tuple[str, ...]:
+    return (modality, f"{modality}_name", f"{modality}_path", f"{modality}_file")
+
+
+def _recognise(*keys: str) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda row: all(key in row for key in keys)
+
+
+def _is_pair(row: Mapping[str, Any]) -> bool:
+    return any(key in row for key in _CAPTIONS) and any(
+        key in row for modality in MEDIA_MODALITIES for key in _names(modality)
+    )
+
+
+PAIRS = Format(
+    name="pairs",
+    about="a medium and its caption a row",
+    recognises=_is_pair,
+    read=read_pair,
+    write=write_pair,
+)
+CC3M = Format(
+    name="cc3m",
+    about="CC3M as image_name and caption",
+    recognises=lambda row: False,  # nothing tells it from other pairs
+    read=read_pair,
+    write=_write(
+        lambda path, pair: {"caption": pair.caption, "id": PurePath(path).stem, "image_name": path},
+        "image",
+    ),
+)
+WEBVID = Format(
+    name="webvid",
+    about="WebVid as video_name and caption, or its published CSV",
+    recognises=_recognise("videoid", "page_dir"),
+    read=_read_webvid,
+    write=_write(
+        lambda path, pair: {"caption": pair.caption, "id": PurePath(path).stem, "video_name": path},
+        "video",
+    ),
+)
+AUDIOCAPS = Format(
+    name="audiocaps",
+    about="AudioCaps as audio_name and caption, or its published CSV",
+    recognises=_recognise("youtube_id", "caption"),
+    read=_read_audiocaps,
+    write=_write(
+        lambda path, pair: {
+            "audio_id": PurePath(path).stem,
+            "audio_name": path,
+            "caption": pair.caption,
+        },
+        "audio",
+    ),
+)

@@ -1,0 +1,200 @@
+"""Where a row stands and where its media are: what every reader of a format checks rows with.
+
+A reader is a function from one decoded row and its `Place` to a conversation. `Place` makes the
+errors, which always begin with file and line, and turns what a row calls a medium into a part.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import PIL.Image
+
+from anyweave.media import MediaError
+from anyweave.messages import MEDIA_MODALITIES, MEDIA_TYPES, Media, Modality, Role
+
+Task = Literal["describe", "generate"]
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How rows are read, for all formats. Raises `ValueError` for an unknown task or modality."""
+
+    media: str | Path | Mapping[Modality, str | Path] | None = None
+    """Folder that paths are relative to, one for all or one per modality; None is the file's."""
+    check_media: bool = True
+    """Look whether every media file is there (none is opened)."""
+    captions_only: bool = False
+    """The assistant's media that have a caption are known by it alone: their files are not
+    needed. For data whose media were never published.
+    """
+    task: Task = "describe"
+    """What an X-caption pair becomes: the user shows X and the assistant describes it (stage 1),
+    or the user says the caption and the assistant makes X (stage 2).
+    """
+    split: str | None = None
+    """Of data that come in splits; None is the training split."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """The file's own names of keys: ``{"caption": "title"}`` reads `caption` from `title`."""
+
+    def __post_init__(self) -> None:
+        if self.task not in get_args(Task):
+            raise ValueError(f"unknown task {self.task!r}; a task is {listed(get_args(Task))}")
+        for modality in self.media if isinstance(self.media, Mapping) else ():
+            if modality not in MEDIA_MODALITIES:
+                raise ValueError(
+                    f"media folders are for {listed(MEDIA_MODALITIES)}, got {modality!r}"
+                )
+
+    def root(self, modality: Modality, folder: Path) -> Path:
+        """The folder that paths of a modality are relative to."""
+        named = self.media.get(modality) if isinstance(self.media, Mapping) else self.media
+        return folder if named is None else Path(named)
+
+
+class RowError(ValueError):
+    """One row that is not in its format: `problems` has all that was found wrong with it."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return tuple(map(str, self.args))
+
+    def __str__(self) -> str:
+        more = len(self.args) - 1
+        return str(self.args[0]) + (f" (and {more} more)" if more else "")
+
+
+@dataclass(frozen=True)
+class Place:
+    """One row, for its errors: `name` is like ``train.jsonl:12``; `key` arguments are like
+    ``messages[2].content[0]``.
+    """
+
+    name: str
+    folder: Path
+    options: ReadOptions = field(default_factory=ReadOptions)
+
+    def error(self, key: str, problem: str) -> RowError:
+        """A problem at a key of this row ("" is the row itself), to be raised."""
+        return RowError(f"{self.name}: {key + ': ' if key else ''}{problem}")
+
+    def text(self, value: Any, key: str) -> str:
+        """`value` if it is a string that can be written as UTF-8."""
+        if not isinstance(value, str):
+            raise self.error(key, f"it must be a string, got {shown(value)}")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise self.error(key, "half a surrogate pair is no text") from error
+        return value
+
+    def object(
+        self,
+        value: Any,
+        key: str,
+        *,
+        required: Sequence[str],
+        optional: Sequence[str] | None = (),
+    ) -> dict[str, Any]:
+        """`value` if it is an object with all `required` keys and none but these and `optional`;
+        None allows any others.
+        """
+        allowed = (*required, *(optional or ()))
+        if not isinstance(value, dict):
+            raise self.error(key, f"an object with {listed(allowed)}, got {shown(value)}")
+        for name in value if optional is not None else ():
+            if name not in allowed:
+                near = get_close_matches(name, allowed, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else f"; known: {listed(allowed)}"
+                raise self.error(key, f"unknown key {name!r}{hint}")
+        for name in required:
+            if name not in value:
+                raise self.error(key, f"the key {name!r} is missing")
+        return value
+
+    def items(self, value: Any, key: str) -> list[Any]:
+        """What is a list, one thing or nothing (None), as a list: many formats allow all three."""
+        if value is None:
+            return []
+        return list(value) if isinstance(value, (list, tuple)) else [value]
+
+    def turns(self, value: Any, key: str) -> list[Any]:
+        """`value` if it is a list with at least one entry."""
+        if not isinstance(value, list) or not value:
+            raise self.error(key, f"a list of at least one message, got {shown(value)}")
+        return value
+
+    def medium(
+        self, modality: Modality, value: Any, key: str, *, role: Role, caption: Any = None
+    ) -> Media:
+        """The part for what a row calls a medium: a path, bytes, a picture, or a table's
+        ``{"bytes", "path"}``; None if the caption of an assistant's medium is all there is.
+
+        Raises `RowError`, and `MediaError` for a file that is not there.
+        """
+        if caption is not None:
+            self.text(caption, f"{key}.caption" if key else "caption")
+        known_by_caption = role == "assistant" and caption is not None
+        if known_by_caption and (value is None or self.options.captions_only):
+            return MEDIA_TYPES[modality](None, caption=caption)
+        if isinstance(value, dict) and {"bytes", "path"} & set(value):
+            value = value.get("path") if value.get("bytes") is None else value["bytes"]
+        if isinstance(value, (bytes, PIL.Image.Image)):
+            return MEDIA_TYPES[modality](value, caption=caption)
+        if value is None:
+            raise self.error(
+                key, "it has no path; only an assistant's medium may have a caption alone"
+            )
+        return MEDIA_TYPES[modality](self._path(modality, value, key), caption=caption)
+
+    def _path(self, modality: Modality, value: Any, key: str) -> str:
+        if not self.text(value, key):
+            raise self.error(key, "it is empty; give the path of a file")
+        if "://" in value or value.startswith("data:"):
+            raise self.error(key, f"{shown(value)} is a URL; download it and give the path")
+        root = self.options.root(modality, self.folder)
+        full = root / value
+        if self.options.check_media and not full.is_file():
+            advice = f"paths are relative to {root}"
+            raise MediaError(f"{self.name}: {key}: no such media file: {full}; {advice}")
+        return str(full)
+
+
+def each(read: Callable[[Item, int], Made], items: Iterable[Item]) -> list[Made]:
+    """``read(item, index)`` of all items; what is wrong with any is raised at the end, together.
+
+    Raises `RowError` with all problems, or `MediaError` if it is only media that are missing.
+    """
+    made: list[Made] = []
+    wrong: list[str] = []
+    missing: MediaError | None = None
+    for index, item in enumerate(items):
+        try:
+            made.append(read(item, index))
+        except MediaError as error:
+            missing = missing or error
+        except RowError as error:
+            wrong += error.problems
+    if wrong:
+        raise RowError(*wrong)
+    if missing is not None:
+        raise missing
+    return made
+
+
+def shown(value: Any) -> str:
+    """A value as JSON, short enough for an error message."""
+    text = json.dumps(value, ensure_ascii=False, default=lambda other: f"<{type(other).__name__}>")
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for an error message."""
+    return ", ".join(names)

@@ -1,0 +1,202 @@
+"""Samples as files of one stem, ``000012.jpg`` with ``000012.txt``: in tar shards or in a folder.
+
+This is the WebDataset layout, and what img2dataset and its kin download into. A sample is a row
+``{"image": bytes, "caption": text}``; a `.json` beside it gives further keys. Only names and places
+are kept in memory. Shards are plain tar, as a compressed one cannot be read from the middle.
+"""
+
+from __future__ import annotations
+
+import glob
+import io
+import re
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from anyweave.data.formats import Format
+from anyweave.data.pairs import read_pair, write_pair
+from anyweave.data.place import RowError
+from anyweave.data.tables import decode
+from anyweave.data.writing import whole_file
+from anyweave.messages import MEDIA_MODALITIES, Modality
+
+SUFFIXES: dict[Modality, tuple[str, ...]] = {
+    "image": ("jpg", "jpeg", "png", "webp"),
+    "video": ("mp4", "webm", "mkv", "avi", "gif"),
+    "audio": ("wav", "flac", "mp3", "ogg", "m4a"),
+}
+_CAPTIONS = ("txt", "caption")
+_BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+
+@dataclass(frozen=True)
+class _Member:
+    """Bytes in a file: a member of a tar, or the whole file."""
+
+    path: str
+    offset: int
+    size: int
+
+    def read(self) -> bytes:
+        with open(self.path, "rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
+
+
+@dataclass
+class _Sample:
+    place: str
+    key: str
+    members: dict[str, _Member] = field(default_factory=dict)
+
+
+class Samples:
+    """Samples by index. `problems` says which shards are damaged, and from where on."""
+
+    def __init__(self, samples: list[_Sample], folder: Path, problems: tuple[str, ...]) -> None:
+        self.folder = folder
+        self.problems = problems
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def row(self, index: int) -> Any:
+        sample = self._samples[index]
+        row: dict[str, Any] = {}
+        if "json" in sample.members:
+            found = decode(sample.members["json"].read(), f"{sample.place}.json", "write it again")
+            if not isinstance(found, dict):
+                raise RowError(f"{sample.place}.json: an object is needed")
+            row.update(found)
+        for suffix, member in sample.members.items():
+            modality = next((m for m in MEDIA_MODALITIES if suffix in SUFFIXES[m]), None)
+            if modality is not None:
+                row[modality] = member.read()
+            elif suffix in _CAPTIONS:
+                row["caption"] = _text(member.read(), f"{sample.place}.{suffix}")
+        return row
+
+    def place(self, index: int) -> str:
+        return self._samples[index].place
+
+    def copy(self, indices: Iterable[int], out: Path) -> None:
+        files = (
+            (f"{self._samples[index].key}.{suffix}", member.read())
+            for index in indices
+            for suffix, member in self._samples[index].members.items()
+        )
+        _write_tar(files, out)
+
+
+def open_samples(path: str) -> Samples:
+    """The samples of a folder, of one shard, or of many: ``*`` and ``{000..127}`` are expanded.
+
+    Raises `ValueError` when there is no such file.
+    """
+    if Path(path).is_dir():
+        return Samples(_in_folder(Path(path)), Path(path), ())
+    shards = [shard for one in _expand(path) for shard in sorted(glob.glob(one)) or [one]]
+    samples: list[_Sample] = []
+    problems: list[str] = []
+    for shard in shards:
+        if not Path(shard).is_file():
+            raise ValueError(f"{shard}: no such file; give tar shards, {path!r} was asked for")
+        samples += _in_shard(shard, problems)
+    return Samples(samples, Path(shards[0]).parent, tuple(problems))
+
+
+def save(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write pairs into one tar, the media copied in. Raises `ValueError` for another name."""
+    if path.suffix != ".tar":
+        raise ValueError(f"{path}: samples are written as one .tar; name it so")
+
+    def files() -> Iterator[tuple[str, bytes]]:
+        for number, row in enumerate(rows):
+            modality = next(modality for modality in MEDIA_MODALITIES if modality in row)
+            medium = path.parent / row[modality]
+            suffix = medium.suffix.lower().removeprefix(".")
+            if suffix not in SUFFIXES[modality]:
+                raise ValueError(f"{medium}: .{suffix} names no {modality} in a shard; rename it")
+            yield f"{number:09d}.{suffix}", medium.read_bytes()
+            yield f"{number:09d}.txt", row["caption"].encode()
+
+    _write_tar(files(), path)
+
+
+def _write_tar(files: Iterable[tuple[str, bytes]], path: Path) -> None:
+    with whole_file(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
+        for name, content in files:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+
+
+def _in_shard(shard: str, problems: list[str]) -> list[_Sample]:
+    samples: list[_Sample] = []
+    size = Path(shard).stat().st_size
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            for entry in tar:
+                if not entry.isfile():
+                    continue
+                if entry.offset_data + entry.size > size:
+                    raise tarfile.ReadError(f"{entry.name} is cut off")
+                name, _, suffix = Path(entry.name).name.partition(".")
+                key = str(Path(entry.name).parent / name)
+                if not samples or samples[-1].key != key:
+                    samples.append(_Sample(f"{shard}: {key}", key))
+                member = _Member(shard, entry.offset_data, entry.size)
+                samples[-1].members[suffix.lower()] = member
+    except tarfile.TarError as error:
+        after = f" after {samples[-1].key}" if samples else ""
+        problems.append(f"{shard}: this tar is damaged{after} ({error}); get it again")
+    return samples
+
+
+def _in_folder(folder: Path) -> list[_Sample]:
+    """The samples of a folder and the folders below it, by name."""
+    samples: dict[str, _Sample] = {}
+    known = {suffix for found in SUFFIXES.values() for suffix in found} | {*_CAPTIONS, "json"}
+    for path in sorted(folder.rglob("*")):
+        name, _, suffix = path.name.partition(".")
+        if suffix.lower() in known and path.is_file():
+            key = (path.parent / name).relative_to(folder).as_posix()
+            sample = samples.setdefault(key, _Sample(f"{folder}: {key}", key))
+            sample.members[suffix.lower()] = _Member(str(path), 0, path.stat().st_size)
+    if not samples:
+        raise ValueError(f"{folder}: a folder without samples; these are files of one stem")
+    return list(samples.values())
+
+
+def _expand(path: str) -> list[str]:
+    found = _BRACES.search(path)
+    if found is None:
+        return [path]
+    first, last = found.groups()
+    return [
+        name
+        for number in range(int(first), int(last) + 1)
+        for name in _expand(f"{path[: found.start()]}{number:0{len(first)}d}{path[found.end() :]}")
+    ]
+
+
+def _text(data: bytes, place: str) -> str:
+    try:
+        return data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise RowError(f"{place}: not UTF-8 ({error}); save the file as UTF-8") from error
+
+
+WEBDATASET = Format(
+    name="webdataset",
+    about="pairs as files of one stem, in tar shards or a folder",
+    recognises=lambda row: False,  # its rows are pairs
+    read=read_pair,
+    write=write_pair,
+    save=save,
+    holds_media=True,
+)
