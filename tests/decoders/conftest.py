@@ -10,6 +10,13 @@ from anyweave.messages import MEDIA_MODALITIES
 from anyweave.testing.decoders import write_tiny_decoder
 
 
+@pytest.fixture(autouse=True)
+def users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache for every test."""
+    monkeypatch.setenv("ANYWEAVE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("decoders")

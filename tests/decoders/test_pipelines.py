@@ -59,6 +59,7 @@ def _embeds(ours: LatentDiffusion, captions: list[str]) -> dict[str, torch.Tenso
         ("image", "unipc", "epsilon"),
         ("video", "ddim", "v_prediction"),
         ("video", "dpm++", "epsilon"),
+        ("video", "unipc", "epsilon"),
     ],
 )
 def test_pictures_equal_the_pipeline(
@@ -90,7 +91,7 @@ def test_pictures_equal_the_pipeline(
         assert np.abs(ours_media / 255.0 - theirs).max() <= 0.5 / 255 + 1e-4
 
 
-@pytest.mark.parametrize("scheduler", ["ddim", "dpm++"])
+@pytest.mark.parametrize("scheduler", ["ddim", "dpm++", "unipc"])
 def test_sounds_equal_the_pipeline(tmp_path: Path, scheduler: str) -> None:
     ours, pipeline = _pair(tmp_path / "d", "audio", scheduler, "epsilon")
     captions = ["a bell", "rain"]
@@ -124,6 +125,32 @@ def test_captions_equal_the_pipelines_own(tmp_path: Path) -> None:
     embeds = pipeline._encode_prompt(["a bell"], torch.device("cpu"), 1, True)
     torch.testing.assert_close(ours.encode_captions(["a bell"])[:, 0], embeds[1:])
     assert ours.encode_captions(["a bell"]).norm(dim=-1).item() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("modality", ["image", "video"])
+def test_slicing_and_tiling_equal_the_pipelines(tmp_path: Path, modality: str) -> None:
+    """48 px: larger than a tile of the tiny VAE. Slices change nothing; tiles what they change in
+    the pipeline.
+    """
+    path = tmp_path / "d"
+    plain, pipeline = _pair(path, modality, "ddim", "epsilon")
+    sizes = {"height": 48, "width": 48} | ({"num_frames": 2} if modality == "video" else {})
+    sampling: dict[str, Any] = {"num_inference_steps": 1, "guidance_scale": 1.0} | sizes
+    caption = plain.encode_captions(["a cat", "a dog"])
+    whole = plain.generate(caption, seeds=SEEDS, **sampling)
+    sliced = LatentDiffusion.from_pretrained(modality, path, vae_slicing=True)
+    tiled = LatentDiffusion.from_pretrained(modality, path, vae_tiling=True)
+    for ours, theirs in zip(sliced.generate(caption, seeds=SEEDS, **sampling), whole, strict=True):
+        assert np.abs(ours.astype(int) - theirs).max() <= 1
+    assert sliced.vae.use_slicing and not sliced.vae.use_tiling
+    pipeline.vae.enable_tiling()
+    expected = pipeline(
+        prompt_embeds=caption, **sampling, generator=_generators(), output_type="np"
+    )[0]
+    got = tiled.generate(caption, seeds=SEEDS, **sampling)
+    for ours, theirs in zip(got, expected, strict=True):
+        assert np.abs(ours / 255.0 - theirs).max() <= 0.5 / 255 + 1e-4
+    assert any((a != b).any() for a, b in zip(got, whole, strict=True))
 
 
 @pytest.mark.parametrize(("scheduler", "strength"), [("ddim", 1.0), ("dpm++", 0.5), ("euler", 0.5)])

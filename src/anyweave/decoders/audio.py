@@ -8,22 +8,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .mel import MelConfig, griffin_lim, log_mel
 from .sizes import MediaSize
-from .vae import decode_pixels, encode_pixels, latent_channels, vae_factor
+from .vae import Lend, PictureVae
 
 
-def vocoder_mel(vocoder: Any) -> MelConfig:
+def vocoder_mel(config: Any) -> MelConfig:
     """The spectrogram a HiFi-GAN vocoder was trained on, as far as its config tells; AudioLDM's
     other values.
     """
-    rate = int(vocoder.config.sampling_rate)
+    rate = int(config.sampling_rate)
     return MelConfig(
         sample_rate=rate,
-        hop_length=math.prod(vocoder.config.upsample_rates),
-        num_mels=int(vocoder.config.model_in_dim),
+        hop_length=math.prod(config.upsample_rates),
+        num_mels=int(config.model_in_dim),
         fmax=rate / 2,
         peak=0.5,
     )
@@ -39,28 +39,27 @@ class AudioCodec:
 
     def __init__(
         self,
-        vae: nn.Module,
+        vae: PictureVae,
         default: MediaSize,
         *,
         mel: MelConfig,
-        vocoder: nn.Module | None = None,
+        vocoder: Lend | None = None,
     ) -> None:
         self.vae = vae
         self.vocoder = vocoder
         self.mel = mel
-        self.factor = vae_factor(vae)
         self.default = default
         self.rate: float | None = float(mel.sample_rate)
-        if mel.num_mels % self.factor:
+        if mel.num_mels % vae.factor:
             raise ValueError(
-                f"{mel.num_mels} mel bands do not divide by the VAE's downsampling {self.factor}; "
+                f"{mel.num_mels} mel bands do not divide by the VAE's downsampling {vae.factor}; "
                 "the mel config and the VAE do not belong together"
             )
 
     def resolve(self, size: MediaSize) -> MediaSize:
         full = size.filled(self.default, modality="audio")
         assert full.audio_length is not None
-        shortest = self.factor * self.mel.hop_length / self.mel.sample_rate
+        shortest = self.vae.factor * self.mel.hop_length / self.mel.sample_rate
         if full.audio_length < shortest - 1e-9:
             raise ValueError(
                 f"audio_length must be at least {shortest:g} s (one latent frame), "
@@ -75,12 +74,12 @@ class AudioCodec:
         mel_frames = math.ceil(
             full.audio_length * self.mel.sample_rate / self.mel.hop_length - 1e-6
         )
-        frames = math.ceil(mel_frames / self.factor)
-        return latent_channels(self.vae), frames, self.mel.num_mels // self.factor
+        frames = math.ceil(mel_frames / self.vae.factor)
+        return self.vae.channels, frames, self.mel.num_mels // self.vae.factor
 
     def encode(self, media: Sequence[np.ndarray], size: MediaSize) -> Tensor:
         _, frames, _ = self.latent_shape(size)
-        waves = torch.zeros(len(media), frames * self.factor * self.mel.hop_length)
+        waves = torch.zeros(len(media), frames * self.vae.factor * self.mel.hop_length)
         for row, wave in zip(waves, media, strict=True):
             if wave.ndim != 1 or not np.issubdtype(wave.dtype, np.floating):
                 raise ValueError(
@@ -90,16 +89,17 @@ class AudioCodec:
             row[:length] = torch.from_numpy(np.asarray(wave[:length], dtype=np.float32))
         if self.mel.peak is not None:
             waves = self.mel.peak * waves / waves.abs().amax(1, keepdim=True).clamp(min=1e-8)
-        return encode_pixels(self.vae, log_mel(waves, self.mel))
+        return self.vae.encode(log_mel(waves, self.mel))
 
     @torch.no_grad()
     def decode(self, latents: Tensor, size: MediaSize | None = None) -> list[np.ndarray]:
-        mel = decode_pixels(self.vae, latents)
+        mel = self.vae.decode(latents)
         if self.vocoder is None:
             waves = griffin_lim(mel, self.mel)
         else:
-            weight = next(self.vocoder.parameters())
-            waves = self.vocoder(mel[:, 0].to(weight.dtype)).float()
+            with self.vocoder() as vocoder:
+                weight = next(vocoder.parameters())
+                waves = vocoder(mel[:, 0].to(weight.device, weight.dtype)).float()
         if size is not None:
             audio_length = self.resolve(size).audio_length
             assert audio_length is not None

@@ -10,14 +10,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def max_caption_tokens(tokenizer: Any, text_encoder: Any | None) -> int:
+def max_caption_tokens(tokenizer: Any, text_config: Any | None) -> int:
     """Tokens of a padded caption: the tokenizer's limit, or the text encoder's positions."""
     limit = int(min(tokenizer.model_max_length, 10**9))
-    if text_encoder is not None:
-        positions = int(text_encoder.config.max_position_embeddings)
-        if text_encoder.config.model_type.startswith("clap"):
+    if text_config is not None:
+        positions = int(text_config.max_position_embeddings)
+        if text_config.model_type.startswith("clap"):
             # RoBERTa counts positions from pad_token_id + 1.
-            positions -= int(text_encoder.config.pad_token_id) + 1
+            positions -= int(text_config.pad_token_id) + 1
         limit = min(limit, positions)
     return limit
 
@@ -43,7 +43,7 @@ def caption_ids(
     inputs = tokenizer(
         captions,
         padding="max_length",
-        max_length=max_caption_tokens(tokenizer, text_encoder),
+        max_length=max_caption_tokens(tokenizer, text_encoder.config),
         truncation=True,
         return_tensors="pt",
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from anyweave.messages import Modality
 
@@ -16,7 +16,7 @@ from .folder import DecoderDefaults
 from .image import ImageCodec
 from .mel import MelConfig
 from .sizes import MediaSize
-from .vae import vae_factor
+from .vae import Lend, PictureVae
 from .video import VideoCodec
 
 DEFAULT_FRAMES = 16
@@ -49,9 +49,9 @@ class Codec(Protocol):
         ...
 
 
-def sample_size(unet: Any) -> tuple[int, int]:
+def sample_size(unet_config: Any) -> tuple[int, int]:
     """The latent height and width that the UNet was configured for; one number means a square."""
-    size = unet.config.sample_size
+    size = unet_config.sample_size
     if size is None:
         raise ValueError(
             "the UNet's config has no sample_size; give height and width (or audio_length)"
@@ -62,9 +62,10 @@ def sample_size(unet: Any) -> tuple[int, int]:
 def build_codec(
     modality: Modality,
     *,
-    unet: nn.Module,
-    vae: nn.Module,
-    vocoder: nn.Module | None,
+    unet_config: Any,
+    vae: PictureVae,
+    vocoder: Lend | None,
+    vocoder_config: Any,
     mel: MelConfig | None,
     defaults: DecoderDefaults,
 ) -> Codec:
@@ -73,7 +74,6 @@ def build_codec(
 
     Raises `ValueError` for an audio decoder that has neither vocoder nor mel config.
     """
-    factor = vae_factor(vae)
     size = defaults.size
     if modality == "audio":
         if mel is None and vocoder is None:
@@ -81,15 +81,15 @@ def build_codec(
                 "an audio decoder needs vocoder/ or mel_config.json to turn spectrograms into "
                 "sound; it has neither"
             )
-        mel = mel or vocoder_mel(vocoder)
+        mel = mel or vocoder_mel(vocoder_config)
         if size.audio_length is None:
-            frames = sample_size(unet)[0] * factor
+            frames = sample_size(unet_config)[0] * vae.factor
             size = replace(size, audio_length=frames * mel.hop_length / mel.sample_rate)
         return AudioCodec(vae, size, mel=mel, vocoder=vocoder)
     if size.height is None or size.width is None:
-        rows, columns = sample_size(unet)
+        rows, columns = sample_size(unet_config)
         size = replace(
-            size, height=size.height or rows * factor, width=size.width or columns * factor
+            size, height=size.height or rows * vae.factor, width=size.width or columns * vae.factor
         )
     if modality == "image":
         return ImageCodec(vae, size)

@@ -4,22 +4,30 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
+from diffusers.configuration_utils import FrozenDict
 from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoTokenizer, SpeechT5HifiGan
 
 from anyweave.messages import Modality
 
 from .mel import MEL_CONFIG_FILE, MelConfig
+from .parts import Deferred
 from .sizes import MediaSize
+from .source import DecoderSource
+from .unconditional import RememberedUnconditional
 
 DEFAULTS_FILE = "decoder.json"
 UNCONDITIONAL_FILE = "unconditional.safetensors"
@@ -31,6 +39,15 @@ PIPELINES: dict[Modality, str] = {
     "audio": "AudioLDMPipeline",
 }
 UNETS = ("UNet2DConditionModel", "UNet3DConditionModel")
+VAES = ("AutoencoderKL",)
+# By the model_type in a text encoder's config.
+TEXT_ENCODERS: dict[str, str] = {
+    "clip_text_model": "transformers:CLIPTextModel",
+    "clap_text_model": "transformers:ClapTextModelWithProjection",
+    "ldmbert": "diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion:LDMBertModel",
+}
+# What a folder without `decoder.json`, as published by others, is sampled with.
+PUBLIC_DEFAULTS = {"scheduler": "dpm++", "num_inference_steps": 20}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +56,12 @@ class DecoderDefaults:
 
     None means: what the parts' own configs say (sizes from the UNet's `sample_size`), or the value
     that the modality's public pipeline uses (guidance 7.5, 9.0 and 2.5; 16 frames at 8 frames/s).
+    `scheduler` None is the class in the folder's ``scheduler/``; `num_inference_steps` None is 20.
     """
 
     guidance_scale: float | None = None
+    num_inference_steps: int | None = None
+    scheduler: str | None = None
     fps: float | None = None
     height: int | None = None
     width: int | None = None
@@ -54,153 +74,122 @@ class DecoderDefaults:
         return MediaSize(**{field.name: getattr(self, field.name) for field in fields(MediaSize)})
 
 
-def wanted_files(files: Iterable[str], *, load_text_encoder: bool) -> list[str]:
-    """Which of a hub repository's files a decoder needs: one precision, safetensors where they
-    exist.
+def read_dtype(dtype: torch.dtype | str | None) -> torch.dtype:
+    """A type or its name ("float16"); None is float32. Raises `ValueError` for another name."""
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if (dtype or "float32") not in known:
+        raise ValueError(f"dtype {dtype!r} is not one of {', '.join(known)}")
+    return known[dtype or "float32"]
+
+
+def read_defaults(
+    source: DecoderSource, modality: Modality, overrides: dict[str, Any]
+) -> DecoderDefaults:
+    """`decoder.json`, or `PUBLIC_DEFAULTS` where there is none, with `overrides` on top.
+
+    Raises `ValueError` for unknown names and for a decoder of another modality.
     """
-    folders = ["unet", "vae", "scheduler", "tokenizer", "vocoder"]
-    folders += ["text_encoder"] if load_text_encoder else []
-    names = set(files)
-    wanted = sorted(names & {INDEX_FILE, DEFAULTS_FILE, UNCONDITIONAL_FILE, MEL_CONFIG_FILE})
-    for folder in folders:
-        inside = sorted(name for name in names if name.startswith(f"{folder}/"))
-        wanted += [
-            name
-            for name in inside
-            if not name.endswith((".bin", ".safetensors", ".msgpack", ".onnx"))
-        ]
-        for suffix in (".safetensors", ".bin"):
-            stems = ("diffusion_pytorch_model", "model", "pytorch_model")
-            plain = [
-                name for name in inside if name in {f"{folder}/{stem}{suffix}" for stem in stems}
-            ]
-            shards = [
-                name
-                for name in inside
-                if name.endswith(suffix) and "-of-" in name and "fp16" not in name
-            ]
-            if plain or shards:
-                wanted += plain or shards
-                break
-    return wanted
-
-
-def locate(
-    path_or_id: str | Path, *, revision: str | None = None, load_text_encoder: bool = True
-) -> Path:
-    """The local folder of a decoder; a hub id is downloaded into the hub's cache first.
-
-    Raises `ValueError` for something that is neither.
-    """
-    path = Path(path_or_id).expanduser()
-    if path.is_dir():
-        return path
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-
-    repo_id = str(path_or_id)
-    try:
-        files = HfApi().list_repo_files(repo_id, revision=revision)
-        wanted = wanted_files(files, load_text_encoder=load_text_encoder)
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=wanted))
-    except (HFValidationError, HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
-        try:
-            return Path(snapshot_download(repo_id, revision=revision, local_files_only=True))
-        except (HFValidationError, OSError):
-            reason = str(error).partition("\n")[0] or "no message"
-            raise ValueError(
-                f"{repo_id!r} is neither a folder nor a decoder that the model hub gave us "
-                f"({type(error).__name__}: {reason}); give the path of a folder in the diffusers "
-                "layout (unet/, vae/, scheduler/, ...)"
-            ) from error
-
-
-def _class_name(folder: Path, config_file: str) -> str:
-    config = folder / config_file
-    if not config.is_file():
-        present = (
-            sorted(child.name for child in folder.parent.iterdir())
-            if folder.parent.is_dir()
-            else []
-        )
-        raise ValueError(
-            f"{folder.parent} is not a decoder folder: {folder.name}/{config_file} is missing; "
-            f"it holds {present}"
-        )
-    return str(json.loads(config.read_text(encoding="utf-8"))["_class_name"])
-
-
-def read_defaults(root: Path, overrides: dict[str, Any]) -> DecoderDefaults:
-    """`decoder.json` with `overrides` on top. Raises `ValueError` for unknown names."""
-    file = root / DEFAULTS_FILE
-    stored = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    stored = {
-        name: value for name, value in stored.items() if name not in ("modality", "format_version")
-    }
+    file = source.file(DEFAULTS_FILE)
+    stored = PUBLIC_DEFAULTS if file is None else json.loads(file.read_text(encoding="utf-8"))
+    if (stated := stored.get("modality", modality)) != modality:
+        raise ValueError(f"{source.where} holds a decoder of {stated}, not of {modality}")
+    stored = {k: v for k, v in stored.items() if k not in ("modality", "format_version")}
     known = {field.name for field in fields(DecoderDefaults)}
     if unknown := sorted((set(stored) | set(overrides)) - known):
         raise ValueError(
-            f"unknown decoder settings {unknown} for {root}; known are {sorted(known)}"
+            f"unknown decoder settings {unknown} for {source.where}; known are {sorted(known)}"
         )
     return DecoderDefaults(
         **(stored | {name: value for name, value in overrides.items() if value is not None})
     )
 
 
-def stored_modality(root: Path) -> str | None:
-    """The modality that `decoder.json` states, if there is one."""
-    file = root / DEFAULTS_FILE
-    return json.loads(file.read_text(encoding="utf-8")).get("modality") if file.is_file() else None
-
-
 def load_parts(
-    root: Path,
+    source: DecoderSource,
     modality: Modality,
     *,
     dtype: torch.dtype,
     load_text_encoder: bool,
-    subfolders: dict[str, str],
+    vae_slicing: bool = False,
+    vae_tiling: bool = False,
 ) -> dict[str, Any]:
-    """The parts of `LatentDiffusion` found in `root`, by argument name."""
-    from transformers import (
-        AutoTokenizer,
-        ClapTextModelWithProjection,
-        CLIPTextModel,
-        SpeechT5HifiGan,
-    )
+    """The parts of `LatentDiffusion` that `source` has, by argument name; networks are `Deferred`.
 
-    names = {
-        part: part for part in ("unet", "vae", "scheduler", "text_encoder", "tokenizer", "vocoder")
-    }
-    if unknown := sorted(set(subfolders) - set(names)):
-        raise ValueError(f"unknown subfolders {unknown}; parts are {sorted(names)}")
-    names |= subfolders
-    unet_class = _class_name(root / names["unet"], "config.json")
-    if unet_class not in UNETS:
-        raise ValueError(f"{root}: the UNet is a {unet_class}; supported are {', '.join(UNETS)}")
-    scheduler_class = _class_name(root / names["scheduler"], "scheduler_config.json")
-    vae_class = _class_name(root / names["vae"], "config.json")
-    if vae_class != "AutoencoderKL":
-        raise ValueError(f"{root}: the VAE is a {vae_class}; supported is AutoencoderKL")
+    Raises `ValueError` for missing parts and for networks of another kind.
+    """
+
+    def prepare_vae(vae: Any) -> None:
+        if vae_slicing:
+            vae.enable_slicing()
+        if vae_tiling:
+            vae.enable_tiling()
+
+    scheduler_class = source.config("scheduler", "scheduler_config.json")["_class_name"]
     parts: dict[str, Any] = {
-        "unet": getattr(diffusers, unet_class).from_pretrained(root / names["unet"], dtype=dtype),
-        "vae": diffusers.AutoencoderKL.from_pretrained(root / names["vae"], dtype=dtype),
-        "scheduler": getattr(diffusers, scheduler_class).from_pretrained(root / names["scheduler"]),
+        "unet": _diffusers_network(source, "unet", UNETS, dtype),
+        "vae": _diffusers_network(source, "vae", VAES, dtype, prepare=prepare_vae),
+        "scheduler": source.read_small(getattr(diffusers, scheduler_class), "scheduler"),
     }
-    if (root / names["tokenizer"]).is_dir():
-        parts["tokenizer"] = AutoTokenizer.from_pretrained(root / names["tokenizer"])
-    if load_text_encoder and (root / names["text_encoder"]).is_dir():
-        text_class = ClapTextModelWithProjection if modality == "audio" else CLIPTextModel
-        parts["text_encoder"] = text_class.from_pretrained(
-            root / names["text_encoder"], dtype=dtype
-        )
-    if (root / names["vocoder"]).is_dir():
-        parts["vocoder"] = SpeechT5HifiGan.from_pretrained(root / names["vocoder"], dtype=dtype)
-    if (root / MEL_CONFIG_FILE).is_file():
-        parts["mel"] = MelConfig.load(root / MEL_CONFIG_FILE)
-    if (root / UNCONDITIONAL_FILE).is_file():
-        parts["unconditional"] = load_file(root / UNCONDITIONAL_FILE)["unconditional"]
+    if source.has("tokenizer", "tokenizer_config.json"):
+        parts["tokenizer"] = source.read_small(AutoTokenizer, "tokenizer")
+    if load_text_encoder and source.has("text_encoder"):
+        kind = _text_encoder_class(source)
+        parts["text_encoder"] = _transformers_network(source, "text_encoder", kind, dtype)
+    if modality == "audio" and source.has("vocoder"):
+        parts["vocoder"] = _transformers_network(source, "vocoder", SpeechT5HifiGan, dtype)
+    if (mel := source.file(MEL_CONFIG_FILE)) is not None:
+        parts["mel"] = MelConfig.load(mel)
+    if (stored := source.file(UNCONDITIONAL_FILE)) is not None:
+        parts["unconditional"] = load_file(stored)["unconditional"]
+    elif source.has("text_encoder"):
+        parts["remembered"] = RememberedUnconditional(source, dtype)
     return parts
+
+
+def _diffusers_network(
+    source: DecoderSource,
+    part: str,
+    supported: tuple[str, ...],
+    dtype: torch.dtype,
+    prepare: Callable[[Any], None] = lambda network: None,
+) -> Deferred:
+    stored = source.config(part)
+    name = stored["_class_name"]
+    if name not in supported:
+        raise ValueError(
+            f"{source.where}: the {part} is a {name}; supported: {', '.join(supported)}"
+        )
+    kind = getattr(diffusers, name)
+    # Configs of older releases lack the arguments of newer ones: those have their defaults.
+    arguments = inspect.signature(kind.__init__).parameters.values()
+    known = {a.name: a.default for a in arguments if a.default is not a.empty}
+
+    def load() -> nn.Module:
+        network: nn.Module = source.read(kind, part, dtype=dtype)
+        prepare(network)
+        return network
+
+    return Deferred(FrozenDict(known | stored), load)
+
+
+def _text_encoder_class(source: DecoderSource) -> Any:
+    model_type = source.config("text_encoder").get("model_type")
+    if model_type not in TEXT_ENCODERS:
+        raise ValueError(
+            f"{source.where}: the text_encoder is a {model_type}; supported: "
+            f"{', '.join(TEXT_ENCODERS)}"
+        )
+    module, _, name = TEXT_ENCODERS[model_type].partition(":")
+    return getattr(import_module(module), name)
+
+
+def _transformers_network(
+    source: DecoderSource, part: str, kind: Any, dtype: torch.dtype
+) -> Deferred:
+    config = source.read_small(kind.config_class, part)
+    return Deferred(config, lambda: source.read(kind, part, dtype=dtype))
 
 
 def _model_index(modality: Modality, parts: dict[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from .sizes import MediaSize, check_multiple
-from .vae import decode_pixels, encode_pixels, latent_channels, vae_factor
+from .vae import PictureVae
 
 
 def fit_pixels(
@@ -51,29 +51,28 @@ class ImageCodec:
 
     rate: float | None = None
 
-    def __init__(self, vae: nn.Module, default: MediaSize) -> None:
+    def __init__(self, vae: PictureVae, default: MediaSize) -> None:
         self.vae = vae
-        self.factor = vae_factor(vae)
         self.default = default
 
     def resolve(self, size: MediaSize) -> MediaSize:
         full = size.filled(self.default, modality="image")
         assert full.height is not None and full.width is not None
-        check_multiple("height", full.height, self.factor)
-        check_multiple("width", full.width, self.factor)
+        check_multiple("height", full.height, self.vae.factor)
+        check_multiple("width", full.width, self.vae.factor)
         return full
 
     def latent_shape(self, size: MediaSize) -> tuple[int, ...]:
         full = self.resolve(size)
         assert full.height is not None and full.width is not None
-        channels = latent_channels(self.vae)
-        return channels, full.height // self.factor, full.width // self.factor
+        channels = self.vae.channels
+        return channels, full.height // self.vae.factor, full.width // self.vae.factor
 
     def encode(self, media: Sequence[np.ndarray], size: MediaSize) -> Tensor:
         full = self.resolve(size)
         assert full.height is not None and full.width is not None
         pixels = [fit_pixels(np.asarray(image)[None], full.height, full.width) for image in media]
-        return encode_pixels(self.vae, torch.cat(pixels))
+        return self.vae.encode(torch.cat(pixels))
 
     def decode(self, latents: Tensor, size: MediaSize | None = None) -> list[np.ndarray]:
-        return list(to_uint8(decode_pixels(self.vae, latents)))
+        return list(to_uint8(self.vae.decode(latents)))

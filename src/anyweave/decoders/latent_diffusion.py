@@ -12,6 +12,7 @@ Shape legend: B batch, Q conditioning tokens, C their width, ``*latent`` one med
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,52 +28,62 @@ from .captions import encode_captions, max_caption_tokens
 from .codec import Codec, build_codec
 from .conditioning import check_conditioning, expand_negative
 from .denoising import add_noise, denoising_target, min_snr_weight
-from .folder import (
-    GUIDANCE,
-    DecoderDefaults,
-    load_parts,
-    locate,
-    read_defaults,
-    save_parts,
-    stored_modality,
-)
+from .folder import GUIDANCE, DecoderDefaults, load_parts, read_defaults, read_dtype, save_parts
 from .mel import MelConfig
+from .parts import Deferred, FrozenParts
 from .sampling import Progress, edit_timesteps, initial_noise, run_sampler, sample_generators
 from .schedulers import build_scheduler
 from .sizes import MediaSize
+from .source import DecoderSource
+from .unconditional import RememberedUnconditional
+from .vae import PictureVae
+
+DEFAULT_STEPS = 20
 
 
-class LatentDiffusion(nn.Module):
+class LatentDiffusion(FrozenParts):
     """A frozen decoder: conditioning [B, Q, C] -> media, and the loss that teaches others to
     condition it.
 
-    Its parameters never require gradients and it never leaves eval mode. `text_encoder`,
-    `tokenizer` may be None: replies need only the unconditional embedding, which is saved with the
-    folder.
+    Its parameters never require gradients and it never leaves eval mode. Parts that are given as
+    `Deferred` are read when first used: embedding captions reads no UNet, a reply no text encoder.
+    `text_encoder` and `tokenizer` may be None: replies need only the unconditional embedding, which
+    is saved with the folder.
     """
+
+    gradient_checkpointing: bool = False
+    """The denoising loss makes the UNet's activations again in backward, to save memory."""
 
     def __init__(
         self,
         modality: Modality,
         *,
-        unet: nn.Module,
-        vae: nn.Module,
+        unet: nn.Module | Deferred,
+        vae: nn.Module | Deferred,
         scheduler: Any,
-        text_encoder: nn.Module | None = None,
+        text_encoder: nn.Module | Deferred | None = None,
         tokenizer: Any = None,
-        vocoder: nn.Module | None = None,
+        vocoder: nn.Module | Deferred | None = None,
         mel: MelConfig | None = None,
         defaults: DecoderDefaults | None = None,
         unconditional: Float[Tensor, "1 Q C"] | None = None,
+        remembered: RememberedUnconditional | None = None,
+        dtype: torch.dtype = torch.float32,
+        offload: bool = False,
     ) -> None:
-        """Raises `ValueError` for an unknown modality or for parts that do not belong together."""
-        super().__init__()
+        """`dtype` is that of deferred parts; with `offload` every network is on the device only
+        while it runs, and otherwise on the CPU.
+
+        Raises `ValueError` for an unknown modality or for parts that do not belong together.
+        """
+        networks = {"unet": unet, "vae": vae, "text_encoder": text_encoder, "vocoder": vocoder}
+        super().__init__(networks, dtype=dtype, offload=offload)
         if modality not in MEDIA_MODALITIES:
             raise ValueError(
                 f"unknown modality {modality!r}; a decoder makes {', '.join(MEDIA_MODALITIES)}"
             )
-        unet_config: Any = unet.config
-        vae_config: Any = vae.config
+        configs: dict[str, Any] = {n: None if p is None else p.config for n, p in networks.items()}
+        unet_config, vae_config = configs["unet"], configs["vae"]
         if unet_config.in_channels != vae_config.latent_channels:
             raise ValueError(
                 f"the UNet takes {unet_config.in_channels} latent channels but the VAE makes "
@@ -84,24 +95,26 @@ class LatentDiffusion(nn.Module):
                 "the denoising diffusion family (DDIM, PNDM, DPM++, Euler, ...)"
             )
         self.modality: Modality = modality
-        self.unet = unet
-        self.vae = vae
-        self.text_encoder = text_encoder
-        self.vocoder = vocoder
         self.scheduler = scheduler
         self.tokenizer = tokenizer
         self.mel = mel
         self.defaults = defaults or DecoderDefaults()
         self.codec: Codec = build_codec(
-            modality, unet=unet, vae=vae, vocoder=vocoder, mel=mel, defaults=self.defaults
+            modality,
+            unet_config=unet_config,
+            vae=PictureVae(vae_config, partial(self.use, "vae")),
+            vocoder=None if vocoder is None else partial(self.use, "vocoder"),
+            vocoder_config=configs["vocoder"],
+            mel=mel,
+            defaults=self.defaults,
         )
         self.takes_vector = unet_config.get("class_embed_type") is not None
+        self._configs = configs
         self._unconditional = unconditional
+        self._remembered = remembered
         # The noise of training is DDPM's, whatever class samples: Euler's own add_noise is another
         # process.
         self._alphas_cumprod = diffusers.DDPMScheduler.from_config(scheduler.config).alphas_cumprod
-        self.requires_grad_(False)
-        self.eval()
 
     # --- on disk
 
@@ -111,39 +124,67 @@ class LatentDiffusion(nn.Module):
         modality: Modality,
         path_or_id: str | Path,
         *,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | str | None = None,
         load_text_encoder: bool = True,
+        offload: bool = False,
+        vae_slicing: bool = False,
+        vae_tiling: bool = False,
         revision: str | None = None,
+        variant: str | None = None,
+        use_safetensors: bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
         subfolders: dict[str, str] | None = None,
         **defaults: Any,
     ) -> LatentDiffusion:
-        """Open a folder in the diffusers layout, or download one by hub id.
+        """Open a folder in the diffusers layout, or a repository of the model hub by its id.
 
-        `subfolders` renames parts (``{"unet": "unet_ema"}``); `defaults` override
-        `DecoderDefaults`, for example ``height=320, width=576``. Without the text encoder,
-        `encode_captions` is not possible. Raises `ValueError` for a folder of another modality,
-        missing parts or unknown settings.
+        Only configs are read now; each network follows when it is first used.
+
+        Args:
+            dtype: of all networks, "float16" for example; None is float32.
+            load_text_encoder: False never reads it, and `encode_captions` is not possible.
+            offload: a network is on the device only while it runs. For replies on small GPUs.
+            vae_slicing: one picture or frame at a time through the VAE: the same result in less
+                memory.
+            vae_tiling: large pictures in overlapping tiles, blended: less memory, slightly another
+                result.
+            revision, variant, use_safetensors, cache_dir, local_files_only, token, subfolders: see
+                `DecoderSource`.
+            defaults: override `DecoderDefaults`, for example ``height=320, width=576``.
+
+        Raises:
+            ValueError: a decoder of another modality, missing parts or unknown settings.
         """
-        root = locate(path_or_id, revision=revision, load_text_encoder=load_text_encoder)
-        stated = stored_modality(root)
-        if stated is not None and stated != modality:
-            raise ValueError(f"{root} holds a decoder of {stated}, not of {modality}")
-        resolved = read_defaults(root, defaults)
-        parts = load_parts(
-            root,
-            modality,
-            dtype=dtype or torch.float32,
-            load_text_encoder=load_text_encoder,
+        source = DecoderSource(
+            where=str(path_or_id),
+            revision=revision,
+            variant=variant,
+            use_safetensors=use_safetensors,
+            cache_dir=None if cache_dir is None else str(cache_dir),
+            local_files_only=local_files_only,
+            token=token,
             subfolders=subfolders or {},
+        ).pinned()
+        resolved = read_defaults(source, modality, defaults)
+        kind = read_dtype(dtype)
+        parts = load_parts(
+            source,
+            modality,
+            dtype=kind,
+            load_text_encoder=load_text_encoder,
+            vae_slicing=vae_slicing,
+            vae_tiling=vae_tiling,
         )
-        return cls(modality, defaults=resolved, **parts)
+        return cls(modality, defaults=resolved, dtype=kind, offload=offload, **parts)
 
     def save_pretrained(self, path: str | Path) -> None:
         """Write a folder that `from_pretrained` and diffusers' own pipelines can open.
 
         Raises `ValueError` if `path` holds something else.
         """
-        known = self._unconditional is not None or self.text_encoder is not None
+        known = self._unconditional is not None or self._configs["text_encoder"] is not None
         save_parts(
             path,
             self.modality,
@@ -160,19 +201,6 @@ class LatentDiffusion(nn.Module):
 
     # --- what it is
 
-    def train(self, mode: bool = True) -> LatentDiffusion:
-        """A frozen decoder stays in eval mode whatever its parent does."""
-        super().train(False)
-        return self
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.unet.parameters()).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return next(self.unet.parameters()).dtype
-
     @property
     def rate(self) -> float | None:
         """Hz of generated audio, frames/s of generated video, None for images."""
@@ -186,11 +214,10 @@ class LatentDiffusion(nn.Module):
 
     @property
     def _conditioning_width(self) -> int:
-        config: Any = self.unet.config
         name = (
             "projection_class_embeddings_input_dim" if self.takes_vector else "cross_attention_dim"
         )
-        return int(config[name])
+        return int(self._configs["unet"][name])
 
     @property
     def conditioning_shape(self) -> tuple[int, int]:
@@ -203,7 +230,7 @@ class LatentDiffusion(nn.Module):
         if self._unconditional is not None:
             return self._unconditional.shape[1], width
         if self.tokenizer is not None:
-            return max_caption_tokens(self.tokenizer, self.text_encoder), width
+            return max_caption_tokens(self.tokenizer, self._configs["text_encoder"]), width
         raise ValueError(
             "how many conditioning tokens this decoder takes is unknown: its folder has neither "
             "tokenizer/ nor unconditional.safetensors; save it once with its text encoder loaded"
@@ -211,27 +238,38 @@ class LatentDiffusion(nn.Module):
 
     def encode_captions(self, captions: Sequence[str]) -> Float[Tensor, "B Q C"]:
         """The conditioning of captions. Raises `ValueError` if the text encoder is not loaded."""
-        if self.text_encoder is None or self.tokenizer is None:
+        if self._configs["text_encoder"] is None or self.tokenizer is None:
             raise ValueError(
                 f"this {self.modality} decoder was loaded without its text encoder, so captions "
                 "cannot be encoded; load it with from_pretrained(..., load_text_encoder=True) from "
                 "a folder that has text_encoder/ and tokenizer/"
             )
-        return encode_captions(
-            list(captions), self.tokenizer, self.text_encoder, as_vector=self.takes_vector
-        )
+        with self.use("text_encoder") as text_encoder:
+            return encode_captions(
+                list(captions), self.tokenizer, text_encoder, as_vector=self.takes_vector
+            )
 
     def unconditional(self) -> Float[Tensor, "1 Q C"]:
-        """The conditioning of the empty caption, computed once or read from the folder."""
+        """The conditioning of the empty caption: from the folder, else from the user's cache, else
+        computed once (the text encoder is then forgotten again if nothing else had read it).
+        """
+        if self._unconditional is None and self._remembered is not None:
+            self._unconditional = self._remembered.get()
         if self._unconditional is None:
-            if self.text_encoder is None:
+            if self._configs["text_encoder"] is None:
                 raise ValueError(
                     f"this {self.modality} decoder has neither unconditional.safetensors nor a "
                     "loaded text encoder, so guidance is not possible; load it with "
                     "load_text_encoder=True and save_pretrained() it once, or give negative=, "
                     "or guidance_scale=1"
                 )
-            self._unconditional = self.encode_captions([""])
+            for_this_alone = "text_encoder" not in self.in_memory
+            with torch.inference_mode(False):
+                self._unconditional = self.encode_captions([""])
+            if for_this_alone:
+                self.release("text_encoder")
+            if self._remembered is not None:
+                self._remembered.put(self._unconditional)
         return self._unconditional.to(self.device, self.dtype)
 
     # --- media <-> latents
@@ -263,12 +301,14 @@ class LatentDiffusion(nn.Module):
 
     # --- sampling
 
-    def _predict(self, latents: Tensor, timesteps: Tensor, conditioning_BQC: Tensor) -> Tensor:
+    def _predict(
+        self, unet: nn.Module, latents: Tensor, timesteps: Tensor, conditioning_BQC: Tensor
+    ) -> Tensor:
         if self.takes_vector:
             extra = {"encoder_hidden_states": None, "class_labels": conditioning_BQC[:, 0]}
         else:
             extra = {"encoder_hidden_states": conditioning_BQC}
-        prediction: Tensor = self.unet(latents, timesteps, return_dict=False, **extra)[0]
+        prediction: Tensor = unet(latents, timesteps, return_dict=False, **extra)[0]
         return prediction
 
     def _check_conditioning(self, name: str, conditioning: Tensor) -> Tensor:
@@ -308,7 +348,7 @@ class LatentDiffusion(nn.Module):
         *,
         seeds: Sequence[int],
         size: MediaSize | None = None,
-        num_inference_steps: int = 20,
+        num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         scheduler: str | None = None,
         negative: Float[Tensor, "#B Q C"] | None = None,
@@ -319,26 +359,31 @@ class LatentDiffusion(nn.Module):
     ) -> Float[Tensor, " B *latent"]:
         """The one sampling loop.
 
-        `negative` replaces the unconditional embedding under guidance; guidance at or below 1 is
-        skipped and costs half. `latents` are those of finished media to start from (SDEdit): they
-        are noised as far as `strength` (0..1) says and denoised from there. `eta` is DDIM's.
-        `callback(step, total)` follows every UNet call.
+        `num_inference_steps`, `guidance_scale` and `scheduler` (a name in `SCHEDULERS`, or "own"
+        for the folder's) default to the decoder's `defaults`. `negative` replaces the unconditional
+        embedding under guidance; guidance at or below 1 is skipped and costs half. `latents` are
+        those of finished media to start from (SDEdit): they are noised as far as `strength` (0..1)
+        says and denoised from there. `eta` is DDIM's. `callback(step, total)` follows every UNet
+        call.
         """
         conditioning = self._check_conditioning("conditioning", conditioning)
         if len(seeds) != len(conditioning):
             raise ValueError(
                 f"{len(conditioning)} conditionings need as many seeds, got {len(seeds)}"
             )
-        if num_inference_steps < 1:
-            raise ValueError(f"num_inference_steps must be at least 1, got {num_inference_steps}")
+        steps = num_inference_steps
+        if steps is None:
+            steps = self.defaults.num_inference_steps or DEFAULT_STEPS
+        if steps < 1:
+            raise ValueError(f"num_inference_steps must be at least 1, got {steps}")
         guidance = self.guidance_scale if guidance_scale is None else guidance_scale
         if guidance <= 1.0:
             negative = None
         else:
             negative = self.unconditional() if negative is None else negative
             negative = expand_negative(self._check_conditioning("negative", negative), conditioning)
-        sampler = build_scheduler(scheduler, self.scheduler)
-        sampler.set_timesteps(num_inference_steps, device=self.device)
+        sampler = build_scheduler(scheduler or self.defaults.scheduler, self.scheduler)
+        sampler.set_timesteps(steps, device=self.device)
         generators = sample_generators(seeds)
         if latents is None:
             shape = self.codec.latent_shape(size or MediaSize())
@@ -347,21 +392,22 @@ class LatentDiffusion(nn.Module):
         else:
             latents = self._check_latents(latents, size, len(seeds))
             noise = initial_noise(tuple(latents.shape[1:]), generators)
-            timesteps = edit_timesteps(sampler, num_inference_steps, strength)
+            timesteps = edit_timesteps(sampler, steps, strength)
             start = timesteps[:1].repeat(len(seeds))
             current = sampler.add_noise(latents, noise.to(self.device, self.dtype), start)
-        return run_sampler(
-            self._predict,
-            sampler,
-            current,
-            timesteps,
-            conditioning,
-            negative=negative,
-            guidance_scale=guidance,
-            generators=generators,
-            eta=eta,
-            callback=callback,
-        )
+        with self.use("unet") as unet:
+            return run_sampler(
+                partial(self._predict, unet),
+                sampler,
+                current,
+                timesteps,
+                conditioning,
+                negative=negative,
+                guidance_scale=guidance,
+                generators=generators,
+                eta=eta,
+                callback=callback,
+            )
 
     def _check_latents(self, latents: Tensor, size: MediaSize | None, batch: int) -> Tensor:
         expected = self.codec.latent_shape(size or MediaSize())
@@ -394,7 +440,8 @@ class LatentDiffusion(nn.Module):
 
         `latents` are scaled clean latents from `encode_media`. Noise and timesteps are drawn from
         `generator` unless given. The target follows the scheduler's prediction type. `snr_gamma`
-        weights each sample by min-SNR (Hang et al., 2023).
+        weights each sample by min-SNR (Hang et al., 2023). An offloaded UNet stays on the device
+        afterwards: the backward pass needs it there.
         """
         conditioning = self._check_conditioning("conditioning", conditioning)
         batch = len(conditioning)
@@ -410,7 +457,10 @@ class LatentDiffusion(nn.Module):
         timesteps, noise = timesteps.to(self.device), noise.to(self.device, torch.float32)
         alphas_B = self._alphas_cumprod.to(self.device)[timesteps]
         noisy = add_noise(clean, noise, alphas_B)
-        prediction = self._predict(noisy.to(self.dtype), timesteps, conditioning).float()
+        unet = self.unet.to(self.device)
+        if self.gradient_checkpointing:
+            unet.enable_gradient_checkpointing()
+        prediction = self._predict(unet, noisy.to(self.dtype), timesteps, conditioning).float()
         kind = self.scheduler.config.prediction_type
         error = (prediction - denoising_target(kind, clean, noise, alphas_B)).square()
         loss_B = error.flatten(1).mean(1)

@@ -29,17 +29,20 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+OWN = "own"  # the class in the decoder's folder
+
+
 def build_scheduler(name: str | None, trained: Any) -> Any:
     """A fresh scheduler, so that calls never share state: the one named, or `trained`'s own class
-    for None.
+    for "own" and None.
 
     Raises `ValueError` for an unknown name, naming the known ones.
     """
-    if name is None:
+    if name in (None, OWN):
         return type(trained).from_config(trained.config)
     if name not in SCHEDULERS:
         near = difflib.get_close_matches(name, SCHEDULERS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown scheduler {name!r}{hint} Known: {', '.join(SCHEDULERS)}")
+        raise ValueError(f"unknown scheduler {name!r}{hint} Known: {', '.join([*SCHEDULERS, OWN])}")
     class_name, settings = SCHEDULERS[name]
     return getattr(diffusers, class_name).from_config(trained.config, **settings)

@@ -5,6 +5,8 @@ Shape legend: B batch, c latent channels, h w latent height and width, C H W the
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -14,39 +16,47 @@ from torch import Tensor, nn
 # Pictures (or video frames) that pass the VAE together. Bounds memory; results do not depend on it.
 VAE_CHUNK = 8
 
-
-def vae_factor(vae: Any) -> int:
-    """How many pixels one latent cell spans on each side."""
-    return int(2 ** (len(vae.config.block_out_channels) - 1))
+Lend = Callable[[], AbstractContextManager[Any]]
 
 
-def latent_channels(vae: Any) -> int:
-    """Channels of a latent cell."""
-    return int(vae.config.latent_channels)
+class PictureVae:
+    """Pixels <-> scaled latents. Holds no weights: `lend` gives the VAE for the time of a call."""
+
+    def __init__(self, config: Any, lend: Lend) -> None:
+        self.lend = lend
+        self.factor = int(2 ** (len(config.block_out_channels) - 1))
+        """How many pixels one latent cell spans on each side."""
+        self.channels = int(config.latent_channels)
+        """Channels of a latent cell."""
+
+    @torch.no_grad()
+    def encode(self, pixels: Float[Tensor, "B C H W"]) -> Float[Tensor, "B c h w"]:
+        """Scaled latents of pictures in -1..1: the mean of the VAE's posterior, so that a cache can
+        hold it.
+        """
+        with self.lend() as vae:
+            weight, shift, scale = _settings(vae)
+            chunks = [
+                vae.encode(chunk.to(weight.device, weight.dtype)).latent_dist.mode()
+                for chunk in pixels.split(VAE_CHUNK)
+            ]
+            return (torch.cat(chunks) - shift) * scale
+
+    @torch.no_grad()
+    def decode(self, latents: Float[Tensor, "B c h w"]) -> Float[Tensor, "B C H W"]:
+        """Pictures (about -1..1, float32) of scaled latents."""
+        with self.lend() as vae:
+            weight, shift, scale = _settings(vae)
+            unscaled = latents / scale + shift
+            chunks = [
+                vae.decode(chunk.to(weight.device, weight.dtype)).sample.float()
+                for chunk in unscaled.split(VAE_CHUNK)
+            ]
+            return torch.cat(chunks)
 
 
-@torch.no_grad()
-def encode_pixels(vae: nn.Module, pixels: Float[Tensor, "B C H W"]) -> Float[Tensor, "B c h w"]:
-    """Scaled latents of pictures in -1..1: the mean of the VAE's posterior, so that a cache can
-    hold it.
-    """
+def _settings(vae: nn.Module) -> tuple[Tensor, float, float]:
+    """A weight (it tells device and type), the latents' shift and their scale."""
     config: Any = vae.config
-    weight = next(vae.parameters())
-    chunks = [
-        vae.encode(chunk.to(weight.device, weight.dtype)).latent_dist.mode()  # type: ignore[operator]
-        for chunk in pixels.split(VAE_CHUNK)
-    ]
-    return (torch.cat(chunks) - (config.get("shift_factor") or 0.0)) * config.scaling_factor
-
-
-@torch.no_grad()
-def decode_pixels(vae: nn.Module, latents: Float[Tensor, "B c h w"]) -> Float[Tensor, "B C H W"]:
-    """Pictures (about -1..1, float32) of scaled latents."""
-    config: Any = vae.config
-    weight = next(vae.parameters())
-    unscaled = latents / config.scaling_factor + (config.get("shift_factor") or 0.0)
-    chunks = [
-        vae.decode(chunk.to(weight.device, weight.dtype)).sample.float()  # type: ignore[operator]
-        for chunk in unscaled.split(VAE_CHUNK)
-    ]
-    return torch.cat(chunks)
+    shift = float(config.get("shift_factor") or 0.0)
+    return next(vae.parameters()), shift, float(config.scaling_factor)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 import subprocess
 import sys
@@ -25,6 +24,8 @@ import torch
 from filelock import FileLock
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from anyweave.processing.cache import cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -61,13 +62,6 @@ SOURCES: dict[str, PackagedGGUF] = {
         dtype=torch.bfloat16,
     )
 }
-
-
-def cache_folder(cache: str | Path | None = None) -> Path:
-    """Where downloads and conversions are kept: `cache`, else ``$ANYWEAVE_CACHE``, else
-    ``~/.cache/anyweave``.
-    """
-    return Path(cache or os.environ.get("ANYWEAVE_CACHE") or Path.home() / ".cache" / "anyweave")
 
 
 def ensure_language_model(

@@ -33,6 +33,13 @@ Kind = Literal["features", "caption", "latents"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
+def cache_folder(cache: str | Path | None = None) -> Path:
+    """Where downloads, conversions and other things made once per user are kept: `cache`, else
+    ``$ANYWEAVE_CACHE``, else ``~/.cache/anyweave``.
+    """
+    return Path(cache or os.environ.get("ANYWEAVE_CACHE") or Path.home() / ".cache" / "anyweave")
+
+
 def fingerprint(*values: Any) -> str:
     """A short stable hash of JSON-like values (ids, revisions, sizes): names a frozen part in cache
     keys.

@@ -1,0 +1,136 @@
+"""The frozen networks of a decoder: read from disk when first used and, with `offload`, on the
+device only while they run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """A network known by its `config` and read by `load` when it is first used."""
+
+    config: Any
+    load: Callable[[], nn.Module]
+
+
+class FrozenParts(nn.Module):
+    """Named networks that never train. ``decoder.unet`` reads the UNet if nobody did before.
+
+    Moving and converting touches what was read; what is read later follows. Asking for weights
+    (`parameters`, `state_dict`) reads everything.
+    """
+
+    _anchor: Tensor
+
+    def __init__(
+        self,
+        parts: Mapping[str, nn.Module | Deferred | None],
+        *,
+        dtype: torch.dtype,
+        offload: bool = False,
+    ) -> None:
+        super().__init__()
+        self.offload = offload
+        self._loaders = {name: p.load for name, p in parts.items() if isinstance(p, Deferred)}
+        # An empty tensor that goes wherever the parts are sent: it tells device and type to parts
+        # that are read later, and to parts that only visit the device.
+        given = next((p for p in parts.values() if isinstance(p, nn.Module)), None)
+        weight = None if given is None else next(given.parameters(), None)
+        anchor = torch.empty(0, dtype=dtype) if weight is None else weight.new_empty(0)
+        self.register_buffer("_anchor", anchor.detach(), persistent=False)
+        for name, part in parts.items():
+            if not isinstance(part, Deferred):
+                setattr(self, name, part)
+        self.requires_grad_(False)
+        self.eval()
+
+    def __getattr__(self, name: str) -> Any:
+        loaders = self.__dict__.get("_loaders", {})
+        if name not in loaders or name in self._modules:
+            return super().__getattr__(name)
+        # What is made in inference mode could never be trained through again.
+        with torch.inference_mode(False):
+            part = loaders[name]().requires_grad_(False).eval()
+            part = part.to("cpu" if self.offload else self.device)
+            setattr(self, name, self._converted(part))
+        return part
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parts compute."""
+        return self._anchor.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the parts compute in."""
+        return self._anchor.dtype
+
+    @contextmanager
+    def use(self, name: str) -> Iterator[Any]:
+        """The part `name` on the device; an offloaded one goes back to the CPU afterwards."""
+        part = getattr(self, name)
+        if not self.offload:
+            yield part
+            return
+        try:
+            with torch.inference_mode(False):
+                part.to(self.device)
+            yield part
+        finally:
+            with torch.inference_mode(False):
+                part.to("cpu")
+
+    @property
+    def in_memory(self) -> tuple[str, ...]:
+        """Names of the parts that were given or read."""
+        return tuple(name for name, part in self._modules.items() if part is not None)
+
+    def release(self, name: str) -> None:
+        """Forget a part that was read from disk; the next use reads it again."""
+        if name in self._loaders:
+            self._modules.pop(name, None)
+
+    def load(self) -> None:
+        """Read every part that was not used yet."""
+        for name in self._loaders:
+            getattr(self, name)
+
+    def train(self, mode: bool = True) -> FrozenParts:
+        """Frozen parts stay in eval mode whatever their owner does."""
+        super().train(False)
+        return self
+
+    def requires_grad_(self, requires_grad: bool = True) -> FrozenParts:
+        """Of the parts in memory; whatever is read later is frozen."""
+        for part in self.children():
+            part.requires_grad_(requires_grad)
+        return self
+
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
+        self.load()
+        return super().named_parameters(*args, **kwargs)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        self.load()
+        state: dict[str, Any] = super().state_dict(*args, **kwargs)
+        return state
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FrozenParts:
+        if not self.offload:
+            super()._apply(fn, recurse)
+            return self
+        self._anchor = fn(self._anchor)
+        for part in self.children():
+            self._converted(part)
+        return self
+
+    def _converted(self, part: nn.Module) -> nn.Module:
+        return part if next(part.parameters()).dtype == self.dtype else part.to(dtype=self.dtype)

@@ -1,0 +1,141 @@
+"""Where the files of a decoder come from: a folder in the diffusers layout, or a hub id."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import hf_hub_download, snapshot_download
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
+
+PARTS = ("unet", "vae", "scheduler", "text_encoder", "tokenizer", "vocoder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderSource:
+    """The place of a decoder's parts and how its files are chosen, as diffusers and transformers
+    name it.
+
+    `variant`: weight files ``*.{variant}.safetensors`` ("fp16"). `use_safetensors`: None prefers
+    safetensors and reads a pickle of plain tensors where there are none, True refuses pickles.
+    `subfolders` renames parts (``{"unet": "unet_ema"}``). `revision`, `cache_dir`, `token` and
+    `local_files_only` are the hub's and mean nothing for a folder.
+    """
+
+    where: str
+    revision: str | None = None
+    variant: str | None = None
+    use_safetensors: bool | None = None
+    cache_dir: str | None = None
+    local_files_only: bool = False
+    token: str | bool | None = None
+    subfolders: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.subfolders) - set(PARTS)):
+            raise ValueError(f"unknown subfolders {unknown}; parts are {sorted(PARTS)}")
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder, if this is one."""
+        path = Path(self.where).expanduser()
+        return path if path.is_dir() else None
+
+    def subfolder(self, part: str) -> str:
+        return self.subfolders.get(part, part)
+
+    def pinned(self) -> DecoderSource:
+        """The same, and parts that are read later come from the same commit as those read now.
+
+        Raises `ValueError` for something that is neither a folder nor a decoder on the hub.
+        """
+        config = self.file(f"{self.subfolder('unet')}/config.json", required=True)
+        assert config is not None
+        if self.folder is not None:
+            return self
+        # .../snapshots/<commit>/unet/config.json
+        return replace(self, revision=config.parents[len(Path(self.subfolder("unet")).parts)].name)
+
+    def file(self, name: str, *, required: bool = False) -> Path | None:
+        """The local path of one file, downloaded if need be; None if the decoder has no such file.
+
+        Raises `ValueError` for a required file that is not there, or a hub that gives nothing.
+        """
+        if self.folder is not None:
+            path = self.folder / name
+            if required and not path.is_file():
+                held = sorted(child.name for child in self.folder.iterdir())
+                raise ValueError(
+                    f"{self.folder} is not a decoder folder: {name} is missing; it holds {held}"
+                )
+            return path if path.is_file() else None
+        try:
+            return Path(hf_hub_download(self.where, name, **self._hub()))
+        except EntryNotFoundError as error:
+            if required:
+                raise self._not_given(error) from error
+            return None
+        except (HFValidationError, HfHubHTTPError, OSError) as error:
+            raise self._not_given(error) from error
+
+    def config(self, part: str, name: str = "config.json") -> dict[str, Any]:
+        """The JSON config of a part. Raises `ValueError` where it is missing."""
+        path = self.file(f"{self.subfolder(part)}/{name}", required=True)
+        assert path is not None
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return values
+
+    def has(self, part: str, name: str = "config.json") -> bool:
+        """Whether the decoder has this part."""
+        return self.file(f"{self.subfolder(part)}/{name}") is not None
+
+    def read(self, kind: Any, part: str, **options: Any) -> Any:
+        """``kind.from_pretrained`` of a network: a class of diffusers or transformers.
+
+        Raises `ValueError` saying what was asked for where the files do not give it.
+        """
+        chosen = {"variant": self.variant, "use_safetensors": self.use_safetensors}
+        where = str(self.folder or self.where)
+        try:
+            return kind.from_pretrained(
+                where, subfolder=self.subfolder(part), **chosen, **self._hub(), **options
+            )
+        except OSError as error:
+            asked = ", ".join(f"{k}={v!r}" for k, v in chosen.items() if v is not None)
+            reason = str(error).strip().partition("\n")[0]
+            raise ValueError(
+                f"{where} gives no {part} ({asked or 'default files'}): {reason}; try another "
+                "variant, or leave variant and use_safetensors out"
+            ) from error
+
+    def read_small(self, kind: Any, part: str) -> Any:
+        """``kind.from_pretrained`` of what has no weights: a tokenizer, scheduler or config."""
+        root = self.folder
+        if root is None:
+            wanted = [f"{self.subfolder(part)}/*{end}" for end in (".json", ".txt", ".model")]
+            root = Path(snapshot_download(self.where, allow_patterns=wanted, **self._hub()))
+        return kind.from_pretrained(root / self.subfolder(part))
+
+    def identity(self, *parts: str) -> list[Any]:
+        """Values that change when the files of `parts` change; costs no reading of weights."""
+        if self.folder is None:
+            return [self.where, self.revision, self.variant]
+        root = self.folder.resolve()
+        files = sorted(f for part in parts for f in (root / self.subfolder(part)).rglob("*"))
+        states = [(file, file.stat()) for file in files if file.is_file()]
+        return [str(root), [(str(f), s.st_size, s.st_mtime_ns) for f, s in states], self.variant]
+
+    def _hub(self) -> dict[str, Any]:
+        names = ("revision", "cache_dir", "local_files_only", "token")
+        return {name: getattr(self, name) for name in names}
+
+    def _not_given(self, error: Exception) -> ValueError:
+        reason = str(error).strip().partition("\n")[0] or "no message"
+        return ValueError(
+            f"{self.where!r} is neither a folder nor a decoder that the model hub gave us "
+            f"({type(error).__name__}: {reason}); give the path of a folder in the diffusers "
+            "layout (unet/, vae/, scheduler/, ...)"
+        )
