@@ -36,13 +36,13 @@ OPTIONS: dict[str, FitOptions] = {
     "warm-up": FitOptions(steps=1500, batch_size=32, learning_rate=1e-3, ema_decay=0.995),
     "audio-text": FitOptions(steps=400, batch_size=96, learning_rate=1e-3, ema_decay=0.99),
     "audio": FitOptions(steps=2500, batch_size=32, learning_rate=1e-3, ema_decay=0.998),
-    "image-refined": FitOptions(steps=3000, batch_size=32, learning_rate=1e-3, ema_decay=0.998),
+    "image-refined": FitOptions(steps=9500, batch_size=32, learning_rate=1e-3, ema_decay=0.999),
     "video": FitOptions(
-        steps=330,
-        batch_size=6,
+        steps=1500,
+        batch_size=8,
         learning_rate=5e-4,
-        warmup_steps=20,
-        ema_decay=0.97,
+        warmup_steps=50,
+        ema_decay=0.99,
         checkpoint_every=50,
     ),
 }
@@ -101,7 +101,7 @@ def _decoder(modality: Modality, output: Path, device: str, scale: float) -> dic
                 "holds none; "
                 "train it first with: anyweave train part image"
             )
-        size = min(size, 1500)  # its picture half has learned already
+        size = min(size, 3000)  # its picture half has learned already
         return train_diffusion("video", folder, cache, options, size, image_folder=output / "image")
     if not (folder / "vae").is_dir():
         own = options_of(f"{modality}-autoencoder", device, scale)
