@@ -1,6 +1,7 @@
 """What a model is made of, how it is built, and how it is written to disk."""
 
 from anyweave.model.any_to_any import ROLES, NextGPT, Role
+from anyweave.model.catalogue import SPECS, named_spec
 from anyweave.model.spec import (
     DecoderSpec,
     EncoderSpec,
@@ -12,6 +13,7 @@ from anyweave.model.spec import (
 
 __all__ = [
     "ROLES",
+    "SPECS",
     "DecoderSpec",
     "EncoderSpec",
     "LanguageSpec",
@@ -20,4 +22,5 @@ __all__ = [
     "NextGPT",
     "ProjectorSpec",
     "Role",
+    "named_spec",
 ]

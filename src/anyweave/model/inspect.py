@@ -1,33 +1,23 @@
 """What a model is made of: parameters, licences, memory. Data here; `inspect_tables` draws them.
 
 `inspect_model` counts a model in memory. `inspect_checkpoint` and `inspect_spec` count without
-reading any weight: architectures on the meta device, and safetensors headers for parts that only
-another package knows how to build.
+reading any weight.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM
 
-from anyweave import encoders, projectors
+from anyweave import projectors
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import ROLES, NextGPT, Role
-from anyweave.model.architectures import (
-    ARCHITECTURES,
-    Architecture,
-    architecture,
-    build_encoder,
-    parameter_count,
-)
+from anyweave.model.architectures import ARCHITECTURES, parameter_count
 from anyweave.model.architectures.licences import APACHE_2, Licence
 from anyweave.model.build import build_output_projectors, resolve_source
 from anyweave.model.catalogue import (
@@ -37,6 +27,13 @@ from anyweave.model.catalogue import (
     named_spec,
 )
 from anyweave.model.checkpoint import WEIGHTS, find_checkpoint, read_spec
+from anyweave.model.counting import (
+    encoder_shape,
+    meta_language,
+    network_parameters,
+    quantizable_parameters,
+    stored_parameters,
+)
 from anyweave.model.lazy_encoder import LazyEncoder
 from anyweave.model.memory import PRECISIONS, Memory, memory
 from anyweave.model.sources import is_here
@@ -149,12 +146,7 @@ def inspect_model(model: NextGPT) -> list[PartInfo]:
         lazy = isinstance(encoder, LazyEncoder) and not encoder.loaded
         count = parameter_count(encoder.skeleton if lazy else encoder)
         rows.append(_frozen(_encoder_name(part), part.source, model.root, count, loaded=not lazy))
-    for modality, decoder in spec.decoders.items():
-        name, loaded = f"{modality} decoder", modality in model.decoders.loaded
-        networks = _networks(decoder.source, model.root)
-        count = sum(networks.values()) or _stored(resolve_source(decoder.source, model.root))
-        row = _frozen(name, decoder.source, model.root, count, loaded=loaded)
-        rows.append(replace(row, networks=networks))
+    rows += [_decoder(m, spec, model.root, m in model.decoders.loaded) for m in spec.decoders]
     rows += _trained_projectors(model)
     if own["signal_rows"]:
         rows.append(_trained("signal rows", "signal_rows", own["signal_rows"]))
@@ -166,20 +158,16 @@ def inspect_model(model: NextGPT) -> list[PartInfo]:
 def inspect_spec(spec: ModelSpec, root: str | Path | None = None) -> list[PartInfo]:
     """Every part of a spec, without loading weights. Unknown counts are None."""
     root = None if root is None else Path(root)
-    language = _meta_language(spec, root)
+    language = meta_language(spec, root)
     count = None if language is None else parameter_count(language)
     row = _frozen("language model", spec.language.source, root, count, loaded=False)
-    rows = [row if language is None else replace(row, quantizable=_quantizable(language))]
+    rows = [row if language is None else replace(row, quantizable=quantizable_parameters(language))]
     widths: dict[Modality, int | None] = {}
     for part in spec.encoders:
-        count, width = _encoder_shape(part, root)
+        count, width = encoder_shape(part, root)
         widths |= dict.fromkeys(part.modalities, width)
         rows.append(_frozen(_encoder_name(part), part.source, root, count, loaded=False))
-    for modality, decoder in spec.decoders.items():
-        networks = _networks(decoder.source, root)
-        count = sum(networks.values()) or _stored(resolve_source(decoder.source, root))
-        row = _frozen(f"{modality} decoder", decoder.source, root, count, loaded=False)
-        rows.append(replace(row, networks=networks))
+    rows += [_decoder(modality, spec, root, False) for modality in spec.decoders]
     hidden = None if language is None else int(language.config.get_text_config().hidden_size)
     rows += _planned_projectors(spec, widths, hidden)
     if signals := sum(spec.signal_tokens.values()):
@@ -189,71 +177,6 @@ def inspect_spec(spec: ModelSpec, root: str | Path | None = None) -> list[PartIn
     if spec.lora is not None:
         rows.append(_trained("lora", "lora", None if language is None else _lora(spec, language)))
     return rows
-
-
-# ---------------------------------------------------------------------- frozen parts on meta
-
-
-def _architecture(source: str, root: Path | None) -> Architecture | None:
-    # By name first: a public part that lies in the folder of models is still the public part.
-    return ARCHITECTURES.get(source) or architecture(resolve_source(source, root))
-
-
-def _meta_language(spec: ModelSpec, root: Path | None) -> Any:
-    found = _architecture(spec.language.source, root)
-    if found is not None:
-        return found.build()["model"]
-    source = resolve_source(spec.language.source, root)
-    try:
-        config = AutoConfig.from_pretrained(str(source), revision=spec.language.revision)
-    except (OSError, ValueError):
-        return None
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config)
-
-
-def _encoder_shape(part: EncoderSpec, root: Path | None) -> tuple[int | None, int | None]:
-    """Parameters and feature width."""
-    known = ARCHITECTURES.get(part.source)
-    if known is not None and part.type == "transformers" and part.feature_dim is not None:
-        return sum(known.parameters.values()), part.feature_dim
-    encoder: Any = None
-    source = resolve_source(part.source, root)
-    if known is not None:
-        encoder = build_encoder(part)
-    elif isinstance(source, Path):
-        skeleton = getattr(encoders.resolve(part.type), "skeleton", None)
-        encoder = None if skeleton is None else skeleton(source, **part.args)
-    if encoder is None:
-        return _stored(source), part.feature_dim
-    return parameter_count(encoder), part.feature_dim or int(encoder.feature_dim)
-
-
-def _networks(source: str, root: Path | None) -> dict[str, int]:
-    found = _architecture(source, root)
-    return {} if found is None else found.parameters
-
-
-def _quantizable(language: Any) -> int:
-    head = language.get_output_embeddings()
-    linear = [m for m in language.modules() if isinstance(m, nn.Linear) and m is not head]
-    return sum(module.weight.numel() for module in linear)
-
-
-def _stored(source: str | Path) -> int | None:
-    """Weights in a folder's safetensors files, from their headers alone: integer buffers are not
-    counted, the few floating-point ones are.
-    """
-    files = sorted(Path(source).rglob("*.safetensors")) if Path(source).is_dir() else []
-    files = [path for path in files if path.name != "unconditional.safetensors"]
-    if not files:
-        return None
-    total = 0
-    for path in files:
-        with safe_open(path, framework="pt") as stored:
-            slices = [stored.get_slice(key) for key in stored.keys()]  # noqa: SIM118
-        total += sum(math.prod(s.get_shape()) for s in slices if "F" in s.get_dtype())
-    return total
 
 
 # ---------------------------------------------------------------------- trained parts
@@ -322,6 +245,14 @@ def _count(parameters: Iterable[nn.Parameter]) -> int:
 
 def _encoder_name(part: EncoderSpec) -> str:
     return f"encoder {part.type} ({', '.join(part.modalities)})"
+
+
+def _decoder(modality: Modality, spec: ModelSpec, root: Path | None, loaded: bool) -> PartInfo:
+    source = spec.decoders[modality].source
+    networks = network_parameters(source, root)
+    count = sum(networks.values()) or stored_parameters(resolve_source(source, root))
+    row = _frozen(f"{modality} decoder", source, root, count, loaded=loaded)
+    return replace(row, networks=networks)
 
 
 def _frozen(

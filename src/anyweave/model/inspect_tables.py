@@ -41,8 +41,8 @@ def render_list(reports: Iterable[ModelReport]) -> RenderableType:
     """One row per spec."""
     table = Table(box=SIMPLE_HEAD, title="specs by name")
     table.add_column("name", no_wrap=True)
-    table.add_column("language model")
-    table.add_column("decoders")
+    table.add_column("language model", overflow="fold")
+    table.add_column("decoders", overflow="fold")
     table.add_column("parameters", justify="right")
     table.add_column("trained", justify="right")
     table.add_column("licences")
