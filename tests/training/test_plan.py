@@ -40,7 +40,7 @@ def test_processes_share_a_batch_without_overlap() -> None:
 
 def test_bucketing_puts_equal_lengths_together() -> None:
     lengths = [1, 100] * 32
-    plan = BatchPlan(size=64, batch_size=4, lengths=lambda epoch: lengths)
+    plan = BatchPlan(size=64, batch_size=4, lengths=lambda epoch, items: lengths)
     for number in range(plan.steps_per_epoch):
         (batch,) = plan.step(number)
         assert len({lengths[index] for index in batch}) == 1
@@ -68,7 +68,7 @@ def test_sources_may_change_by_epoch_and_know_lengths() -> None:
         def epoch(self, number: int) -> OneEpoch:
             return OneEpoch([number, number + 1])
 
-    assert rough_lengths(Changing(), 3) == (30, 40)
+    assert rough_lengths(Changing(), 3, range(2)) == (30, 40)
 
 
 def test_total_steps() -> None:

@@ -7,6 +7,7 @@ from anyweave.data.messages_jsonl import MessagesJsonl, read_messages, write_mes
 from anyweave.data.mixture import Epoch, Mixture, Source
 from anyweave.data.place import ReadOptions
 from anyweave.data.records import Records
+from anyweave.data.shards import Shards, stream
 
 __all__ = [
     "FORMATS",
@@ -16,8 +17,10 @@ __all__ = [
     "Mixture",
     "ReadOptions",
     "Records",
+    "Shards",
     "Source",
     "read_messages",
     "resolve",
+    "stream",
     "write_messages",
 ]

@@ -1,18 +1,21 @@
 """Several sources as one, shuffled: which sample stands where depends on nothing but the seed.
 
 A position is a pair (epoch, index). To go on after a stop, ask for the next position: no iterator
-state has to be kept.
+state has to be kept. Two orders are to be had: everything shuffled together, whose indices are in
+memory, or with a `buffer` near to sequential reading, which needs no memory (see `streaming`).
 """
 
 from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
+
+from anyweave.data.streaming import StreamOrder
 
 Item = TypeVar("Item", covariant=True)
 
@@ -26,6 +29,19 @@ class Source(Protocol[Item]):
     def __getitem__(self, index: int, /) -> Item: ...
 
 
+@runtime_checkable
+class KnowsLengths(Protocol):
+    """A source that can tell about how many tokens an item has without making it, or None."""
+
+    def length(self, index: int, /) -> int | None: ...
+
+
+class Order(Protocol):
+    """Which sample stands where: the number of its source, and its index there."""
+
+    def locate(self, epoch: int, index: int) -> tuple[int, int]: ...
+
+
 class Mixture(Generic[Item]):
     """Draws from `sources` in proportion to `weights`, in an order given by `seed` and epoch.
 
@@ -34,7 +50,12 @@ class Mixture(Generic[Item]):
     once an epoch. A source is gone through in a shuffled order, then in another, and so on across
     epochs: none of its samples comes a second time before all have come once.
 
-    Raises `ValueError` for an empty source, a weight that is not positive or has no source.
+    With a `buffer`, runs of `block` samples that follow each other in their source are shuffled,
+    and then samples within `buffer` positions: for sources too large to keep their indices in
+    memory, or slow to read here and there. A small `buffer` mixes less.
+
+    Raises `ValueError` for an empty source, a weight that is not positive or has no source, a
+    `block` that does not fit into the `buffer`.
     """
 
     def __init__(
@@ -44,16 +65,25 @@ class Mixture(Generic[Item]):
         weights: Mapping[str, float] | None = None,
         seed: int = 0,
         length: int | None = None,
+        buffer: int | None = None,
+        block: int = 64,
     ) -> None:
         _check(sources, weights, length)
         self.sources = dict(sources)
         self.seed = seed
-        self._sizes = [len(source) for source in self.sources.values()]
-        self._length = sum(self._sizes) if length is None else length
-        shares = self._sizes if weights is None else [weights[name] for name in self.sources]
+        self.streamed = buffer is not None
+        self._names = list(self.sources)
+        sizes = [len(source) for source in self.sources.values()]
+        self._length = sum(sizes) if length is None else length
+        shares = sizes if weights is None else [weights[name] for name in self._names]
         self._counts = _apportion(shares, self._length)
-        self._epoch_cache: tuple[int, Int[np.ndarray, "N 2"]] | None = None
-        self._order_cache: dict[str, tuple[int, Int[np.ndarray, " S"]]] = {}
+        self._order: Order = (
+            _WholeOrder(self._names, sizes, self._counts, seed)
+            if buffer is None
+            else StreamOrder(
+                self._names, sizes, self._counts, seed=seed, block=block, buffer=buffer
+            )
+        )
 
     def __len__(self) -> int:
         """The number of samples in an epoch."""
@@ -70,11 +100,8 @@ class Mixture(Generic[Item]):
             raise IndexError(
                 f"no position (epoch {epoch}, index {index}); an epoch has {self._length} samples"
             )
-        number, rank = self._slots(epoch)[index]
-        # Draws of a source are counted over all epochs: draw d is in its pass d // size.
-        turn, place = divmod(epoch * self._counts[number] + int(rank), self._sizes[number])
-        name = list(self.sources)[number]
-        return name, int(self._order(name, self._sizes[number], turn)[place])
+        number, place = self._order.locate(epoch, index)
+        return self._names[number], place
 
     def at(self, epoch: int, index: int) -> Item:
         """The sample at a position."""
@@ -94,26 +121,6 @@ class Mixture(Generic[Item]):
                 yield epoch, place, self.at(epoch, place)
             epoch, index = epoch + 1, 0
 
-    def _slots(self, epoch: int) -> Int[np.ndarray, "N 2"]:
-        """For every index of an epoch: the number of its source, and which of its draws this is."""
-        if self._epoch_cache is None or self._epoch_cache[0] != epoch:
-            numbers = np.repeat(np.arange(len(self._counts)), self._counts)
-            numbers = numbers[_shuffled(self._length, self.seed, epoch)]
-            # Draws rise with the index, so that a reader in order needs one pass's order at a time.
-            draws = np.empty_like(numbers)
-            for number, count in enumerate(self._counts):
-                draws[numbers == number] = np.arange(count)
-            self._epoch_cache = epoch, np.stack([numbers, draws], axis=1)
-        return self._epoch_cache[1]
-
-    def _order(self, name: str, size: int, turn: int) -> Int[np.ndarray, " S"]:
-        cached = self._order_cache.get(name)
-        if cached is None or cached[0] != turn:
-            # Seeded by its name: another source added to the mixture leaves this order alone.
-            order = _shuffled(size, self.seed, turn, zlib.crc32(name.encode()))
-            cached = self._order_cache[name] = turn, order
-        return cached[1]
-
 
 class Epoch(Generic[Item]):
     """One epoch of a mixture, by index: what a data loader takes, with its own shuffling off."""
@@ -127,6 +134,52 @@ class Epoch(Generic[Item]):
 
     def __getitem__(self, index: int) -> Item:
         return self.mixture.at(self.number, index)
+
+    def length(self, index: int) -> int | None:
+        """About how many tokens the sample has, where its source knows."""
+        name, place = self.mixture.locate(self.number, index)
+        source = self.mixture.sources[name]
+        return source.length(place) if isinstance(source, KnowsLengths) else None
+
+
+class _WholeOrder:
+    """Everything shuffled together. One epoch's order and one pass of each source are in memory."""
+
+    def __init__(
+        self, names: Sequence[str], sizes: Sequence[int], counts: Sequence[int], seed: int
+    ) -> None:
+        self.seed = seed
+        # Seeded by its name: another source added to the mixture leaves this order alone.
+        self._seeds = [zlib.crc32(name.encode()) for name in names]
+        self._sizes, self._counts = sizes, counts
+        self._epoch: tuple[int, Int[np.ndarray, "N 2"]] | None = None
+        self._turns: dict[int, tuple[int, Int[np.ndarray, " S"]]] = {}
+
+    def locate(self, epoch: int, index: int) -> tuple[int, int]:
+        """The number of the source at a position, and the sample there."""
+        number, rank = map(int, self._slots(epoch)[index])
+        # Draws of a source are counted over all epochs: draw d is in its pass d // size.
+        turn, place = divmod(epoch * self._counts[number] + rank, self._sizes[number])
+        return number, int(self._turn(number, turn)[place])
+
+    def _slots(self, epoch: int) -> Int[np.ndarray, "N 2"]:
+        """For every index of an epoch: the number of its source, and which of its draws this is."""
+        if self._epoch is None or self._epoch[0] != epoch:
+            numbers = np.repeat(np.arange(len(self._counts)), self._counts)
+            numbers = numbers[_shuffled(len(numbers), self.seed, epoch)]
+            # Draws rise with the index, so that a reader in order needs one pass's order at a time.
+            draws = np.empty_like(numbers)
+            for number, count in enumerate(self._counts):
+                draws[numbers == number] = np.arange(count)
+            self._epoch = epoch, np.stack([numbers, draws], axis=1)
+        return self._epoch[1]
+
+    def _turn(self, number: int, turn: int) -> Int[np.ndarray, " S"]:
+        cached = self._turns.get(number)
+        if cached is None or cached[0] != turn:
+            order = _shuffled(self._sizes[number], self.seed, turn, self._seeds[number])
+            cached = self._turns[number] = turn, order
+        return cached[1]
 
 
 def _check(

@@ -11,7 +11,7 @@ import glob
 import io
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,19 +66,7 @@ class Samples:
 
     def row(self, index: int) -> Any:
         sample = self._samples[index]
-        row: dict[str, Any] = {}
-        if "json" in sample.members:
-            found = decode(sample.members["json"].read(), f"{sample.place}.json", "write it again")
-            if not isinstance(found, dict):
-                raise RowError(f"{sample.place}.json: an object is needed")
-            row.update(found)
-        for suffix, member in sample.members.items():
-            modality = next((m for m in MEDIA_MODALITIES if suffix in SUFFIXES[m]), None)
-            if modality is not None:
-                row[modality] = member.read()
-            elif suffix in _CAPTIONS:
-                row["caption"] = _text(member.read(), f"{sample.place}.{suffix}")
-        return row
+        return sample_row({s: member.read for s, member in sample.members.items()}, sample.place)
 
     def place(self, index: int) -> str:
         return self._samples[index].place
@@ -92,6 +80,23 @@ class Samples:
         _write_tar(files, out)
 
 
+def sample_row(members: Mapping[str, Callable[[], bytes]], place: str) -> dict[str, Any]:
+    """The row of a sample, from what reads its members by suffix. Raises `RowError`."""
+    row: dict[str, Any] = {}
+    if "json" in members:
+        found = decode(members["json"](), f"{place}.json", "write it again")
+        if not isinstance(found, dict):
+            raise RowError(f"{place}.json: an object is needed")
+        row.update(found)
+    for suffix, read in members.items():
+        modality = next((m for m in MEDIA_MODALITIES if suffix in SUFFIXES[m]), None)
+        if modality is not None:
+            row[modality] = read()
+        elif suffix in _CAPTIONS:
+            row["caption"] = _text(read(), f"{place}.{suffix}")
+    return row
+
+
 def open_samples(path: str) -> Samples:
     """The samples of a folder, of one shard, or of many: ``*`` and ``{000..127}`` are expanded.
 
@@ -99,14 +104,29 @@ def open_samples(path: str) -> Samples:
     """
     if Path(path).is_dir():
         return Samples(_in_folder(Path(path)), Path(path), ())
-    shards = [shard for one in _expand(path) for shard in sorted(glob.glob(one)) or [one]]
+    shards = shard_paths(path)
     samples: list[_Sample] = []
     problems: list[str] = []
     for shard in shards:
-        if not Path(shard).is_file():
+        samples += _in_shard(str(shard), problems)
+    return Samples(samples, shards[0].parent, tuple(problems))
+
+
+def shard_paths(path: str) -> list[Path]:
+    """Files by name: ``*`` and ``{000..127}`` are expanded. Raises `ValueError` if one is not
+    there.
+    """
+    shards = [Path(name) for one in _expand(path) for name in sorted(glob.glob(one)) or [one]]
+    for shard in shards:
+        if not shard.is_file():
             raise ValueError(f"{shard}: no such file; give tar shards, {path!r} was asked for")
-        samples += _in_shard(shard, problems)
-    return Samples(samples, Path(shards[0]).parent, tuple(problems))
+    return shards
+
+
+def member_name(name: str) -> tuple[str, str]:
+    """The sample that a member of a shard belongs to, and which of its files it is."""
+    stem, _, suffix = Path(name).name.partition(".")
+    return str(Path(name).parent / stem), suffix.lower()
 
 
 def save(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
@@ -145,12 +165,11 @@ def _in_shard(shard: str, problems: list[str]) -> list[_Sample]:
                     continue
                 if entry.offset_data + entry.size > size:
                     raise tarfile.ReadError(f"{entry.name} is cut off")
-                name, _, suffix = Path(entry.name).name.partition(".")
-                key = str(Path(entry.name).parent / name)
+                key, suffix = member_name(entry.name)
                 if not samples or samples[-1].key != key:
                     samples.append(_Sample(f"{shard}: {key}", key))
                 member = _Member(shard, entry.offset_data, entry.size)
-                samples[-1].members[suffix.lower()] = member
+                samples[-1].members[suffix] = member
     except tarfile.TarError as error:
         after = f" after {samples[-1].key}" if samples else ""
         problems.append(f"{shard}: this tar is damaged{after} ({error}); get it again")

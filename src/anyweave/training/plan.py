@@ -2,17 +2,20 @@
 state.
 
 Every global batch holds all modalities as the data has them (blended), of similar length when
-bucketed. Each process takes every world-th conversation of it.
+bucketed. Each process takes every world-th conversation of it. Of a streamed source only a window
+of batches is planned at a time, so neither the plan nor entering an epoch in its middle costs more
+with more data.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from anyweave.data.mixture import KnowsLengths
 from anyweave.messages import Conversation
 from anyweave.processing.collate import bucketed_batches
 
@@ -21,8 +24,8 @@ from anyweave.processing.collate import bucketed_batches
 class Source(Protocol):
     """What a run learns from: any sequence of conversations, such as a list, read item by item.
 
-    Items must be the same whenever they are read. A source may also have ``length(index) -> int``,
-    a cheap estimate of the tokens of an item: without it bucketing reads every conversation once.
+    Items must be the same whenever they are read. A source may also have ``length(index)``, a cheap
+    estimate of the tokens of an item or None: without it bucketing reads every conversation once.
     """
 
     def __len__(self) -> int: ...
@@ -40,10 +43,13 @@ class EpochSource(Protocol):
 
 
 @runtime_checkable
-class KnowsLengths(Protocol):
-    """A source that can tell the length of an item without making it."""
+class MayStream(Protocol):
+    """A source that says whether its epochs are shuffled already, to be read from beginning to end
+    and planned window by window.
+    """
 
-    def length(self, index: int, /) -> int: ...
+    @property
+    def streamed(self) -> bool: ...
 
 
 def in_epoch(source: Source | EpochSource, epoch: int) -> Source:
@@ -51,34 +57,52 @@ def in_epoch(source: Source | EpochSource, epoch: int) -> Source:
     return source.epoch(epoch) if isinstance(source, EpochSource) else source
 
 
-def rough_lengths(source: Source | EpochSource, epoch: int) -> tuple[int, ...]:
-    """Lengths in tokens, near enough for bucketing: tokenising everything twice is not worth it."""
+def is_streamed(source: Source | EpochSource) -> bool:
+    """Whether to plan windows of the source and not the whole of it."""
+    return isinstance(source, MayStream) and source.streamed
+
+
+def rough_lengths(
+    source: Source | EpochSource, epoch: int, indices: Iterable[int]
+) -> tuple[int, ...]:
+    """Lengths in tokens, near enough for bucketing: tokenising everything twice is not worth it.
+
+    A streamed source is not read for it either: where it does not know, all are alike.
+    """
     items = in_epoch(source, epoch)
-    if isinstance(items, KnowsLengths):
-        return tuple(items.length(index) for index in range(len(items)))
-    return tuple(
-        sum(len(message.text) // 4 + 16 * len(message.media()) for message in items[index])
-        for index in range(len(items))
-    )
+    known = items if isinstance(items, KnowsLengths) else None
+    read = not is_streamed(source)
+
+    def length(index: int) -> int:
+        told = None if known is None else known.length(index)
+        return told if told is not None else _estimate(items[index]) if read else 0
+
+    return tuple(map(length, indices))
+
+
+def _estimate(conversation: Conversation) -> int:
+    return sum(len(message.text) // 4 + 16 * len(message.media()) for message in conversation)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPlan:
     """The order of conversations over all steps and epochs.
 
-    `size`: items per epoch. `lengths`: epoch -> tokens per item, None when not bucketed. One
-    optimizer step takes `accumulation` micro-batches of `batch_size` on each of `world` processes;
-    items that do not fill a last step are left to the next epoch's shuffle.
+    `size`: items per epoch. `lengths`: (epoch, items) -> tokens per item, None when not bucketed.
+    One optimizer step takes `accumulation` micro-batches of `batch_size` on each of `world`
+    processes; items that do not fill a last step are left to the next epoch's shuffle. `streamed`
+    plans `window` batches at a time, of items that stand together.
     """
 
     size: int
     batch_size: int
-    lengths: Callable[[int], Sequence[int]] | None = None
+    lengths: Callable[[int, range], Sequence[int]] | None = None
     world: int = 1
     accumulation: int = 1
     seed: int = 0
     window: int = 32
     shuffle: bool = True
+    streamed: bool = False
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -87,7 +111,7 @@ class BatchPlan:
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in one pass, at least 1 (a smaller source gives smaller batches)."""
-        full = self.size // (self.batch_size * self.world)
+        full = self.size // self._together
         return max(1, full // self.accumulation)
 
     def epoch_of(self, number: int) -> int:
@@ -97,31 +121,49 @@ class BatchPlan:
     def step(self, number: int, rank: int = 0) -> list[list[int]]:
         """The micro-batches of step `number` for one process, as indices into its epoch's items."""
         epoch, position = divmod(number, self.steps_per_epoch)
-        batches = self._epoch(epoch)
         first = position * self.accumulation
-        return [batch[rank :: self.world] for batch in batches[first : first + self.accumulation]]
+        if not self._in_windows:
+            batches = self._window(epoch, 0)[first : first + self.accumulation]
+        else:
+            places = [divmod(first + micro, self.window) for micro in range(self.accumulation)]
+            batches = [self._window(epoch, window)[place] for window, place in places]
+        return [batch[rank :: self.world] for batch in batches]
 
-    def _epoch(self, epoch: int) -> list[list[int]]:
-        cached: tuple[int, list[list[int]]] | None = self.__dict__.get("_cached")
-        if cached is None or cached[0] != epoch:
-            cached = (epoch, self._batches(epoch))
-            object.__setattr__(self, "_cached", cached)  # the plan itself does not change
-        return cached[1]
+    @property
+    def _together(self) -> int:
+        return self.batch_size * self.world
 
-    def _batches(self, epoch: int) -> list[list[int]]:
-        together = self.batch_size * self.world
+    @property
+    def _in_windows(self) -> bool:
+        # Too few items for a step are one window, whose short batches are used.
+        return self.streamed and self.size >= self._together * self.accumulation
+
+    def _window(self, epoch: int, number: int) -> list[list[int]]:
+        cached: dict[tuple[int, int], list[list[int]]] = self.__dict__.setdefault("_cached", {})
+        if (epoch, number) not in cached:
+            while len(cached) > 1:  # micro-batches of a step may be in two windows
+                del cached[next(iter(cached))]
+            cached[epoch, number] = self._batches(epoch, number)
+        return cached[epoch, number]
+
+    def _batches(self, epoch: int, number: int) -> list[list[int]]:
+        together, seed, items = self._together, self.seed, range(self.size)
+        if self._in_windows:
+            span = together * self.window
+            items = items[number * span : (number + 1) * span]
+            seed = step_seed(seed, "window", number)
         if self.shuffle:
-            lengths = (0,) * self.size if self.lengths is None else self.lengths(epoch)
-            batches = bucketed_batches(lengths, together, self.seed, epoch, window=self.window)
+            lengths = (0,) * len(items) if self.lengths is None else self.lengths(epoch, items)
+            batches = bucketed_batches(lengths, together, seed, epoch, window=self.window)
         else:
             batches = [
-                list(range(start, min(start + together, self.size)))
-                for start in range(0, self.size, together)
+                list(range(start, min(start + together, len(items))))
+                for start in range(0, len(items), together)
             ]
         # Short batches would change the meaning of a step; they stay only where there is nothing
         # else.
-        full = [batch for batch in batches if len(batch) == together]
-        return full if len(full) >= self.accumulation else batches
+        full = [[items[index] for index in batch] for batch in batches if len(batch) == together]
+        return full if self._in_windows or len(full) >= self.accumulation else batches
 
 
 def step_seed(*parts: int | str) -> int:

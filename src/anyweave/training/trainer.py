@@ -37,6 +37,7 @@ from anyweave.training.plan import (
     BatchPlan,
     EpochSource,
     Source,
+    is_streamed,
     rough_lengths,
     step_seed,
     total_steps,
@@ -291,6 +292,7 @@ class Trainer:
             seed=self.config.seed,
             window=data.bucket_window,
             shuffle=data.shuffle,
+            streamed=is_streamed(self.source),
         )
 
     def _open_run(self, resume: bool) -> None:

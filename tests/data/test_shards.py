@@ -1,0 +1,181 @@
+"""Records of shards by index, against what was written into them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from anyweave.data import Mixture, Shards, stream
+from anyweave.data.shard_table import ShardTable
+from anyweave.messages import Conversation
+
+
+def write_lines(folder: Path, sizes: list[int], name: str = "part") -> None:
+    """JSON lines; record n asks "n"."""
+    folder.mkdir(exist_ok=True)
+    number = 0
+    for shard, size in enumerate(sizes):
+        lines = []
+        for _ in range(size):
+            messages = [
+                {"role": "user", "content": str(number)},
+                {"role": "assistant", "content": "yes" * (number % 5)},
+            ]
+            lines.append(json.dumps({"messages": messages}))
+            number += 1
+        (folder / f"{name}-{shard:03d}.jsonl").write_text("\n".join(lines) + "\n" * bool(lines))
+
+
+def write_tar(path: Path, numbers: range, *, format: int = tarfile.PAX_FORMAT) -> None:
+    """Samples as others write them: caption n and bytes of n, in a folder of the tar."""
+    with tarfile.open(path, "w", format=format) as tar:
+        folder = tarfile.TarInfo("data")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+        for n in numbers:
+            # A long name needs a header of its own, where the format has one.
+            long = "x" * 120 if n % 3 == 0 and format != tarfile.USTAR_FORMAT else ""
+            files = {"jpg": b"\xff" * n, "txt": str(n).encode()}
+            for suffix, content in files.items():
+                entry = tarfile.TarInfo(f"data/{long}{n:05d}.{suffix}")
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+
+
+def asked(conversation: Conversation) -> int:
+    return int(conversation[0].text)
+
+
+def test_lines_by_index_and_by_stream(tmp_path: Path) -> None:
+    write_lines(tmp_path, [5, 0, 7, 1])
+    shards = Shards(tmp_path, "messages")
+    assert len(shards) == 13
+    assert [asked(shards[index]) for index in range(13)] == list(range(13))
+    assert asked(shards[-1]) == 12 and [asked(c) for c in shards[3:6]] == [3, 4, 5]
+    with pytest.raises(IndexError):
+        shards[13]
+    mixture = stream(str(tmp_path / "part-{000..003}.jsonl"), buffer=8, block=2)
+    assert sorted(map(asked, mixture.epoch(3))) == list(range(13))
+    epoch = mixture.epoch(0)
+    lengths = [epoch.length(index) for index in range(13)]
+    assert all(length is not None and length > 10 for length in lengths)
+
+
+@pytest.mark.parametrize("format", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_samples_of_tar_shards(tmp_path: Path, format: int) -> None:
+    write_tar(tmp_path / "a.tar", range(5), format=format)
+    write_tar(tmp_path / "b.tar", range(5, 12), format=format)
+    shards = Shards(tmp_path / "*.tar", task="generate")
+    assert [asked(conversation) for conversation in shards] == list(range(12))
+    assert [len(conversation[1].media()[0].source) for conversation in shards] == list(range(12))
+    assert shards.length(0) is None
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "tar"])
+def test_rows_are_copied_as_they_are(tmp_path: Path, kind: str) -> None:
+    if kind == "jsonl":
+        write_lines(tmp_path, [3, 4])
+        last = tmp_path / "part-001.jsonl"
+        last.write_text(last.read_text().rstrip("\n"))
+    else:
+        write_tar(tmp_path / "a.tar", range(3))
+        write_tar(tmp_path / "b.tar", range(3, 7))
+    table = ShardTable(sorted(tmp_path.glob(f"*.{kind}")))
+    copy = tmp_path / "out" / f"copy.{kind}"
+    copy.parent.mkdir()
+    table.copy([6, 0, 3], copy)
+    copied = ShardTable([copy])
+    assert [copied.row(i) for i in range(3)] == [table.row(i) for i in (6, 0, 3)]
+    assert table.place(6).endswith("part-001.jsonl:4" if kind == "jsonl" else "b.tar: sample 4")
+
+
+def test_an_index_is_made_once_and_again_when_the_shard_changed(tmp_path: Path) -> None:
+    write_lines(tmp_path, [4])
+    index = tmp_path / "part-000.jsonl.index"
+    assert len(Shards(tmp_path)) == 4
+    made = index.stat().st_mtime_ns
+    assert len(Shards(tmp_path)) == 4 and index.stat().st_mtime_ns == made
+    write_lines(tmp_path, [6])
+    assert len(Shards(tmp_path)) == 6
+    index.write_bytes(index.read_bytes()[:-5])  # half an index is none
+    assert asked(Shards(tmp_path)[5]) == 5
+    elsewhere = tmp_path / "indices"
+    assert len(Shards(tmp_path, index_dir=elsewhere)) == 6
+    assert (elsewhere / index.name).read_bytes() == index.read_bytes()
+
+
+def test_errors_name_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('\n\n{"messages": []}\n{"messages"\n')
+    shards = Shards(tmp_path, "messages")
+    with pytest.raises(ValueError, match=r"a\.jsonl:3: messages: a list of at least one"):
+        shards[0]
+    with pytest.raises(ValueError, match=r"a\.jsonl:4: bad JSON"):
+        shards[1]
+
+
+def test_what_cannot_be_streamed(tmp_path: Path) -> None:
+    write_tar(tmp_path / "cut.tar", range(9))
+    data = (tmp_path / "cut.tar").read_bytes()
+    (tmp_path / "cut.tar").write_bytes(data[:5000])
+    with pytest.raises(ValueError, match=r"cut\.tar: this tar is damaged after data/"):
+        Shards(tmp_path / "cut.tar")
+    (tmp_path / "a.jsonl.gz").write_bytes(b"")
+    with pytest.raises(ValueError, match="compressed, so not to be read from the middle"):
+        Shards(tmp_path / "a.jsonl.gz")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"no shards there; they are called \*\.jsonl"):
+        Shards(tmp_path / "empty")
+    write_lines(tmp_path / "other", [1])
+    with pytest.raises(ValueError, match="one folder"):
+        ShardTable([tmp_path / "cut.tar", tmp_path / "other" / "part-000.jsonl"])
+    with pytest.raises(ValueError, match=r"one kind are needed, got \.jsonl, \.tar"):
+        ShardTable([tmp_path / "cut.tar", tmp_path / "b.jsonl"])
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="nothing is read-only to root")
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    write_lines(tmp_path / "data", [2])
+    (tmp_path / "data").chmod(0o500)
+    with pytest.raises(ValueError, match="pass index_dir"):
+        Shards(tmp_path / "data")
+
+
+def test_several_sets_with_weights(tmp_path: Path) -> None:
+    write_lines(tmp_path / "few", [3])
+    write_tar(tmp_path / "many.tar", range(100, 140))
+    mixture = stream(
+        {"few": tmp_path / "few", "many": tmp_path / "many.tar"},
+        weights={"few": 1, "many": 2},
+        length=30,
+        buffer=16,
+        block=4,
+        index_dir=tmp_path / "indices",
+        task="generate",
+    )
+    assert isinstance(mixture, Mixture) and mixture.counts == {"few": 10, "many": 20}
+    drawn = [asked(conversation) for conversation in mixture.epoch(1)]
+    assert sum(n < 100 for n in drawn) == 10 and len({n for n in drawn if n >= 100}) == 20
+    assert sorted(path.name for path in (tmp_path / "indices").iterdir()) == ["few", "many"]
+
+
+def test_memory_does_not_grow_with_the_number_of_records(tmp_path: Path) -> None:
+    write_lines(tmp_path / "small", [500])
+    write_lines(tmp_path / "large", [4_000])
+
+    def kept(path: Path) -> int:
+        stream(path, "messages", buffer=128, block=16).at(0, 0)  # indexes, warms up
+        tracemalloc.start()
+        mixture = stream(path, "messages", buffer=128, block=16)
+        for index in range(0, len(mixture), len(mixture) // 40):
+            mixture.at(0, index)
+        size, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return size
+
+    assert kept(tmp_path / "large") < kept(tmp_path / "small") + 8_000  # bytes; 3,500 records more
