@@ -14,6 +14,8 @@ from torch import nn
 from anyweave.decoders.latent_diffusion import LatentDiffusion
 from anyweave.encoders.imagebind import ImageBind
 from anyweave.encoders.transformers_backbone import TransformersBackbone
+from anyweave.messages import Image, Message, Text
+from anyweave.testing.model import tiny_model
 from anyweave.training.parts.autoencoder import build_autoencoder, train_autoencoder
 from anyweave.training.parts.contrast import sound_vectors, train_text_encoder
 from anyweave.training.parts.diffusion import (
@@ -40,6 +42,7 @@ from anyweave.training.parts.encoder import (
 from anyweave.training.parts.fit import FitOptions, fit
 from anyweave.training.parts.recipes import OPTIONS, train_named_part
 from anyweave.training.parts.rendered import rendered_scenes
+from anyweave.training.parts.states import signal_states, teach_output_projectors
 from anyweave.world.catalogue import OBJECTS
 from anyweave.world.scenes import ImageScene, sample_image
 
@@ -167,3 +170,23 @@ def test_errors_of_the_recipes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="precision is fp32 or bf16"):
         FitOptions(steps=1, batch_size=1, precision="int8")
     assert all(options.steps > 0 for options in OPTIONS.values())
+
+
+def test_output_projectors_learn_from_states_alone(tmp_path: Path) -> None:
+    model = tiny_model()
+    before = {name: p.clone() for name, p in model.language.named_parameters()}
+    source = [
+        [
+            Message("user", f"draw {n}"),
+            Message("assistant", [Text("Here."), Image(np.zeros((8, 8, 3), np.uint8), caption=n)]),
+        ]
+        for n in ("a dog", "two cats at night")
+    ]
+    states = signal_states(model, source)
+    assert set(states) == {"image"}
+    assert states["image"].hidden.shape[:2] == (2, len(model.processor.signals.ids("image")))
+    short, long = (replace(SHORT, steps=steps, batch_size=4) for steps in (1, 40))
+    first = teach_output_projectors(model, states, {"image": short}, tmp_path / "short")
+    then = teach_output_projectors(model, states, {"image": long}, tmp_path / "long")
+    assert then["alignment/image"] < first["alignment/image"]
+    assert all(torch.equal(before[n], p) for n, p in model.language.named_parameters())

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from anyweave.messages import Modality
+from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.training.parts.assemble import assemble
 from anyweave.training.parts.autoencoder import train_autoencoder
@@ -16,7 +16,9 @@ from anyweave.training.parts.contrast import train_text_encoder
 from anyweave.training.parts.diffusion import prepare, train_diffusion
 from anyweave.training.parts.encoder import train_audio_encoder, train_image_encoder
 from anyweave.training.parts.fit import FitOptions
+from anyweave.training.parts.states import signal_states, teach_output_projectors
 from anyweave.training.parts.warmup import warm_up
+from anyweave.world.sources import WorldDialogues
 
 # Rendered training scenes per modality.
 _TOTALS: dict[Modality, int] = {"image": 24_000, "video": 6_000, "audio": 6_000}
@@ -36,15 +38,29 @@ OPTIONS: dict[str, FitOptions] = {
     "warm-up": FitOptions(steps=1500, batch_size=32, learning_rate=1e-3, ema_decay=0.995),
     "audio-text": FitOptions(steps=400, batch_size=96, learning_rate=1e-3, ema_decay=0.99),
     "audio": FitOptions(steps=2500, batch_size=32, learning_rate=1e-3, ema_decay=0.998),
+    "image-states": FitOptions(steps=2000, batch_size=96, learning_rate=1e-3, ema_decay=0.99),
+    "video-states": FitOptions(steps=1500, batch_size=96, learning_rate=1e-3, ema_decay=0.99),
+    "audio-states": FitOptions(steps=600, batch_size=96, learning_rate=5e-4, ema_decay=0.99),
     "image-refined": FitOptions(steps=9500, batch_size=32, learning_rate=1e-3, ema_decay=0.999),
     "video": FitOptions(
-        steps=1500,
+        steps=1250,
         batch_size=8,
         learning_rate=5e-4,
         warmup_steps=50,
         ema_decay=0.99,
         checkpoint_every=50,
     ),
+}
+
+# What is talked of while the states at signal tokens are gathered: requests, and media deeper in a
+# conversation.
+SPOKEN_MEDIA: dict[str, float] = {
+    "request_image": 0.34,
+    "request_video": 0.26,
+    "request_audio": 0.10,
+    "several_media": 0.10,
+    "cross": 0.10,
+    "follow_up": 0.10,
 }
 
 
@@ -63,6 +79,7 @@ def train_named_part(name: str, output: Path, *, device: str = "cpu", scale: flo
         "audio": lambda: _decoder("audio", output, device, scale),
         "verifiers": lambda: _verifiers(output),
         "emoji-mini": lambda: _first_lesson(output, device, scale),
+        "output-projectors": lambda: _last_lesson(output, device, scale),
     }
     if name not in steps:
         raise ValueError(f"no part {name!r}; there are {', '.join(steps)}")
@@ -137,6 +154,25 @@ def _first_lesson(output: Path, device: str, scale: float) -> dict[str, float]:
         totals,
         {m: min(n, totals[m]) for m, n in sizes.items()},
     )
+
+
+def _last_lesson(output: Path, device: str, scale: float) -> dict[str, float]:
+    """Give the output projectors of the model that stage 3 left their last lesson; it is written to
+    ``emoji-mini-taught``.
+    """
+    stage3 = output.parent / "emoji-mini-3" / "model"
+    if not stage3.is_dir():
+        raise ValueError(
+            f"the output projectors are taught after stage 3, but {stage3} is not there; run "
+            "anyweave train stage3 --recipe emoji-mini first"
+        )
+    model = NextGPT.from_pretrained(stage3).to(device)
+    talk = WorldDialogues("train", _size(7000, scale), 2, kinds=SPOKEN_MEDIA, with_media=False)
+    options = {m: options_of(f"{m}-states", device, scale) for m in MEDIA_MODALITIES}
+    folder = output / "emoji-mini-taught"
+    means = teach_output_projectors(model, signal_states(model, talk), options, folder)
+    model.save_pretrained(folder)
+    return means
 
 
 def _verifiers(output: Path) -> object:
