@@ -204,7 +204,8 @@ def train_image_encoder(
     """Train the encoder of pictures and clips and save it to `output`; returns the last losses."""
     torch.manual_seed(options.seed)
     encoder = build_image_encoder()
-    encoder.model.to(memory_format=torch.channels_last)
+    network: Any = encoder.model
+    network.to(memory_format=torch.channels_last)
     data: dict[Modality, Any] = {
         m: rendered_scenes(m, "train", sizes[m], options.seed, cache) for m in encoder.modalities
     }
@@ -214,7 +215,7 @@ def train_image_encoder(
 
     scenes = {m: drawn for m, (drawn, _) in data.items()}
     means = _teach(encoder, scenes, batch, options, output, scale=1.0)
-    encoder.model.to(memory_format=torch.contiguous_format)
+    network.to(memory_format=torch.contiguous_format)
     encoder.save_pretrained(output)
     return means
 
