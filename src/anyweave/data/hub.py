@@ -14,6 +14,11 @@ from typing import Any
 from anyweave.data.place import ReadOptions
 
 
+def is_saved(path: str | Path) -> bool:
+    """Whether a folder was written by `save_to_disk`."""
+    return any((Path(path) / name).is_file() for name in ("dataset_info.json", "dataset_dict.json"))
+
+
 class HubTable:
     """A `datasets.Dataset` by index; Arrow files are mapped, not loaded.
 
@@ -39,7 +44,9 @@ class HubTable:
         except (OSError, KeyError, ValueError, datasets.exceptions.DatasetsError) as error:
             raise ValueError(f"{path}: `datasets` cannot open it ({error})") from error
         for column, feature in self._rows.features.items():
-            self._rows = self._rows.cast_column(column, _undecoded(feature, datasets))
+            undecoded = _undecoded(feature, datasets)
+            if undecoded != feature:
+                self._rows = self._rows.cast_column(column, undecoded)
 
     def __len__(self) -> int:
         return len(self._rows)

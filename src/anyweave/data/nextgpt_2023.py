@@ -68,19 +68,21 @@ def read_single(row: Mapping[str, Any], place: Place) -> Conversation:
 
 def read_tags(row: Mapping[str, Any], place: Place) -> Conversation:
     """A dialogue with media where their tags stand, captions from the lists."""
-    captions = {
-        entry.get(f"{modality}_name"): entry.get("caption") or None
-        for modality in MEDIA_MODALITIES
-        for entry in place.items(row.get(f"{modality}_list"), f"{modality}_list")
-        if isinstance(entry, dict)
-    }
+    captions: dict[str, list[str | None]] = {}  # of one file shown twice, in that order
+    for modality in MEDIA_MODALITIES:
+        for entry in place.items(row.get(f"{modality}_list"), f"{modality}_list"):
+            if isinstance(entry, dict):
+                found = captions.setdefault(str(entry.get(f"{modality}_name")), [])
+                found.append(entry.get("caption") or None)
 
     def message(turn: _Entry, index: int) -> Message:
         role, words, _ = turn
 
         def take(found: re.Match[str]) -> Media:
             modality: Modality = found[1].lower()  # type: ignore[assignment]
-            at, caption = f"conversation[{index}]", captions.get(found[2])
+            known = captions.get(found[2]) or [None]
+            caption = known.pop(0) if len(known) > 1 else known[0]
+            at = f"conversation[{index}]"
             return place.medium(modality, found[2], at, role=role, caption=caption)
 
         return Message(role, parts_of(words, take, _TAG))

@@ -18,6 +18,7 @@ from anyweave.data.writing import whole_file
 
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"\s*")
+_KEEP = "surrogateescape"
 
 
 class Table(Protocol):
@@ -42,10 +43,9 @@ class Table(Protocol):
 def open_table(path: str | Path, options: ReadOptions) -> Table:
     """The table at a path. Raises `ValueError` for what is no table."""
     name = str(path)
-    saved = (Path(name) / "dataset_info.json").is_file()  # by `datasets`
-    if name.startswith("hf://") or name.endswith(".parquet") or saved:
-        from anyweave.data.hub import HubTable
+    from anyweave.data.hub import HubTable, is_saved
 
+    if name.startswith("hf://") or name.endswith(".parquet") or is_saved(path):
         return HubTable(name, options)
     if name.endswith(".tar") or Path(name).is_dir():
         from anyweave.data.webdataset import open_samples
@@ -124,11 +124,8 @@ class JsonArray:
         self.folder = self.path.parent
         self._lines, self._starts, self._ends = array("Q"), array("Q"), array("Q")
         problems: list[str] = []
-        try:
-            text = self.path.read_bytes().decode()
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{self.path}: not UTF-8 ({error}); save the file as UTF-8") from error
-        self._index(text, problems)
+        # Bytes that are no UTF-8 are kept, and told by the row that has them.
+        self._index(self.path.read_bytes().decode(errors=_KEEP), problems)
         self.problems = tuple(problems)
 
     def __len__(self) -> int:
@@ -155,19 +152,20 @@ class JsonArray:
     def _index(self, text: str, problems: list[str]) -> None:
         position = _skip(text, 1 if text.startswith("\ufeff") else 0)
         if text[position : position + 1] != "[":
-            what = shown(text[position : position + 40])
+            start = text[position : position + 40].encode(errors=_KEEP)
+            what = shown(start.decode(errors="replace"))
             raise ValueError(f"{self.path}: a JSON list of rows is needed, got {what}")
         position = _skip(text, position + 1)
         indent = text[text.rfind("\n", 0, position) + 1 : position]
-        again = re.compile(rf"\n{indent}(?=\S)") if indent.isspace() or not indent else None
+        again = re.compile(rf"\n{indent}(?=\{{)") if indent.isspace() or not indent else None
         passed, offset, line = 0, 0, 1  # characters, their bytes, their line
         while text[position : position + 1] not in ("]", ""):
-            offset += len(text[passed:position].encode())
+            offset += len(text[passed:position].encode(errors=_KEEP))
             line += text.count("\n", passed, position)
             passed = position
             try:
                 _, position = _DECODER.raw_decode(text, position)
-                size = len(text[passed:position].encode())
+                size = len(text[passed:position].encode(errors=_KEEP))
                 following = _skip(text, position)
                 if text[following : following + 1] not in (",", "]"):
                     raise ValueError("no comma after it")

@@ -12,6 +12,7 @@ from typing import Any
 
 from anyweave.data.checks import Found, Problem, check_records, problem_of
 from anyweave.data.formats import Format
+from anyweave.data.hub import is_saved
 from anyweave.data.place import ReadOptions
 from anyweave.data.records import Records
 from anyweave.data.writing import save_rows
@@ -102,7 +103,7 @@ def data_files(path: str | Path, format: str | Format | None = None) -> list[str
     """The data files at a path: itself, or those in a folder that is not itself a data set."""
     folder = Path(path)
     name = format.name if isinstance(format, Format) else format
-    if not folder.is_dir() or (folder / "dataset_info.json").is_file() or name == "webdataset":
+    if not folder.is_dir() or is_saved(folder) or name == "webdataset":
         return [path]
     found = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in DATA_SUFFIXES]
     return [file for file in found if file.is_file() and not file.name.startswith(".")] or [path]
