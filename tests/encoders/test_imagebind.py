@@ -15,6 +15,8 @@ from anyweave.encoders import Encoder, resolve
 from anyweave.encoders.imagebind import ImageBind
 from anyweave.testing.encoders import tiny_imagebind
 
+from .conftest import public_shapes
+
 GOLDEN_HEADS = {"vision_heads": 4, "audio_heads": 4, "text_heads": 4}
 TOWERS = ("vision", "audio", "text")
 
@@ -33,6 +35,16 @@ def golden() -> Path:
 def golden_model(golden: Path) -> ImageBind:
     file = golden / "imagebind_tiny_weights.safetensors"
     return ImageBind.from_pretrained(file, towers=TOWERS, **GOLDEN_HEADS)
+
+
+def test_the_names_written_out_are_the_public_ones(golden: Path) -> None:
+    """`public_shapes`, which other tests build files from, against a file of the public code."""
+    sizes = {"out": 24, "patch": 14, "vocabulary": 49408}
+    sizes |= {"vision": (48, 3, 257), "audio": (40, 2, 229), "text": (32, 2, 77)}
+    sizes |= dict.fromkeys(("depth", "thermal", "imu"), (8, 1, 5))
+    written = {n: s for n, s in public_shapes(sizes).items() if n.split(".")[1] in TOWERS}
+    stored = load_file(golden / "imagebind_tiny_weights.safetensors")
+    assert {name: tuple(value.shape) for name, value in stored.items()} == written
 
 
 @pytest.mark.parametrize("modality", ["image", "video", "audio", "text"])

@@ -10,7 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from anyweave.processing.cache import FeatureCache, cache_folder, fingerprint, text_digest
+from anyweave.processing.cache import (
+    CacheError,
+    FeatureCache,
+    cache_folder,
+    fingerprint,
+    text_digest,
+)
 
 from .source import DecoderSource
 
@@ -29,12 +35,16 @@ class RememberedUnconditional:
 
     def get(self) -> Float[Tensor, "1 Q C"] | None:
         """The embedding, if this decoder ever computed it on this machine."""
-        found = self._cache.get("caption", self._key)
+        try:
+            found = self._cache.get("caption", self._key)
+        except (OSError, CacheError) as error:
+            logger.warning("cannot read the unconditional embedding (%s)", error)
+            return None
         return None if found is None else found["unconditional"]
 
     def put(self, embedding: Float[Tensor, "1 Q C"]) -> None:
         """Keep it. A folder that cannot be written costs the next run some seconds, no more."""
         try:
             self._cache.put("caption", self._key, {"unconditional": embedding})
-        except OSError as error:
+        except (OSError, CacheError) as error:
             logger.warning("cannot keep the unconditional embedding (%s)", error)

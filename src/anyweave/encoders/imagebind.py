@@ -254,18 +254,8 @@ class ImageBind(nn.Module):
         file (text, depth, thermal, imu), and any other missing or unexpected name is an error.
         """
         path = Path(path).expanduser()
-        if path.is_dir():
-            config = json.loads((path / CONFIG_FILE).read_text())
-            state = read_weights(path / WEIGHTS_FILE)
-        elif path.is_file():
-            state = read_weights(path)
-            config = sizes_of(state, overrides.get("towers"))
-        else:
-            raise ValueError(
-                f"no ImageBind at {path}: give a folder, a .safetensors or a .pth file"
-            )
-        with torch.device("meta"):  # nothing is initialised: every tensor comes from the file
-            model = cls(**{**config, **overrides})
+        model = cls.skeleton(path, **overrides)
+        state = read_weights(path / WEIGHTS_FILE if path.is_dir() else path)
         if isinstance(dtype, str):
             if dtype not in DTYPES:
                 raise ValueError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}")
@@ -284,9 +274,13 @@ class ImageBind(nn.Module):
         path = Path(path).expanduser()
         if path.is_dir():
             config = json.loads((path / CONFIG_FILE).read_text())
-        else:
+        elif path.is_file():
             config = sizes_of(read_weights(path), overrides.get("towers"))
-        with torch.device("meta"):
+        else:
+            raise ValueError(
+                f"no ImageBind at {path}: give a folder, a .safetensors or a .pth file"
+            )
+        with torch.device("meta"):  # nothing is initialised: every tensor comes from the file
             return cls(**{**config, **overrides}).eval()
 
     def save_pretrained(self, path: str | Path) -> None:
