@@ -139,7 +139,7 @@ def read_conversation(text: str) -> Conversation:
     the turns do not alternate, one says nothing, or a medium is written in another way.
     """
     found = list(_TURN.finditer(text))
-    ends = [match.start() for match in found[1:]] + [len(text)]
+    ends = [*(match.start() for match in found[1:]), len(text)][: len(found)]
     conversation = [
         Message(_ROLES[match[1].lower()], list(_parts(text[match.end() : end])))
         for match, end in zip(found, ends, strict=True)

@@ -286,9 +286,9 @@ class Grammar:
     def write(self, id: str, topic: Topic, seed: Sequence[int]) -> Dialogue:
         """A dialogue on `topic`. Raises `GivenUpError` where the topic does not give enough."""
         rng = np.random.default_rng(list(seed))
+        weights = np.array(list(self._turns.values()))
+        num_turns = int(rng.choice(list(self._turns), p=weights / weights.sum()))
         for _ in range(_ATTEMPTS):
-            weights = np.array(list(self._turns.values()))
-            num_turns = int(rng.choice(list(self._turns), p=weights / weights.sum()))
             talk = Talk(topic, self._phrases, rng, num_turns)
             if self._play(talk) and _is_whole(talk):
                 return Dialogue(

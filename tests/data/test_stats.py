@@ -1,0 +1,58 @@
+"""The row of Table 6, counted."""
+
+from __future__ import annotations
+
+import pytest
+
+from anyweave.data.messages_jsonl import write_messages
+from anyweave.data.stats import measure, measure_file
+from anyweave.messages import Audio, Image, Message, Video
+
+
+def exchange(user, assistant):
+    return [Message("user", user), Message("assistant", assistant)]
+
+
+def test_modalities_that_are_combined_and_that_are_not():
+    t2m = measure(
+        exchange("x", ["here", kind(f"{n}", caption="x")])
+        for n, kind in enumerate((Image, Video, Audio))
+    )
+    assert t2m.in_out == "T→T+I/A/V"
+    assert t2m.media == {"image": 1, "video": 1, "audio": 1}
+    mosit = measure(
+        [
+            [
+                *exchange([Image("a"), "?"], ["see", Video("b", caption="b")]),
+                *exchange([Audio("c"), Video("d"), "?"], Image("a", caption="a")),
+                *exchange("and?", "so"),
+            ],
+            exchange([Image("a"), "?"], "yes"),
+        ]
+    )
+    assert mosit.in_out == "T+I+A+V→T+I+V"
+    row = mosit.to_dict()
+    assert row["media"] == {"image": 1, "video": 2, "audio": 1}  # the same file is one
+    assert row["uses"]["user"] == {"image": 2, "video": 1, "audio": 1}
+    assert row["uses"]["assistant"] == {"image": 1, "video": 1, "audio": 0}
+    assert (row["mean_turns"], row["instances"], row["turns"]) == (2.0, 2, {"1": 1, "3": 1})
+
+
+def test_media_known_by_caption_alone_are_different_ones():
+    stats = measure([exchange("x", [Image(caption="a"), Image(caption="a")])] * 2)
+    assert stats.media == {"image": 4}
+    assert stats.in_out == "T→I"
+
+
+def test_nothing():
+    stats = measure([])
+    assert (stats.in_out, stats.mean_turns, stats.instances) == ("-→-", 0.0, 0)
+
+
+def test_files_and_folders(tmp_path):
+    write_messages([[Message("system", "be kind"), *exchange("a", "b")]], tmp_path / "x.jsonl")
+    assert measure_file(tmp_path / "x.jsonl").in_out == "T→T"
+    with pytest.raises(ValueError, match="has no messages.jsonl"):
+        measure_file(tmp_path)
+    (tmp_path / "x.jsonl").rename(tmp_path / "messages.jsonl")
+    assert measure_file(tmp_path).instances == 1
