@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import torch
 
 from anyweave.messages import Audio, Image
 from anyweave.processing import FeatureCache, fingerprint, media_digest
+from anyweave.processing.cache import CacheError
 
 KEY = FeatureCache.key("content", "encoder")
 
@@ -36,30 +40,39 @@ def test_half_storage_gives_the_same_values_computed_or_read(tmp_path: Path) -> 
     first = cache.get_or_compute("latents", KEY, lambda: {"x": value})
     second = cache.get_or_compute("latents", KEY, lambda: pytest.fail("computed twice"))
     assert first["x"].dtype == torch.float16 and torch.equal(first["x"], second["x"])
-    # A cache of another type in the same folder does not read these.
-    assert FeatureCache(tmp_path).get("latents", KEY) is None
+    # The folder keeps its first writer's choice.
+    other = FeatureCache(tmp_path)
+    other.put("features", KEY, {"x": value})
+    found = other.get("features", KEY)
+    assert found is not None and torch.equal(found["x"], value.half())
+    with pytest.raises(ValueError, match="keeps numbers float16, not as bfloat16"):
+        FeatureCache(tmp_path, dtype=torch.bfloat16).put("caption", KEY, {"x": value})
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "gone"])
 def test_damaged_entries_are_reported_and_computed_again(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache = FeatureCache(tmp_path)
+    cache.put("latents", KEY, {"x": torch.ones(3)})
     cache.put("features", KEY, {"x": torch.zeros(64)})
-    path = cache.path("features", KEY)
+    (path,) = tmp_path.glob("*.shard")
     data = bytearray(path.read_bytes())
     if damage == "cut":
         data = data[:-7]
     elif damage == "flip":
         data[-5] ^= 1
-    else:
-        data = bytearray()
-    path.write_bytes(data)
+    path.write_bytes(b"" if damage == "empty" else data)
+    if damage == "gone":
+        path.unlink()
     found = cache.get_or_compute("features", KEY, lambda: {"x": torch.ones(64)})
     assert torch.equal(found["x"], torch.ones(64))
     assert "damaged cache entry" in caplog.text
     stored = cache.get("features", KEY)
     assert stored is not None and torch.equal(stored["x"], torch.ones(64))
+    # What was whole is still there, what was not is found.
+    assert cache.verify() == (damage in ("empty", "gone"))
+    assert cache.verify() == 0
 
 
 def test_digests_follow_content_not_names(tmp_path: Path) -> None:
@@ -82,35 +95,106 @@ def test_fingerprints_ignore_the_order_of_keys() -> None:
 
 
 def test_prune_removes_the_oldest(tmp_path: Path) -> None:
-    cache = FeatureCache(tmp_path)
+    cache = FeatureCache(tmp_path, shard_bytes=1000)
     keys = [FeatureCache.key(str(i), "e") for i in range(4)]
-    for age, key in enumerate(keys):
-        cache.put("features", key, {"x": torch.zeros(100)})
-        os.utime(cache.path("features", key), (age, age))
-    size = cache.path("features", keys[0]).stat().st_size
-    assert cache.prune(2 * size) == 2
+    for key in keys:
+        cache.put("features", key, {"x": torch.zeros(200)})
+    count, size = cache.store.usage()
+    assert count == 4 and len(list(tmp_path.glob("*.shard"))) == 4
+    assert cache.prune(size // 2) == 2
     assert [cache.get("features", key) is not None for key in keys] == [False, False, True, True]
+    assert cache.store.usage() == (2, size // 2) and len(list(tmp_path.glob("*.shard"))) == 2
+
+
+def test_a_full_cache_says_so_once_and_stays_of_use(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = FeatureCache(tmp_path, max_bytes=2500, shard_bytes=1000)
+    keys = [FeatureCache.key(str(i), "e") for i in range(5)]
+    for key in keys:
+        found = cache.get_or_compute("features", key, lambda: {"x": torch.ones(200)})
+        assert torch.equal(found["x"], torch.ones(200))
+    assert cache.full and caplog.text.count("is full") == 1
+    # The bound is the folder's: it holds for others, and for those who do not give it.
+    other = FeatureCache(tmp_path)
+    assert [other.get("features", key) is not None for key in keys] == [True, True] + [False] * 3
+    assert not other.put("features", keys[4], {"x": torch.ones(200)})
+    other.prune(1000)
+    assert other.put("features", keys[4], {"x": torch.ones(200)}) and not other.full
+
+
+def test_the_older_layout_is_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "features" / "ab").mkdir(parents=True)
+    assert FeatureCache(tmp_path).get("features", KEY) is None
+    assert "older layout" in caplog.text
+
+
+def test_nothing_is_made_before_something_is_stored(tmp_path: Path) -> None:
+    assert FeatureCache(tmp_path / "cache").get("features", KEY) is None
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_damaged_index_says_what_to_do(tmp_path: Path) -> None:
+    FeatureCache(tmp_path).put("features", KEY, {"x": torch.ones(2)})
+    for file in tmp_path.glob("index.sqlite*"):
+        file.write_bytes(b"this is no index " * 300)
+    with pytest.raises(CacheError, match="damaged .*remove the folder"):
+        FeatureCache(tmp_path).get("features", KEY)
 
 
 def test_unknown_kind(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown cache kind 'moods'"):
-        FeatureCache(tmp_path).path("moods", KEY)  # type: ignore[arg-type]
+        FeatureCache(tmp_path).get("moods", KEY)  # type: ignore[arg-type]
 
 
-def _write_often(folder: Path) -> None:
-    cache = FeatureCache(folder)
-    for _ in range(30):
-        cache.put("features", KEY, {"x": torch.arange(1000.0)})
-        found = cache.get("features", KEY)
-        assert found is not None and torch.equal(found["x"], torch.arange(1000.0))
+def _write_often(folder: Path, first: int) -> None:
+    cache = FeatureCache(folder, shard_bytes=20_000)
+    for number in range(first, first + 30):
+        cache.put("features", FeatureCache.key(str(number), "e"), {"x": torch.full((500,), number)})
+        found = cache.get("features", FeatureCache.key(str(number), "e"))
+        assert found is not None and torch.equal(found["x"], torch.full((500,), number))
 
 
 def test_several_processes_share_a_folder(tmp_path: Path) -> None:
+    parent = FeatureCache(tmp_path)
+    parent.put("latents", KEY, {"x": torch.ones(1)})  # its index is open when it forks
     context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_write_often, args=(tmp_path,)) for _ in range(2)]
+    # Every second one writes the same entries.
+    workers = [context.Process(target=_write_often, args=(tmp_path, 20 * n)) for n in (0, 1, 1)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert [worker.exitcode for worker in workers] == [0, 0]
-    assert not list(tmp_path.rglob(".part-*"))
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert parent.store.usage()[0] == 51 and parent.verify() == 0
+
+
+def _write_for_ever(folder: Path) -> None:
+    cache = FeatureCache(folder, shard_bytes=200_000)
+    for number in itertools.count():
+        value = torch.full((10_000,), float(number))
+        cache.put("features", FeatureCache.key(str(number), "e"), {"x": value})
+
+
+def test_a_killed_writer_loses_nothing_finished(tmp_path: Path) -> None:
+    """Killed with -9 three times, wherever it was; every entry that is there is whole."""
+    before = 0
+    for _ in range(3):
+        writer = multiprocessing.get_context("fork").Process(
+            target=_write_for_ever, args=(tmp_path,)
+        )
+        writer.start()
+        cache = FeatureCache(tmp_path)
+        deadline = time.monotonic() + 60
+        while cache.store.usage()[0] < before + 7 and time.monotonic() < deadline:
+            time.sleep(0.002)
+        os.kill(writer.pid or 0, signal.SIGKILL)
+        writer.join()
+        count, size = cache.store.usage()
+        assert count >= before + 7
+        keys = {key for _, key in cache.store.keys()}
+        assert keys == {FeatureCache.key(str(number), "e") for number in range(count)}
+        assert cache.verify() == 0
+        # Bytes that nobody reads: at most the one that was being written at each kill.
+        assert size <= (count + 3) * 40_100
+        before = count

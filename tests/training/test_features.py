@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 
 from anyweave.messages import Image, Message
 from anyweave.model import NextGPT
+from anyweave.processing import FeatureCache
 from anyweave.testing.conversations import tiny_conversations
 from anyweave.training.config import TrainConfig
 from anyweave.training.features import FrozenFeatures, Renderer, precompute
@@ -45,16 +47,13 @@ def test_cached_and_uncached_runs_give_the_same_losses(
 
 def test_precompute_fills_everything_once(plain_model: MakeModel, tmp_path: Path) -> None:
     model = plain_model()
+    cache = FeatureCache(tmp_path)
     assert precompute(model, tiny_conversations(), tmp_path, progress=False) == []
-    files = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/*.safetensors")}
-    kinds = {
-        kind: sum(kind in path.parts for path in files)
-        for kind in ("features", "latents", "caption")
-    }
     # Captions: "thing 0..2" each for its own decoder, "a dot" and "a beep"; the dot has no pixels.
-    assert kinds == {"features": 5, "latents": 4, "caption": 5}
+    assert Counter(kind for kind, _ in cache.store.keys()) == dict(features=5, latents=4, caption=5)
+    before = cache.store.usage()
     precompute(model, tiny_conversations(), tmp_path, progress=False)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/*.safetensors")} == files
+    assert cache.store.usage() == before
 
 
 def test_captions_are_encoded_once_per_text(

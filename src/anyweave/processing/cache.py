@@ -3,8 +3,8 @@ computed once.
 
 A key is the sha256 of *what was encoded* (media bytes or caption) and of *what encoded it* (a
 fingerprint of the frozen part and its preprocessing), so changing either can never return a stale
-tensor. Entries are single safetensors files, written to a temporary name and renamed: several
-processes may share a folder. A damaged entry is reported, removed and computed again.
+tensor. An entry is a safetensors blob in a `BlobStore`: several processes may share a folder, and a
+damaged entry is reported, removed and computed again.
 """
 
 from __future__ import annotations
@@ -13,19 +13,29 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from anyweave.messages import Media
+from anyweave.processing.blobs import SHARD_BYTES, BlobStore, CacheError
+
+__all__ = [
+    "KINDS",
+    "CacheError",
+    "FeatureCache",
+    "Kind",
+    "cache_folder",
+    "fingerprint",
+    "media_digest",
+    "text_digest",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -77,58 +87,71 @@ def text_digest(text: str) -> str:
 
 
 class FeatureCache:
-    """Tensors by (kind, key) under `folder`.
+    """Tensors by (kind, key) under `folder`, of any shapes.
 
-    `dtype` stores floating tensors in another type (``torch.float16`` halves the space) and `get`
-    returns them so.
+    Args:
+        dtype: stores floating tensors in another type (``torch.float16`` halves the space), and
+            `get` returns them so. The first writer chooses for the folder; None takes its choice.
+        max_bytes: bound of the folder, kept in it; None leaves it as it is. A cache that is full
+            takes nothing more: entries are computed every time, and those that are in it stay of
+            use. (Training goes through its data in circles, where making room for each entry would
+            drop the one that is needed next.) `prune` makes room.
+        shard_bytes: what `prune` frees at once.
     """
 
-    def __init__(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        dtype: torch.dtype | None = None,
+        max_bytes: int | None = None,
+        shard_bytes: int = SHARD_BYTES,
+    ) -> None:
         self.folder = Path(folder)
         self.dtype = dtype
+        self.store = BlobStore(folder, max_bytes=max_bytes, shard_bytes=shard_bytes)
+        self.full = False
+        """Whether an entry was turned away since this object was made."""
+        self._agreed: str | None = None
+        if any((self.folder / kind).is_dir() for kind in KINDS):
+            logger.warning(
+                "%s holds entries of an older layout, one file each; they are not read and may be "
+                "removed: the folders %s",
+                self.folder,
+                ", ".join(KINDS),
+            )
 
     @staticmethod
     def key(content: str, encoder: str) -> str:
         """The key of `content` (a digest) as seen by `encoder` (a `fingerprint`)."""
         return hashlib.sha256(f"{content}\n{encoder}".encode()).hexdigest()
 
-    def path(self, kind: Kind, key: str) -> Path:
-        if kind not in KINDS:
-            raise ValueError(f"unknown cache kind {kind!r}; there are {', '.join(KINDS)}")
-        suffix = "" if self.dtype is None else f".{str(self.dtype).removeprefix('torch.')}"
-        return self.folder / kind / key[:2] / f"{key[2:]}{suffix}.safetensors"
-
     def get(self, kind: Kind, key: str) -> dict[str, Tensor] | None:
         """The stored tensors, or None when the entry is absent or damaged (and removed)."""
-        path = self.path(kind, key)
+        blob = self.store.get(_known(kind), key)
+        if blob is None:
+            return None
         try:
-            with safe_open(str(path), framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                expected = (file.metadata() or {}).get("crc32")
-        except FileNotFoundError:
+            return load(blob)
+        except SafetensorError as error:  # its checksum is right: it was written so
+            self.store.remove(kind, key, str(error))
             return None
-        except (SafetensorError, OSError, ValueError) as error:
-            self._remove_damaged(path, str(error))
-            return None
-        if expected != _checksum(tensors):
-            self._remove_damaged(path, "checksum differs")
-            return None
-        return tensors
 
-    def put(self, kind: Kind, key: str, tensors: Mapping[str, Tensor]) -> None:
-        """Store `tensors` under the key; the last of several writers wins, all write the same
-        content.
+    def put(self, kind: Kind, key: str, tensors: Mapping[str, Tensor]) -> bool:
+        """Store `tensors` under the key; the first of several writers wins, all write the same
+        content. False when the cache is full.
         """
-        path = self.path(kind, key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         stored = {name: self._stored(tensor) for name, tensor in tensors.items()}
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-        os.close(handle)
-        try:
-            save_file(stored, temporary, metadata={"crc32": _checksum(stored)})
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        if self.store.put(_known(kind), key, save(stored)):
+            return True
+        if not self.full:
+            logger.warning(
+                "the cache %s is full: what is not in it is computed every time; raise max_bytes, "
+                "or make room with FeatureCache.prune",
+                self.folder,
+            )
+        self.full = True
+        return False
 
     def get_or_compute(
         self, kind: Kind, key: str, compute: Callable[[], Mapping[str, Tensor]]
@@ -143,38 +166,35 @@ class FeatureCache:
         self.put(kind, key, tensors)
         return tensors
 
+    def verify(self) -> int:
+        """Read everything; damaged entries are reported and removed. How many those were."""
+        return sum(self.get(cast(Kind, kind), key) is None for kind, key in self.store.keys())
+
     def prune(self, max_bytes: int) -> int:
-        """Remove the oldest entries until at most `max_bytes` remain; returns how many were
-        removed.
-        """
-        entries = [(path.stat(), path) for path in self.folder.glob("*/*/*.safetensors")]
-        entries.sort(key=lambda entry: entry[0].st_mtime, reverse=True)
-        kept = removed = 0
-        for stat, path in entries:
-            kept += stat.st_size
-            if kept > max_bytes:
-                path.unlink(missing_ok=True)
-                removed += 1
-        return removed
+        """Remove the oldest shards until at most `max_bytes` remain; how many entries that were."""
+        self.full = False
+        return self.store.prune(max_bytes)
 
     def _stored(self, tensor: Tensor) -> Tensor:
         tensor = tensor.detach().cpu()
-        if self.dtype is not None and tensor.is_floating_point():
-            tensor = tensor.to(self.dtype)
-        # save_file refuses views that share storage; a cache entry is a copy anyway.
+        if self._agreed is None:
+            self._agreed = self.store.agree("dtype", _name(self.dtype))
+        if self.dtype is not None and self._agreed != _name(self.dtype):
+            raise ValueError(
+                f"the cache {self.folder} keeps numbers {self._agreed or 'as they are made'}, not "
+                f"as {_name(self.dtype)}; use another folder, or leave dtype away"
+            )
+        if self._agreed and tensor.is_floating_point():
+            tensor = tensor.to(getattr(torch, self._agreed))
+        # Views that share storage cannot be saved; a cache entry is a copy anyway.
         return tensor.clone(memory_format=torch.contiguous_format)
 
-    def _remove_damaged(self, path: Path, reason: str) -> None:
-        logger.warning(
-            "damaged cache entry %s (%s): removed, it will be computed again", path, reason
-        )
-        path.unlink(missing_ok=True)
+
+def _name(dtype: torch.dtype | None) -> str:
+    return "" if dtype is None else str(dtype).removeprefix("torch.")
 
 
-def _checksum(tensors: Mapping[str, Tensor]) -> str:
-    value = 0
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        value = zlib.crc32(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode(), value)
-        value = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, value)
-    return f"{value:08x}"
+def _known(kind: Kind) -> Kind:
+    if kind not in KINDS:
+        raise ValueError(f"unknown cache kind {kind!r}; there are {', '.join(KINDS)}")
+    return kind
