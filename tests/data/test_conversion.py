@@ -65,15 +65,15 @@ def test_going_on_is_the_same_as_never_having_stopped(folder, write_json):
     whole, stopped = folder / "whole.jsonl", folder / "stopped.jsonl"
     assert convert(Records(source), whole).written == 200
 
-    class Enough(Exception):
+    class EnoughError(Exception):
         pass
 
     def stop(done, total):
         assert total == 200
         if done == 130:
-            raise Enough
+            raise EnoughError
 
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         convert(Records(source), stopped, progress=stop)
     part = folder / ".stopped.jsonl.part"
     part.write_bytes(part.read_bytes()[:-7])  # the last line was being written

@@ -42,7 +42,7 @@ def damage(folder):
     picture, sound, clip = ((folder / name).read_bytes() for name in ("a.png", "b.wav", "c.mp4"))
     jpeg = media.encode("image", np.zeros((64, 64, 3), np.uint8), format="jpeg")
     noise = random.Random(0).randbytes(400)
-    middle = clip.index(b"mdat") + 60
+    end = clip.index(b"moov") - 4  # of the frames; x264 begins them with words about itself
     files = {
         "empty.png": b"",
         "truncated.png": picture[:-40],
@@ -50,7 +50,7 @@ def damage(folder):
         "truncated.wav": sound[:-200],
         "truncated.mp4": clip[: len(clip) // 2],
         "flipped.png": picture[:60] + bytes(byte ^ 255 for byte in picture[60:90]) + picture[90:],
-        "flipped.mp4": clip[:middle] + noise + clip[middle + len(noise) :],
+        "flipped.mp4": clip[: end - 300] + noise[:300] + clip[end:],
         "page.jpg": b"<!DOCTYPE html><html>404</html>",
         "pointer.mp4": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
         "noise.wav": noise,
@@ -86,8 +86,8 @@ def damage(folder):
         (show("image", "dangling.png"), "dangling.png: no such file"),
         (show("image", "folder.png"), "folder.png: it is a folder, not a file"),
         (show("image", "empty.png"), "empty.png: it is empty (0 bytes)"),
-        (show("image", "truncated.png"), "truncated.png: this PNG is truncated"),
-        (show("image", "truncated.jpg"), "truncated.jpg: this JPEG is truncated"),
+        (show("image", "truncated.png"), "truncated.png: this PNG is damaged or trunc"),
+        (show("image", "truncated.jpg"), "truncated.jpg: this JPEG is damaged or trunc"),
         (show("audio", "truncated.wav"), "truncated.wav: this WAV is truncated"),
         (show("video", "truncated.mp4"), "truncated.mp4: this MP4 is truncated"),
         (show("image", "flipped.png"), "flipped.png: this PNG is damaged"),
@@ -206,21 +206,15 @@ def test_a_folder_of_files_of_all_kinds(folder, write_json):
         validate(folder, clean=folder / "clean")
     root = ReadOptions(media=folder)
     report = validate(folder, None, root, clean=folder / "cleaner")
-    assert sorted(os.listdir(folder / "cleaner")) == [
-        "cut.json",
-        "good.jsonl",
-        "rows.json",
-        "t.csv",
-    ]
+    cleaned = sorted(os.listdir(folder / "cleaner"))
+    assert cleaned == ["cut.json", "good.jsonl", "rows.json", "t.csv"]
     assert validate(folder / "cleaner", None, root).problems == []
 
 
 def test_a_copy_whose_paths_would_lead_nowhere(folder, write_json, tmp_path_factory):
     target = tmp_path_factory.mktemp("x") / "c.json"
     rows = write_json([{"image": "a.png", "caption": "a"}])
-    with pytest.raises(
-        ValueError, match="named relative to .*put the copy there, say with --media"
-    ):
+    with pytest.raises(ValueError, match="named relative to .*put the copy there, say with"):
         validate(rows, clean=target)
     assert not target.exists()
 
@@ -256,16 +250,16 @@ def test_what_ends_its_reader_is_one_more_problem(folder, monkeypatch):
         "from anyweave.data import Format\n"
         "from anyweave.messages import Message\n"
         "def read(row, place):\n"
-        "    if row == 3: os._exit(1)\n"
+        "    if row == 1: os._exit(1)\n"
         "    return [Message('user', '?'), Message('assistant', str(row))]\n"
         "CRASH = Format(name='crash', about='', recognises=lambda row: False, read=read)\n"
     )
     monkeypatch.syspath_prepend(str(folder / "site"))
-    path = write_lines(folder / "a.jsonl", [str(number) for number in range(5)])
+    path = write_lines(folder / "a.jsonl", [str(number) for number in range(2)])
     report = validate(path, "crash", workers=1)
     (problem,) = report.problems
-    assert problem.place == f"{path}:4" and "reading it ends the process" in problem.problem
-    assert report.records == 5
+    assert problem.place == f"{path}:2" and "reading it ends the process" in problem.problem
+    assert report.records == 2
 
 
 @pytest.mark.parametrize(
@@ -274,8 +268,7 @@ def test_what_ends_its_reader_is_one_more_problem(folder, monkeypatch):
         ("a.jsonl:3: messages[2].content[0].path: it is empty; give", "it is empty"),
         ("a.jsonl:3: bad JSON (line 1 column 4); each line", "bad JSON"),
         ("a.jsonl:3: messages[0]: unknown role \"x\"; a role is", "unknown role ..."),
-        ("a.jsonl:3: it has 3.5 seconds, more than the limit of 2.0; make", "it has N seconds, more "
-         "than the limit of N"),
+        ("a.jsonl:3: it has 3.5 seconds, more than 2.0; make", "it has N seconds, more than N"),
     ],
 )  # fmt: skip
 def test_reasons_have_no_details(problem, reason):

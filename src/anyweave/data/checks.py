@@ -60,7 +60,7 @@ def reason_of(problem: str, *prefixes: str) -> str:
     problem = re.sub(r"^[\w\[\].]+: ", "", problem)  # the key in the row
     problem = re.split(r"; |: |, got | \(", problem, maxsplit=1)[0]
     problem = re.sub(r"""(?<!\w)(["']).*?\1""", "...", problem)
-    return re.sub(r"\d[\d,.]*", "N", problem)
+    return re.sub(r"(?<![\w-])\d[\d,.]*", "N", problem)
 
 
 def problem_of(place: str, record: int | None, text: str) -> Problem:

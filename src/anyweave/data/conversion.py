@@ -41,7 +41,8 @@ class Conversion:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return asdict(self)
+        counts = {"skipped": dict(self.skipped), "lost": dict(self.lost)}
+        return {**vars(self), **counts}
 
     def count(self, line: Mapping[str, Any]) -> None:
         """Count one line of the part."""

@@ -98,6 +98,8 @@ def recognise(path: str | Path, options: ReadOptions) -> Format:
     """The format of the first readable rows at a path. Raises `ValueError` if none knows them."""
     if str(path).endswith(".json") and json_kind(existing_file(path)) == "object":
         return resolve("coco")  # the only one of ours that is one object and no list of rows
+    if str(path).endswith(".tar"):
+        return resolve("webdataset")
     table = open_table(path, options)
     if len(table) == 0:
         return resolve("messages")

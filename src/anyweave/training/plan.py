@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from anyweave.data.mixture import KnowsLengths
+from anyweave.media import MediaError
 from anyweave.messages import Conversation
 from anyweave.processing.collate import bucketed_batches
 
@@ -75,12 +76,16 @@ def rough_lengths(
 
     def length(index: int) -> int:
         told = None if known is None else known.length(index)
-        return told if told is not None else _estimate(items[index]) if read else 0
+        return told if told is not None else _estimate(items, index) if read else 0
 
     return tuple(map(length, indices))
 
 
-def _estimate(conversation: Conversation) -> int:
+def _estimate(items: Source, index: int) -> int:
+    try:
+        conversation = items[index]
+    except (MediaError, OSError):  # a medium is gone: the renderer will skip the item and say so
+        return 0
     return sum(len(message.text) // 4 + 16 * len(message.media()) for message in conversation)
 
 
