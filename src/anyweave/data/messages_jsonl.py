@@ -88,11 +88,12 @@ def write_messages(
     try:
         with whole_file(path) as file:
             for count, conversation in enumerate(conversations, 1):
-                stem = f"{count - 1:06d}"
+
+                def path_of(part: Media, at: str, stem: str = f"{count - 1:06d}") -> str:
+                    return store.path(part, f"{stem}_{at}")
+
                 try:
-                    written = write_conversation(
-                        conversation, lambda part, at, s=stem: store.path(part, f"{s}_{at}")
-                    )
+                    written = write_conversation(conversation, path_of)
                     line = json.dumps(written.row, ensure_ascii=False)
                     Place("", path).text(line, "")
                 except ValueError as error:

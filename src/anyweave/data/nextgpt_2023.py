@@ -51,7 +51,7 @@ def read_single(row: Mapping[str, Any], place: Place) -> Conversation:
         nonlocal name
         role, words, entry = turn
         side = "output_modality" if role == "assistant" else "input_modality"
-        kind = entry.get(side) or "text"
+        kind: Modality = entry.get(side) or "text"
         if kind != "text" and kind not in MEDIA_MODALITIES:
             raise place.error(f"conversation[{index}]", f"unknown {side} {shown(kind)}")
         if kind == "text" or (role == "user" and name is None):  # shown in an earlier turn
