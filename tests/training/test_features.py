@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +8,9 @@ import torch
 
 from anyweave.messages import Image, Message
 from anyweave.model import NextGPT
-from anyweave.processing import FeatureCache
 from anyweave.testing.conversations import tiny_conversations
 from anyweave.training.config import TrainConfig
-from anyweave.training.features import FrozenFeatures, Renderer, precompute
+from anyweave.training.features import FrozenFeatures, Renderer
 from anyweave.training.report import read_log
 from anyweave.training.trainer import Trainer
 
@@ -43,17 +41,6 @@ def test_cached_and_uncached_runs_give_the_same_losses(
         assert len(_losses(one)) == 6
         for left, right in zip(_losses(one), _losses(other), strict=True):
             assert left == pytest.approx(right, rel=1e-4)
-
-
-def test_precompute_fills_everything_once(plain_model: MakeModel, tmp_path: Path) -> None:
-    model = plain_model()
-    cache = FeatureCache(tmp_path)
-    assert precompute(model, tiny_conversations(), tmp_path, progress=False) == []
-    # Captions: "thing 0..2" each for its own decoder, "a dot" and "a beep"; the dot has no pixels.
-    assert Counter(kind for kind, _ in cache.store.keys()) == dict(features=5, latents=4, caption=5)
-    before = cache.store.usage()
-    precompute(model, tiny_conversations(), tmp_path, progress=False)
-    assert cache.store.usage() == before
 
 
 def test_captions_are_encoded_once_per_text(

@@ -13,8 +13,8 @@ from anyweave.model.build import build
 from anyweave.testing.conversations import tiny_conversations
 from anyweave.testing.model import tiny_spec
 from anyweave.training.config import ModelConfig, TrainConfig
-from anyweave.training.features import precompute
 from anyweave.training.launch import load_model
+from anyweave.training.precompute import precompute
 from anyweave.training.stages import DECODING_ALIGNMENT, ENCODING_ALIGNMENT
 from anyweave.training.trainer import Trainer
 

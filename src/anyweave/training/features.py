@@ -9,14 +9,11 @@ missing. Captions repeat, so their embeddings also stay in memory.
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from rich.progress import track
 from torch import Tensor
 
 from anyweave.batch import Batch, BatchMedia, MediaInput, Sample, Target
@@ -29,8 +26,6 @@ from anyweave.processing.layout import ConversationTooLongError
 from anyweave.processing.processor import Processor
 from anyweave.training.plan import EpochSource, Source, in_epoch
 
-logger = logging.getLogger(__name__)
-_TOGETHER = 16  # conversations, in `precompute`
 _REMEMBERED = 4096  # captions; 1 GB for SD-1.5
 
 
@@ -226,38 +221,6 @@ class FrozenFeatures:
         if self.cache is None or key is None:
             return tensor
         return self.cache.get_or_compute(kind, key, lambda: {name: tensor})[name]  # type: ignore[arg-type]
-
-
-def precompute(
-    model: NextGPT,
-    source: Source | EpochSource,
-    cache_dir: str | Path,
-    *,
-    latents: bool = True,
-    progress: bool = True,
-) -> list[str]:
-    """Fill the cache for a whole source (its first epoch). Returns the problems of items that had
-    to be skipped.
-
-    `latents`: also for the assistant's media (needed by the denoising loss only).
-    """
-    frozen = FrozenFeatures(model, FeatureCache(cache_dir))
-    renderer = Renderer(frozen.processor(), source)
-    problems = []
-    starts = range(0, len(source), _TOGETHER)
-    for start in track(starts, "frozen features", disable=not progress):
-        indices = range(start, min(start + _TOGETHER, len(source)))
-        rendered = [renderer(index, load_targets=latents) for index in indices]
-        problems += [item.problem for item in rendered if item.problem is not None]
-        samples = frozen.complete(rendered, latents=latents)
-        for modality in model.decoders:
-            targets = [t for sample in samples for t in sample.targets if t.modality == modality]
-            captions = [target.caption for target in targets if target.caption is not None]
-            if captions:
-                frozen.caption_embeddings(modality, captions)
-    for problem in problems:
-        logger.warning("skipped %s", problem)
-    return problems
 
 
 def _media_of(

@@ -1,0 +1,182 @@
+"""Fill a feature cache ahead of training, with several processes, from wherever it was stopped.
+
+The data is cut into parts of a few conversations. A process takes a part, encodes what the cache
+does not have, and marks the part as done; so what a killed run had finished is not even looked at
+again. The cache takes several writers: commands on several devices may share the parts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import torch
+from rich.progress import track
+
+from anyweave.model.any_to_any import NextGPT
+from anyweave.processing.cache import CacheError, FeatureCache, fingerprint
+from anyweave.training.features import FrozenFeatures, Renderer
+from anyweave.training.plan import EpochSource, Source
+
+logger = logging.getLogger(__name__)
+_TOGETHER = 16  # conversations in a part
+
+
+def precompute(
+    model: NextGPT,
+    source: Source | EpochSource,
+    cache: FeatureCache | str | Path,
+    *,
+    latents: bool = True,
+    processes: int = 1,
+    share: tuple[int, int] = (0, 1),
+    job: str | None = None,
+    progress: bool = True,
+) -> list[str]:
+    """Fill the cache for a whole source (its first epoch). Returns the problems of items that had
+    to be skipped.
+
+    Args:
+        latents: also for the assistant's media (needed by the denoising loss only).
+        processes: how many work on the CPU; they share the memory of `model`.
+        share: (k, n) takes every n-th part from part k on: for n commands, each on its own device.
+        job: names the work (see `job_name`), so that parts done are left out the next time. Without
+            it every item is looked for in the cache.
+
+    Raises:
+        CacheError: the cache is full.
+        ValueError: several processes with a model that is not on the CPU, or one of them died.
+    """
+    if processes > 1 and model.device.type != "cpu":
+        raise ValueError(
+            f"{processes} processes cannot share {model.device}; start one command per device, "
+            "with the shares 1/2 and 2/2, say"
+        )
+    cache = cache if isinstance(cache, FeatureCache) else FeatureCache(cache)
+    filler = Filler(model, source, cache, latents=latents, job=job)
+    done = set() if job is None else cache.store.done(job)
+    every = range(share[0], number_of_parts(source), share[1])
+    parts = [part for part in every if part not in done]
+    if len(parts) < len(every):
+        logger.info("%d of %d parts were done before", len(every) - len(parts), len(every))
+    problems: list[str] = []
+    work = map(filler, parts) if processes == 1 else _in_processes(filler, parts, processes)
+    for found in track(work, "frozen features", total=len(parts), disable=not progress):
+        problems += found
+    for problem in problems:
+        logger.warning("skipped %s", problem)
+    return problems
+
+
+def number_of_parts(source: Source | EpochSource) -> int:
+    """Into how many parts a source is cut."""
+    return -(-len(source) // _TOGETHER)
+
+
+def job_name(model: NextGPT, data: Iterable[str | Path], *, latents: bool) -> str:
+    """Names what is computed from which files by which frozen parts.
+
+    Media are not looked at: one that changes under the same name is encoded when a run first needs
+    it.
+    """
+    facts = [(str(path), os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in data]
+    processor = model.processor
+    parts = (processor.encoder_fingerprints, processor.decoder_fingerprints)
+    return fingerprint(facts, *parts, latents, _TOGETHER)
+
+
+class Filler:
+    """Encodes part number so and so of a source into a cache; returns the problems of its items.
+
+    A part with problems is not marked as done: its media may be mended.
+    """
+
+    def __init__(
+        self,
+        model: NextGPT,
+        source: Source | EpochSource,
+        cache: FeatureCache,
+        *,
+        latents: bool,
+        job: str | None = None,
+    ) -> None:
+        self.cache, self.latents, self.job = cache, latents, job
+        self.size = len(source)
+        self.frozen = FrozenFeatures(model, cache)
+        self.renderer = Renderer(self.frozen.processor(), source)
+
+    def __call__(self, part: int) -> list[str]:
+        start = part * _TOGETHER
+        indices = range(start, min(start + _TOGETHER, self.size))
+        rendered = [self.renderer(index, load_targets=self.latents) for index in indices]
+        samples = self.frozen.complete(rendered, latents=self.latents)
+        for modality in self.frozen.model.decoders:
+            targets = [t for sample in samples for t in sample.targets if t.modality == modality]
+            captions = [target.caption for target in targets if target.caption is not None]
+            if captions:
+                self.frozen.caption_embeddings(modality, captions)
+        if self.cache.full:
+            count, size = self.cache.store.usage()
+            raise CacheError(
+                f"the cache {self.cache.folder} is full with {count:,} entries, {size:,} bytes; "
+                "give it more room, or train with what it has"
+            )
+        problems = [item.problem for item in rendered if item.problem is not None]
+        if self.job is not None and not problems:
+            self.cache.store.mark_done(self.job, part)
+        return problems
+
+
+_filler: Filler | None = None  # of a worker process
+
+
+def _in_processes(filler: Filler, parts: Sequence[int], processes: int) -> Iterator[list[str]]:
+    # Forked, so that all share the weights, and before anything computed here.
+    context = multiprocessing.get_context("fork")
+    start = (filler, os.getpid())
+    with ProcessPoolExecutor(processes, context, initializer=_adopt, initargs=start) as pool:
+        waiting: set[Future[list[str]]] = set()
+        rest = iter(parts)
+        try:
+            while True:
+                for part in itertools.islice(rest, 2 * processes - len(waiting)):
+                    waiting.add(pool.submit(_fill, part))
+                if not waiting:
+                    return
+                ready, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    yield future.result()
+        except BrokenProcessPool as error:
+            raise ValueError(
+                "a process was killed, perhaps for its memory; what was finished is kept: run the "
+                "same again, with fewer processes"
+            ) from error
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _adopt(filler: Filler, parent: int) -> None:
+    global _filler
+    _filler = filler
+    torch.set_num_threads(1)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)  # nobody waits for a result any more
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _fill(part: int) -> list[str]:
+    assert _filler is not None, "`_adopt` runs first"
+    return _filler(part)
