@@ -675,7 +675,7 @@ def data_mosit_build(
         count = mosit.build_drafts(
             writer, chosen, work, num=num, seed=seed, workers=workers, progress=bar
         )
-    _print_plain(f"{count:,} drafts in {work}; next: anyweave data mosit fill {work}")
+    _print_plain(f"{count:,} of {num:,} drafts in {work}; next: anyweave data mosit fill {work}")
 
 
 @mosit_app.command(name="fill")

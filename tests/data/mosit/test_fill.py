@@ -32,7 +32,8 @@ def draft(text, id="d"):
 def test_the_nearest_caption_wins_and_comes_once(filler, items):
     filled = filler.fill(
         draft(
-            "Human: [image: red tents beside the water of a lake]\nMachine: [audio: a campfire that crackles]\n"
+            "Human: [image: red tents beside the water of a lake]\n"
+            "Machine: [audio: a campfire that crackles]\n"
             "Human: [image: a tent by a lake]\nMachine: [video: a horse race]"
         )
     )

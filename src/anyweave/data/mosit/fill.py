@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from anyweave import media
 from anyweave.data.collection import Item
@@ -136,7 +137,7 @@ def fill_drafts(
     work: str | Path,
     filler: Filler,
     *,
-    settings: dict[str, object] | None = None,
+    settings: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Fill the drafts in the folder `work`, one after another into a second journal; returns how

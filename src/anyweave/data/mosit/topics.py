@@ -16,6 +16,7 @@ from anyweave.messages import MEDIA_MODALITIES, Modality
 __all__ = ["Plan", "Question", "Topic", "grounded", "read_topics"]
 
 _OURS = Path(__file__).with_name("topics.toml")
+_LEAST = 4  # scenes of a topic for dialogues of up to seven turns
 _KEYS = ("name", *MEDIA_MODALITIES, "why", "tip", "plan")
 
 
@@ -93,8 +94,8 @@ def grounded(
     is then there to be found.
 
     For each topic and modality the `per_modality` captions nearest to the topic's name and scenes
-    are taken, if they score `min_score` at least. Topics without any are left out. Raises
-    `ValueError` if none is left.
+    are taken, if they score `min_score` at least. Topics with too little to talk about (fewer than
+    `_LEAST` scenes, or of one modality only) are left out. Raises `ValueError` if none is left.
     """
     captions = {
         m: sorted({tidy(item.caption) for item in items if item.modality == m})
@@ -110,11 +111,11 @@ def grounded(
             best = sorted((-score, n) for n, score in near.items() if score >= min_score)
             if best:
                 scenes[modality] = tuple(captions[modality][n] for _, n in best[:per_modality])
-        if scenes:
+        if len(scenes) > 1 and sum(map(len, scenes.values())) >= _LEAST:
             found.append(replace(topic, scenes=scenes))
     if not found:
         raise ValueError(
-            f"none of {len(topics)} topics has media in this collection; lower the score from "
-            f"{min_score}, or give topics of your own"
+            f"none of {len(topics)} topics has enough media in this collection; lower the score "
+            f"from {min_score}, or give topics of your own"
         )
     return tuple(found)
