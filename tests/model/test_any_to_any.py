@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from anyweave.batch import IGNORE_INDEX, Sample
+from anyweave.decoders.latent_diffusion import LatentDiffusion
 from anyweave.messages import Audio, Image, Message, Video
 from anyweave.model import NextGPT
 from anyweave.model.any_to_any import ROLES
@@ -202,6 +203,26 @@ def test_decoders_load_when_asked_for() -> None:
     model.to(torch.float32)
     with pytest.raises(KeyError, match="no decoder for text"):
         model.decoders["text"]
+
+
+def test_a_named_revision_reaches_the_loader(tmp_path, monkeypatch) -> None:
+    spec = tiny_spec(tmp_path)
+    asked = []
+    load = LatentDiffusion.from_pretrained
+    monkeypatch.setattr(
+        LatentDiffusion,
+        "from_pretrained",
+        lambda *given, **options: (asked.append(options.get("revision")), load(*given, **options))[
+            1
+        ],
+    )
+    pinned = {**spec.decoders, "image": replace(spec.decoders["image"], revision="v1")}
+    model = build(replace(spec, decoders=pinned), root=tmp_path)
+    assert (model.decoders["image"].modality, model.decoders["audio"].modality) == (
+        "image",
+        "audio",
+    )
+    assert asked == ["v1", None]
 
 
 def test_wrong_decoder_size_is_refused(tmp_path) -> None:

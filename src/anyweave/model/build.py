@@ -191,7 +191,7 @@ def _load_encoder(part: EncoderSpec, root: Path | None, verify: bool) -> Any:
     if verify and isinstance(source, Path):
         check_sha256(f"encoder {part.type!r}", source, part.sha256)
     with missing_weights_explained("encoder", source):
-        return encoders.resolve(part.type).from_pretrained(source, **part.args)
+        return encoders.resolve(part.type).from_pretrained(source, **_reading(part))
 
 
 def _build_input_projectors(
@@ -240,6 +240,11 @@ def _build_processor(
     )
 
 
+def _reading(part: EncoderSpec | DecoderSpec) -> dict[str, Any]:
+    """What `from_pretrained` of a part is given: its `args`, and a revision where one is named."""
+    return dict(part.args) | ({} if part.revision is None else {"revision": part.revision})
+
+
 def _identity(part: EncoderSpec | DecoderSpec, root: Path | None) -> str:
     """Names a frozen part in cache keys: by its hash if it has one, so that moving a folder keeps
     the cache; a folder without one by where it is and what stands in it now, so that another folder
@@ -263,7 +268,7 @@ def _load_decoder(
     source = resolve_source(part.source, root)
     if verify and isinstance(source, Path):
         check_sha256(f"{modality} decoder", source, part.sha256)
-    arguments = dict(part.args)
+    arguments = _reading(part)
     if dtype is not None:
         arguments["dtype"] = getattr(torch, dtype)
     with missing_weights_explained(f"{modality} decoder", source):
