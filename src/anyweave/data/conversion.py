@@ -11,6 +11,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -84,12 +85,7 @@ def convert(
         media_dir = out.with_name(f".{out.name}.media")
     store = MediaStore(out.parent, media_dir, copy=copy_media and not target.holds_media)
     begun = _settings(records, target, copy_media)
-    lock = FileLock(f"{part}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise ValueError(f"{out}: another process is writing it; wait for that one") from None
-    with lock, open(part, "a+b") as file:
+    with _alone(out, part), open(part, "a+b") as file:
         for line in _resume(file, part, begun):
             result.count(line)
         result.resumed_at = result.written + sum(result.skipped.values())
@@ -106,10 +102,24 @@ def convert(
         file.flush()
         target.save((line["row"] for line in _lines(part) if "row" in line), out)
         part.unlink()
-    Path(lock.lock_file).unlink(missing_ok=True)
     if target.holds_media:
         shutil.rmtree(media_dir, ignore_errors=True)
     return result
+
+
+@contextmanager
+def _alone(out: Path, part: Path) -> Iterator[None]:
+    lock = FileLock(f"{part}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f"{out}: another process is writing it; wait for that one") from None
+    try:
+        yield
+    finally:
+        if not part.exists():
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def _check_target(out: Path, target: Format) -> None:
