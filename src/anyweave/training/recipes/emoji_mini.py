@@ -69,9 +69,9 @@ def stage3() -> TrainConfig:
             learning_rate=6e-4,
             learning_rates={"lora": 1e-3, "input_projectors": 2e-4, "signal_rows": 2e-3},
             warmup_ratio=0.03,
-            # Alignment's gradients are tens of times the language loss's: clipping their common norm
-            # would leave language, in the steps that have both, next to nothing.
-            clip=0,
+            # Alignment's gradients are tens of times the language loss's: clipping the common norm
+            # would leave language next to nothing in the steps that have both.
+            clip=0.0,
         ),
         steps=700,
         output_dir="runs/emoji-mini-3",
