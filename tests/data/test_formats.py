@@ -5,6 +5,7 @@ place in it is said.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -471,8 +472,8 @@ def test_round_trip_of_coco(folder, write_json):
     ("format", "conversation", "problem"),
     [
         ("pairs", TALK, "a pair is one question with one answer and one medium; this has 4 mess"),
-        ("cc3m", PAIR["video"], "it holds a video; this format is for image"),
-        ("coco", PAIR["audio"], "it holds a audio; this format is for images"),
+        ("cc3m", PAIR["video"], "its medium is video; this format is for image"),
+        ("coco", PAIR["audio"], "its medium is audio; this format is for image"),
         ("alpaca", PAIR["image"], "Alpaca is text; this has media"),
         ("alpaca", [*WORDS, *WORDS], "Alpaca is one request and one reply; this has 4 messages"),
         ("llava", ANY, "the assistant makes a medium; LLaVA's replies are words"),
@@ -628,3 +629,25 @@ def test_samples_of_the_reference(samples, tmp_path, name):
         written = records.format.name
         assert not convert(Records(target), back, written).lost
         assert list(Records(back, written)) == list(records)
+
+
+# --- the page that explains them
+
+
+def examples(root):
+    """Format and file of every example in the docs."""
+    page = (root / "docs" / "formats.md").read_text(encoding="utf-8")
+    for name, text in re.findall(r"^### `(.*?)`\n(.*?)(?=^### |\Z)", page, re.M | re.S):
+        for suffix, example in re.findall(r"^```(json|csv)\n(.*?)^```", text, re.M | re.S):
+            one_line = " ".join(example.split()) if name == "messages" else example
+            yield name, suffix if name != "messages" else "jsonl", one_line
+
+
+def test_the_examples_of_the_docs(root, tmp_path):
+    found = list(examples(root))
+    assert {name for name, _, _ in found} == set(FORMATS) - {"webdataset"}
+    for number, (name, suffix, example) in enumerate(found):
+        path = tmp_path / f"{number}.{suffix}"
+        path.write_text(example, encoding="utf-8")
+        records = Records(path, name, check_media=False)
+        assert len(records) > 0 and all(len(conversation) > 1 for conversation in records)

@@ -117,7 +117,7 @@ def save(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
 def _write(conversation: Conversation, path_of: PathOf) -> Written:
     pair, lost = pair_of(conversation)
     if pair.medium.modality != "image":
-        raise ValueError(f"it holds a {pair.medium.modality}; this format is for images")
+        raise ValueError(f"its medium is {pair.medium.modality}; this format is for image")
     return Written({"image": path_of(pair.medium, "0_0"), "caption": pair.caption}, lost)
 
 

@@ -157,7 +157,7 @@ def _write(row_of: Callable[[str, Pair], Mapping[str, Any]], *modalities: Modali
         pair, lost = pair_of(conversation)
         if modalities and pair.medium.modality not in modalities:
             raise ValueError(
-                f"it holds a {pair.medium.modality}; this format is for {modalities[0]}"
+                f"its medium is {pair.medium.modality}; this format is for {modalities[0]}"
             )
         return Written(row_of(path_of(pair.medium, "0_0"), pair), lost)
 
