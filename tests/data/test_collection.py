@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 
@@ -64,27 +62,34 @@ def test_json_lines_and_messages(files):
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ("path,caption\na.png,", "2: no caption; a row has path and caption"),
-        ("file,caption\na.png,cat", "2: no path; a row has path and caption, .* caption, file"),
-        ("path,caption\nnone.png,cat", "2: no such media file"),
-        ("path,caption\nc.bin,cat", "2: what is c.bin.; say modality"),
-        ("path,caption,modality\na.png,cat,smell", "2: unknown modality 'smell'"),
-        ("path,caption", "no media with captions"),
+        ("path,caption\na.png,", "t.csv:2: caption: it is empty; a row says which file"),
+        ("path,caption\n,cat", "t.csv:2: path: it is empty"),
+        ("file,caption\na.png,cat", "t.csv:2: no medium; its key is one of image"),
+        ("path,caption\nnone.png,cat", "t.csv:2: path: no such media file"),
+        ("path,caption\nc.bin,cat", "t.csv:2: modality: what is c.bin.; say one of image"),
+        ("path,caption,modality\na.png,cat,smell", "t.csv:2: modality: unknown modality 'smell'"),
+        ("path,caption", "t.csv: it has no media with captions"),
     ],
 )
 def test_errors_name_the_line(files, row, problem):
     (files / "t.csv").write_text(row + "\n")
-    with pytest.raises(ValueError, match=f"t.csv:? ?.*{problem}"):
+    with pytest.raises(ValueError, match=problem):
         read_collection(files / "t.csv")
 
 
+def test_pairs_as_others_write_them(files):
+    (files / "t.json").write_text('[{"image_name": "a.png", "caption": "a cat", "id": 7}]')
+    (item,) = read_collection(files / "t.json", licence="CC0")
+    assert item == Item(modality="image", path=files / "a.png", caption="a cat", licence="CC0")
+
+
 def test_not_a_table(files):
-    with pytest.raises(ValueError, match="a.png: a collection is a table .* another kind"):
+    with pytest.raises(ValueError, match="a.png: no table is called"):
         read_collection(files / "a.png")
-    with pytest.raises(ValueError, match="there is no such file"):
+    with pytest.raises(ValueError, match="no such file"):
         read_collection(files / "none.csv")
     (files / "t.jsonl").write_text("[1]\n")
-    with pytest.raises(ValueError, match=re.escape("t.jsonl:1: an object with path")):
+    with pytest.raises(ValueError, match="t.jsonl:1: an object with"):
         read_collection(files / "t.jsonl")
 
 

@@ -28,7 +28,7 @@ from anyweave.data.mosit.build import DRAFTS, draft_topics, read_dialogues
 from anyweave.data.mosit.dialogue import media_of, write_conversation
 from anyweave.messages import MEDIA_MODALITIES
 
-from .conftest import SCENES, TOPICS
+from .conftest import TOPICS
 
 
 def test_more_than_a_hundred_topics():
@@ -58,10 +58,20 @@ def test_topics_of_ones_own(tmp_path, toml, problem):
 
 
 def test_grounded_topics_ask_for_what_is_there(items):
-    found = {topic.name: topic for topic in grounded(read_topics(), items, min_score=0.05)}
-    assert "a red tent beside a lake" in found["camping"].scenes["image"]
-    there = {caption for captions in SCENES.values() for caption in captions}
-    assert all(c in there for t in found.values() for cs in t.scenes.values() for c in cs)
+    asked = Topic(
+        name="camping",
+        scenes={
+            "image": ("tents beside lakes", "an owl"),
+            "audio": ("campfires crackling", "an owl hooting in the dark"),
+            "video": ("a parade",),
+        },
+    )
+    thin = Topic(name="owls", scenes={"image": ("an owl",)})
+    (found,) = grounded([asked, thin], items)
+    assert found.scenes == {
+        "image": ("a red tent beside a lake", "an owl on a branch"),
+        "audio": ("a campfire crackling", "an owl hooting"),
+    }
     with pytest.raises(ValueError, match="none of 1 topics has enough media"):
         grounded([Topic(name="tax law", scenes={})], items)
 

@@ -70,7 +70,7 @@ def publish(
         work, filters, held_out=held_out, only_reviewed=only_reviewed, filler=filler
     )
     failed = _failed(work)
-    dropped = {**({"no usable answer": failed} if failed else {}), **selection.counts()}
+    dropped = {**({"could not be written": failed} if failed else {}), **selection.counts()}
     release = Release(
         name=name,
         version=version,

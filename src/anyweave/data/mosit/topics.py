@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -107,7 +108,10 @@ def grounded(
         scenes: dict[Modality, tuple[str, ...]] = {}
         for modality, index in indices.items():
             queries = (topic.name, *topic.scenes.get(modality, ()))
-            near = {n: score for query in queries for n, score in index.search(query, per_modality)}
+            near: dict[int, float] = defaultdict(float)
+            for query in queries:
+                for n, score in index.search(query, per_modality):
+                    near[n] = max(near[n], score)
             best = sorted((-score, n) for n, score in near.items() if score >= min_score)
             if best:
                 scenes[modality] = tuple(captions[modality][n] for _, n in best[:per_modality])
