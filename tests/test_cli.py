@@ -25,6 +25,7 @@ COMMANDS = [
     "eval world",
     "eval ablation",
     "data world",
+    "data features",
     "convert legacy",
 ]
 

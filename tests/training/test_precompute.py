@@ -20,7 +20,7 @@ from anyweave.processing.cache import CacheError
 from anyweave.testing.conversations import tiny_conversations
 from anyweave.training import precompute as module
 from anyweave.training.config import TrainConfig
-from anyweave.training.precompute import job_name, number_of_parts, precompute
+from anyweave.training.precompute import job_name, precompute
 from anyweave.training.report import read_log
 from anyweave.training.trainer import Trainer
 
@@ -161,8 +161,8 @@ def test_a_job_is_of_these_files_and_parts(plain_model: MakeModel, tmp_path: Pat
     data = tmp_path / "a.jsonl"
     data.write_text("{}\n")
     model = plain_model()
-    name = job_name(model, [data], latents=True)
-    assert name == job_name(model, [data], latents=True) != job_name(model, [data], latents=False)
+    name = job_name(model, [data], {"latents": True})
+    assert name == job_name(model, [data], {"latents": True})
+    assert name != job_name(model, [data], {"latents": False})
     data.write_text("{}\n{}\n")
-    assert name != job_name(model, [data], latents=True)
-    assert number_of_parts(tiny_conversations()) == 1
+    assert name != job_name(model, [data], {"latents": True})

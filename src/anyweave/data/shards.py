@@ -20,7 +20,7 @@ from anyweave.data.shard_table import ShardTable
 from anyweave.data.webdataset import shard_paths
 from anyweave.messages import Conversation
 
-__all__ = ["Shards", "stream"]
+__all__ = ["Shards", "data_files", "names_shards", "open_data", "stream"]
 
 
 class Shards(Sequence[Conversation]):
@@ -38,7 +38,7 @@ class Shards(Sequence[Conversation]):
         index_dir: str | Path | None = None,
         **options: Any,
     ) -> None:
-        paths = _in_folder(Path(path)) if Path(path).is_dir() else shard_paths(str(path))
+        paths = data_files(path)
         kind = kind_of(paths)
         if format is None and kind is SAMPLES:
             format = "webdataset"
@@ -88,11 +88,31 @@ def stream(
     )
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in KINDS)
+def open_data(path: str | Path, format: str | None = None, **options: Any) -> Shards | Records:
+    """`Shards` if the path is many files (a pattern, a folder of shards), else `Records`."""
+    kind = Shards if names_shards(path) else Records
+    return kind(path, format, **options)
+
+
+def names_shards(path: str | Path) -> bool:
+    """Whether a path is a pattern of names or a folder of shards."""
+    if Path(path).is_dir():
+        return bool(_shards_in(Path(path)))
+    return any(mark in str(path) for mark in "*{")
+
+
+def data_files(path: str | Path) -> list[Path]:
+    """The files that a path, a pattern or a folder of shards stands for."""
+    if not Path(path).is_dir():
+        return shard_paths(str(path))
+    found = _shards_in(Path(path))
     if not found:
-        raise ValueError(f"{folder}: no shards there; they are called *{', *'.join(KINDS)}")
+        raise ValueError(f"{path}: no shards there; they are called *{', *'.join(KINDS)}")
     return found
+
+
+def _shards_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in KINDS)
 
 
 def _below(

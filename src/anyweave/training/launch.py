@@ -8,14 +8,20 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from anyweave.data.shards import data_files, names_shards, open_data
 from anyweave.model.any_to_any import NextGPT
+from anyweave.processing.cache import FeatureCache
+from anyweave.training.cluster import precompute_on_ray
 from anyweave.training.config import ModelConfig, TrainConfig
 from anyweave.training.plan import EpochSource, Source
+from anyweave.training.precompute import job_name, parts_left, precompute
 from anyweave.training.recipes import RECIPES, load_recipe
 from anyweave.training.report import TrainReport
 from anyweave.training.trainer import SampleWriter, Trainer
@@ -45,7 +51,7 @@ def train_stage(
     Args:
         recipe: a family ("tiny", "emoji-mini", "paper-7b", "paper-7b-24gb"), a full recipe name or
             ``module:function``.
-        data: a `messages` file instead of the recipe's data.
+        data: a `messages` file instead of the recipe's data, or shards, which are streamed.
         model: a checkpoint to start from instead of the recipe's.
         output: the run folder.
         settings: ``a.b=value`` overrides, the last word.
@@ -56,9 +62,11 @@ def train_stage(
     name = recipe or "tiny"
     config = load_recipe(name if name in RECIPES or ":" in name else f"{name}-{number}")
     if data is not None:
-        args = {"path": str(data)}
+        many = names_shards(data)
+        source, name = ("stream", "data") if many else ("MessagesJsonl", "path")
+        args = {name: str(data)}
         config = replace(
-            config, data=replace(config.data, source="anyweave.data:MessagesJsonl", args=args)
+            config, data=replace(config.data, source=f"anyweave.data:{source}", args=args)
         )
     if model is not None:
         config = replace(config, model=ModelConfig(source=model))
@@ -66,6 +74,68 @@ def train_stage(
         config = replace(config, output_dir=str(output))
     config = config.with_overrides(settings)
     return run(config, resume=resume, write_samples=write_samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilledCache:
+    """What is in a cache after it was filled, and the problems of items that were left out."""
+
+    entries: int
+    size: int
+    """Bytes."""
+    problems: tuple[str, ...]
+
+
+def fill_cache(
+    data: str | Path,
+    cache: str | Path,
+    *,
+    model: str,
+    format: str | None = None,
+    latents: bool = True,
+    half: bool = False,
+    max_bytes: int | None = None,
+    processes: int = 1,
+    share: tuple[int, int] = (0, 1),
+    ray: bool = False,
+    device: str = "cpu",
+    **options: Any,
+) -> FilledCache:
+    """Compute what a model's frozen parts make of some data, ahead of training: see `precompute`.
+
+    Args:
+        data: as for `open_data`, which also takes `format` and `options`.
+        cache: the folder; runs with this `cache_dir` find everything there.
+        half: keep numbers as float16.
+        max_bytes: bound of the folder.
+        ray: `processes` are actors of a Ray cluster.
+
+    Raises `ValueError` for a name of nothing, and for a cache that is full.
+    """
+    store = FeatureCache(cache, dtype=torch.float16 if half else None, max_bytes=max_bytes)
+
+    def loads() -> tuple[NextGPT, Source]:
+        return (
+            NextGPT.from_pretrained(model, device=device),
+            open_data(data, format, **options),
+        )
+
+    loaded, source = loads()
+    alone = [Path(data)] if Path(data).exists() else []
+    files = data_files(data) if names_shards(data) else alone
+    job = job_name(loaded, files, str(data), format, options, latents)
+    if ray:
+        parts = parts_left(source, store, share=share, job=job)
+        gpus = 0 if device == "cpu" else 1
+        problems = precompute_on_ray(
+            loads, parts, store, actors=processes, gpus_each=gpus, latents=latents, job=job
+        )
+    else:
+        problems = precompute(
+            loaded, source, store, latents=latents, processes=processes, share=share, job=job
+        )
+    entries, size = store.store.usage()
+    return FilledCache(entries=entries, size=size, problems=tuple(problems))
 
 
 def load_model(config: TrainConfig) -> NextGPT:

@@ -17,8 +17,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import torch
+from rich.console import Console
 from rich.progress import track
 
 from anyweave.model.any_to_any import NextGPT
@@ -62,35 +64,43 @@ def precompute(
         )
     cache = cache if isinstance(cache, FeatureCache) else FeatureCache(cache)
     filler = Filler(model, source, cache, latents=latents, job=job)
-    done = set() if job is None else cache.store.done(job)
-    every = range(share[0], number_of_parts(source), share[1])
-    parts = [part for part in every if part not in done]
-    if len(parts) < len(every):
-        logger.info("%d of %d parts were done before", len(every) - len(parts), len(every))
+    parts = parts_left(source, cache, share=share, job=job)
     problems: list[str] = []
     work = map(filler, parts) if processes == 1 else _in_processes(filler, parts, processes)
-    for found in track(work, "frozen features", total=len(parts), disable=not progress):
+    console = Console(stderr=True)
+    for found in track(work, "frozen features", len(parts), disable=not progress, console=console):
         problems += found
     for problem in problems:
         logger.warning("skipped %s", problem)
     return problems
 
 
-def number_of_parts(source: Source | EpochSource) -> int:
-    """Into how many parts a source is cut."""
-    return -(-len(source) // _TOGETHER)
+def parts_left(
+    source: Source | EpochSource,
+    cache: FeatureCache,
+    *,
+    share: tuple[int, int] = (0, 1),
+    job: str | None = None,
+) -> list[int]:
+    """The parts of a share that are not marked as done."""
+    done = set() if job is None else cache.store.done(job)
+    every = range(share[0], -(-len(source) // _TOGETHER), share[1])
+    left = [part for part in every if part not in done]
+    if len(left) < len(every):
+        logger.info("%d of %d parts were done before", len(every) - len(left), len(every))
+    return left
 
 
-def job_name(model: NextGPT, data: Iterable[str | Path], *, latents: bool) -> str:
-    """Names what is computed from which files by which frozen parts.
+def job_name(model: NextGPT, files: Iterable[str | Path], *facts: Any) -> str:
+    """Names what is computed from which files by which frozen parts; `facts` is how they are read.
 
     Media are not looked at: one that changes under the same name is encoded when a run first needs
     it.
     """
-    facts = [(str(path), os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in data]
+    stamps = [(str(path), os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in files]
     processor = model.processor
     parts = (processor.encoder_fingerprints, processor.decoder_fingerprints)
-    return fingerprint(facts, *parts, latents, _TOGETHER)
+    return fingerprint(stamps, *parts, facts, _TOGETHER)
 
 
 class Filler:
@@ -124,15 +134,20 @@ class Filler:
             if captions:
                 self.frozen.caption_embeddings(modality, captions)
         if self.cache.full:
-            count, size = self.cache.store.usage()
-            raise CacheError(
-                f"the cache {self.cache.folder} is full with {count:,} entries, {size:,} bytes; "
-                "give it more room, or train with what it has"
-            )
+            raise full_error(self.cache)
         problems = [item.problem for item in rendered if item.problem is not None]
         if self.job is not None and not problems:
             self.cache.store.mark_done(self.job, part)
         return problems
+
+
+def full_error(cache: FeatureCache) -> CacheError:
+    """What to say of a cache that cannot take all that was to be put into it."""
+    count, size = cache.store.usage()
+    return CacheError(
+        f"the cache {cache.folder} is full with {count:,} entries, {size:,} bytes; give it more "
+        "room, or train with what it has"
+    )
 
 
 _filler: Filler | None = None  # of a worker process
