@@ -14,6 +14,7 @@ from anyweave.benchmarking.random_model import random_model
 from anyweave.benchmarking.train import made_up_batch
 from anyweave.cli import app
 from anyweave.model import ModelSpec, catalogue
+from anyweave.testing.decoders import write_tiny_decoder
 from anyweave.testing.model import tiny_spec
 
 
@@ -21,6 +22,7 @@ from anyweave.testing.model import tiny_spec
 def spec(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
     """The tiny system, its parts named by place; only their configs are read."""
     folder = tmp_path_factory.mktemp("parts")
+    write_tiny_decoder(folder / "decoders" / "audio", "audio", vocoder=True)
     made = tiny_spec(folder)
 
     def placed(part):  # type: ignore[no-untyped-def]

@@ -13,8 +13,9 @@ from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu
 def _environment(path: Path) -> dict[str, str]:
     """What a launched process would find in its environment."""
     arguments = launch_command_parser().parse_args(["--config_file", str(path), "-m", "x"])
-    arguments, *_ = _validate_launch_command(arguments)
+    arguments, defaults, _ = _validate_launch_command(arguments)
     if arguments.use_deepspeed:
+        arguments.deepspeed_fields_from_accelerate_config = ",".join(defaults.deepspeed_config)
         return prepare_deepspeed_cmd_env(arguments)[1]
     return prepare_multi_gpu_env(arguments)
 

@@ -25,6 +25,7 @@ from anyweave.benchmarking.report import BenchReport, Phase
 from anyweave.decoders.sizes import MediaSize
 from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.model import NextGPT
+from anyweave.training.attention import fast_attention
 from anyweave.training.config import ObjectiveConfig, OptimizerConfig
 from anyweave.training.objective import compute_terms
 from anyweave.training.optim import build_optimizer
@@ -77,9 +78,10 @@ def bench_train(
     )
 
     def learn() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            loss = _loss(model, batch, chosen, denoising)
-        loss.backward()
+        with fast_attention(device):
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                loss = _loss(model, batch, chosen, denoising)
+            loss.backward()
 
     def update() -> None:
         torch.nn.utils.clip_grad_norm_([p for p in trained if p.grad is not None], 1.0)

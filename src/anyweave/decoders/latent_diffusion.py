@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from anyweave.messages import MEDIA_MODALITIES, Modality
 
 from .captions import encode_captions, max_caption_tokens
+from .checkpointing import enable_gradient_checkpointing
 from .codec import Codec, build_codec
 from .conditioning import check_conditioning, expand_negative
 from .denoising import add_noise, denoising_target, min_snr_weight
@@ -459,7 +460,7 @@ class LatentDiffusion(FrozenParts):
         noisy = add_noise(clean, noise, alphas_B)
         unet = self.unet.to(self.device)
         if self.gradient_checkpointing:
-            unet.enable_gradient_checkpointing()
+            enable_gradient_checkpointing(unet)
         prediction = self._predict(unet, noisy.to(self.dtype), timesteps, conditioning).float()
         kind = self.scheduler.config.prediction_type
         error = (prediction - denoising_target(kind, clean, noise, alphas_B)).square()
