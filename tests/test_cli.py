@@ -131,7 +131,8 @@ def test_inspect_counts_parts(model: str) -> None:
     report = json.loads(result.stdout)
     counts = {part["part"]: part["parameters"] for part in report["parts"]}
     assert report["parameters"] == sum(counts.values())
-    assert {"language model", "input projectors", "output projectors", "signal rows"} <= set(counts)
+    trained = {"input projector", "image output projector", "signal rows", "lora"}
+    assert {"language model", *trained} <= set(counts)
     assert 0 < report["trained_share"] < 1
     table = CliRunner().invoke(app, ["inspect", model])
     assert "language model" in table.stdout

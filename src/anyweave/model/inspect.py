@@ -184,13 +184,15 @@ def inspect_spec(spec: ModelSpec, root: str | Path | None = None) -> list[PartIn
 
 def _trained_projectors(model: NextGPT) -> list[PartInfo]:
     rows: dict[str, PartInfo] = {}
-    for modality, module in model.input_projectors.items():
+    for modality in model.spec.input_modalities:
         shared = model.spec.input_projector_for(modality).shared
         name = _projector_name("input", modality, shared=shared)
-        rows[name] = _trained(name, "input_projectors", parameter_count(module))
-    for modality, module in model.output_projectors.items():
+        count = parameter_count(model.input_projectors[modality])
+        rows[name] = _trained(name, "input_projectors", count)
+    for modality in model.spec.output_projectors:
         name = _projector_name("output", modality)
-        rows[name] = _trained(name, "output_projectors", parameter_count(module))
+        count = parameter_count(model.output_projectors[modality])
+        rows[name] = _trained(name, "output_projectors", count)
     return list(rows.values())
 
 

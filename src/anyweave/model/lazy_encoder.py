@@ -27,6 +27,8 @@ class LazyEncoder(nn.Module):
             preprocess.
     """
 
+    skeleton: Any
+
     def __init__(self, skeleton: Any, load: Callable[[], Any]) -> None:
         super().__init__()
         # Not a submodule: it has nothing to move, count or save.
