@@ -9,12 +9,14 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from anyweave.data import FORMATS, Records, resolve
 from anyweave.data.conversion import convert
 from anyweave.data.formats import recognise
 from anyweave.data.pairs import PROMPTS
-from anyweave.data.place import ReadOptions
+from anyweave.data.place import Place, ReadOptions
 from anyweave.messages import MEDIA_MODALITIES, Audio, Image, Message, Text, Video
 
 FILES = {"image": "a.png", "video": "c.mp4", "audio": "b.wav"}
@@ -561,6 +563,59 @@ def test_captions_stand_for_media_that_were_never_published(write_json):
         Records(path, "mosit")[0]
     found = read(path, "mosit", captions_only=True)
     assert found == [[ask("A fox!"), say("Here.", ("image", None, "a fox"))]]
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["", "image", "<image>", "\ud800"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["type", "path", "bytes", "from"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+KNOWN_ROWS = [
+    *((format, row) for format, row, _ in PUBLISHED),
+    ("messages", {"messages": [{"role": "user", "content": [{"type": "image", "path": "a.png"}]}]}),
+    ("webvid", {"videoid": 1, "page_dir": "0", "name": "a fox"}),
+    ("audiocaps", {"audiocap_id": 1, "youtube_id": "a", "start_time": 3, "caption": "rain"}),
+    ("coco", {"image": "a.png", "caption": "a cat"}),
+]
+
+
+def places(value, path=()):
+    """The paths to all values in a row."""
+    yield path
+    inner = dict(enumerate(value)) if isinstance(value, list) else value
+    for key, found in inner.items() if isinstance(inner, dict) else ():
+        yield from places(found, (*path, key))
+
+
+def replaced(value, path, new):
+    if not path:
+        return new
+    copy = value.copy()
+    copy[path[0]] = replaced(value[path[0]], path[1:], new)
+    return copy
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    data=st.data(),
+    known=st.sampled_from(KNOWN_ROWS),
+    task=st.sampled_from(["describe", "generate"]),
+)
+def test_any_row_is_read_or_refused(data, known, task):
+    format, row = known
+    for _ in range(data.draw(st.integers(1, 2))):
+        row = replaced(row, data.draw(st.sampled_from(list(places(row)))), data.draw(ANYTHING))
+    place = Place("rows.json:1", Path("none"), ReadOptions(check_media=False, task=task))
+    try:
+        conversation = resolve(format).read(row, place)
+    except ValueError as error:
+        assert str(error).startswith("rows.json:1: ")
+        str(error).encode()
+    else:
+        assert all(isinstance(message, Message) for message in conversation)
 
 
 # --- names

@@ -129,7 +129,11 @@ def test_every_kind_of_damage_is_found(damaged, workers):
     assert len(kinds) > 20
     steps = []
     report = validate(
-        path, "messages", limits=LIMITS, workers=workers, progress=lambda *step: steps.append(step)
+        path.parent,
+        "messages",
+        limits=LIMITS,
+        workers=workers,
+        progress=lambda *step: steps.append(step),
     )
     assert len(report.problems) == len(kinds)
     for number, (found, expected) in enumerate(zip(report.problems, kinds, strict=True)):
@@ -167,6 +171,7 @@ def test_all_problems_of_one_record_are_told(folder):
     assert validate(path, "messages").dropped.total() == 2
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_clean_copy(damaged, tmp_path_factory):
     path, kinds = damaged
     beside, elsewhere = path.with_name("clean.jsonl"), tmp_path_factory.mktemp("x") / "c.jsonl"

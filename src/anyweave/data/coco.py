@@ -45,7 +45,8 @@ class CocoCaptions:
         if not isinstance(whole, dict) or not isinstance(whole.get("images"), list):
             raise ValueError(f"{path}: an object with images is needed, got {shown(whole)}")
         self._rows: list[tuple[str, Any]] = []  # place, row
-        read = self._published if "annotations" in whole else self._karpathy
+        published = isinstance(whole.get("annotations"), list)
+        read = self._published if published else self._karpathy
         read(whole, SPLITS[split])
 
     def __len__(self) -> int:
@@ -83,17 +84,19 @@ class CocoCaptions:
 
     def _published(self, whole: Mapping[str, Any], splits: tuple[str, ...]) -> None:
         names = {
-            image.get("id"): image.get("file_name")
+            str(image.get("id")): image.get("file_name")
             for image in whole["images"]
             if isinstance(image, dict)
         }
         for number, entry in enumerate(whole["annotations"]):
             place = f"{self.path}: annotations[{number}]"
             image = entry.get("image_id") if isinstance(entry, dict) else None
-            if names.get(image) is None:
+            if names.get(str(image)) is None:
                 self._rows.append((place, f"no image has the id {shown(image)}"))
                 continue
-            self._rows.append((place, {"image": names[image], "caption": entry.get("caption")}))
+            self._rows.append(
+                (place, {"image": names[str(image)], "caption": entry.get("caption")})
+            )
 
 
 def save(rows: Iterable[Mapping[str, Any]], path: Path) -> None:

@@ -7,6 +7,7 @@ errors, which always begin with file and line, and turns what a row calls a medi
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -161,7 +162,7 @@ class Place:
             raise self.error(key, f"{shown(value)} is a URL; download it and give the path")
         root = self.options.root(modality, self.folder)
         full = root / value
-        if self.options.check_media and not full.is_file():
+        if self.options.check_media and not os.path.isfile(full):  # a name too long is none either
             advice = f"paths are relative to {root}"
             raise MediaError(f"{self.name}: {key}: no such media file: {full}; {advice}")
         return str(full)
@@ -191,7 +192,11 @@ def each(read: Callable[[Item, int], Made], items: Iterable[Item]) -> list[Made]
 
 def shown(value: Any) -> str:
     """A value as JSON, short enough for an error message."""
-    text = json.dumps(value, ensure_ascii=False, default=lambda other: f"<{type(other).__name__}>")
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=lambda other: type(other).__name__)
+    except RecursionError:
+        return "something nested too deeply"
+    text = text.encode(errors="backslashreplace").decode()  # halves of surrogate pairs
     return text if len(text) <= 60 else text[:57] + "..."
 
 

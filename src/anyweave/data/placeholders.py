@@ -30,13 +30,14 @@ def read_turns(
     `media`. Media that no placeholder asks for at all come first in the first user turn. Raises
     `RowError` when there are more placeholders than media or the other way round.
     """
+    turns = [(role, place.text(words, f"turn {at}")) for at, (role, words) in enumerate(turns)]
     supplies = {False: media, True: media if made is None else made}
     queues = {key: {m: list(found) for m, found in s.items()} for key, s in supplies.items()}
     if made is None:
         queues[True] = queues[False]
     turns = _media_first(turns, media, apart=made is not None)
     messages = []
-    for number, (role, words) in enumerate(turns):
+    for role, words in turns:
         assistant = role == "assistant"
 
         def take(found: re.Match[str], role: Role = role, assistant: bool = assistant) -> Media:
@@ -48,7 +49,7 @@ def read_turns(
             value, caption = queue.pop(0)
             return place.medium(modality, value, modality, role=role, caption=caption)
 
-        messages.append(Message(role, parts_of(place.text(words, f"turn {number}"), take)))
+        messages.append(Message(role, parts_of(words, take)))
     for queue in queues.values():
         for modality, left in queue.items():
             if left:

@@ -98,8 +98,8 @@ def _exchanges(row: Mapping[str, Any], place: Place) -> list[Turn]:
     words = place.text(row[request], request)
     if row.get("input"):
         words += "\n" + place.text(row["input"], "input")
-    before = [tuple(entry) for entry in place.items(row.get("history"), "history")]
-    if any(len(entry) != 2 for entry in before):
+    before = place.items(row.get("history"), "history")
+    if not all(isinstance(entry, (list, tuple)) and len(entry) == 2 for entry in before):
         raise place.error("history", "a list of pairs, request and reply")
     turns: list[Turn] = []
     for human, assistant in (*before, (words, row[reply])):

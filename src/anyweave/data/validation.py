@@ -92,6 +92,9 @@ def validate(
             continue
         if target is not None:
             _check_clean(records, target)
+        result.formats[str(file)] = records.format.name
+        damage = [problem_of(str(file), None, text) for text in records.table.problems]
+        result.problems += damage
         bad = _read_all(records, limits, workers, progress, result)
         if target is not None:
             _write_clean(records, [i for i in range(len(records)) if i not in bad], target)
@@ -117,9 +120,6 @@ def _read_all(
     result: Validation,
 ) -> set[int]:
     """Add what is found to `result`; returns the bad records."""
-    file = str(getattr(records.table, "path", records.table.folder))
-    result.formats[file] = records.format.name
-    result.problems += [problem_of(file, None, text) for text in records.table.problems]
     found: dict[int, Found] = {}
     for chunk, checked in check_records(records, limits, workers):
         found.update(zip(chunk, checked, strict=True))
