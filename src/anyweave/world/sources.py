@@ -35,7 +35,7 @@ STAGE_KINDS: dict[str, dict[str, float]] = {
     },
     # A quarter is words alone ("talk" and "refuse"): that is where the model learns not to draw.
     "stage3": {
-        "talk": 0.17,
+        "talk": 0.16,
         "refuse": 0.09,
         "request_image": 0.10,
         "request_video": 0.07,
