@@ -20,6 +20,7 @@ from anyweave.model.architectures.language_models import LANGUAGE_MODELS
 from anyweave.model.architectures.licences import Licence
 
 NETWORKS = ("unet", "vae", "text_encoder", "vocoder")  # of a decoder's folder
+WITHOUT_WEIGHTS = ("scheduler", "processor")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class Architecture:
     @cached_property
     def parameters(self) -> dict[str, int]:
         """Parameters of every network, by component."""
-        networks = [name for name, part in self.components.items() if part.is_module]
+        networks = [name for name in self.components if name not in WITHOUT_WEIGHTS]
         return {name: parameter_count(made) for name, made in self.build(only=networks).items()}
 
 
