@@ -1,6 +1,6 @@
 """The Ray path with Ray played by a stand-in: what actors return, what is written, what goes on.
 
-The stand-in has the three calls of Ray Data that are used; Ray itself is not needed by the tests.
+The stand-in has the four names of Ray Data that are used; Ray itself is not needed by the tests.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class _Rows:
         self.rows: Any = rows
 
     def flat_map(
-        self, actor: Any, *, fn_constructor_kwargs: Any, concurrency: int, num_gpus: float
+        self, actor: Any, *, fn_constructor_kwargs: Any, compute: int, num_gpus: float
     ) -> _Rows:
         def rows(given: Any) -> Iterator[dict[str, Any]]:
-            actors = [actor(**fn_constructor_kwargs) for _ in range(concurrency)]
+            actors = [actor(**fn_constructor_kwargs) for _ in range(compute)]
             for number, row in enumerate(given):
-                for made in actors[number % concurrency](row):
+                for made in actors[number % compute](row):
                     yield pickle.loads(pickle.dumps(made))  # as over a network
 
         return _Rows(rows(self.rows))  # type: ignore[arg-type]
@@ -49,6 +49,7 @@ class _Rows:
 def ray(monkeypatch: pytest.MonkeyPatch) -> None:
     fake, data = types.ModuleType("ray"), types.ModuleType("ray.data")
     data.from_items = _Rows  # type: ignore[attr-defined]
+    data.ActorPoolStrategy = lambda size: size  # type: ignore[attr-defined]
     fake.data = data  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "ray", fake)
     monkeypatch.setitem(sys.modules, "ray.data", data)

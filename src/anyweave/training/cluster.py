@@ -50,7 +50,7 @@ def precompute_on_ray(
     rows = ray.data.from_items([{"part": part} for part in parts]).flat_map(
         Encoder,
         fn_constructor_kwargs={"loads": loads, "latents": latents},
-        concurrency=actors,
+        compute=ray.data.ActorPoolStrategy(size=actors),
         num_gpus=gpus_each,
     )
     console = Console(stderr=True)
