@@ -75,8 +75,8 @@ def test_input_projectors_side_by_side(base: str, tmp_path: Path) -> None:
     assert "| measure | trials | grouping | linear | qformer |" in table
     assert f"anyweave eval ablation input-projector --model {base} --steps 1 --trials 1" in table
     # Frozen features are made once for all three.
-    features = list((tmp_path / "runs" / "cache" / "features" / "features").rglob("*.safetensors"))
-    assert features and (tmp_path / "runs" / "linear" / "describe" / "answers.jsonl").is_file()
+    cached = [path for path in (tmp_path / "runs" / "cache").rglob("*") if path.is_file()]
+    assert cached and (tmp_path / "runs" / "linear" / "describe" / "answers.jsonl").is_file()
 
 
 def test_signal_tokens_are_measured_once(
