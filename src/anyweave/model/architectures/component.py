@@ -27,13 +27,18 @@ class Component:
         module, _, name = self.kind.partition(":")
         return getattr(import_module(module), name)
 
+    @property
+    def is_module(self) -> bool:
+        """Whether it has weights; schedulers and image processors have none."""
+        return issubclass(self.type, nn.Module)
+
     def build(
         self, *, device: torch.device | str = "meta", dtype: torch.dtype = torch.float32
     ) -> Any:
         """The module with random weights, frozen, in eval mode. What is no module (a scheduler, an
         image processor) is the same on every device.
         """
-        if not issubclass(self.type, nn.Module):
+        if not self.is_module:
             return self._construct()
         with torch.device(device), _default_dtype(dtype):
             module: nn.Module = self._construct()
