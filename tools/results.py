@@ -29,6 +29,8 @@ FLOORS: dict[str, tuple[float, str, str]] = {
     "generated clip shows the right object": (0.5, "make video", "object"),
 }
 F1_FLOOR = 0.9
+# Decided before a bridge is crossed.
+SAME = ("stated", "given", "words_alone", "says_something")
 
 
 def report(name: str) -> dict[str, Any]:
@@ -92,6 +94,8 @@ def bridges() -> str:
     body = []
     for task, found in report("world-other")["tasks"].items():
         for name, value in found["figures"].items():
+            if task.startswith("describe") or name in SAME:
+                continue
             body.append([task, name, cell(figure("world", task, name)), cell(value)])
     kinds = [report(name)["settings"]["bridge"] for name in ("world", "world-other")]
     return rows(["task", "what", *(f"`bridge={kind}`" for kind in kinds)], body)
