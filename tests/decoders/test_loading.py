@@ -101,6 +101,11 @@ def test_the_unconditional_embedding_is_computed_once(
         other_type = LatentDiffusion.from_pretrained("image", path, dtype="bfloat16")
         with pytest.raises(AssertionError, match="asked again"):
             other_type.unconditional()
+    (kept,) = users_cache.rglob("*.safetensors")
+    kept.write_bytes(b"damaged")
+    mended = LatentDiffusion.from_pretrained("image", path)
+    torch.testing.assert_close(mended.unconditional(), stored)
+    assert load_file(kept)["unconditional"].shape == (1, 8, 32)
     weights = path / "text_encoder" / "model.safetensors"
     weights.write_bytes(weights.read_bytes() + b"")  # another time of writing: another identity
     changed = LatentDiffusion.from_pretrained("image", path, load_text_encoder=False)

@@ -5,18 +5,15 @@ and with it at hand no reply needs a text encoder.
 from __future__ import annotations
 
 import logging
+import os
 
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from anyweave.processing.cache import (
-    CacheError,
-    FeatureCache,
-    cache_folder,
-    fingerprint,
-    text_digest,
-)
+from anyweave.processing.cache import cache_folder, fingerprint
 
 from .source import DecoderSource
 
@@ -24,27 +21,30 @@ logger = logging.getLogger(__name__)
 
 
 class RememberedUnconditional:
-    """One decoder's entry in ``~/.cache/anyweave/decoders`` (or ``$ANYWEAVE_CACHE``), by the
+    """One decoder's file in ``~/.cache/anyweave/decoders`` (or ``$ANYWEAVE_CACHE``), named by the
     identity of its text encoder and tokenizer and the type they compute in.
     """
 
     def __init__(self, source: DecoderSource, dtype: torch.dtype) -> None:
         owner = fingerprint(source.identity("text_encoder", "tokenizer"), str(dtype))
-        self._cache = FeatureCache(cache_folder() / "decoders")
-        self._key = FeatureCache.key(text_digest(""), owner)
+        self.path = cache_folder() / "decoders" / f"unconditional-{owner}.safetensors"
 
     def get(self) -> Float[Tensor, "1 Q C"] | None:
         """The embedding, if this decoder ever computed it on this machine."""
-        try:
-            found = self._cache.get("caption", self._key)
-        except (OSError, CacheError) as error:
-            logger.warning("cannot read the unconditional embedding (%s)", error)
+        if not self.path.is_file():
             return None
-        return None if found is None else found["unconditional"]
+        try:
+            return load_file(self.path)["unconditional"]
+        except (OSError, SafetensorError, KeyError) as error:
+            logger.warning("%s cannot be read and is made again (%s)", self.path, error)
+            return None
 
     def put(self, embedding: Float[Tensor, "1 Q C"]) -> None:
         """Keep it. A folder that cannot be written costs the next run some seconds, no more."""
+        part = self.path.with_suffix(f".{os.getpid()}.part")
         try:
-            self._cache.put("caption", self._key, {"unconditional": embedding})
-        except (OSError, CacheError) as error:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            save_file({"unconditional": embedding.cpu().contiguous()}, part)
+            part.replace(self.path)
+        except (OSError, SafetensorError) as error:
             logger.warning("cannot keep the unconditional embedding (%s)", error)
