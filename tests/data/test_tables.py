@@ -163,7 +163,7 @@ def test_tar_shards(folder, shards):
     assert records[0][0].media()[0].source == (folder / "a.png").read_bytes()
     assert records[5][0].media("audio") and records.table.place(5).endswith("002.tar: sub/21")
     assert pickle.loads(pickle.dumps(records))[4] == records[4]
-    with pytest.raises(ValueError, match=r"003.tar: no such file; give tar shards, .*\{002..003\}"):
+    with pytest.raises(ValueError, match=r"003.tar: no such file; the shards .*\{002..003\}"):
         Records(shards.replace("000..002", "002..003"))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Literal
 
 from anyweave import projectors
 from anyweave.model.architectures import Architecture, Component
@@ -81,7 +81,9 @@ def narrow_spec(spec: ModelSpec, scale: float) -> ModelSpec:
     )
 
 
-def _narrow_projector(side: str, part: ProjectorSpec, scale: float) -> ProjectorSpec:
+def _narrow_projector(
+    side: Literal["input", "output"], part: ProjectorSpec, scale: float
+) -> ProjectorSpec:
     known = inspect.signature(projectors.resolve(side, part.type)).parameters
     widths = {
         name: _narrow(part.args.get(name, known[name].default), scale)

@@ -8,6 +8,7 @@ for them.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import replace
 from typing import Any
 
@@ -143,7 +144,7 @@ def made_up_batch(
     labels = torch.where(torch.arange(length) < length // 2, IGNORE_INDEX, ids)
     media: dict[Modality, BatchMedia] = {}
     targets: dict[Modality, BatchTargets] = {}
-    for modality, rows in _turns(tuple(model.encoders) if reads else (), batch_size).items():
+    for modality, rows in _turns(tuple(model.encoders.keys()) if reads else (), batch_size).items():
         encoder: Any = model.encoders[modality]
         count = processor.num_input_tokens[modality]
         ids[rows, 2 : 2 + count] = signals.placeholder(modality)
@@ -182,7 +183,7 @@ def _loss(model: NextGPT, batch: Batch, stage: Stage, denoising: bool) -> torch.
     return torch.stack([term.weight * term.sum / term.count for term in terms.values()]).sum()
 
 
-def _turns(modalities: tuple[Modality, ...], batch_size: int) -> dict[Modality, torch.Tensor]:
+def _turns(modalities: Container[str], batch_size: int) -> dict[Modality, torch.Tensor]:
     ordered = [modality for modality in MEDIA_MODALITIES if modality in modalities]
     rows = {m: torch.arange(k, batch_size, len(ordered)) for k, m in enumerate(ordered)}
     return {modality: found for modality, found in rows.items() if len(found)}

@@ -58,7 +58,7 @@ def _scan_samples(file: BinaryIO, path: Path) -> Iterator[tuple[int, int]]:
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             while (entry := tar.next()) is not None:
-                tar.members.clear()  # it would keep all of them
+                tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
                 if not entry.isfile():
                     continue
                 if entry.offset_data + entry.size > size:
@@ -74,14 +74,18 @@ def _scan_samples(file: BinaryIO, path: Path) -> Iterator[tuple[int, int]]:
     yield end, 0
 
 
+def _piece(data: bytes, start: int, end: int) -> bytes:
+    return data[start:end]
+
+
 def _sample_row(data: bytes, place: str) -> Any:
     members: dict[str, Callable[[], bytes]] = {}
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
         for entry in tar:
             if entry.isfile():
                 _, suffix = member_name(entry.name)
-                end = entry.offset_data + entry.size
-                members[suffix] = partial(data.__getitem__, slice(entry.offset_data, end))
+                start = entry.offset_data
+                members[suffix] = partial(_piece, data, start, start + entry.size)
     return sample_row(members, place)
 
 

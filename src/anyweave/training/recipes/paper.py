@@ -20,7 +20,12 @@ from anyweave.training.config import (
     OptimizerConfig,
     TrainConfig,
 )
-from anyweave.training.stages import DECODING_ALIGNMENT, ENCODING_ALIGNMENT, INSTRUCTION_TUNING
+from anyweave.training.stages import (
+    DECODING_ALIGNMENT,
+    ENCODING_ALIGNMENT,
+    INSTRUCTION_TUNING,
+    Loss,
+)
 
 
 def stage1() -> TrainConfig:
@@ -86,7 +91,9 @@ def stage3_24gb() -> TrainConfig:
 
 def _in_24_gb(config: TrainConfig, *, together: int) -> TrainConfig:
     name = config.name.replace("paper-7b", "paper-7b-24gb")
-    losses = {loss: w for loss, w in config.stage.losses.items() if loss != "denoising"}
+    losses: dict[Loss, float] = {
+        loss: w for loss, w in config.stage.losses.items() if loss != "denoising"
+    }
     return replace(
         config,
         name=name,
