@@ -1,8 +1,8 @@
 """The text encoder of sounds, taught as CLAP is: a caption's vector is near the vectors of the
 sounds that it describes, and far from the others'.
 
-Trained through the denoising loss alone, unit vectors of different captions stay almost the same
-(two animals had cosine 1.0), and a decoder conditioned on them plays any sound for any caption.
+Trained through the denoising loss alone, unit vectors of different captions stay almost the same,
+and a decoder conditioned on them plays any sound for any caption.
 """
 
 from __future__ import annotations

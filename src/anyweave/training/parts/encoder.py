@@ -2,12 +2,11 @@
 sounds, both taught by the world's exact truth.
 
 The paper takes ImageBind as it is; nothing of that size can ship here, so this project trains its
-own. Pictures are a convolutional network's: on small
-pictures it learns to tell the world's things apart several times as fast as a vision transformer of
-the same cost. Patches
-learn what they show, and their mean what the whole shows (things, count, place, relation, sounds
-and their order); the order of a clip's frames is kept for the input projector. The classifiers that
-teach are thrown away and the encoders frozen. Only training scenes are seen.
+own. Pictures are a convolutional network's: small pictures teach it to tell the world's things
+apart several times as fast as a vision transformer of the same cost. Patches learn what they show,
+and their mean what the whole shows (things, count, place, relation, sounds and their order); the
+order of a clip's frames is kept for the input projector. The classifiers that teach are thrown away
+and the encoders frozen. Only training scenes are seen.
 """
 
 from __future__ import annotations
