@@ -5,11 +5,13 @@ import multiprocessing
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from anyweave.messages import Audio, Image
 from anyweave.processing import FeatureCache, fingerprint, media_digest
@@ -167,6 +169,18 @@ def test_several_processes_share_a_folder(tmp_path: Path) -> None:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     assert parent.store.usage()[0] == 51 and parent.verify() == 0
+
+
+def test_one_process_at_a_time_opens_the_index(tmp_path: Path) -> None:
+    """Two that set its journal up at once get "database is locked" from SQLite, now and then."""
+    cache = FeatureCache(tmp_path)
+    with ThreadPoolExecutor(1) as other:
+        with FileLock(tmp_path / "index.lock"):
+            stored = other.submit(cache.put, "features", KEY, {"x": torch.ones(1)})
+            with pytest.raises(TimeoutError):
+                stored.result(timeout=0.2)
+        assert stored.result(timeout=60)
+    assert cache.get("features", KEY) is not None
 
 
 def _write_for_ever(folder: Path) -> None:

@@ -105,6 +105,18 @@ def test_killed_and_continued(plain_model: MakeModel, tmp_path: Path, processes:
     assert kinds(cache) == ALL and cache.verify() == 0
 
 
+def test_damage_is_mended(plain_model: MakeModel, tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+    precompute(plain_model(), tiny_conversations(), cache, job="all", progress=False)
+    (shard,) = tmp_path.glob("*.shard")
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    assert cache.verify() == 1 and kinds(cache) != ALL
+    precompute(plain_model(), tiny_conversations(), cache, job="all", progress=False)
+    assert kinds(cache) == ALL and cache.verify() == 0
+
+
 @pytest.mark.usefixtures("small_parts")
 def test_a_process_that_dies_is_reported(plain_model: MakeModel, tmp_path: Path) -> None:
     class Deadly(Slow):

@@ -52,6 +52,7 @@ class Numbers:
         return Rendered(int(conversation[0].text), None)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker processes")
 @pytest.mark.parametrize("world", [1, 2])
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_each_record_once_an_epoch(

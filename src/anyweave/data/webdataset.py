@@ -119,7 +119,7 @@ def shard_paths(path: str) -> list[Path]:
     shards = [Path(name) for one in _expand(path) for name in sorted(glob.glob(one)) or [one]]
     for shard in shards:
         if not shard.is_file():
-            raise ValueError(f"{shard}: no such file; give tar shards, {path!r} was asked for")
+            raise ValueError(f"{shard}: no such file; the shards {path!r} were asked for")
     return shards
 
 

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock
+
 logger = logging.getLogger(__name__)
 
 SHARD_BYTES = 1 << 28
@@ -35,7 +37,7 @@ CREATE TABLE IF NOT EXISTS blobs (
 
 
 class CacheError(ValueError):
-    """The index of a cache cannot be used. It says what to do."""
+    """A cache cannot be used, or not for more. It says what to do."""
 
 
 class BlobStore:
@@ -92,10 +94,11 @@ class BlobStore:
         return True
 
     def remove(self, kind: str, key: str, reason: str) -> None:
-        """Forget a damaged blob, and say so."""
+        """Forget a damaged blob, and say so. No job counts as done any more."""
         logger.warning("damaged cache entry (%s): removed, it will be computed again", reason)
         with self._transaction() as db:
             db.execute("DELETE FROM blobs WHERE kind = ? AND key = ?", (kind, _raw(key)))
+            db.execute("DELETE FROM done")
 
     def keys(self) -> Iterator[tuple[str, str]]:
         """(kind, key) of all blobs."""
@@ -202,19 +205,23 @@ class BlobStore:
 
     def _connect(self) -> sqlite3.Connection:
         self.folder.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(
-            self.folder / "index.sqlite",
-            timeout=_PATIENCE,
-            isolation_level=None,
-            check_same_thread=False,  # the lock sees to it
-        )
-        db.execute("PRAGMA journal_mode = WAL")
-        # A power cut may lose the newest entries, or keep entries of unwritten bytes, which the
-        # checksum finds; it does not damage the index.
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.executescript(_SCHEMA)
-        if self.max_bytes is not None:
-            db.execute("INSERT OR REPLACE INTO settings VALUES ('max_bytes', ?)", (self.max_bytes,))
+        # Two that make the index at once would not wait for each other: SQLite gives up where
+        # changing the journal's mode might deadlock.
+        with FileLock(self.folder / "index.lock"):
+            db = sqlite3.connect(
+                self.folder / "index.sqlite",
+                timeout=_PATIENCE,
+                isolation_level=None,
+                check_same_thread=False,  # our own lock sees to it
+            )
+            db.execute("PRAGMA journal_mode = WAL")
+            # A power cut may lose the newest entries, or keep entries of unwritten bytes, which
+            # the checksum finds; it does not damage the index.
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.executescript(_SCHEMA)
+            if self.max_bytes is not None:
+                bound = "INSERT OR REPLACE INTO settings VALUES ('max_bytes', ?)"
+                db.execute(bound, (self.max_bytes,))
         return db
 
 

@@ -154,7 +154,8 @@ _filler: Filler | None = None  # of a worker process
 
 
 def _in_processes(filler: Filler, parts: Sequence[int], processes: int) -> Iterator[list[str]]:
-    # Forked, so that all share the weights, and before anything computed here.
+    # Forked, so that all share the weights; with one thread each (`_adopt`), as a pool of threads
+    # does not survive a fork.
     context = multiprocessing.get_context("fork")
     start = (filler, os.getpid())
     with ProcessPoolExecutor(processes, context, initializer=_adopt, initargs=start) as pool:
