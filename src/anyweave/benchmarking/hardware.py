@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import resource
-import statistics
 import time
 from collections.abc import Callable
 
@@ -49,8 +48,9 @@ def matmul_rate(device: torch.device, dtype: torch.dtype, *, repeats: int = 5) -
 def measured(
     device: torch.device, work: Callable[[], object], *, repeats: int
 ) -> tuple[float, int]:
-    """Median seconds of `work` after a warm-up, and its matrix operations in FLOP, counted in the
-    warm-up (recomputed activations included; 4-bit layers are not seen).
+    """Seconds of the fastest of `repeats` after a warm-up, as for the matrix rate: other work on
+    the machine can only slow a run down. And the matrix operations of `work` in FLOP, counted in
+    the warm-up (recomputed activations included; 4-bit layers are not seen).
     """
     with FlopCounterMode(display=False) as counter:
         work()
@@ -61,7 +61,7 @@ def measured(
         work()
         synchronize(device)
         seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds), int(counter.get_total_flops())
+    return min(seconds), int(counter.get_total_flops())
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -40,7 +40,8 @@ def bench_reply(
         media: the modalities to read and to make; None takes all the model has.
         denoising_steps: per medium; None takes the spec's.
         size: of made media, such as ``height=256`` or ``num_frames=8``; the spec's otherwise.
-        precision, scale: only reported.
+        precision: only reported.
+        scale: only reported.
 
     Raises:
         ValueError: the model neither reads nor makes one of `media`.

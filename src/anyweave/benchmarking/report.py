@@ -81,7 +81,8 @@ class BenchReport:
             *self._warning(),
             f"Matrix rate of the device, measured in this run: {self.matrix_rate / 1e12:.3g} "
             f"TFLOP/s. Peak memory: {self.peak_memory / 2**30:.2f} GiB"
-            f"{' of the whole process' if 'CPU' in self.device else ''}.",
+            f"{' of the whole process' if 'CPU' in self.device else ''}. Every time is the fastest "
+            "of its repeats.",
             "",
             "| " + " | ".join(HEADINGS) + " |",
             "|---" + "|---:" * (len(HEADINGS) - 1) + "|",

@@ -141,6 +141,8 @@ class LatentDiffusion(FrozenParts):
     ) -> LatentDiffusion:
         """Open a folder in the diffusers layout, or a repository of the model hub by its id.
 
+        `revision` to `subfolders` are those of `DecoderSource`.
+
         Only configs are read now; each network follows when it is first used.
 
         Args:
@@ -151,8 +153,6 @@ class LatentDiffusion(FrozenParts):
                 memory.
             vae_tiling: large pictures in overlapping tiles, blended: less memory, slightly another
                 result.
-            revision, variant, use_safetensors, cache_dir, local_files_only, token, subfolders: see
-                `DecoderSource`.
             defaults: override `DecoderDefaults`, for example ``height=320, width=576``.
 
         Raises:
