@@ -12,8 +12,7 @@ def fast_attention(device: str | torch.device) -> AbstractContextManager[None]:
     """Plain attention on a CPU, the default elsewhere.
 
     Over the few dozen tokens of a picture's patches or of a conversation, the backward of the fused
-    CPU kernel takes several times as long as plain matrix products: a quarter of a step of the
-    language model, a third of a small UNet's (`benchmarks/cpu_attention.py`).
+    CPU kernel takes longer than plain matrix products (`benchmarks/cpu_attention.py`).
     """
     on_cpu = torch.device(device).type == "cpu"
     return sdpa_kernel(SDPBackend.MATH) if on_cpu else nullcontext()
