@@ -38,7 +38,7 @@ SCRIPTS: tuple[Script, ...] = (
                 scene=ImageScene(object="sheep", background="beach", seed=11),
                 name="picture.png",
             ),
-            Turn(text="What sound does this make?"),
+            Turn(text="What does it sound like?"),
             Turn(text="Now a clip of it."),
             Turn(text="What do we get from sheep?"),
         ),
@@ -48,7 +48,7 @@ SCRIPTS: tuple[Script, ...] = (
         figures="13, 18 and 19",
         turns=(
             Turn(text="Show me a picture of three foxes under a blue sky."),
-            Turn(text="I want to see and hear a bee on a beach."),
+            Turn(text="Show me a bee on a beach and let me hear it."),
             Turn(text="I am in a bad mood."),
         ),
     ),
