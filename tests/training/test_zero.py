@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import DistributedType
+from accelerate.state import PartialState
 
 from anyweave.model import NextGPT
 from anyweave.testing.conversations import tiny_conversations
@@ -55,7 +57,11 @@ def test_zero_trains_as_one_process_does(
     single = config(run="single", data={"batch_size": 4, **order}, **common)
     pair = config(run="pair", data={"batch_size": 1, **order}, grad_accumulation=2, **common)
     Trainer(plain_model(), single, source).train()
+    # accelerate knows no DeepSpeed on the CPU unless it is told what to talk through.
+    through = ("gloo", DistributedType.MULTI_CPU)
+    monkeypatch.setattr(PartialState, "_prepare_backend", lambda self, *_: through)
     environment = {
+        "ACCELERATE_TORCH_DEVICE": "cpu",
         "ACCELERATE_USE_CPU": "false",
         "ACCELERATE_USE_DEEPSPEED": "true",
         "ACCELERATE_DEEPSPEED_ZERO_STAGE": zero_stage,

@@ -64,9 +64,10 @@ class Zero(ShardedBase):
             )
         super().adopt(model, parameters, optimizer)
         settings = self.accelerator.state.deepspeed_plugin.deepspeed_config
+        batch, times = self.config.data.batch_size, self.config.grad_accumulation
         settings |= {
-            "train_micro_batch_size_per_gpu": self.config.data.batch_size,
-            "gradient_accumulation_steps": self.config.grad_accumulation,
+            "train_micro_batch_size_per_gpu": batch,
+            "gradient_accumulation_steps": times,
             "gradient_clipping": self.config.optimizer.clip,
             "torch_autocast": {"enabled": self.config.precision == "bf16", "dtype": "bfloat16"},
         }
