@@ -106,6 +106,12 @@ class Zero(ShardedBase):
     def optimizer_state(self) -> dict[str, Tensor]:
         from deepspeed.utils import safe_get_full_optimizer_state
 
+        shards = self.engine.optimizer
+        if hasattr(shards, "_hp_optimizer_states_linked"):
+            # ZeRO-2 looks for states once, after the step of its first group, and then misses those
+            # of the others (DeepSpeed 0.19.8).
+            shards._hp_optimizer_states_linked = False
+            shards._lazy_init_hp_params_optimizer_state()
         state = {}
         for name, parameter in self.named.items():
             state[f"{name}|step"] = torch.tensor(float(self._steps))
