@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,23 @@ def test_help_teaches_by_example(command: str) -> None:
     result = CliRunner().invoke(app, [*command.split(), "--help"])
     assert result.exit_code == 0
     assert f"anyweave {command}" in result.stdout
+
+
+def test_the_package_runs_as_a_module(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["__main__.py", "--help"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module("anyweave", run_name="__main__")
+    assert stopped.value.code == 0
+    assert "Usage: anyweave [OPTIONS] COMMAND" in capsys.readouterr().out
+
+
+def test_importing_the_commands_loads_no_model_library() -> None:
+    heavy = {"torch", "transformers", "diffusers", "numpy"}
+    code = f"import sys, anyweave.cli; sys.exit(str({heavy} & set(sys.modules) or ''))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.strip() == ""
 
 
 def test_run_prints_the_parts_in_order(

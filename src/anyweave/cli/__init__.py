@@ -1,0 +1,54 @@
+"""The command line: parse, call, print. Every command's ``--help`` teaches by example."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+
+import typer
+from rich.logging import RichHandler
+from rich.markup import escape
+
+from anyweave.cli.bench import app as bench_app
+from anyweave.cli.console import err
+from anyweave.cli.convert import app as convert_app
+from anyweave.cli.data import app as data_app
+from anyweave.cli.eval import app as eval_app
+from anyweave.cli.talk import chat, demo, inspect, run
+from anyweave.cli.train import app as train_app
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Any-to-any chat: text, images, videos and sounds in and out.\n\n"
+    "Try [bold]anyweave demo[/bold] first, then [bold]anyweave chat[/bold].",
+)
+for _command in (run, chat, demo, inspect):
+    app.command()(_command)
+for _name, _group in {
+    "train": train_app,
+    "eval": eval_app,
+    "data": data_app,
+    "bench": bench_app,
+    "convert": convert_app,
+}.items():
+    app.add_typer(_group, name=_name)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: a user's mistake ends in one readable line, not in a traceback."""
+    logging.basicConfig(level=logging.WARNING, handlers=[RichHandler(console=err, show_path=False)])
+    logging.getLogger("anyweave.language").setLevel(logging.INFO)  # the first run downloads
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="anyweave")
+    except (ValueError, OSError) as error:
+        line = " ".join(str(error).split())
+        err.print(f"[bold red]error:[/bold red] {escape(line)}", soft_wrap=True, highlight=False)
+        raise SystemExit(2 if isinstance(error, ValueError) else 1) from None

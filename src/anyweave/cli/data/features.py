@@ -1,0 +1,84 @@
+"""`anyweave data features`: a feature cache filled ahead of training."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anyweave.cli.console import print_json, print_plain
+from anyweave.cli.data.reading import (
+    CaptionsOnlyOption,
+    ColumnOption,
+    MediaFolderOption,
+    SplitOption,
+    TaskOption,
+    read_options,
+)
+from anyweave.cli.loading import hide_loading_bars
+from anyweave.cli.options import DeviceOption, JsonOption, ModelOption
+
+
+def data_features(
+    data: Annotated[
+        str, typer.Argument(help="A data file, a folder of shards, or 'shards/{000..127}.tar'.")
+    ],
+    cache: Annotated[Path, typer.Option(help="Folder of the cache; the runs' cache_dir.")],
+    model: ModelOption = "emoji-mini",
+    processes: Annotated[int, typer.Option(help="On the CPU, or actors of a cluster.")] = 1,
+    share: Annotated[
+        str, typer.Option(help="2/4 does the second of four shares: one command per GPU.")
+    ] = "1/1",
+    half: Annotated[bool, typer.Option("--half", help="Keep numbers as float16.")] = False,
+    max_gb: Annotated[
+        float | None, typer.Option(help="Bound of the folder, kept in it; default: none.")
+    ] = None,
+    latents: Annotated[
+        bool, typer.Option(help="Of the assistant's media too: stages 2 and 3 need them.")
+    ] = True,
+    ray: Annotated[bool, typer.Option("--ray", help="On a Ray cluster (extra: ray).")] = False,
+    read_as: Annotated[
+        str | None, typer.Option("--format", help="Format of the data; default: known by sight.")
+    ] = None,
+    media: MediaFolderOption = None,
+    column: ColumnOption = None,
+    task: TaskOption = "describe",
+    split: SplitOption = None,
+    captions_only: CaptionsOnlyOption = False,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Compute encoder features, caption embeddings and latents once. Stopped, it goes on.
+
+    \b
+    anyweave data features train.jsonl --cache cache --processes 4
+    anyweave data features 'cc3m/{000..331}.tar' --model paper-7b --cache cache --half \\
+        --device cuda:1 --share 2/8
+    """
+    from anyweave.training.launch import fill_cache
+
+    hide_loading_bars()
+    number, _, shares = share.partition("/")
+    if not (number.isdigit() and shares.isdigit() and 1 <= int(number) <= int(shares)):
+        raise ValueError(f"--share is like 2/4, the second of four; got {share!r}")
+    filled = fill_cache(
+        data,
+        cache,
+        model=model,
+        format=read_as,
+        latents=latents,
+        half=half,
+        max_bytes=None if max_gb is None else int(max_gb * 1e9),
+        processes=processes,
+        share=(int(number) - 1, int(shares)),
+        ray=ray,
+        device=device,
+        **read_options(media, column, task, split, captions_only),
+    )
+    if as_json:
+        print_json(asdict(filled))
+        return
+    left_out = f"; {len(filled.problems):,} items left out" if filled.problems else ""
+    print_plain(f"{filled.entries:,} entries, {filled.size / 1e6:.1f} MB in {cache}{left_out}")

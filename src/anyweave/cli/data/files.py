@@ -1,0 +1,145 @@
+"""Commands on data that exist: stats, convert, validate."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from anyweave.cli.console import out, print_json, print_plain, progress_bar
+from anyweave.cli.data.reading import (
+    CaptionsOnlyOption,
+    ColumnOption,
+    MediaFolderOption,
+    SplitOption,
+    TaskOption,
+    read_options,
+)
+from anyweave.cli.options import JsonOption
+
+
+def data_stats(
+    path: Annotated[Path, typer.Argument(help="A messages file, or the folder of a dataset.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Count a dataset as the paper's Table 6 does: modalities in and out, media, turns, instances.
+
+    \b
+    anyweave data stats mosit-0.1.0
+    anyweave data stats mine.jsonl --json
+    """
+    from anyweave.data.stats import measure_file
+
+    stats = measure_file(path).to_dict()
+    if as_json:
+        print_json(stats)
+        return
+    table = Table("dataset", "in→out modality", title="as in Table 6 of the paper")
+    for column in ("images/videos/audios", "turns", "instances"):
+        table.add_column(column, justify="right")
+    media = "/".join(f"{count:,}" for count in stats["media"].values())
+    turns, instances = str(stats["mean_turns"]), f"{stats['instances']:,}"
+    table.add_row(path.name, stats["in_out"], media, turns, instances)
+    out.print(table)
+
+
+def data_convert(
+    source: Annotated[
+        str, typer.Argument(help="A file, 'shards/{000..127}.tar', a folder, hf://owner/name.")
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="A new file.")],
+    read_as: Annotated[
+        str | None, typer.Option("--from", help="Format of the source; default: known by sight.")
+    ] = None,
+    write_as: Annotated[str, typer.Option("--to", help="Format of OUT.")] = "messages",
+    media: MediaFolderOption = None,
+    column: ColumnOption = None,
+    task: TaskOption = "describe",
+    split: SplitOption = None,
+    captions_only: CaptionsOnlyOption = False,
+    copy_media: Annotated[
+        bool, typer.Option("--copy-media", help="Copy media beside OUT; default: name them there.")
+    ] = False,
+    skip: Annotated[
+        bool, typer.Option("--skip", help="Leave out what does not convert, and count it.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a data set to another format, and say what is lost. Stopped, it goes on.
+
+    \b
+    anyweave data convert cc3m.json stage1.jsonl --media images
+    anyweave data convert 'shards/{000..331}.tar' stage2.jsonl --task generate
+    anyweave data convert mosit.json mosit.jsonl --from mosit --captions-only
+    anyweave data convert mine.jsonl mine.json --to ms-swift --skip
+    """
+    from anyweave.data.conversion import convert
+    from anyweave.data.records import Records
+
+    options = read_options(media, column, task, split, captions_only)
+    records = Records(source, read_as, **options)
+    with progress_bar(f"{records.format.name} to {write_as}") as progress:
+        done = convert(
+            records, output, write_as, copy_media=copy_media, skip=skip, progress=progress
+        )
+    if as_json:
+        print_json(done.to_dict())
+        return
+    for what, count in done.lost.most_common():
+        print_plain(f"lost: {what}, of {count:,} conversations")
+    for reason, count in done.skipped.most_common():
+        print_plain(f"left out: {count:,} ({reason})")
+    print_plain(f"{output}: {done.written:,} of {done.records:,} records of {source}")
+
+
+def data_validate(
+    path: Annotated[str, typer.Argument(help="A data file, or a folder with data files.")],
+    read_as: Annotated[
+        str | None, typer.Option("--format", help="Default: each file is known by sight.")
+    ] = None,
+    clean: Annotated[
+        Path | None, typer.Option(help="Write what is good here; for a folder, a new folder.")
+    ] = None,
+    media: MediaFolderOption = None,
+    column: ColumnOption = None,
+    task: TaskOption = "describe",
+    split: SplitOption = None,
+    captions_only: CaptionsOnlyOption = False,
+    workers: Annotated[
+        int, typer.Option(help="Processes that read; 0 is this one. Default: one per core.")
+    ] = os.cpu_count() or 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Read every record and every medium; report all that is wrong. Exit status 1 if anything is.
+
+    \b
+    anyweave data validate train.jsonl
+    anyweave data validate data --clean good
+    anyweave data validate llava_instruct_150k.json --media coco/train2017 --json
+    """
+    from anyweave.data.place import ReadOptions
+    from anyweave.data.validation import validate
+
+    options = ReadOptions(**read_options(media, column, task, split, captions_only))
+    with progress_bar("reading") as progress:
+        report = validate(
+            path, read_as, options, clean=clean, workers=workers, progress=progress
+        ).to_dict()
+    if as_json:
+        print_json(report)
+    else:
+        for problem in report["problems"]:
+            print_plain(problem["problem"])
+        for reason, count in report["reasons"].items():
+            print_plain(f"{count:6,}  {reason}")
+        print_plain(
+            f"{report['good_records']:,} of {report['records']:,} records are good, "
+            f"with {report['media']:,} media read"
+        )
+        for file in report["clean"]:
+            print_plain(f"{file}: the good ones")
+    if report["problems"]:
+        raise typer.Exit(1)

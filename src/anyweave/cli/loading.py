@@ -1,0 +1,23 @@
+"""The model that a command speaks to or measures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anyweave.cli.console import err
+
+
+def load_model(model: str, device: str, bridge: str | None = None) -> Any:
+    """Load a checkpoint by name, folder or hub id, with a word on standard error meanwhile."""
+    with err.status("loading the model"):
+        from anyweave.model.any_to_any import NextGPT
+
+        hide_loading_bars()
+        return NextGPT.from_pretrained(model, device=device, bridge=bridge)
+
+
+def hide_loading_bars() -> None:
+    """Silence the bars that transformers draws for every file of weights."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()

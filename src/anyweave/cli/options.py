@@ -1,0 +1,20 @@
+"""Options that several groups of commands have, and how their values are read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="'emoji-mini', a folder, or a hub id.")
+]
+DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+def read_names(value: str | None) -> Any:
+    """The names of a list like 'image,audio', as a tuple; none where the option is not given."""
+    if value is None:
+        return None
+    return tuple(name.strip() for name in value.split(",") if name.strip())

@@ -1,0 +1,169 @@
+"""Commands that talk to a model or look at it: run, chat, demo, inspect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anyweave.cli.console import err, out, print_json, print_plain, status_line
+from anyweave.cli.loading import hide_loading_bars, load_model
+from anyweave.cli.options import DeviceOption, JsonOption, ModelOption, read_names
+from anyweave.messages import MEDIA_TYPES, Message, Modality, Part
+
+SeedOption = Annotated[int | None, typer.Option(help="Same seed, same reply.")]
+TokensOption = Annotated[int, typer.Option(help="Stop a reply after so many tokens.")]
+TemperatureOption = Annotated[float, typer.Option(help="0 always says the likeliest.")]
+
+
+def run(
+    text: Annotated[str | None, typer.Option("--text", "-t", help="What you say.")] = None,
+    image: Annotated[list[Path] | None, typer.Option(help="A picture; may be given again.")] = None,
+    video: Annotated[list[Path] | None, typer.Option(help="A clip; may be given again.")] = None,
+    audio: Annotated[list[Path] | None, typer.Option(help="A sound; may be given again.")] = None,
+    model: ModelOption = "emoji-mini",
+    output: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the reply's media.")
+    ] = Path("reply"),
+    as_json: JsonOption = False,
+    modalities: Annotated[
+        str | None, typer.Option(help="Allow only these media, e.g. 'image,audio' or 'text'.")
+    ] = None,
+    force: Annotated[
+        str | None, typer.Option(help="The reply must hold these, e.g. 'video'.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Guidance scale of the decoders.")] = None,
+    temperature: TemperatureOption = 0.0,
+    max_new_tokens: TokensOption = 96,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Say one thing, with any media, and get one reply, with any media.
+
+    \b
+    anyweave run --text "show me two dogs on a beach" --out reply
+    anyweave run --image cat.png --text "what does it sound like?" --json
+    anyweave run --audio bell.wav --video clip.mp4 --text "what do you hear and see?"
+    anyweave run --text "a fox at night" --force image,video --seed 7
+    """
+    user = Message("user", _parts(text, {"image": image, "video": video, "audio": audio}))
+    from anyweave.generation import ChatSession, GenerationOptions
+    from anyweave.generation.writing import write_message
+
+    options = GenerationOptions(
+        temperature=temperature,
+        max_new_tokens=max_new_tokens,
+        seed=seed,
+        modalities=read_names(modalities),
+        force=read_names(force) or (),
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+    )
+    loaded = load_model(model, device)
+    with err.status("thinking"):
+        reply = ChatSession(loaded, options).reply(user)
+    parts = write_message(reply, output)
+    if as_json:
+        print_json({"model": model, "parts": parts})
+        return
+    for part in parts:
+        if part["type"] != "text":
+            print_plain(f"{part['type']}: {part['path']}")
+        elif part["text"].strip():
+            print_plain(part["text"].strip())
+
+
+def chat(
+    model: ModelOption = "emoji-mini",
+    output: Annotated[Path, typer.Option("--out", "-o", help="Folder for replies' media.")] = Path(
+        "chat"
+    ),
+    temperature: TemperatureOption = 0.3,
+    max_new_tokens: TokensOption = 128,
+    seed: SeedOption = None,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Talk in the terminal. Media go in by path; replies' media are saved and named.
+
+    \b
+    anyweave chat --out my-chat
+    you> show me a fox at night
+    you> @photos/dog.png what does it sound like?
+    you> /help
+    """
+    from anyweave.generation import ChatSession, GenerationOptions
+    from anyweave.generation.terminal import converse
+
+    options = GenerationOptions(temperature=temperature, seed=seed, max_new_tokens=max_new_tokens)
+    loaded = load_model(model, device)
+    print_plain("Write anything; /help says what else there is.")
+    converse(
+        lambda: ChatSession(loaded, options),
+        output,
+        ask=lambda: out.input("[bold]you>[/bold] "),
+        say=print_plain,
+        status=status_line(),
+    )
+
+
+def demo(
+    output: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the media and the page.")
+    ] = Path("demo-out"),
+    model: ModelOption = "emoji-mini",
+    seed: Annotated[int, typer.Option(help="Same seed, same replies.")] = 0,
+) -> None:
+    """Hold scripted conversations in and out of every modality; write media and an HTML page.
+
+    \b
+    anyweave demo --out demo-out
+    """
+    from anyweave.demo import run_demo
+
+    hide_loading_bars()
+    page = run_demo(model, output, seed=seed, say=print_plain)
+    print_plain(f"\nOpen {page} in a browser to see and hear everything.")
+
+
+def inspect(
+    model: Annotated[
+        str,
+        typer.Argument(help="'emoji-mini', a folder, a hub id, or a spec's name (see --list)."),
+    ] = "emoji-mini",
+    as_json: JsonOption = False,
+    list_specs: Annotated[bool, typer.Option("--list", help="List the specs by name.")] = False,
+) -> None:
+    """Show the parts of a model or of a spec: parameters, licences, memory. Needs no weights.
+
+    \b
+    anyweave inspect emoji-mini
+    anyweave inspect paper-7b                     # beside the paper's Table 1
+    anyweave inspect --list
+    anyweave inspect runs/s3/model --json
+    """
+    from anyweave.model.catalogue import SPECS
+    from anyweave.model.inspect import inspect_checkpoint
+    from anyweave.model.inspect_tables import render_list, render_report
+
+    with err.status("counting"):
+        reports = [inspect_checkpoint(name) for name in (SPECS if list_specs else [model])]
+    if as_json:
+        made = [report.to_dict() for report in reports]
+        print_json(made if list_specs else made[0])
+    else:
+        out.print(render_list(reports) if list_specs else render_report(reports[0]))
+
+
+def _parts(text: str | None, paths: dict[Modality, list[Path] | None]) -> list[Part | str]:
+    parts: list[Part | str] = [
+        MEDIA_TYPES[m](path) for m, found in paths.items() for path in found or []
+    ]
+    if text:
+        parts.append(text)
+    if not parts:
+        raise ValueError(
+            "nothing to say: give --text, --image, --video or --audio (see anyweave run --help)"
+        )
+    return parts

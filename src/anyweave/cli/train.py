@@ -1,0 +1,89 @@
+"""`anyweave train`: the three stages, and the parts of emoji-mini."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anyweave.cli.console import out
+from anyweave.cli.options import DeviceOption
+
+app = typer.Typer(no_args_is_help=True, help="Train the three stages, or the parts of emoji-mini.")
+
+
+def _stage_command(number: int) -> Callable[..., None]:
+    def command(
+        recipe: Annotated[
+            str | None, typer.Option(help="Named recipe; the default is the tiny one.")
+        ] = None,
+        data: Annotated[
+            Path | None, typer.Option(help="Your conversations as messages JSONL.")
+        ] = None,
+        model: Annotated[
+            str | None, typer.Option("--model", "-m", help="Checkpoint to start from.")
+        ] = None,
+        output: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.")] = None,
+        resume: Annotated[
+            bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")
+        ] = False,
+        settings: Annotated[
+            list[str] | None,
+            typer.Option("--set", help="Change one value: --set optimizer.clip=0.5"),
+        ] = None,
+    ) -> None:
+        from anyweave.generation.samples import write_samples
+        from anyweave.training.launch import train_stage
+
+        report = train_stage(
+            number,
+            recipe=recipe,
+            data=data,
+            model=model,
+            output=output,
+            resume=resume,
+            settings=settings or [],
+            write_samples=write_samples,
+        )
+        out.print(report)
+
+    command.__doc__ = f"""Train stage {number} of three, resumable, into a run folder.
+
+    \b
+    anyweave train stage{number}                  # the tiny model, to try it out
+    anyweave train stage{number} --recipe emoji-mini --out runs/s{number}
+    anyweave train stage{number} --data mine.jsonl --model emoji-mini --set steps=200
+    anyweave train stage{number} --out runs/s{number} --resume
+    """
+    return command
+
+
+for _number in (1, 2, 3):
+    app.command(name=f"stage{_number}")(_stage_command(_number))
+
+
+@app.command(name="part")
+def train_part(
+    name: Annotated[
+        str,
+        typer.Argument(help="encoder, image, video, audio, verifiers, or emoji-mini (assemble)."),
+    ],
+    output: Annotated[Path, typer.Option("--out", "-o", help="Folder of parts.")] = Path(
+        "runs/parts"
+    ),
+    device: DeviceOption = "cpu",
+    scale: Annotated[
+        float, typer.Option(help="Share of the recipe's steps; 0.01 to try it out.")
+    ] = 1.0,
+) -> None:
+    """Train a frozen part of emoji-mini again: the encoder or a decoder.
+
+    \b
+    anyweave train part image --out runs/parts      # then video; audio-encoder, then audio
+    anyweave train part emoji-mini                  # put them together
+    """
+    from anyweave.training.parts.recipes import train_named_part
+
+    out.print(train_named_part(name, output, device=device, scale=scale))
