@@ -35,6 +35,7 @@ from anyweave.world.scenes import (
 
 T = TypeVar("T")
 Said = str | Scene
+_MANY = {"Here is": "Here are", "This is": "These are"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ def as_part(scene: Scene, *, rendered: bool) -> Media:
     modality = modality_of(scene)
     source = render(scene) if rendered else None
     return MEDIA_TYPES[modality](source, caption=scene.caption, rate=RATES[modality])
+
+
+def casually(text: str) -> str:
+    """Without a capital and a full stop."""
+    return text[0].lower() + text[1:].rstrip(".")
 
 
 @dataclass
@@ -118,7 +124,11 @@ class Draft:
         )
 
     def assistant(self, *said: Said) -> None:
-        self.turns.append(("assistant", said))
+        """The assistant's turn; words that follow a medium begin with a space."""
+        spaced = [
+            f" {part}" if n and isinstance(part, str) else part for n, part in enumerate(said)
+        ]
+        self.turns.append(("assistant", tuple(spaced)))
 
     def showing(self, scene: Scene, before: str = "", *, plain: bool = False) -> tuple[Said, ...]:
         """The assistant's words for a scene and the scene: the canonical caption is said right
@@ -129,13 +139,14 @@ class Draft:
         words = self.pick(SHOW[modality_of(scene)]).format(c=scene.caption)
         if before or plain:
             words = words.removeprefix("Sure! ")
+        if isinstance(scene, ImageScene) and scene.count > 1:
+            for one, many in _MANY.items():
+                words = words.replace(f"{one} {scene.caption}", f"{many} {scene.caption}")
         return f"{before} {words}".strip(), scene
 
     def _casual(self, text: str) -> str:
         """Some people write without capitals or full stops."""
-        if self.chance(0.12):
-            return text[0].lower() + text[1:].rstrip(".")
-        return text
+        return casually(text) if self.chance(0.12) else text
 
     @property
     def scenes(self) -> tuple[Scene, ...]:

@@ -5,10 +5,14 @@ nothing else.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from anyweave.data.messages_jsonl import MessagesJsonl
+from anyweave.data.mixture import Mixture, Source
+from anyweave.data.stats import DATASET_FILE
 from anyweave.messages import Conversation, Modality
 from anyweave.world.dialogues import KINDS
 from anyweave.world.draft import Dialogue, Draft
@@ -133,3 +137,28 @@ def stage_source(
     if stage not in STAGE_KINDS:
         raise ValueError(f"unknown stage {stage!r}; there are {', '.join(STAGE_KINDS)}")
     return WorldDialogues(split, size, seed, kinds=STAGE_KINDS[stage], with_media=with_media)
+
+
+# Beside what was written: media to be described, which few of its dialogues have nothing but.
+_LOOKED_AT: dict[str, float] = {**STAGE_KINDS["stage1"], "compare": 0.03, "cross": 0.15}
+
+
+def written_source(
+    folder: str | Path, *, datasets: Collection[str], looked_at: int = 0, seed: int = 0
+) -> Mixture[Conversation]:
+    """The data sets that `anyweave data emoji` wrote into `folder`, and `looked_at` conversations
+    about given media; every one once an epoch.
+
+    Raises `ValueError` if a data set is not there.
+    """
+    sources: dict[str, Source[Conversation]] = {}
+    for name in datasets:
+        path = Path(folder) / name / DATASET_FILE
+        if not path.is_file():
+            raise ValueError(f"there is no {path}; write it with: anyweave data emoji {folder}")
+        sources[name] = MessagesJsonl(path, check_media=False)
+    if looked_at:
+        sources["looked at"] = WorldDialogues(
+            "train", looked_at, seed, kinds=_LOOKED_AT, with_media=False
+        )
+    return Mixture(sources, seed=seed)

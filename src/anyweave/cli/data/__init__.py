@@ -10,10 +10,11 @@ from anyweave.cli.data.features import data_features
 from anyweave.cli.data.files import data_convert, data_stats, data_validate
 from anyweave.cli.data.mosit import app as mosit_app
 from anyweave.cli.data.t2m import data_t2m
-from anyweave.cli.data.world import data_world
+from anyweave.cli.data.world import data_emoji, data_world
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "world": data_world,
+    "emoji": data_emoji,
     "features": data_features,
     "stats": data_stats,
     "convert": data_convert,

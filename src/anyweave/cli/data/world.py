@@ -1,4 +1,4 @@
-"""Data of the emoji world."""
+"""Data of the emoji world: its pictures and sounds, and what emoji-mini is taught with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from anyweave.cli.console import print_plain
+from anyweave.cli.console import print_plain, progress_bar
+from anyweave.cli.data.making import print_release
 
 
 def data_world(
@@ -25,3 +26,24 @@ def data_world(
 
     sizes = build_pack(output or PACK, work)
     print_plain(f"{len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB in {output or PACK}")
+
+
+def data_emoji(
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the two data sets.")],
+    mosit: Annotated[int, typer.Option(help="Dialogues of three to seven turns.")] = 6000,
+    chats: Annotated[int, typer.Option(help="Short chats: T2M, and words alone.")] = 15_000,
+    seed: Annotated[int, typer.Option(help="Same seed, same data sets.")] = 0,
+) -> None:
+    """Build what emoji-mini is taught with: OUT/emoji-mosit and OUT/emoji-chats. Stopped, it goes on.
+
+    \b
+    anyweave data emoji runs/emoji
+    anyweave data stats runs/emoji/emoji-mosit
+    anyweave train stage3 --recipe emoji-mini
+    """
+    from anyweave.world.mosit import build_emoji_data
+
+    wanted = {"emoji-mosit": mosit, "emoji-chats": chats}
+    built = build_emoji_data(output, num=wanted, seed=seed, bar=progress_bar)
+    for name, facts in built.items():
+        print_release(facts, output / name)

@@ -4,13 +4,15 @@ An act is one exchange or two: the user shows something, asks for it, hints at i
 why, and so on. Which acts are possible depends on what was said so far; a dialogue that does not
 become what MosIT asks for (media on both sides, several kinds of them, something to think about) is
 begun again.
-Topics, phrases and acts can all be replaced, so another world speaks through the same grammar.
+Topics, phrases, acts and the state that acts work on can all be replaced, so another world speaks
+through the same grammar.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -33,6 +35,7 @@ from anyweave.messages import (
 __all__ = ["ACTS", "Act", "Grammar", "Talk"]
 
 TURNS: Mapping[int, float] = {3: 0.17, 4: 0.26, 5: 0.26, 6: 0.2, 7: 0.11}  # 4.8 on average
+T = TypeVar("T", bound="Talk")
 THOUGHT = frozenset(("reasoning", "suggestion", "planning"))
 _ATTEMPTS = 200
 
@@ -106,19 +109,29 @@ class Talk:
 
     def _opening(self, parts: Sequence[Part | str]) -> list[Part | str]:
         """The user's parts with an opening in front: an introduction, a reaction, a last word."""
-        said = ""
-        if not self.messages:
-            said = self.phrase("intro") if self.chance(0.5) else ""
-        elif self.turns == self.num_turns - 1 and self.chance(0.3):
-            said = self.phrase("last")
-        elif self.chance(0.35):
-            heard = self.messages[-1]
-            said = self.phrase("react.media" if heard.media() else "react.words")
+        said = self.before()
         if not said:
             return list(parts)
         if isinstance(parts[0], str):
             return [f"{said} {parts[0]}", *parts[1:]]
         return [said, *_spaced(parts)]
+
+    def before(self) -> str:
+        """What the user says before the next thing, often nothing."""
+        if not self.messages:
+            return self.phrase("intro") if self.chance(0.5) else ""
+        if self.turns == self.num_turns - 1 and self.chance(0.3):
+            return self.phrase("last")
+        if self.chance(0.35):
+            heard = self.messages[-1]
+            return self.phrase("react.media" if heard.media() else "react.words")
+        return ""
+
+    def is_whole(self) -> bool:
+        """Whether the finished dialogue is what MosIT asks for; if not, it is begun again."""
+        sides = self.media("user") and self.media("assistant")
+        several = len({part.modality for part in self.media()}) > 1
+        return bool(sides) and several and bool(THOUGHT & set(self.tags))
 
 
 def _spaced(parts: Sequence[Part | str]) -> list[Part | str]:
@@ -219,15 +232,15 @@ def _perhaps_shown(talk: Talk, said: str, name: str, gap: str = " ") -> list[Par
 
 
 @dataclass(frozen=True)
-class Act:
+class Act(Generic[T]):
     """Something that is done in one exchange or `turns` of them.
 
     `ready` says whether it makes sense now; `most` how often it may come in one dialogue, `weight`
     how often it does.
     """
 
-    play: Callable[[Talk], None]
-    ready: Callable[[Talk], bool]
+    play: Callable[[T], None]
+    ready: Callable[[T], bool]
     weight: float = 1.0
     most: int = 1
     turns: int = 1
@@ -237,7 +250,7 @@ def _some_scene(talk: Talk) -> bool:
     return bool(talk.modalities())
 
 
-ACTS: Mapping[str, Act] = {
+ACTS: Mapping[str, Act[Talk]] = {
     "look": Act(_look, _some_scene, weight=2.0, most=2),
     "ask": Act(_ask, _some_scene, weight=1.5, most=2),
     "wish": Act(_wish, _some_scene, weight=1.2, most=2),
@@ -261,27 +274,33 @@ class Grammar:
         phrases: by the names of `PHRASES`.
         acts: by name; `ACTS`, more or others.
         turns: how often dialogues have so many turns.
+        begin: a new talk; ``Talk(topic, phrases, rng, num_turns)`` or one of its kind, which `acts`
+            then work on.
+        name: goes into the card.
 
-    Raises `ValueError` for a missing phrase.
+    Raises `ValueError` for a phrase that one of `ACTS` misses.
     """
-
-    name = "grammar"
 
     def __init__(
         self,
         topics: Sequence[Topic],
         *,
         phrases: Mapping[str, Sequence[str]] = PHRASES,
-        acts: Mapping[str, Act] = ACTS,
+        acts: Mapping[str, Act[Any]] = ACTS,
         turns: Mapping[int, float] = TURNS,
+        begin: Callable[[Topic, Mapping[str, Sequence[str]], np.random.Generator, int], Talk] = Talk,
+        name: str = "grammar",
     ) -> None:
+        ours = any(act in ACTS.values() for act in acts.values())
         missing = sorted(set(PHRASES) - set(phrases))
-        if missing:
+        if ours and missing:
             raise ValueError(f"no phrases for {', '.join(missing)}; begin with {{**PHRASES}}")
+        self.name = name
         self.topics = topics
         self._phrases = phrases
         self._acts = acts
         self._turns = turns
+        self._begin = begin
 
     def write(self, id: str, topic: Topic, seed: Sequence[int]) -> Dialogue:
         """A dialogue on `topic`. Raises `GivenUpError` where the topic does not give enough."""
@@ -289,8 +308,8 @@ class Grammar:
         weights = np.array(list(self._turns.values()))
         num_turns = int(rng.choice(list(self._turns), p=weights / weights.sum()))
         for _ in range(_ATTEMPTS):
-            talk = Talk(topic, self._phrases, rng, num_turns)
-            if self._play(talk) and _is_whole(talk):
+            talk = self._begin(topic, self._phrases, rng, num_turns)
+            if self._play(talk) and talk.is_whole():
                 return Dialogue(
                     id=id,
                     topic=topic.name,
@@ -313,13 +332,7 @@ class Grammar:
         return True
 
 
-def _may_come(name: str, act: Act, talk: Talk) -> bool:
+def _may_come(name: str, act: Act[Any], talk: Talk) -> bool:
     room = talk.num_turns - talk.turns >= act.turns
     return room and talk.acts.count(name) < act.most and act.ready(talk)
 
-
-def _is_whole(talk: Talk) -> bool:
-    """Whether a dialogue is what MosIT asks for."""
-    sides = talk.media("user") and talk.media("assistant")
-    several = len({part.modality for part in talk.media()}) > 1
-    return bool(sides) and several and bool(THOUGHT & set(talk.tags))

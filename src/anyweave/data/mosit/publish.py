@@ -17,6 +17,11 @@ from anyweave.data.release import Record, Release, write_release
 
 __all__ = ["filled_dialogues", "publish", "selected"]
 
+DESCRIPTION = (
+    "Dialogues of several turns with text, images, videos and sounds on both sides "
+    "(modality-switching instructions, MosIT, NExT-GPT section 5.2)."
+)
+
 
 def filled_dialogues(work: str | Path) -> list[Dialogue]:
     """The dialogues in the folder `work`, with media. Raises `ValueError` if there are none."""
@@ -56,13 +61,15 @@ def publish(
     *,
     name: str = "mosit",
     version: str = "0.1.0",
+    description: str = DESCRIPTION,
+    limit: int | None = None,
     held_out: HeldOut | None = None,
     only_reviewed: bool = False,
     filler: Filler | None = None,
     copy_media: bool = True,
 ) -> dict[str, Any]:
     """Write the dataset folder `output` (see `release`) of the dialogues in `work`, and return what
-    stands in its ``dataset.json``. Arguments as in `selected`.
+    stands in its ``dataset.json``. Arguments as in `selected`; of what is left the first `limit` are taken.
     """
     work = Path(work)
     filters = filters or Filters()
@@ -74,8 +81,7 @@ def publish(
     release = Release(
         name=name,
         version=version,
-        description="Dialogues of several turns with text, images, videos and sounds on both sides "
-        "(modality-switching instructions, MosIT, NExT-GPT section 5.2).",
+        description=description,
         made={
             "tool": "anyweave data mosit",
             "drafts": _settings(work / DRAFTS),
@@ -86,7 +92,8 @@ def publish(
         },
         dropped=dropped,
     )
-    return write_release(map(_record, selection.kept), output, release, copy_media=copy_media)
+    kept = selection.kept[:limit]
+    return write_release(map(_record, kept), output, release, copy_media=copy_media)
 
 
 def _record(dialogue: Dialogue) -> Record:

@@ -78,6 +78,31 @@ def stage3() -> TrainConfig:
     )
 
 
+def mosit() -> TrainConfig:
+    """Stage 3 goes on with dialogues and chats as people write them (``anyweave data emoji``)."""
+    return replace(
+        stage3(),
+        name="emoji-mini-mosit",
+        model=ModelConfig(source="runs/emoji-mini-3/model"),
+        data=DataConfig(
+            source="anyweave.world.sources:written_source",
+            args={
+                "folder": "runs/emoji",
+                "datasets": ["emoji-mosit", "emoji-chats"],
+                "looked_at": 3000,
+            },
+            batch_size=32,
+            max_length=448,
+        ),
+        # No pixels are rendered for what the assistant shows: captions are aligned, nothing is
+        # denoised.
+        objective=replace(_OBJECTIVE, denoising_fraction=0.0),
+        steps=None,
+        epochs=1.0,
+        output_dir="runs/emoji-mini-mosit",
+    )
+
+
 # What a caption's embedding says of its objects is a seventh of its variance (the rest is count,
 # place and position), so alignment weighs more than the language loss. CLAP's unit vector of 128
 # numbers has squared differences 128 times smaller.
