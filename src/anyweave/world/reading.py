@@ -20,6 +20,9 @@ from anyweave.world.catalogue import (
 )
 from anyweave.world.scenes import AudioScene, ImageScene, Scene, VideoScene
 
+__all__ = ["scene_of"]
+
+_MAX_SOUNDS = 2  # one after the other
 _SINGLE = {kind.with_article: name for name, kind in OBJECTS.items()}
 _MANY = {
     f"{NUMBER_WORDS[count]} {kind.plural}": (name, count)
@@ -67,7 +70,7 @@ def _clip(things: str) -> VideoScene | None:
 
 def _sound(caption: str, seed: int) -> AudioScene | None:
     heard = caption.split(" then ")
-    if not all(phrase in _HEARD for phrase in heard):
+    if len(heard) > _MAX_SOUNDS or not all(phrase in _HEARD for phrase in heard):
         return None
     take = int(np.random.default_rng(seed).integers(NUM_TAKES - TEST_TAKES))
     return AudioScene(sounds=tuple(_HEARD[phrase] for phrase in heard), take=take, seed=seed)

@@ -1,0 +1,472 @@
+"""Emoji MosIT: what dialogues and chats are like, and the data sets that are made of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from anyweave import media
+from anyweave.cli import app
+from anyweave.data import MessagesJsonl
+from anyweave.data.mosit import Dialogue, Grammar, write_conversation
+from anyweave.data.mosit.build import draft_topics
+from anyweave.data.mosit.dialogue import media_of
+from anyweave.data.release import file_digest
+from anyweave.messages import Media, Message, Part, Text
+from anyweave.world.catalogue import SOUND_OF_OBJECT, SOUNDS
+from anyweave.world.mosit import DATASETS, build_emoji_data, read_bank, read_situations
+from anyweave.world.mosit.build import medium_of, writer_of
+from anyweave.world.mosit.talk import EmojiTalk
+from anyweave.world.reading import scene_of
+from anyweave.world.scenes import AudioScene, ImageScene, Scene, VideoScene
+
+NUM = 400
+# Of the first 50 dialogues with seed 0. It changes with the phrases, the acts and their order: what
+# a model was taught with is no longer what is written then.
+PINNED = {
+    "emoji-mosit": "070e16bf77b4637ad1faf506752ed4afaddb16f7886b5b60e6211daf23a35855",
+    "emoji-chats": "6dce013a49cb4c74a01397b0b8a0843f38ebe7402af15bd4d006901bf917e9ab",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """An act in a dialogue that was finished: what "it" was before, and the turns it added."""
+
+    name: str
+    talk: EmojiTalk
+    about: Scene | None
+    by: str
+    shown: tuple[Scene, ...]
+    turns: list[Message]
+
+
+def written(name: str, num: int, grammar: Grammar | None = None) -> list[Dialogue]:
+    grammar = grammar or writer_of(DATASETS[name])
+    topics = draft_topics(grammar.topics, num, 0)
+    return [grammar.write(f"mosit-0-{n:06d}", topics[n], (0, n)) for n in range(num)]
+
+
+@pytest.fixture(scope="module")
+def dialogues() -> list[Dialogue]:
+    return written("emoji-mosit", NUM)
+
+
+@pytest.fixture(scope="module")
+def chats() -> list[Dialogue]:
+    return written("emoji-chats", NUM)
+
+
+@pytest.fixture(scope="module")
+def played(dialogues: list[Dialogue]) -> list[Played]:
+    """The acts of `dialogues`, one by one."""
+    log: list[Played] = []
+
+    def spied(name, act):
+        def play(talk: EmojiTalk) -> None:
+            about, by, shown = talk.about, talk.by, (*talk.given, *talk.made)
+            start = len(talk.messages)
+            act.play(talk)
+            turns = talk.messages[start:]
+            log.append(Played(name=name, talk=talk, about=about, by=by, shown=shown, turns=turns))
+
+        return replace(act, play=play)
+
+    dataset = DATASETS["emoji-mosit"]
+    acts = {name: spied(name, act) for name, act in dataset.acts.items()}
+    again = written("emoji-mosit", NUM, writer_of(replace(dataset, acts=acts)))
+    assert again == dialogues
+    whole = {id(dialogue.conversation) for dialogue in again}
+    return [entry for entry in log if id(entry.talk.messages) in whole]
+
+
+# --- what is said
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_what_was_written_before_is_written_again(name):
+    rows = [dialogue.to_row() for dialogue in written(name, 50)]
+    text = json.dumps(rows, sort_keys=True)
+    assert hashlib.sha256(text.encode()).hexdigest() == PINNED[name]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_dialogue_depends_on_its_seed_alone(name):
+    grammar = writer_of(DATASETS[name])
+    first, last = grammar.topics[0], grammar.topics[-1]
+    made = grammar.write("a", first, (1, 2))
+    grammar.write("b", last, (5,))
+    assert grammar.write("a", first, (1, 2)) == made
+    assert grammar.write("a", first, (1, 3)) != made
+    assert grammar.write("a", last, (1, 2)) != made
+
+
+def test_dialogues_are_what_mosit_asks_for(dialogues):
+    turns = [dialogue.num_turns for dialogue in dialogues]
+    assert set(turns) == {3, 4, 5, 6, 7} and 4.4 < np.mean(turns) < 5
+    tags = {tag for dialogue in dialogues for tag in dialogue.tags}
+    assert tags >= {"explicit", "implicit", "perception", "reasoning", "suggestion", "planning"}
+    assert tags >= {"correction", "follow up", "refusal", "recall", "words", "several"}
+    for dialogue in dialogues:
+        sides = {m.role for m in dialogue.conversation if m.media()}
+        assert sides == {"user", "assistant"}
+        assert len({part.modality for part in media_of(dialogue.conversation)}) >= 2
+
+
+def test_dialogues_differ_and_use_every_medium_on_both_sides(dialogues):
+    assert len({write_conversation(d.conversation) for d in dialogues}) == NUM
+    uses = Counter(
+        (message.role, part.modality)
+        for dialogue in dialogues
+        for message in dialogue.conversation
+        for part in message.media()
+    )
+    assert len(uses) == 6 and min(uses.values()) > NUM / 5
+
+
+def test_chats_are_short_and_many_are_words_alone(chats):
+    assert {dialogue.num_turns for dialogue in chats} == {1, 2, 3}
+    silent = sum(not media_of(dialogue.conversation) for dialogue in chats)
+    assert 0.3 < silent / NUM < 0.7
+    assert not any(m.media() for d in chats for m in d.conversation if m.role == "user")
+
+
+@pytest.fixture(params=["dialogues", "chats"])
+def some(request) -> list[Dialogue]:
+    return request.getfixturevalue(request.param)
+
+
+def test_people_take_turns_and_say_something(some):
+    for dialogue in some:
+        roles = [message.role for message in dialogue.conversation]
+        assert roles == ["user", "assistant"] * (len(roles) // 2)
+        for message in dialogue.conversation:
+            assert message.text.strip()
+            assert not any(sign in message.text for sign in ("{", "}", "  "))
+
+
+def test_captions_are_said_right_before_what_the_assistant_shows(some):
+    for message in (m for d in some for m in d.conversation if m.role == "assistant"):
+        assert isinstance(message.parts[0], Text)
+        for before, part in zip(message.parts, message.parts[1:], strict=False):
+            if isinstance(part, Media):
+                assert isinstance(before, Text) and before.text.endswith(f"{part.caption}.")
+
+
+def after_media(some: list[Dialogue]) -> Iterator[tuple[Message, int, str]]:
+    """Texts that follow a medium, with their message and place in it."""
+    for message in (m for d in some for m in d.conversation):
+        for place, part in enumerate(message.parts[1:], 1):
+            if isinstance(part, Text) and isinstance(message.parts[place - 1], Media):
+                yield message, place, part.text
+
+
+def test_words_between_words_and_media_begin_with_a_space(dialogues):
+    """A person's question after an introduction and a medium, an offer of the assistant."""
+    offers = questions = 0
+    for message, place, text in after_media(dialogues):
+        last = place == len(message.parts) - 1
+        if message.role == "assistant" and last:
+            offers += 1
+            assert text[0] == " " and text[1] != " "
+        elif message.role == "user" and isinstance(message.parts[0], Text):
+            questions += 1
+            assert text[0] == " " and text[1] != " "
+    assert offers and questions
+
+
+@pytest.mark.xfail(reason="a second medium of a reply comes with no space before its words")
+def test_words_after_a_medium_begin_with_a_space(some):
+    found = [text for m, _, text in after_media(some) if m.role == "assistant"]
+    assert found and all(text.startswith(" ") for text in found)
+
+
+def test_several_of_a_thing_are_shown_in_the_plural(some):
+    said = " ".join(message.text for d in some for message in d.conversation)
+    for number in ("two", "three", "four"):
+        assert f"Here is {number} " not in said and f"This is {number} " not in said
+        assert f"These are {number} " in said or f"Here are {number} " in said
+
+
+def test_there_is_no_scene_that_tests_keep(some):
+    for part in (part for d in some for part in media_of(d.conversation)):
+        scene = scene_of(part.modality, part.caption)
+        assert scene is not None and scene.caption == part.caption
+        assert scene.split == "train", part.caption
+
+
+# --- what happens
+
+
+def test_everything_that_can_happen_happens(played):
+    assert {entry.name for entry in played} == set(DATASETS["emoji-mosit"].acts)
+    for name, act in DATASETS["emoji-mosit"].acts.items():
+        uses = Counter(id(entry.talk) for entry in played if entry.name == name)
+        assert max(uses.values()) <= act.most
+
+
+@pytest.mark.parametrize("name", ["correct", "again"])
+def test_only_what_the_assistant_has_just_shown_is_corrected_or_drawn_again(played, name):
+    entries = [entry for entry in played if entry.name == name]
+    assert entries
+    for entry in entries:
+        assert entry.by == "assistant" and any(entry.about is scene for scene in entry.shown)
+
+
+GOES_ON = ("hear it", "see it", "watch it", "count it", "move it", "replace it", "question")
+
+
+@pytest.mark.parametrize("name", GOES_ON)
+def test_it_is_something(played, name):
+    entries = [entry for entry in played if entry.name == name]
+    assert entries and all(entry.about is not None for entry in entries)
+
+
+@pytest.mark.xfail(reason='riddles, jokes and sums leave an "it" that nobody has seen')
+def test_it_was_shown(played):
+    unseen = [
+        entry.name
+        for entry in played
+        if entry.name in GOES_ON and not any(entry.about is scene for scene in entry.shown)
+    ]
+    assert unseen == []
+
+
+def test_what_is_silent_is_refused_in_words(played):
+    entries = [entry for entry in played if entry.name == "hear it"]
+    refused = 0
+    for entry in entries:
+        assert isinstance(entry.about, (ImageScene, VideoScene))
+        heard = [part for message in entry.turns for part in message.media()]
+        if entry.about.object in SOUND_OF_OBJECT:
+            (part,) = heard
+            assert part.caption == SOUNDS[SOUND_OF_OBJECT[entry.about.object]].phrase
+        else:
+            refused += 1
+            assert heard == [] and entry.about.object in entry.turns[-1].text
+    assert 0 < refused < len(entries)
+
+
+def test_what_is_not_in_the_world_is_refused_and_something_of_it_offered(played):
+    entries = [entry for entry in played if entry.name == "refuse"]
+    assert entries
+    for entry in entries:
+        assert not entry.turns[1].media()
+        assert {m.modality for m in entry.turns[-1].media()} <= {"image", "video", "audio"}
+
+
+def test_another_medium_shows_the_same_thing(played):
+    for entry in played:
+        if entry.name in ("see it", "watch it"):
+            (part,) = entry.turns[-1].media()
+            scene = scene_of(part.modality, part.caption)
+            about = entry.about
+            assert isinstance(about, (ImageScene, VideoScene, AudioScene))
+            name = SOUNDS[about.sounds[0]].object if isinstance(about, AudioScene) else about.object
+            assert not isinstance(scene, AudioScene) and scene is not None
+            assert scene.object == name
+
+
+def test_changes_change_one_thing(played):
+    for entry in played:
+        if entry.name in ("count it", "move it"):
+            (part,) = entry.turns[-1].media()
+            scene = scene_of(part.modality, part.caption)
+            changed = "count" if entry.name == "count it" else "background"
+            assert isinstance(scene, type(entry.about)) and scene is not None
+            assert getattr(scene, changed) != getattr(entry.about, changed)
+            assert replace(scene, **{changed: getattr(entry.about, changed), "seed": 0}) == replace(
+                entry.about, seed=0
+            )
+
+
+def test_the_first_and_the_last_are_remembered(played):
+    entries = [entry for entry in played if entry.name == "recall"]
+    assert entries
+    for entry in entries:
+        answer = entry.turns[-1].text
+        assert any(answer.endswith(f"{scene.caption}.") for scene in entry.shown), answer
+
+
+# --- situations as files
+
+
+def test_situations_that_the_world_does_not_know_are_named(tmp_path):
+    row = situation_row()
+    (tmp_path / "mine.toml").write_text(row.replace('"sky"', '"moon"'))
+    with pytest.raises(ValueError, match=r"mine.toml: 'a': the world has no 'moon' \(places\)"):
+        read_situations(tmp_path)
+
+
+def test_situations_have_different_names(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.toml").write_text(situation_row())
+    with pytest.raises(ValueError, match="there are two situations 'a'"):
+        read_situations(tmp_path)
+
+
+def situation_row() -> str:
+    lines = {key: ["x"] for key in ("opening", "reply", "love", "outside")}
+    for kind in ("image", "video", "audio"):
+        lines |= {f"hint_{kind}": ["x"], f"shown_{kind}": ["x"]}
+    lists = {"things": ["dog"], "sounds": ["dog"], "places": ["sky"], **lines}
+    pairs = {"talk": [["x", "y"]], "closing": [["x", "y"]], "plan": ["x", "y"]}
+    rows = [f"{key} = {json.dumps(value)}" for key, value in {**lists, **pairs}.items()]
+    return "\n".join(["[[situation]]", 'name = "a"', *rows, ""])
+
+
+def test_situations_and_bank_are_read_once():
+    assert read_situations() is read_situations() and read_bank() is read_bank()
+
+
+# --- data sets
+
+
+SMALL = {"emoji-mosit": 12, "emoji-chats": 20}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "emoji"
+    build_emoji_data(folder, num=SMALL, seed=3)
+    return folder
+
+
+def content_of(folder: Path) -> Mapping[str, object]:
+    """Conversations with their media by content; clips by caption, as H.264 differs in a few bits
+    from one encoding to the next.
+    """
+    content: dict[str, object] = {}
+    for name in SMALL:
+        rows = MessagesJsonl(folder / name / "messages.jsonl")
+        content[name] = [
+            [(message.role, [identity(part) for part in message.parts]) for message in row]
+            for row in rows
+        ]
+        content[f"{name}, records"] = (folder / name / "records.jsonl").read_text()
+        content[f"{name}, made"] = facts_of(folder / name)["made"]
+    return content
+
+
+def identity(part: Part) -> tuple[str, ...]:
+    if isinstance(part, Text):
+        return ("text", part.text)
+    digest = "" if part.modality == "video" else file_digest(str(part.source))
+    return (part.modality, str(part.caption), digest)
+
+
+def facts_of(folder: Path) -> dict:
+    return json.loads((folder / "dataset.json").read_text())
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_data_set_is_whole(built, name):
+    facts = facts_of(built / name)
+    assert (facts["name"], facts["version"]) == (name, "1.0.0")
+    assert facts["description"] == DATASETS[name].description
+    assert facts["made"]["drafts"]["writer"] == "emoji grammar"
+    assert facts["made"]["drafts"]["seed"] == 3
+    assert facts["stats"]["instances"] == len(MessagesJsonl(built / name / "messages.jsonl"))
+    there = {p.relative_to(built / name).as_posix() for p in (built / name).rglob("*.*")}
+    assert there == {*facts["files"], "dataset.json"}
+    for path, digest in facts["files"].items():
+        assert file_digest(built / name / path) == digest
+    assert {row["how"] for row in facts["media"]} == {"generated"}
+    assert all("MIT" in row["licence"] for row in facts["media"])
+
+
+def test_as_many_are_written_as_are_wanted(built):
+    counts = {name: facts_of(built / name)["stats"]["instances"] for name in SMALL}
+    assert counts == SMALL
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_all_media_open_and_are_what_their_captions_say(built, name):
+    rows = MessagesJsonl(built / name / "messages.jsonl")
+    parts = [part for row in rows for part in media_of(row)]
+    assert len({part.modality for part in parts}) == 3
+    for part in parts:
+        found = media.load(part)
+        assert scene_of(part.modality, part.caption) is not None
+        assert found.shape[:-1] == {"image": (64, 64), "video": (8, 64, 64), "audio": ()}[
+            part.modality
+        ]  # fmt: skip
+
+
+def test_a_stopped_run_goes_on(built, tmp_path):
+    """StoppedError wherever it is, in the end there is what an undisturbed run writes."""
+    folder = tmp_path / "emoji"
+    for step in ("emoji-mosit, drafts", "emoji-mosit, media", "emoji-chats, media"):
+        with pytest.raises(StoppedError):
+            build_emoji_data(folder, num=SMALL, seed=3, bar=stopping_at(step))
+    assert (folder / "emoji-mosit" / "dataset.json").is_file()
+    assert not (folder / "emoji-chats").exists()
+    steps: list[str] = []
+    build_emoji_data(folder, num=SMALL, seed=3, bar=noting(steps))
+    assert content_of(folder) == content_of(built)
+    # What was done is not done again.
+    assert steps[0] == "emoji-chats, drafts: 25 of 25" and "emoji-chats, media: 5 of 25" in steps
+
+
+class StoppedError(Exception):
+    """Somebody pulled the plug."""
+
+
+def stopping_at(step: str):
+    @contextmanager
+    def bar(title: str) -> Iterator:
+        def progress(done: int, total: int) -> None:
+            if title == step and done == 5:
+                raise StoppedError
+
+        yield progress
+
+    return bar
+
+
+def noting(steps: list[str]):
+    @contextmanager
+    def bar(title: str) -> Iterator:
+        yield lambda done, total: steps.append(f"{title}: {done} of {total}")
+
+    return bar
+
+
+def test_what_is_there_stays_as_it_is(built):
+    before = (built / "emoji-mosit" / "dataset.json").stat().st_mtime_ns
+    facts = build_emoji_data(built, num={"emoji-mosit": 99}, seed=8, bar=stopping_at(""))
+    assert facts == {name: facts_of(built / name) for name in DATASETS}
+    assert (built / "emoji-mosit" / "dataset.json").stat().st_mtime_ns == before
+
+
+def test_a_medium_is_made_of_its_caption():
+    made = medium_of("image", "two foxes on a beach", 4)
+    assert made is not None and made.caption == "two foxes on a beach"
+    assert np.array_equal(media.load(made), media.load(medium_of("image", made.caption, 4)))
+    assert not np.array_equal(media.load(made), media.load(medium_of("image", made.caption, 5)))
+    assert medium_of("image", "two dragons on a beach", 4) is None
+
+
+def test_the_command_says_what_it_wrote(built, tmp_path):
+    folder = tmp_path / "emoji"
+    arguments = ("data", "emoji", str(folder), "--mosit", "12", "--chats", "20", "--seed", "3")
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "emoji-mosit: 12 conversations" in result.output.replace("\n", "")
+    assert "emoji-chats: 20 conversations" in result.output.replace("\n", "")
+    assert content_of(folder) == content_of(built)
+
+
+def test_the_command_teaches_by_example():
+    result = CliRunner().invoke(app, ["data", "emoji", "--help"])
+    assert result.exit_code == 0
+    assert "anyweave data emoji runs/emoji" in result.output
