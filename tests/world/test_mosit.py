@@ -448,6 +448,15 @@ def test_what_is_there_stays_as_it_is(built):
     assert (built / "emoji-mosit" / "dataset.json").stat().st_mtime_ns == before
 
 
+def test_unknown_data_sets_and_other_seeds_are_refused(built, tmp_path):
+    with pytest.raises(ValueError, match="unknown data set 'mosit'; there are emoji-mosit, emoji-"):
+        build_emoji_data(tmp_path, num={"mosit": 3})
+    with pytest.raises(StoppedError):
+        build_emoji_data(tmp_path, num=SMALL, bar=stopping_at("emoji-mosit, drafts"))
+    with pytest.raises(ValueError, match="begun with seed=0, now it is 1"):
+        build_emoji_data(tmp_path, num=SMALL, seed=1)
+
+
 def test_a_medium_is_made_of_its_caption():
     made = medium_of("image", "two foxes on a beach", 4)
     assert made is not None and made.caption == "two foxes on a beach"

@@ -61,6 +61,8 @@ STAGE_KINDS: dict[str, dict[str, float]] = {
         "talk_then_show": 0.03,
     },
 }
+# What comes beside written dialogues: media to be described, which few of those are about alone.
+_LOOKED_AT: dict[str, float] = {**STAGE_KINDS["stage1"], "compare": 0.03, "cross": 0.15}
 
 
 class WorldDialogues:
@@ -139,17 +141,13 @@ def stage_source(
     return WorldDialogues(split, size, seed, kinds=STAGE_KINDS[stage], with_media=with_media)
 
 
-# Beside what was written: media to be described, which few of its dialogues have nothing but.
-_LOOKED_AT: dict[str, float] = {**STAGE_KINDS["stage1"], "compare": 0.03, "cross": 0.15}
-
-
 def written_source(
     folder: str | Path, *, datasets: Collection[str], looked_at: int = 0, seed: int = 0
 ) -> Mixture[Conversation]:
     """The data sets that `anyweave data emoji` wrote into `folder`, and `looked_at` conversations
     about given media; every one once an epoch.
 
-    Raises `ValueError` if a data set is not there.
+    Raises `ValueError` if a data set is not there, or if there would be nothing at all.
     """
     sources: dict[str, Source[Conversation]] = {}
     for name in datasets:

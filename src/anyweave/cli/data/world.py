@@ -34,12 +34,14 @@ def data_emoji(
     chats: Annotated[int, typer.Option(help="Short chats: T2M, and words alone.")] = 15_000,
     seed: Annotated[int, typer.Option(help="Same seed, same data sets.")] = 0,
 ) -> None:
-    """Build what emoji-mini is taught with: OUT/emoji-mosit and OUT/emoji-chats. Stopped, it goes on.
+    """Write what emoji-mini is taught with: OUT/emoji-mosit and OUT/emoji-chats.
+
+    Stopped, it goes on; a data set that is there stays as it is.
 
     \b
     anyweave data emoji runs/emoji
     anyweave data stats runs/emoji/emoji-mosit
-    anyweave train stage3 --recipe emoji-mini
+    anyweave train stage3 --recipe emoji-mini-mosit
     """
     from anyweave.world.mosit import build_emoji_data
 

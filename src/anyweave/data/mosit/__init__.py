@@ -11,13 +11,14 @@ from anyweave.data.mosit.build import build_drafts
 from anyweave.data.mosit.dialogue import Dialogue, read_conversation, write_conversation
 from anyweave.data.mosit.fill import Filler, Generator, fill_drafts
 from anyweave.data.mosit.filters import Filters, Selection, select
-from anyweave.data.mosit.grammar import ACTS, Act, Grammar, Talk
+from anyweave.data.mosit.grammar import ACTS, Act, Grammar
 from anyweave.data.mosit.held_out import HeldOut, read_held_out
 from anyweave.data.mosit.phrases import PHRASES
 from anyweave.data.mosit.prompting import Prompter, read_examples
 from anyweave.data.mosit.publish import publish, selected
 from anyweave.data.mosit.review import Review
 from anyweave.data.mosit.review_server import review_server
+from anyweave.data.mosit.talk import Talk
 from anyweave.data.mosit.topics import Plan, Question, Topic, grounded, read_topics
 
 __all__ = [

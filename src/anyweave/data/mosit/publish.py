@@ -69,7 +69,8 @@ def publish(
     copy_media: bool = True,
 ) -> dict[str, Any]:
     """Write the dataset folder `output` (see `release`) of the dialogues in `work`, and return what
-    stands in its ``dataset.json``. Arguments as in `selected`; of what is left the first `limit` are taken.
+    stands in its ``dataset.json``. Arguments as in `selected`; of what is left the first `limit`
+    are taken.
     """
     work = Path(work)
     filters = filters or Filters()

@@ -1,5 +1,5 @@
-"""The data that emoji-mini is taught with: multi-turn dialogues (MosIT) and short chats, made by the
-tools of `anyweave.data.mosit` and filled with renderings of the world.
+"""The data that emoji-mini is taught with: multi-turn dialogues (MosIT) and short chats, made by
+the tools of `anyweave.data.mosit` and filled with renderings of the world.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from anyweave.world.mosit.situations import Situation, read_bank, read_situation
 from anyweave.world.mosit.talk import EmojiTalk, ShortTalk
 from anyweave.world.reading import scene_of
 
-__all__ = ["DATASETS", "Dataset", "build_emoji_data", "medium_of"]
+__all__ = ["DATASETS", "Dataset", "build_emoji_data", "medium_of", "writer_of"]
 
 VERSION = "1.0.0"
 _LICENCE = "pictures MIT (Fluent Emoji), sounds MIT (FluidR3) and Apache-2.0"
@@ -44,8 +44,8 @@ def _no_bar(title: str) -> AbstractContextManager[Callable[[int, int], None]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """How one of the two is written. `surplus` drafts are made for each dialogue that is wanted:
-    filters drop some.
+    """How one of the two is written: `num` dialogues of `acts`, in a state `talk`, with so many
+    `turns`. For each that is wanted `surplus` are drafted: `filters` drop some.
     """
 
     name: str
@@ -101,8 +101,8 @@ def writer_of(dataset: Dataset) -> Grammar:
         phrases=bank,
         acts=dataset.acts,
         turns=dataset.turns,
-        begin=lambda topic, phrases, rng, num_turns: dataset.talk(
-            situations[topic.name], phrases, topic, rng, num_turns
+        begin=lambda topic, _, rng, num_turns: dataset.talk(
+            situations[topic.name], bank, topic, rng, num_turns
         ),
         name="emoji grammar",
     )
@@ -119,9 +119,15 @@ def build_emoji_data(
     ``dataset.json``. A stopped run goes on, and a data set that is there stays as it is.
 
     Args:
-        num: dialogues by data set; default: as many as emoji-mini was taught with.
+        num: dialogues by data set, at most: a few more are drafted, as filters drop some. Default:
+            as many as emoji-mini was taught with.
         bar: opened with a title for a long step, gives where its progress goes.
+
+    Raises `ValueError` for a data set that does not exist, or a run that was begun with another
+    seed or other situations.
     """
+    if unknown := sorted(set(num or {}) - set(DATASETS)):
+        raise ValueError(f"unknown data set {unknown[0]!r}; there are {', '.join(DATASETS)}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     return {
@@ -136,9 +142,7 @@ def medium_of(modality: Modality, caption: str, seed: int) -> Media | None:
     return None if scene is None else replace(as_part(scene, rendered=True), caption=caption)
 
 
-def _build(
-    dataset: Dataset, folder: Path, num: int, seed: int, bar: Bar
-) -> dict[str, Any]:
+def _build(dataset: Dataset, folder: Path, num: int, seed: int, bar: Bar) -> dict[str, Any]:
     output = folder / dataset.name
     if (output / "dataset.json").is_file():
         return _facts(output)

@@ -1,17 +1,16 @@
-"""A dialogue of the emoji world while it is written: the person, what was shown, and what "it" means
-now.
+"""A dialogue of the emoji world while it is written: the person, what was shown, and what "it"
+means now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from anyweave.data.mosit import Topic
-from anyweave.data.mosit.grammar import Talk
+from anyweave.data.mosit import Talk, Topic
 from anyweave.messages import Modality, Part
 from anyweave.world.catalogue import OBJECTS, SOUND_OF_OBJECT, SOUNDS
 from anyweave.world.describing import article
@@ -22,7 +21,8 @@ from anyweave.world.scenes import AudioScene, ImageScene, Scene, VideoScene
 
 __all__ = ["EmojiTalk", "ShortTalk"]
 
-_OWN = 0.75  # share of scenes that are about what this person likes; the rest keeps all things known
+# Share of scenes that are about what this person likes; the rest keeps all things known.
+_OWN = 0.75
 
 
 class EmojiTalk(Talk):
@@ -42,6 +42,7 @@ class EmojiTalk(Talk):
     ) -> None:
         super().__init__(topic, bank, rng, num_turns)
         self.situation = situation
+        self.bank = bank
         self.draft = Draft(rng, "train")
         self.about: Scene | None = None
         self.by = "user"
@@ -61,26 +62,24 @@ class EmojiTalk(Talk):
         self._said.add(line)
         return line.format(**slots)
 
-    def pair(self, pairs: Sequence[Pair]) -> Pair | None:
-        """A question with its answer that did not come yet."""
-        fresh = [pair for pair in pairs if pair[0] not in self._said]
-        if not fresh:
-            return None
+    def asked(self, pairs: Sequence[Pair]) -> Pair:
+        """A question with its answer, as long as possible one that did not come yet."""
+        fresh = [pair for pair in pairs if pair[0] not in self._said] or list(pairs)
         pair = self.draft.pick(fresh)
         self._said.add(pair[0])
         return pair
 
     def entry(self, key: str) -> Any:
         """Any entry of the bank, of whatever form."""
-        return self.draft.pick(self._phrases[key])
+        return self.draft.pick(self.bank[key])
 
     def bank_pairs(self, key: str) -> tuple[Pair, ...]:
         """The pairs of the bank under `key`."""
-        return tuple((one, other) for one, other in self._phrases[key])
+        return tuple((one, other) for one, other in self.bank[key])
 
     def outside_thing(self) -> str:
         """Something that is not in the world, with its article."""
-        names = self._phrases["outside"] if self.chance(0.6) else usable(OUTSIDE, "train")
+        names = self.bank["outside"] if self.chance(0.6) else usable(OUTSIDE, "train")
         return article(self.draft.pick(names))
 
     def before(self) -> str:
@@ -90,17 +89,20 @@ class EmojiTalk(Talk):
         if not self.messages:
             return self.own(self.situation.opening) if self.chance(0.6) else ""
         if self.messages[-1].media() and self.chance(0.4):
-            lines = self.situation.love if self.chance(0.5) else self._phrases["thanks"]
+            lines = self.situation.love if self.chance(0.5) else self.bank["thanks"]
             return self.own(lines)
         return ""
 
-    def showing(self, *scenes: Scene, before: str = "", sure: float = 0.3) -> tuple[Said, ...]:
-        """The assistant's words and media; each canonical caption is said right before its medium."""
-        if not before and self.chance(sure):
+    def showing(self, *scenes: Scene, before: str = "") -> tuple[Said, ...]:
+        """The assistant's words and media: each canonical caption is said right before its medium.
+
+        Without words `before`, some replies begin with a "With pleasure!".
+        """
+        if not before and self.chance(0.3):
             before = self.phrase("sure")
         said: list[Said] = []
         for scene in scenes:
-            said += self.draft.showing(scene, before, plain=bool(said) or sure == 0)
+            said += self.draft.showing(scene, before, plain=bool(said))
             before = ""
         return tuple(said)
 
@@ -113,9 +115,11 @@ class EmojiTalk(Talk):
         return self.draft.pick(options or tuple(SOUND_OF_OBJECT))
 
     def place(self) -> str:
+        """A background that goes with the situation."""
         return self.draft.pick(self.situation.places)
 
     def image(self, *, many: bool = True) -> ImageScene:
+        """A picture: of one thing or, where `many` may come, of several; seldom of two kinds."""
         while True:
             scene = self.draft.image(relation_share=0.1)
             if scene.relation is None:
@@ -126,18 +130,25 @@ class EmojiTalk(Talk):
                 return scene
 
     def video(self) -> VideoScene:
+        """A clip of something that this person likes, mostly."""
         while True:
             scene = replace(self.draft.video(), object=self.thing(), background=self.place())
             if scene.split == self.draft.split:
                 return scene
 
     def audio(self) -> AudioScene:
+        """A sound that goes with the situation, mostly."""
         if self.chance(1 - _OWN):
             return self.draft.audio()
         return self.draft.sound(self.draft.pick(self.situation.sounds))
 
     def sample(self, modality: Modality) -> Scene:
-        makers = {"image": self.image, "video": self.video, "audio": self.audio}
+        """A scene of a modality, as `image`, `video` and `audio` make them."""
+        makers: Mapping[Modality, Callable[[], Scene]] = {
+            "image": self.image,
+            "video": self.video,
+            "audio": self.audio,
+        }
         return makers[modality]()
 
     def next_modality(self) -> Modality:
@@ -160,6 +171,26 @@ class EmojiTalk(Talk):
         return not isinstance(self.about, ImageScene) or (
             self.about.count == 1 and self.about.relation is None
         )
+
+    @property
+    def pair(self) -> bool:
+        """Whether "it" is two things, or two sounds."""
+        if isinstance(self.about, AudioScene):
+            return len(self.about.sounds) > 1
+        return isinstance(self.about, ImageScene) and self.about.relation is not None
+
+    def still(self) -> ImageScene:
+        """A picture of "it", which was heard or seen moving."""
+        place = self.about.background if isinstance(self.about, VideoScene) else "white"
+        return ImageScene(object=str(self.heard_thing), background=place, seed=self.draft.seed())
+
+    def clip(self, scene: Scene | None, motion: str) -> VideoScene:
+        """What `scene` shows in motion, where it is; without one to be seen, "it"."""
+        if isinstance(scene, (ImageScene, VideoScene)):
+            name, place = scene.object, scene.background
+        else:
+            name, place = str(self.heard_thing), "white"
+        return VideoScene(object=name, motion=motion, background=place, seed=self.draft.seed())
 
     # --- turns
 
