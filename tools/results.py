@@ -1,4 +1,5 @@
-"""Write the tables of docs/results.md from the committed reports: no figure is typed by hand.
+"""Write the tables of docs/results.md and docs/ablations.md from the committed reports: no figure is
+typed by hand.
 
     python tools/results.py          # rewrite the tables
     python tools/results.py --check  # fail if they are out of date
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "results.md"
+PAGES = (ROOT / "docs" / "results.md", ROOT / "docs" / "ablations.md")
 REPORTS = ROOT / "reports"
 
 # what -> (floor, task, figure); the floors are what version 0 was asked for.
@@ -59,19 +60,20 @@ def rows(heading: list[str], body: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+# Reports of the three trainings: the first, on dialogues from templates, and on emoji MosIT.
+TRAININGS = {
+    "first": "world-first",
+    "templates": "world-templates",
+    "emoji MosIT": "world",
+}
+
+
 def floors() -> str:
-    """The figures with floors, reached or not, beside those of the first training."""
-    decision = report("world")["decisions"]
-    first = report("world-first")["decisions"]
-    f1 = decision["f1"]
+    """The figures with floors, reached or not, beside those of earlier trainings."""
+    f1 = [report(name)["decisions"]["f1"] for name in TRAININGS.values()]
+    reached = "yes" if f1[-1] >= F1_FLOOR else "**no**"
     body = [
-        [
-            "right-media decision, F1",
-            f"{F1_FLOOR:.2f}",
-            f"{first['f1']:.2f}",
-            f"{f1:.2f}",
-            "yes" if f1 >= F1_FLOOR else "**no**",
-        ]
+        ["right-media decision, F1", f"{F1_FLOOR:.2f}", *(f"{x:.2f}" for x in f1), reached]
     ]
     for what, (floor, task, name) in FLOORS.items():
         now = figure("world", task, name)
@@ -80,13 +82,35 @@ def floors() -> str:
             [
                 what,
                 f"{floor:.2f}",
-                cell(figure("world-first", task, name)),
-                cell(now),
+                *(cell(figure(training, task, name)) for training in TRAININGS.values()),
                 "yes" if now["share"] >= floor else "**no**",
             ]
         )
-    trials = report("world")["num_trials"]
-    return rows(["what", "floor", "first training", f"now, {trials} trials", "reached"], body)
+    heads = [
+        f"{title}, {report(name)['num_trials']} trials" for title, name in TRAININGS.items()
+    ]
+    return rows(["what", "floor", *heads, "reached"], body)
+
+
+def before_and_after() -> str:
+    """Every figure of the world benchmark before and after emoji MosIT."""
+    body = []
+    for task, found in report("world")["tasks"].items():
+        for name, value in found["figures"].items():
+            body.append([task, name, cell(figure("world-templates", task, name)), cell(value)])
+    return rows(["task", "what", "templates", "emoji MosIT"], body)
+
+
+def decisions() -> str:
+    """Media given and not, counted over all tasks."""
+    body = []
+    for title, name in TRAININGS.items():
+        found = report(name)["decisions"]
+        counts = [str(found["counts"][kind]) for kind in ("hits", "extra", "missed")]
+        shares = [f"{found[kind]:.2f}" for kind in ("precision", "recall", "f1")]
+        body.append([title, *counts, *shares])
+    heads = ["wanted and given", "not wanted, given", "wanted, not given"]
+    return rows(["training", *heads, "precision", "recall", "F1"], body)
 
 
 def bridges() -> str:
@@ -106,16 +130,25 @@ def file(path: Path, skip: int) -> str:
     return "\n".join(path.read_text().splitlines()[skip:]).strip()
 
 
+def ablation(name: str) -> str:
+    """The table of an ablation, with the command that made it."""
+    return file(REPORTS / "ablations" / f"{name}.md", 4)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "floors": floors,
+    "decisions": decisions,
     "bridges": bridges,
     "latency": lambda: file(REPORTS / "latency" / "report.md", 4),
-    "world": lambda: file(REPORTS / "world" / "report.md", 2),
+    "world": before_and_after,
+    "input-projector": lambda: ablation("input-projector"),
+    "signal-tokens": lambda: ablation("signal-tokens"),
+    "bridge": lambda: ablation("bridge"),
 }
 
 
-def page() -> str:
-    """The page with fresh tables. Raises `ValueError` for a table that does not exist."""
+def filled(text: str) -> str:
+    """A page with fresh tables. Raises `ValueError` for a table that does not exist."""
 
     def fill(match: re.Match[str]) -> str:
         name = match.group(1)
@@ -123,18 +156,20 @@ def page() -> str:
             raise ValueError(f"no table {name!r}; there are {', '.join(TABLES)}")
         return f"<!-- table: {name} -->\n{TABLES[name]()}\n<!-- end -->"
 
-    pattern = r"<!-- table: (\w+) -->\n.*?<!-- end -->"
-    return re.sub(pattern, fill, PAGE.read_text(), flags=re.DOTALL)
+    return re.sub(r"<!-- table: ([\w-]+) -->\n.*?<!-- end -->", fill, text, flags=re.DOTALL)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
-    fresh = page()
-    if not parser.parse_args().check:
-        PAGE.write_text(fresh)
-    elif fresh != PAGE.read_text():
-        sys.exit("docs/results.md is out of date: run python tools/results.py")
+    check = parser.parse_args().check
+    for page in PAGES:
+        text = page.read_text()
+        fresh = filled(text)
+        if not check:
+            page.write_text(fresh)
+        elif fresh != text:
+            sys.exit(f"{page.relative_to(ROOT)} is out of date: run python tools/results.py")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from anyweave.data.messages_jsonl import write_messages
-from anyweave.data.stats import measure, measure_file
+from anyweave.data.stats import chosen, measure, measure_file
 from anyweave.messages import Audio, Image, Message, Video
 
 
@@ -56,3 +56,13 @@ def test_files_and_folders(tmp_path):
         measure_file(tmp_path)
     (tmp_path / "x.jsonl").rename(tmp_path / "messages.jsonl")
     assert measure_file(tmp_path).instances == 1
+
+
+def test_chosen_conversations_are_the_same_for_a_seed_and_need_no_media(tmp_path):
+    file = tmp_path / "messages.jsonl"
+    write_messages([exchange(f"ask {n}", f"answer {n}") for n in range(20)], file)
+    some = chosen(tmp_path, 5, seed=1)
+    assert some == chosen(file, 5, seed=1) != chosen(file, 5, seed=2)
+    assert [index for index, _ in some] == sorted({index for index, _ in some})
+    assert all(said[0].text == f"ask {index}" for index, said in some)
+    assert len(chosen(file, 99)) == 20

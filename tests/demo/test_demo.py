@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from anyweave.demo import run_demo
+from anyweave.demo import read_scripts, run_demo
 from anyweave.demo.contact import WIDTH, draw_talk
 from anyweave.demo.page import write_page
 from anyweave.demo.record import Exchange, Record, Shown, Talk
@@ -57,8 +57,57 @@ def test_it_runs_and_writes_everything(tmp_path: Path) -> None:
         assert turn["user"][1] == {"modality": "text", "text": "What is it?"}
         assert turn["seconds"]["text"] > 0
     assert any("you> [inputs/picture.png]" in line for line in said)
-    with PIL.Image.open(tmp_path / "out" / "reply.png") as picture:
+    with PIL.Image.open(tmp_path / "out" / "talks" / "01.png") as picture:
         assert picture.width == WIDTH
+
+
+def test_a_script_of_ones_own(tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (8, 8), "red").save(tmp_path / "dot.png")
+    script = tmp_path / "script.toml"
+    script.write_text(
+        """
+        [[talk]]
+        title = "Mine"
+        turns = [
+          { text = "What is it?", image = "dot.png" },
+          { text = "And this?", audio = "a cow mooing" },
+          { text = "Draw it." },
+        ]
+        """
+    )
+    (talk,) = read_scripts(script)
+    given, heard, asked = talk.turns
+    assert (given.modality, given.file) == ("image", tmp_path / "dot.png")
+    assert isinstance(heard.scene, AudioScene) and heard.scene.sounds == ("cow",)
+    assert heard.name == "1-2.wav"
+    assert asked.scene is asked.file is None
+    model = tiny_model(tmp_path / "parts").save_pretrained(tmp_path / "model")
+    page = run_demo(
+        model, tmp_path / "out", say=lambda text: None, scripts=[talk], max_new_tokens=4
+    )
+    assert (page.parent / "inputs" / "dot.png").is_file()
+    assert "in the manner of the paper" not in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "no \\[\\[talk\\]\\]"),
+        ("[[talk", "no script"),
+        ("[[talk]]\ntitle='x'", "title and turns"),
+        ("[[talk]]\ntitle='x'\nturns=[{text='a', sound='b'}]", "at most one medium"),
+        ("[[talk]]\ntitle='x'\nturns=[{text='a', image='a dragon'}]", "neither a file"),
+    ],
+)
+def test_a_bad_script_says_what_is_wrong(text: str, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "script.toml").write_text(text)
+    with pytest.raises(ValueError, match=problem):
+        read_scripts(tmp_path / "script.toml")
+
+
+def test_the_documented_conversations_can_be_read() -> None:
+    talks = read_scripts(Path(__file__).parents[2] / "docs" / "conversations.toml")
+    assert len(talks) == 20
 
 
 @pytest.fixture

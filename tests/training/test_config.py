@@ -36,6 +36,15 @@ def test_small_memory_changes_neither_batches_nor_rates() -> None:
         assert small.stage.trainable == large.stage.trainable
 
 
+def test_setting_steps_unsets_epochs_and_the_other_way_round(config: MakeConfig) -> None:
+    by_epochs = config().with_overrides(["epochs=2"])
+    assert (by_epochs.steps, by_epochs.epochs) == (None, 2.0)
+    by_steps = by_epochs.with_overrides(["steps=7"])
+    assert (by_steps.steps, by_steps.epochs) == (7, None)
+    with pytest.raises(ValueError, match="steps"):
+        by_steps.with_overrides(["steps=null"])
+
+
 def test_overrides_are_typed(config: MakeConfig) -> None:
     changed = config().with_overrides(
         [
@@ -82,7 +91,7 @@ def test_overrides_are_typed(config: MakeConfig) -> None:
         ("objective.alignment_weights.img=1", "unknown value 'img'"),
         ("steps.more=1", "'steps' is a plain value"),
         ("steps", "--set takes key=value, got 'steps'"),
-        ("epochs=2", "set exactly one of steps and epochs"),
+        ("steps=null", "set exactly one of steps and epochs"),
     ],
 )
 def test_bad_overrides_say_what_to_do(config: MakeConfig, assignment: str, message: str) -> None:

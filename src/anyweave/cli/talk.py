@@ -114,16 +114,21 @@ def demo(
     ] = Path("demo-out"),
     model: ModelOption = "emoji-mini",
     seed: Annotated[int, typer.Option(help="Same seed, same replies.")] = 0,
+    script: Annotated[
+        Path | None, typer.Option(help="TOML file of conversations; default: our three.")
+    ] = None,
 ) -> None:
     """Hold scripted conversations in and out of every modality; write media and an HTML page.
 
     \b
     anyweave demo --out demo-out
+    anyweave demo --script docs/conversations.toml --out conversations
     """
-    from anyweave.demo import run_demo
+    from anyweave.demo import read_scripts, run_demo
 
     hide_loading_bars()
-    page = run_demo(model, output, seed=seed, say=print_plain)
+    scripts = {} if script is None else {"scripts": read_scripts(script)}
+    page = run_demo(model, output, seed=seed, say=print_plain, **scripts)
     print_plain(f"\nOpen {page} in a browser to see and hear everything.")
 
 

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from anyweave.data.messages_jsonl import read_messages
+import numpy as np
+
+from anyweave.data.messages_jsonl import MessagesJsonl, read_messages
 from anyweave.messages import MEDIA_MODALITIES, Conversation, Modality, Role
 
-__all__ = ["DatasetStats", "dataset_file", "measure", "measure_file"]
+__all__ = ["DatasetStats", "chosen", "dataset_file", "measure", "measure_file"]
 
 _LETTERS: dict[Modality, str] = {"text": "T", "image": "I", "audio": "A", "video": "V"}
 _SIDES: tuple[Role, ...] = ("user", "assistant")
@@ -115,6 +117,16 @@ def measure(conversations: Iterable[Conversation]) -> DatasetStats:
 def measure_file(path: str | Path) -> DatasetStats:
     """Count a `messages` file, or the dataset in a folder. Media files need not be there."""
     return measure(read_messages(dataset_file(path), check_media=False))
+
+
+def chosen(path: str | Path, num: int, seed: int = 0) -> list[tuple[int, Conversation]]:
+    """`num` random conversations of a `messages` file or dataset folder, in its order, with their
+    indices. Media files need not be there.
+    """
+    conversations = MessagesJsonl(dataset_file(path), check_media=False)
+    size = len(conversations)
+    places = np.random.default_rng(seed).choice(size, min(num, size), replace=False)
+    return [(int(place), conversations[int(place)]) for place in sorted(places)]
 
 
 def dataset_file(path: str | Path) -> Path:

@@ -75,7 +75,7 @@ def _threads(count: int) -> str:
 
 def _talk(talk: Talk, folder: Path) -> str:
     turns = "\n".join(_exchange(exchange, folder) for exchange in talk.exchanges)
-    like = f"in the manner of the paper's figures {escape(talk.figures)}"
+    like = f"in the manner of the paper's figures {escape(talk.figures)}" if talk.figures else ""
     return f"<section><h2>{escape(talk.title)}</h2><p>{like}</p>\n{turns}\n</section>"
 
 

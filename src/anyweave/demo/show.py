@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,12 +45,12 @@ def run_demo(
     """Hold the conversations of `scripts` with a model and write everything below `output`.
 
     ``inputs/`` holds what the model was given, ``media/`` what it made, ``conversation.json`` all
-    parts in order, ``index.html`` a page that needs nothing else, ``reply.png`` one conversation as
-    a picture. Nothing of the answers is scripted: greedy decoding, and `seed` for the media.
+    parts in order, ``index.html`` a page that needs nothing else, ``talks/`` each conversation as a
+    picture. Nothing of the answers is scripted: greedy decoding, and `seed` for the media.
     Returns the path of the page. Raises `ValueError` for an unknown model.
     """
     output = Path(output)
-    for name in ("inputs", "media"):
+    for name in ("inputs", "media", "talks"):
         (output / name).mkdir(parents=True, exist_ok=True)
     say(f"loading {model}")
     started = time.perf_counter()
@@ -80,7 +81,8 @@ def run_demo(
 def _write(record: Record, output: Path) -> Path:
     text = json.dumps(record.to_dict(), indent=1, ensure_ascii=False)
     (output / "conversation.json").write_text(text + "\n", encoding="utf-8")
-    draw_talk(record.talks[0], output).save(output / "reply.png")
+    for number, talk in enumerate(record.talks, 1):
+        draw_talk(talk, output).save(output / "talks" / f"{number:02d}.png")
     return write_page(record, output)
 
 
@@ -104,17 +106,22 @@ def _exchange(session: ChatSession, turn: Turn, output: Path, name: str, say: Sa
 
 
 def _user_message(turn: Turn, output: Path) -> tuple[Message, tuple[Shown, ...]]:
-    if turn.scene is None:
+    if turn.scene is not None:
+        modality = modality_of(turn.scene)
+        path = output / "inputs" / turn.name
+        media.save(modality, render(turn.scene), path, rate=RATES[modality])
+    elif turn.file is not None and turn.modality is not None:
+        modality = turn.modality
+        path = output / "inputs" / turn.file.name
+        shutil.copyfile(turn.file, path)
+    else:
         return Message("user", turn.text), (Shown(modality="text", text=turn.text),)
-    modality = modality_of(turn.scene)
-    path = output / "inputs" / turn.name
-    media.save(modality, render(turn.scene), path, rate=RATES[modality])
     medium = MEDIA_TYPES[modality](path)
     shown = Shown(
         modality=modality,
         path=path.relative_to(output).as_posix(),
         poster=_poster(medium, path, output),
-        truth=turn.scene.caption,
+        truth="" if turn.scene is None else turn.scene.caption,
     )
     return Message("user", [medium, turn.text]), (shown, Shown(modality="text", text=turn.text))
 

@@ -174,8 +174,9 @@ class TrainConfig:
     def with_overrides(self, assignments: Sequence[str]) -> TrainConfig:
         """Apply ``a.b=value`` strings, each value read as the type of its field.
 
-        ``stage=instruction_tuning`` chooses a whole stage by name. Raises `ValueError` for an
-        unknown key or a value of another type.
+        ``stage=instruction_tuning`` chooses a whole stage by name; of `steps` and `epochs`, the one
+        that is set unsets the other. Raises `ValueError` for an unknown key or a value of another
+        type.
         """
         config = self
         for assignment in assignments:
@@ -185,8 +186,16 @@ class TrainConfig:
                     f"--set takes key=value, got {assignment!r}; for example --set "
                     f"optimizer.clip=0.5"
                 )
-            config = _assign(config, key.strip().split("."), text.strip(), key.strip())
+            key, text = key.strip(), text.strip()
+            if key in _EXCLUSIVE:
+                value = _convert(_parse(text), get_type_hints(TrainConfig)[key], key)
+                config = replace(config, **{_EXCLUSIVE[key]: None, key: value})
+            else:
+                config = _assign(config, key.split("."), text, key)
         return config
+
+
+_EXCLUSIVE = {"steps": "epochs", "epochs": "steps"}
 
 
 def _assign(node: Any, path: list[str], text: str, key: str) -> Any:

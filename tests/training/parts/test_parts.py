@@ -42,7 +42,7 @@ from anyweave.training.parts.encoder import (
 from anyweave.training.parts.fit import FitOptions, fit
 from anyweave.training.parts.recipes import OPTIONS, train_named_part
 from anyweave.training.parts.rendered import rendered_scenes
-from anyweave.training.parts.states import signal_states, teach_output_projectors
+from anyweave.training.parts.states import signal_states, teach_output_projectors, whitening
 from anyweave.world.catalogue import OBJECTS
 from anyweave.world.scenes import ImageScene, sample_image
 
@@ -190,3 +190,13 @@ def test_output_projectors_learn_from_states_alone(tmp_path: Path) -> None:
     then = teach_output_projectors(model, states, {"image": long}, tmp_path / "long")
     assert then["alignment/image"] < first["alignment/image"]
     assert all(torch.equal(before[n], p) for n, p in model.language.named_parameters())
+
+
+def test_rare_directions_of_embeddings_count_as_much_as_common_ones() -> None:
+    generator = torch.Generator().manual_seed(0)
+    large, small = torch.randn(500, 1, 2, generator=generator).split(1, dim=2)
+    embeddings = torch.cat((10 * large, 0.8 * small, 0 * small), dim=2) + 3.0
+    measure = whitening(embeddings)
+    assert measure.shape == (3, 2)  # nothing varies along the third number
+    centred = (embeddings - embeddings.mean(0)).flatten(1)
+    assert torch.allclose((centred @ measure).std(0), torch.ones(2), atol=0.01)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import typer
 
 from anyweave.cli.data.features import data_features
-from anyweave.cli.data.files import data_convert, data_stats, data_validate
+from anyweave.cli.data.files import data_convert, data_show, data_stats, data_validate
 from anyweave.cli.data.mosit import app as mosit_app
 from anyweave.cli.data.t2m import data_t2m
 from anyweave.cli.data.world import data_emoji, data_world
@@ -17,6 +17,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "emoji": data_emoji,
     "features": data_features,
     "stats": data_stats,
+    "show": data_show,
     "convert": data_convert,
     "validate": data_validate,
     "t2m": data_t2m,

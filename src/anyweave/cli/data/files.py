@@ -1,4 +1,4 @@
-"""Commands on data that exist: stats, convert, validate."""
+"""Commands on data that exist: stats, show, convert, validate."""
 
 from __future__ import annotations
 
@@ -44,6 +44,23 @@ def data_stats(
     turns, instances = str(stats["mean_turns"]), f"{stats['instances']:,}"
     table.add_row(path.name, stats["in_out"], media, turns, instances)
     out.print(table)
+
+
+def data_show(
+    path: Annotated[Path, typer.Argument(help="A messages file, or the folder of a dataset.")],
+    num: Annotated[int, typer.Option("--num", "-n", help="Conversations to print.")] = 10,
+    seed: Annotated[int, typer.Option(help="Which ones: same seed, same choice.")] = 0,
+) -> None:
+    """Print random conversations of a dataset in words; media stand as [image: what it shows].
+
+    \b
+    anyweave data show runs/emoji/emoji-mosit --num 3
+    """
+    from anyweave.data.mosit import write_conversation
+    from anyweave.data.stats import chosen
+
+    for index, conversation in chosen(path, num, seed):
+        print_plain(f"--- {index}\n{write_conversation(conversation)}\n")
 
 
 def data_convert(

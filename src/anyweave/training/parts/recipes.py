@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.data.mixture import Mixture, Source
+from anyweave.messages import MEDIA_MODALITIES, Conversation, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.training.parts.assemble import assemble
 from anyweave.training.parts.autoencoder import train_autoencoder
@@ -18,7 +19,7 @@ from anyweave.training.parts.encoder import train_audio_encoder, train_image_enc
 from anyweave.training.parts.fit import FitOptions
 from anyweave.training.parts.states import signal_states, teach_output_projectors
 from anyweave.training.parts.warmup import warm_up
-from anyweave.world.sources import WorldDialogues
+from anyweave.world.sources import WorldDialogues, written_source
 
 # Rendered training scenes per modality.
 _TOTALS: dict[Modality, int] = {"image": 24_000, "video": 6_000, "audio": 6_000}
@@ -39,7 +40,7 @@ OPTIONS: dict[str, FitOptions] = {
     "audio-text": FitOptions(steps=400, batch_size=96, learning_rate=1e-3, ema_decay=0.99),
     "audio": FitOptions(steps=2500, batch_size=32, learning_rate=1e-3, ema_decay=0.998),
     "image-states": FitOptions(steps=2000, batch_size=96, learning_rate=1e-3, ema_decay=0.99),
-    "video-states": FitOptions(steps=1500, batch_size=96, learning_rate=1e-3, ema_decay=0.99),
+    "video-states": FitOptions(steps=2000, batch_size=96, learning_rate=1e-3, ema_decay=0.99),
     "audio-states": FitOptions(steps=600, batch_size=96, learning_rate=5e-4, ema_decay=0.99),
     "image-refined": FitOptions(steps=9500, batch_size=32, learning_rate=1e-3, ema_decay=0.999),
     "video": FitOptions(
@@ -157,17 +158,23 @@ def _first_lesson(output: Path, device: str, scale: float) -> dict[str, float]:
 
 
 def _last_lesson(output: Path, device: str, scale: float) -> dict[str, float]:
-    """Give the output projectors of the model that stage 3 left their last lesson; it is written to
-    ``emoji-mini-taught``.
+    """Give the output projectors of the model that the last stage left their last lesson; it is
+    written to ``emoji-mini-taught``.
     """
-    stage3 = output.parent / "emoji-mini-3" / "model"
-    if not stage3.is_dir():
+    runs = output.parent
+    trained = runs / "emoji-mini-mosit" / "model"
+    if not trained.is_dir():
         raise ValueError(
-            f"the output projectors are taught after stage 3, but {stage3} is not there; run "
-            "anyweave train stage3 --recipe emoji-mini first"
+            f"the output projectors are taught after the last stage, but {trained} is not there; "
+            "run anyweave train stage3 --recipe emoji-mini-mosit first"
         )
-    model = NextGPT.from_pretrained(stage3).to(device)
-    talk = WorldDialogues("train", _size(7000, scale), 2, kinds=SPOKEN_MEDIA, with_media=False)
+    model = NextGPT.from_pretrained(trained).to(device)
+    size = _size(7000, scale)
+    sources: dict[str, Source[Conversation]] = {
+        "asked": WorldDialogues("train", size, 2, kinds=SPOKEN_MEDIA, with_media=False),
+        "written": written_source(runs / "emoji", datasets=["emoji-chats"]).epoch(0),
+    }
+    talk = Mixture(sources, weights={"asked": 0.7, "written": 0.3}, length=size).epoch(0)
     options = {m: options_of(f"{m}-states", device, scale) for m in MEDIA_MODALITIES}
     folder = output / "emoji-mini-taught"
     means = teach_output_projectors(model, signal_states(model, talk), options, folder)

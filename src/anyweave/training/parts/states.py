@@ -3,8 +3,9 @@
 With the language model, its adapters and the signal rows frozen, the states at signal tokens are
 constants. They are computed once, in one forward per conversation, and the output projectors then
 learn from them at a hundred times the speed of a stage. (The paper's authors, too, trained the
-decoding side last.) Every number of a conditioning counts by its own spread over the captions: what
-names the thing is a small part of an embedding's variance, and would else be learned last.
+decoding side last.) Errors are measured along the principal directions of the captions' embeddings,
+each by its own spread: what tells one thing from another is a small part of an embedding's
+variance, and would else be learned last.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from anyweave.training.features import FrozenFeatures, Renderer
 from anyweave.training.parts.fit import FitOptions, fit
 from anyweave.training.plan import Source
 
-SMALLEST_SPREAD = 0.05  # of a number: smaller ones hardly depend on the caption
+EXPLAINED = 0.995  # of the variance; directions beyond hardly depend on the caption
 
 
 @dataclass(frozen=True)
@@ -87,27 +88,38 @@ def teach_output_projectors(
     folder: Path,
 ) -> dict[str, float]:
     """Train the output projectors of `model` in place on `states`; returns the last mean losses:
-    the share of each conditioning's variance that is not explained.
+    the share of the variance that is not explained, averaged over the principal directions.
     """
     means: dict[str, float] = {}
     for modality, known in states.items():
         projector: nn.Module = model.output_projectors[modality]
         projector.requires_grad_(True)
-        taught = known.wanted[known.caption]
-        spread = taught.std(0).clamp_min(SMALLEST_SPREAD)
+        measure = whitening(known.wanted)
 
         def losses(
             generator: torch.Generator,
             modality: Modality = modality,
             known: SignalStates = known,
-            spread: Tensor = spread,
+            measure: Tensor = measure,
         ) -> dict[str, Tensor]:
             size = options[modality].batch_size
             rows = torch.randint(len(known.hidden), (size,), generator=generator)
             conditioning = model.condition(modality, known.hidden[rows].float())
-            difference = (conditioning - known.wanted[known.caption[rows]]) / spread
-            return {f"alignment/{modality}": difference.square().mean()}
+            difference = conditioning - known.wanted[known.caption[rows]]
+            return {f"alignment/{modality}": (difference.flatten(1) @ measure).square().mean()}
 
         means |= fit(projector, losses, options[modality], folder / f"fit-{modality}-states")
         projector.requires_grad_(False)
     return means
+
+
+def whitening(embeddings: Float[Tensor, "U Q C"]) -> Float[Tensor, "QC K"]:
+    """The principal directions of flattened embeddings that hold `EXPLAINED` of their variance, each
+    divided by its spread.
+    """
+    flat = embeddings.flatten(1)
+    _, sizes, directions = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)
+    spread_K = sizes / len(flat) ** 0.5
+    shares = spread_K.square().cumsum(0) / spread_K.square().sum()
+    count = int((shares < EXPLAINED).sum()) + 1
+    return directions[:count].T / spread_K[:count]
