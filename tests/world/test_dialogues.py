@@ -10,7 +10,8 @@ import pytest
 from anyweave.messages import Audio, Image, Media, Text, Video
 from anyweave.world import phrases
 from anyweave.world.dialogues import KINDS
-from anyweave.world.draft import Dialogue
+from anyweave.world.draft import Dialogue, Draft
+from anyweave.world.scenes import ImageScene
 from anyweave.world.small_talk import TALK
 from anyweave.world.sources import STAGE_KINDS, WorldDialogues, stage_source
 
@@ -113,6 +114,35 @@ def test_phrasings_are_held_out() -> None:
     }
     known = {question.lower().rstrip(".") for question, _ in phrases.usable(TALK, "train")}
     assert not said & known
+
+
+def test_words_after_what_the_assistant_shows_begin_with_a_space() -> None:
+    found = 0
+    for dialogue in _few("several_media", "train"):
+        for message in dialogue.messages[1::2]:
+            for before, part in zip(message.parts, message.parts[1:], strict=False):
+                if isinstance(before, Media):
+                    assert isinstance(part, Text) and part.text[0] == " " != part.text[1]
+                    found += 1
+    assert found
+
+
+def test_several_are_shown_in_the_plural() -> None:
+    draft = Draft(np.random.default_rng(0), "train")
+    three, one = (ImageScene(object="fox", count=count) for count in (3, 1))
+    said = {str(draft.showing(three)[0]) for _ in range(60)}
+    assert said == {
+        "Here is a picture of three foxes on a white background.",
+        "Here are three foxes on a white background.",
+        "Sure! Here are three foxes on a white background.",
+        "These are three foxes on a white background.",
+    }
+    said = {str(draft.showing(one, "Well.")[0]) for _ in range(60)}
+    assert said == {
+        "Well. Here is a picture of a fox on a white background.",
+        "Well. Here is a fox on a white background.",
+        "Well. This is a fox on a white background.",
+    }
 
 
 def test_answers_are_short() -> None:

@@ -77,6 +77,19 @@ def test_a_dataset_is_whole_and_says_where_it_comes_from(work, tmp_path):
         publish(work, tmp_path / "d", ANY)
 
 
+def test_no_more_is_published_than_is_wanted(work, tmp_path):
+    whole = publish(work, tmp_path / "whole", ANY)
+    assert whole["stats"]["instances"] == 20 and "MosIT" in whole["description"]
+    facts = publish(work, tmp_path / "some", ANY, limit=7, description="A few of ours.")
+    assert facts["stats"]["instances"] == 7
+    records = [_lines(tmp_path / name / "records.jsonl") for name in ("some", "whole")]
+    assert records[0] == records[1][:7]
+    assert facts["dropped"] == whole["dropped"]
+    assert "A few of ours." in (tmp_path / "some" / "README.md").read_text()
+    more = publish(work, tmp_path / "more", ANY, limit=99)
+    assert more["stats"]["instances"] == 20
+
+
 def test_the_same_work_makes_the_same_dataset(work, tmp_path):
     a, b = (publish(work, tmp_path / name, ANY)["files"] for name in "ab")
     assert a == b

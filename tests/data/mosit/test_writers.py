@@ -18,6 +18,7 @@ from anyweave.data.mosit import (
     Act,
     Grammar,
     Prompter,
+    Talk,
     Topic,
     build_drafts,
     grounded,
@@ -133,6 +134,38 @@ def test_another_world_brings_topics_phrases_and_acts():
         Grammar([topic], phrases={k: v for k, v in PHRASES.items() if not k.startswith("ask")})
     with pytest.raises(GivenUpError, match="silence: too little to make a dialogue of"):
         Grammar([topic]).write("d", Topic(name="silence", scenes={}), (0,))
+
+
+def test_another_world_brings_its_own_talk():
+    """What people say around things, what a whole dialogue is and who signs it are free too."""
+    made = []
+
+    class Counting(Talk):
+        def before(self):
+            return f"Number {self.turns}."
+
+        def is_whole(self):
+            made.append(self)
+            return len(made) % 2 == 0
+
+    def ask(talk):
+        talk.exchange([talk.phrase("ask")], ["No."])
+
+    topic = Topic(name="silence", scenes={})
+    grammar = Grammar(
+        [topic],
+        phrases={"ask": ("Say {topic}.",)},  # of `PHRASES` only our own acts need any
+        acts={"ask": Act(ask, lambda talk: isinstance(talk, Counting), most=3)},
+        turns={3: 1.0},
+        begin=Counting,
+        name="counting",
+    )
+    dialogue = grammar.write("d", topic, (0,))
+    assert [m.text for m in dialogue.conversation[::2]] == [
+        f"Number {n}. Say silence." for n in range(3)
+    ]
+    assert len(made) == 2 and dialogue.writer == grammar.name == "counting"
+    assert Grammar(TOPICS).name == "grammar"
 
 
 def test_drafts_go_on_and_use_every_topic(tmp_path):
