@@ -28,7 +28,8 @@ def _pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
 
 def article(noun: str) -> str:
     """The noun with "a" or "an"."""
-    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
+    vowel = noun[0] in "aeiou" and not noun.startswith(("uni", "uku", "eu"))
+    return f"{'an' if vowel else 'a'} {noun}"
 
 
 def call(rng: np.random.Generator, name: str, *, plural: bool = False) -> str:

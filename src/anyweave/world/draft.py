@@ -70,7 +70,8 @@ def as_part(scene: Scene, *, rendered: bool) -> Media:
 
 def casually(text: str) -> str:
     """Without a capital and a full stop."""
-    return text[0].lower() + text[1:].rstrip(".")
+    start = len(text) - len(text.lstrip())
+    return text[:start] + text[start : start + 1].lower() + text[start + 1 :].rstrip(".")
 
 
 @dataclass

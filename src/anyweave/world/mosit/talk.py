@@ -206,7 +206,7 @@ class EmojiTalk(Talk):
         """One exchange. What was shown last is what "it" means from now on, or else `about`."""
         given = [part for part in user if not isinstance(part, str)]
         made = [part for part in reply if not isinstance(part, str)]
-        self.exchange(_parts(user), _parts(reply), *tags)
+        self.exchange(_parts(user), _spaced(_parts(reply)), *tags)
         self.given += given
         self.made += made
         self.first = self.first or next(iter((*given, *made)), None)
@@ -234,6 +234,11 @@ class ShortTalk(EmojiTalk):
 
     def is_whole(self) -> bool:
         return all(scene.split == "train" for scene in (*self.given, *self.made))
+
+
+def _spaced(parts: Sequence[Part | str]) -> list[Part | str]:
+    """Words that follow a medium begin with a space."""
+    return [f" {part}" if n and isinstance(part, str) else part for n, part in enumerate(parts)]
 
 
 def _parts(said: Sequence[Said]) -> list[Part | str]:

@@ -123,7 +123,7 @@ def offer(t: EmojiTalk) -> None:
         following = t.clip(first, DEFAULT_MOTION)
     words = _request(t, modality_of(first)).format(x=describe(t.rng, first))
     more = t.phrase(_OFFERS[asked])
-    t.say([words], [*t.showing(first), f" {more}"], "explicit", "suggestion")
+    t.say([words], [*t.showing(first), more], "explicit", "suggestion")
     if t.chance(0.7):
         t.quietly([t.phrase("accept")], t.showing(following), "suggestion")
     else:

@@ -79,7 +79,7 @@ def joke(t: EmojiTalk) -> None:
     words = t.draft.phrase(say.TELL_JOKE).format(x=OBJECTS[name].with_article)
     scene = ImageScene(object=name, seed=t.draft.seed())
     if t.chance(0.6):
-        t.say([words], [told], "words", about=scene)
+        t.say([words], [told], "words")
     else:
         words = t.draft.phrase(say.AND_DRAW).format(r=words)
         t.say([words], t.showing(scene, before=told), "explicit")
@@ -89,8 +89,7 @@ def riddle(t: EmojiTalk) -> None:
     """A riddle whose answer is a thing of the world."""
     name, asked = t.entry("riddles")
     answer = t.draft.pick(_SOLVED).format(x=OBJECTS[name].with_article)
-    scene = ImageScene(object=name, seed=t.draft.seed())
-    t.say([asked], [answer], "reasoning", about=scene)
+    t.say([asked], [answer], "reasoning")
 
 
 def story(t: EmojiTalk) -> None:
@@ -107,7 +106,7 @@ def story(t: EmojiTalk) -> None:
     if row["draw"]:
         t.say([words], t.showing(scene, before=worked), "reasoning")
     else:
-        t.say([words], [worked], "reasoning", about=scene)
+        t.say([words], [worked], "reasoning")
 
 
 def close(t: EmojiTalk) -> None:
