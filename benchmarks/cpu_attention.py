@@ -33,11 +33,11 @@ def unet_step(model: NextGPT) -> Callable[[], None]:
     return step
 
 
-def language_step(model: NextGPT) -> Callable[[], None]:
-    """One training step of the language model and its adapters, 16 conversations of 40 tokens."""
+def language_step(model: NextGPT, count: int, length: int) -> Callable[[], None]:
+    """One training step of the language model and its adapters: conversations of so many tokens."""
     for parameter in model.parameters_of("lora").values():
         parameter.requires_grad_(True)
-    ids = torch.randint(0, 1000, (16, 40))
+    ids = torch.randint(0, 1000, (count, length))
 
     def step() -> None:
         hidden, _ = model.language(model.language.embed(ids), attention_mask=torch.ones_like(ids))
@@ -64,8 +64,12 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     model = NextGPT.from_pretrained("emoji-mini")
-    for name, build in (("picture decoder", unet_step), ("language model", language_step)):
-        step = build(model)
+    steps = {
+        "picture decoder": unet_step(model),
+        "language model, 16 conversations of 40 tokens": language_step(model, 16, 40),
+        "language model, 8 conversations of 256 tokens": language_step(model, 8, 256),
+    }
+    for name, step in steps.items():
         fused, plain = (seconds(step, given.repeats, plain=value) for value in (False, True))
         print(f"{name}: fused {fused:.2f} s, plain {plain:.2f} s, {fused / plain:.2f} times faster")
 

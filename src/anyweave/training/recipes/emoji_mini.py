@@ -80,8 +80,9 @@ def stage3() -> TrainConfig:
 
 def mosit() -> TrainConfig:
     """Stage 3 goes on with dialogues and chats as people write them (``anyweave data emoji``)."""
+    before = stage3()
     return replace(
-        stage3(),
+        before,
         name="emoji-mini-mosit",
         model=ModelConfig(source="runs/emoji-mini-3/model"),
         data=DataConfig(
@@ -94,11 +95,15 @@ def mosit() -> TrainConfig:
             batch_size=32,
             max_length=448,
         ),
+        optimizer=replace(
+            before.optimizer,
+            learning_rate=3e-4,
+            learning_rates={"lora": 7e-4, "input_projectors": 1e-4, "signal_rows": 1e-3},
+        ),
         # No pixels are rendered for what the assistant shows: captions are aligned, nothing is
         # denoised.
         objective=replace(_OBJECTIVE, denoising_fraction=0.0),
-        steps=None,
-        epochs=1.0,
+        steps=520,
         output_dir="runs/emoji-mini-mosit",
     )
 
