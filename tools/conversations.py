@@ -21,9 +21,10 @@ PICTURES = DOCS / "assets" / "conversations"
 
 HEAD = """# Twenty conversations
 
-Nobody wrote templates for these: the user's side was typed by hand (`docs/conversations.toml`) and held with the shipped model,
-greedy, once. Nothing was tried twice or left out. By our own reading **{good} of {replies}** replies did what a person would have
-wanted; the reasons stand below each conversation.
+Nobody wrote templates for these: the user's side was typed by hand (`docs/conversations.toml`) and
+held with the shipped model, greedy, once. Nothing was tried twice or left out. By our own reading
+**{good} of {replies}** replies did what a person would have wanted; what we think of each
+conversation stands below it.
 
 ```sh
 anyweave demo --script docs/conversations.toml --out runs/conversations
@@ -49,7 +50,8 @@ def main() -> None:
         page.append(
             f"## {number}. {talk['title']}\n\n"
             f"![{talk['title']}]({picture.relative_to(DOCS).as_posix()})\n\n"
-            f"{row.get('good', 0)} of {count}. {row.get('verdict', '')}".rstrip() + "\n"
+            f"{row.get('good', 0)} of {count}. {row.get('verdict', '')}".rstrip()
+            + "\n"
         )
     text = "\n".join([HEAD.format(good=good, replies=replies), *page])
     (DOCS / "conversations.md").write_text(text)

@@ -1,5 +1,5 @@
-"""Write the tables of docs/results.md and docs/ablations.md from the committed reports: no figure is
-typed by hand.
+"""Write the tables of docs/results.md and docs/ablations.md from the committed reports: no figure
+is typed by hand.
 
     python tools/results.py          # rewrite the tables
     python tools/results.py --check  # fail if they are out of date
@@ -72,9 +72,7 @@ def floors() -> str:
     """The figures with floors, reached or not, beside those of earlier trainings."""
     f1 = [report(name)["decisions"]["f1"] for name in TRAININGS.values()]
     reached = "yes" if f1[-1] >= F1_FLOOR else "**no**"
-    body = [
-        ["right-media decision, F1", f"{F1_FLOOR:.2f}", *(f"{x:.2f}" for x in f1), reached]
-    ]
+    body = [["right-media decision, F1", f"{F1_FLOOR:.2f}", *(f"{x:.2f}" for x in f1), reached]]
     for what, (floor, task, name) in FLOORS.items():
         now = figure("world", task, name)
         assert now is not None
@@ -86,9 +84,7 @@ def floors() -> str:
                 "yes" if now["share"] >= floor else "**no**",
             ]
         )
-    heads = [
-        f"{title}, {report(name)['num_trials']} trials" for title, name in TRAININGS.items()
-    ]
+    heads = [f"{title}, {report(name)['num_trials']} trials" for title, name in TRAININGS.items()]
     return rows(["what", "floor", *heads, "reached"], body)
 
 

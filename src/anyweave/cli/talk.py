@@ -124,11 +124,11 @@ def demo(
     anyweave demo --out demo-out
     anyweave demo --script docs/conversations.toml --out conversations
     """
-    from anyweave.demo import read_scripts, run_demo
+    from anyweave.demo import SCRIPTS, read_scripts, run_demo
 
     hide_loading_bars()
-    scripts = {} if script is None else {"scripts": read_scripts(script)}
-    page = run_demo(model, output, seed=seed, say=print_plain, **scripts)
+    scripts = SCRIPTS if script is None else read_scripts(script)
+    page = run_demo(model, output, seed=seed, say=print_plain, scripts=scripts)
     print_plain(f"\nOpen {page} in a browser to see and hear everything.")
 
 

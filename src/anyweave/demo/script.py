@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.messages import MEDIA_MODALITIES, Modality
-
 from anyweave.world.reading import scene_of
 from anyweave.world.scenes import AudioScene, ImageScene, Scene, VideoScene
 
@@ -125,9 +124,7 @@ def _script(row: dict[str, Any], path: Path, number: int) -> Script:
         raise ValueError(f"{path}: talk {number} needs a title and turns")
     return Script(
         title=row["title"],
-        turns=tuple(
-            _turn(turn, path, f"{number}-{place}") for place, turn in enumerate(turns, 1)
-        ),
+        turns=tuple(_turn(turn, path, f"{number}-{place}") for place, turn in enumerate(turns, 1)),
     )
 
 
