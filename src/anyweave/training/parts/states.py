@@ -114,8 +114,8 @@ def teach_output_projectors(
 
 
 def whitening(embeddings: Float[Tensor, "U Q C"]) -> Float[Tensor, "QC K"]:
-    """The principal directions of flattened embeddings, those that hold `EXPLAINED` of the variance,
-    each divided by its spread.
+    """The principal directions of flattened embeddings that hold `EXPLAINED` of the variance, each
+    divided by its spread.
     """
     flat = embeddings.flatten(1)
     _, sizes, directions = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)
