@@ -6,6 +6,7 @@ import json
 import runpy
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from anyweave import media
 from anyweave.cli import app, main
+from anyweave.demo.script import SCRIPTS, Script
 from anyweave.testing.conversations import tiny_media
 from anyweave.testing.model import tiny_model
 
@@ -161,11 +163,18 @@ def test_inspect_counts_parts(model: str) -> None:
 def test_demo_names_its_page(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[tuple[object, ...]] = []
 
-    def run_demo(name: str, output: Path, *, seed: int, say: object) -> Path:
-        called.append((name, output, seed))
+    def run_demo(
+        name: str, output: Path, *, seed: int, say: object, scripts: Sequence[Script]
+    ) -> Path:
+        called.append((name, output, seed, [script.title for script in scripts]))
         return output / "index.html"
 
     monkeypatch.setattr("anyweave.demo.run_demo", run_demo)
-    result = CliRunner().invoke(app, ["demo", "-m", model, "-o", str(tmp_path), "--seed", "4"])
-    assert called == [(model, tmp_path, 4)]
+    demo = ["demo", "-m", model, "-o", str(tmp_path), "--seed", "4"]
+    result = CliRunner().invoke(app, demo)
+    assert called == [(model, tmp_path, 4, [script.title for script in SCRIPTS])]
     assert str(tmp_path / "index.html") in result.output.replace("\n", "")
+    script = tmp_path / "script.toml"
+    script.write_text("[[talk]]\ntitle = 'Mine'\nturns = [{ text = 'Hello!' }]\n")
+    CliRunner().invoke(app, [*demo, "--script", str(script)])
+    assert called[1:] == [(model, tmp_path, 4, ["Mine"])]
