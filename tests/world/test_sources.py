@@ -12,7 +12,7 @@ import pytest
 from anyweave.data.messages_jsonl import write_messages
 from anyweave.data.stats import DATASET_FILE
 from anyweave.messages import Conversation, Message
-from anyweave.world.sources import contrast_source, written_source
+from anyweave.world.sources import written_source
 
 
 def _said(conversation: Conversation) -> str:
@@ -75,14 +75,3 @@ def test_a_mixture_of_nothing_is_refused(folder: Path) -> None:
         written_source(folder, datasets=[])
     with pytest.raises(ValueError, match="size must be at least 0, got -1"):
         written_source(folder, datasets=["emoji-mosit"], looked_at=-1)
-
-
-def test_known_and_unknown_things_stand_side_by_side(folder: Path) -> None:
-    source = contrast_source(folder, 400, seed=1)
-    assert source.counts == {"emoji-mosit": 60, "emoji-chats": 100, "known or not": 240}
-    drawn = [c for c in (source.at(0, n) for n in range(400)) if not _said(c).startswith("emoji-")]
-    replies = [message for c in drawn for message in c if message.role == "assistant"]
-    declined = [m for m in replies if re.search(r"cannot|do not know", m.text) and not m.media()]
-    assert len(drawn) == 240
-    assert 40 < len(declined) < len(replies) / 2
-    assert sum(bool(message.media()) for message in replies) > 100

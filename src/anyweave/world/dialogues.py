@@ -15,7 +15,6 @@ from anyweave.world.describing import article, describe
 from anyweave.world.draft import Draft, modality_of
 from anyweave.world.follow_ups import REQUESTS, SOUNDING, cross, follow_up
 from anyweave.world.occasions import homework, joke, mood, plan
-from anyweave.world.mosit.situations import read_bank
 from anyweave.world.questions import (
     Builder,
     ask_audio,
@@ -63,15 +62,6 @@ def several_media(d: Draft) -> None:
         d.assistant(*d.showing(scene), *d.showing(clip, plain=True))
 
 
-def outside_thing(d: Draft) -> str:
-    """The name of something that is not in the world. Training also takes from the bank of Emoji
-    MosIT: the more things are refused, the more is learned of what is known.
-    """
-    if d.split == "train" and d.chance(0.6):
-        return str(d.pick(read_bank()["outside"]))
-    return d.phrase(say.OUTSIDE)
-
-
 def refuse(d: Draft) -> None:
     """What is not in the world: a polite no, in words alone."""
     modality = d.pick(("image", "image", "video", "audio"))
@@ -80,7 +70,7 @@ def refuse(d: Draft) -> None:
         d.user(d.phrase(say.AUDIO_REQUESTS).format(x=thing))
         d.assistant(d.pick(say.SILENT).format(x=thing))
         return
-    thing = article(outside_thing(d))
+    thing = article(d.phrase(say.OUTSIDE))
     instead = OBJECTS[d.pick(SOUNDING if modality == "audio" else tuple(OBJECTS))].with_article
     place = "" if modality == "audio" else d.pick(say.PLACES[d.pick(tuple(BACKGROUNDS))])
     motion = d.pick(say.MOTION_WORDS[d.pick(MOTIONS)]) if modality == "video" else ""

@@ -65,18 +65,6 @@ STAGE_KINDS: dict[str, dict[str, float]] = {
 _LOOKED_AT: dict[str, float] = {**STAGE_KINDS["stage1"], "compare": 0.03, "cross": 0.15}
 
 
-# Where knowing what is in the world decides: asked for, gone on with, or to be declined.
-_KNOWN_OR_NOT: dict[str, float] = {
-    "request_image": 0.12,
-    "request_video": 0.12,
-    "request_audio": 0.20,
-    "refuse": 0.28,
-    "follow_up": 0.14,
-    "several_media": 0.06,
-    "talk": 0.08,
-}
-
-
 class WorldDialogues:
     """`size` conversations of a split, drawn from `kinds` (names of `dialogues.KINDS` with weights;
     None: stage 3).
@@ -172,14 +160,3 @@ def written_source(
             "train", looked_at, seed, kinds=_LOOKED_AT, with_media=False
         )
     return Mixture(sources, seed=seed)
-
-
-def contrast_source(folder: str | Path, length: int, seed: int = 0) -> Mixture[Conversation]:
-    """`length` conversations, most of them about what is in the world and what is not, the rest
-    from the data sets in `folder` as in `written_source`.
-    """
-    written = written_source(folder, datasets=["emoji-mosit", "emoji-chats"], seed=seed)
-    drawn = WorldDialogues("train", length, seed, kinds=_KNOWN_OR_NOT, with_media=False)
-    shares = {"emoji-mosit": 0.15, "emoji-chats": 0.25, "known or not": 0.6}
-    sources = {**written.sources, "known or not": drawn}
-    return Mixture(sources, weights=shares, length=length, seed=seed)

@@ -162,11 +162,11 @@ def _last_lesson(output: Path, device: str, scale: float) -> dict[str, float]:
     written to ``emoji-mini-taught``.
     """
     runs = output.parent
-    trained = runs / "emoji-mini-contrast" / "model"
+    trained = runs / "emoji-mini-mosit" / "model"
     if not trained.is_dir():
         raise ValueError(
             f"the output projectors are taught after the last stage, but {trained} is not there; "
-            "run anyweave train stage3 --recipe emoji-mini-contrast first"
+            "run anyweave train stage3 --recipe emoji-mini-mosit first"
         )
     model = NextGPT.from_pretrained(trained).to(device)
     size = _size(7000, scale)

@@ -19,7 +19,6 @@ RECIPES: dict[str, str] = {
     "emoji-mini-2": "anyweave.training.recipes.emoji_mini:stage2",
     "emoji-mini-3": "anyweave.training.recipes.emoji_mini:stage3",
     "emoji-mini-mosit": "anyweave.training.recipes.emoji_mini:mosit",
-    "emoji-mini-contrast": "anyweave.training.recipes.emoji_mini:contrast",
     "paper-7b-1": "anyweave.training.recipes.paper:stage1",
     "paper-7b-2": "anyweave.training.recipes.paper:stage2",
     "paper-7b-3": "anyweave.training.recipes.paper:stage3",

@@ -108,30 +108,6 @@ def mosit() -> TrainConfig:
     )
 
 
-def contrast() -> TrainConfig:
-    """What is in the world and what is not, side by side: known things asked for and unknown ones
-    declined, in all phrasings.
-    """
-    before = mosit()
-    return replace(
-        before,
-        name="emoji-mini-contrast",
-        model=ModelConfig(source="runs/emoji-mini-mosit/model"),
-        data=replace(
-            before.data,
-            source="anyweave.world.sources:contrast_source",
-            args={"folder": "runs/emoji", "length": 6400, "seed": 3},
-        ),
-        optimizer=replace(
-            before.optimizer,
-            learning_rate=2e-4,
-            learning_rates={"lora": 5e-4, "input_projectors": 5e-5, "signal_rows": 5e-4},
-        ),
-        steps=200,
-        output_dir="runs/emoji-mini-contrast",
-    )
-
-
 # What a caption's embedding says of its objects is a seventh of its variance (the rest is count,
 # place and position), so alignment weighs more than the language loss. CLAP's unit vector of 128
 # numbers has squared differences 128 times smaller.
