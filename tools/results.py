@@ -112,12 +112,12 @@ def decisions() -> str:
 def bridges() -> str:
     """The same tasks with both bridges."""
     body = []
-    for task, found in report("world-other")["tasks"].items():
+    for task, found in report("world-signal")["tasks"].items():
         for name, value in found["figures"].items():
             if task.startswith("describe") or name in SAME:
                 continue
             body.append([task, name, cell(figure("world", task, name)), cell(value)])
-    kinds = [report(name)["settings"]["bridge"] for name in ("world", "world-other")]
+    kinds = [report(name)["settings"]["bridge"] for name in ("world", "world-signal")]
     return rows(["task", "what", *(f"`bridge={kind}`" for kind in kinds)], body)
 
 
