@@ -22,7 +22,8 @@ PICTURES = DOCS / "assets" / "conversations"
 HEAD = """# Twenty conversations
 
 Nobody wrote templates for these: the user's side was typed by hand (`docs/conversations.toml`) and
-held with the shipped model, greedy, once. Nothing was tried twice or left out. By our own reading
+held with the shipped model, greedily; none was changed or left out afterwards. (Of three sets of
+weights that were tried, these were chosen, also because they did best here.) By our own reading
 **{good} of {replies}** replies did what a person would have wanted; what we think of each
 conversation stands below it.
 

@@ -68,7 +68,7 @@ SCRIPTS: tuple[Script, ...] = (
         turns=(
             Turn(
                 text="What do you hear?",
-                scene=AudioScene(sounds=("guitar",), take=9, seed=5),
+                scene=AudioScene(sounds=("piano",), take=9, seed=5),
                 name="sound.wav",
             ),
             Turn(text="Show me a picture of that."),
