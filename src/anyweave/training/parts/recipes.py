@@ -176,9 +176,10 @@ def _last_lesson(output: Path, device: str, scale: float) -> dict[str, float]:
     }
     talk = Mixture(sources, weights={"asked": 0.7, "written": 0.3}, length=size).epoch(0)
     options = {m: options_of(f"{m}-states", device, scale) for m in MEDIA_MODALITIES}
-    folder = output / "emoji-mini-taught"
-    means = teach_output_projectors(model, signal_states(model, talk), options, folder)
-    model.save_pretrained(folder)
+    # Not where the model goes: a checkpoint is never written over files of another kind.
+    lessons = output / "output-projectors"
+    means = teach_output_projectors(model, signal_states(model, talk), options, lessons)
+    model.save_pretrained(output / "emoji-mini-taught")
     return means
 
 
