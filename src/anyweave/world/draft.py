@@ -74,6 +74,11 @@ def casually(text: str) -> str:
     return text[:start] + text[start : start + 1].lower() + text[start + 1 :].rstrip(".")
 
 
+def spaced(said: Sequence[Said]) -> tuple[Said, ...]:
+    """The parts of a reply; words that follow a medium begin with a space."""
+    return tuple(f" {part}" if n and isinstance(part, str) else part for n, part in enumerate(said))
+
+
 @dataclass
 class Draft:
     """Collects turns. Every random choice comes from `rng`, every phrasing from those that `split`
@@ -125,11 +130,8 @@ class Draft:
         )
 
     def assistant(self, *said: Said) -> None:
-        """The assistant's turn; words that follow a medium begin with a space."""
-        spaced = [
-            f" {part}" if n and isinstance(part, str) else part for n, part in enumerate(said)
-        ]
-        self.turns.append(("assistant", tuple(spaced)))
+        """The assistant's turn."""
+        self.turns.append(("assistant", spaced(said)))
 
     def showing(self, scene: Scene, before: str = "", *, plain: bool = False) -> tuple[Said, ...]:
         """The assistant's words for a scene and the scene: the canonical caption is said right

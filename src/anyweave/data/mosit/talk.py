@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from anyweave.messages import (
 
 __all__ = ["Talk"]
 
+T = TypeVar("T", bound=Hashable)
 _THOUGHT = frozenset(("reasoning", "suggestion", "planning"))
 
 
@@ -46,7 +48,7 @@ class Talk:
         self.acts: list[str] = []
         self._phrases = phrases
         self._scenes = {m: list(captions) for m, captions in topic.scenes.items()}
-        self._said: set[str] = set()
+        self._said: set[Hashable] = set()
 
     @property
     def turns(self) -> int:
@@ -60,14 +62,18 @@ class Talk:
     def chance(self, share: float) -> bool:
         return bool(self.rng.random() < share)
 
+    def fresh(self, options: Sequence[T]) -> T:
+        """One of the options, as long as possible one that was not taken in this dialogue."""
+        left = [option for option in options if option not in self._said] or list(options)
+        chosen = left[int(self.rng.integers(len(left)))]
+        self._said.add(chosen)
+        return chosen
+
     def phrase(self, name: str, **slots: str) -> str:
         """A phrasing by name, as long as possible one that was not used in this dialogue; every
         slot is there with a capital too.
         """
-        options = self._phrases[name]
-        fresh = [option for option in options if option not in self._said] or list(options)
-        chosen = fresh[int(self.rng.integers(len(fresh)))]
-        self._said.add(chosen)
+        chosen = self.fresh(self._phrases[name])
         capitals = {key.upper(): capitalized(value) for key, value in slots.items()}
         return chosen.format(topic=self.topic.name, **slots, **capitals)
 

@@ -13,8 +13,8 @@ import numpy as np
 from anyweave.data.mosit import Talk, Topic
 from anyweave.messages import Modality, Part
 from anyweave.world.catalogue import OBJECTS, SOUND_OF_OBJECT, SOUNDS
-from anyweave.world.describing import article
-from anyweave.world.draft import Draft, Said, as_part, casually, modality_of
+from anyweave.world.describing import DEFAULT_MOTION, article
+from anyweave.world.draft import Draft, Said, as_part, casually, modality_of, spaced
 from anyweave.world.mosit.situations import Bank, Pair, Situation
 from anyweave.world.phrases import OUTSIDE, usable
 from anyweave.world.scenes import AudioScene, ImageScene, Scene, VideoScene
@@ -57,17 +57,7 @@ class EmojiTalk(Talk):
 
     def own(self, lines: Sequence[str], **slots: str) -> str:
         """One of the situation's lines, as long as possible one that was not said yet."""
-        fresh = [line for line in lines if line not in self._said] or list(lines)
-        line = self.draft.pick(fresh)
-        self._said.add(line)
-        return line.format(**slots)
-
-    def asked(self, pairs: Sequence[Pair]) -> Pair:
-        """A question with its answer, as long as possible one that did not come yet."""
-        fresh = [pair for pair in pairs if pair[0] not in self._said] or list(pairs)
-        pair = self.draft.pick(fresh)
-        self._said.add(pair[0])
-        return pair
+        return self.fresh(lines).format(**slots)
 
     def entry(self, key: str) -> Any:
         """Any entry of the bank, of whatever form."""
@@ -179,6 +169,12 @@ class EmojiTalk(Talk):
             return len(self.about.sounds) > 1
         return isinstance(self.about, ImageScene) and self.about.relation is not None
 
+    def plain(self, modality: Modality, name: str, count: int = 1) -> ImageScene | VideoScene:
+        """What a request that says nothing more of a thing gets: its picture, or its clip."""
+        if modality == "image":
+            return ImageScene(object=name, count=count, seed=self.draft.seed())
+        return VideoScene(object=name, motion=DEFAULT_MOTION, seed=self.draft.seed())
+
     def still(self) -> ImageScene:
         """A picture of "it", which was heard or seen moving."""
         place = self.about.background if isinstance(self.about, VideoScene) else "white"
@@ -206,7 +202,7 @@ class EmojiTalk(Talk):
         """One exchange. What was shown last is what "it" means from now on, or else `about`."""
         given = [part for part in user if not isinstance(part, str)]
         made = [part for part in reply if not isinstance(part, str)]
-        self.exchange(_parts(user), _spaced(_parts(reply)), *tags)
+        self.exchange(_parts(user), _parts(spaced(reply)), *tags)
         self.given += given
         self.made += made
         self.first = self.first or next(iter((*given, *made)), None)
@@ -234,11 +230,6 @@ class ShortTalk(EmojiTalk):
 
     def is_whole(self) -> bool:
         return all(scene.split == "train" for scene in (*self.given, *self.made))
-
-
-def _spaced(parts: Sequence[Part | str]) -> list[Part | str]:
-    """Words that follow a medium begin with a space."""
-    return [f" {part}" if n and isinstance(part, str) else part for n, part in enumerate(parts)]
 
 
 def _parts(said: Sequence[Said]) -> list[Part | str]:

@@ -9,8 +9,9 @@ from anyweave.world import phrases as say
 from anyweave.world.catalogue import MOTIONS, OBJECTS
 from anyweave.world.describing import DEFAULT_MOTION, describe
 from anyweave.world.draft import modality_of
+from anyweave.world.follow_ups import REQUESTS
 from anyweave.world.mosit.talk import EmojiTalk
-from anyweave.world.scenes import ImageScene, Scene, VideoScene
+from anyweave.world.scenes import ImageScene, Scene
 
 __all__ = ["ask", "hint", "offer", "refuse", "several", "vague", "wonder"]
 
@@ -28,9 +29,8 @@ def ask(t: EmojiTalk) -> None:
 
 def _request(t: EmojiTalk, modality: Modality) -> str:
     """A request with the slot ``{x}``, from the bank or the first version's table."""
-    own = {"image": say.IMAGE_REQUESTS, "video": say.VIDEO_REQUESTS, "audio": say.AUDIO_REQUESTS}
     if t.chance(0.35):
-        return t.draft.phrase(own[modality])
+        return t.draft.phrase(REQUESTS[modality])
     return t.entry(f"ask_{modality}")
 
 
@@ -45,11 +45,7 @@ def hint(t: EmojiTalk) -> None:
     else:
         kind = OBJECTS[t.draft.pick(t.situation.things)]
         slots = {"a": kind.with_article, "s": kind.plural}
-        scene = (
-            ImageScene(object=kind.name, count=2 if "{s}" in line else 1, seed=t.draft.seed())
-            if modality == "image"
-            else VideoScene(object=kind.name, motion=DEFAULT_MOTION, seed=t.draft.seed())
-        )
+        scene = t.plain(modality, kind.name, count=2 if "{s}" in line else 1)
     t.say([line.format(**slots)], t.showing(scene), "implicit")
 
 
@@ -146,11 +142,7 @@ def refuse(t: EmojiTalk) -> None:
         described = (thing, motion if modality == "video" else "", place)
         words = _request(t, modality).format(x=" ".join(word for word in described if word))
         name = t.thing()
-        offered = (
-            ImageScene(object=name, seed=t.draft.seed())
-            if modality == "image"
-            else VideoScene(object=name, motion=DEFAULT_MOTION, seed=t.draft.seed())
-        )
+        offered = t.plain(modality, name)
     reply = t.phrase(f"refuse_{modality}", x=thing, y=OBJECTS[name].with_article)
     t.say([words], [reply], "refusal", "suggestion")
     if t.turns == t.num_turns:

@@ -28,13 +28,13 @@ _SOLVED = ("That is {x}.", "It must be {x}.")
 
 def topic(t: EmojiTalk) -> None:
     """Something that this person wants to know."""
-    asked, answer = t.asked(t.situation.talk)
+    asked, answer = t.fresh(t.situation.talk)
     t.say([asked], [answer], "reasoning")
 
 
 def chat(t: EmojiTalk) -> None:
     """Something that anybody may ask."""
-    asked, answer = t.asked(t.bank_pairs("talk"))
+    asked, answer = t.fresh(t.bank_pairs("talk"))
     t.say([asked], [answer], "words")
 
 
@@ -53,7 +53,7 @@ def plan(t: EmojiTalk) -> None:
 def only_words(t: EmojiTalk) -> None:
     """No media for a moment, and then a question."""
     t.say([t.phrase("only_words")], [t.phrase("only_words_reply")], "words")
-    asked, answer = t.asked((*t.situation.talk, *t.bank_pairs("talk")))
+    asked, answer = t.fresh((*t.situation.talk, *t.bank_pairs("talk")))
     t.quietly([asked], [answer], "words")
 
 
