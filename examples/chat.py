@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
+from emoji_mini.world.render import render
+from emoji_mini.world.scenes import ImageScene
+
 from anyweave.generation import ChatSession, Done, GenerationOptions, Progress, TextDelta
 from anyweave.generation.writing import write_message
 from anyweave.messages import Image, Message
 from anyweave.model import NextGPT
-from anyweave.world.render import render
-from anyweave.world.scenes import ImageScene
 
 model = NextGPT.from_pretrained(sys.argv[1] if len(sys.argv) > 1 else "emoji-mini")
 folder = Path(sys.argv[2] if len(sys.argv) > 2 else "chat")

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from emoji_mini.demo.script import SCRIPTS, Script
 from typer.testing import CliRunner
 
 from anyweave import media
 from anyweave.cli import app, main
-from anyweave.demo.script import SCRIPTS, Script
 from anyweave.testing.conversations import tiny_media
 from anyweave.testing.model import tiny_model
 
@@ -169,7 +169,7 @@ def test_demo_names_its_page(model: str, tmp_path: Path, monkeypatch: pytest.Mon
         called.append((name, output, seed, [script.title for script in scripts]))
         return output / "index.html"
 
-    monkeypatch.setattr("anyweave.demo.run_demo", run_demo)
+    monkeypatch.setattr("emoji_mini.demo.run_demo", run_demo)
     demo = ["demo", "-m", model, "-o", str(tmp_path), "--seed", "4"]
     result = CliRunner().invoke(app, demo)
     assert called == [(model, tmp_path, 4, [script.title for script in SCRIPTS])]

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-import anyweave
-
+PACKAGES = ("anyweave", "anyweave_making", "emoji_mini", "legacy_2023")
 MODULES = sorted(
     module.name
-    for module in pkgutil.walk_packages(anyweave.__path__, "anyweave.")
+    for package in PACKAGES
+    for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}.")
     if not module.name.endswith("__main__")
 )
 

@@ -9,6 +9,7 @@ import pytest
 
 from anyweave.training.config import DataConfig, ModelConfig, TrainConfig
 from anyweave.training.launch import load_model, load_source, main, train_stage
+from anyweave.training.recipes import load_recipe
 from anyweave.training.report import read_log
 
 MakeConfig = Callable[..., TrainConfig]
@@ -47,3 +48,14 @@ def test_a_stage_runs_on_given_data_into_a_given_folder(tmp_path: Path) -> None:
         ValueError, match="unknown recipe 'emoji-mni-1'; did you mean 'emoji-mini-1'"
     ):
         train_stage(1, recipe="emoji-mni")
+
+
+def test_configs_of_older_runs_find_the_world_where_it_is_now() -> None:
+    config = replace(
+        load_recipe("tiny-3"),
+        data=DataConfig(
+            source="anyweave.world.sources:WorldDialogues",
+            args={"split": "train", "size": 2, "seed": 0, "with_media": False},
+        ),
+    )
+    assert type(load_source(config)).__module__ == "emoji_mini.world.sources"

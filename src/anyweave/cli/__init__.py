@@ -12,10 +12,9 @@ from rich.markup import escape
 
 from anyweave.cli.bench import app as bench_app
 from anyweave.cli.console import err
-from anyweave.cli.convert import app as convert_app
 from anyweave.cli.data import app as data_app
-from anyweave.cli.eval import app as eval_app
-from anyweave.cli.talk import chat, demo, inspect, run
+from anyweave.cli.packages import add_commands
+from anyweave.cli.talk import chat, inspect, run
 from anyweave.cli.train import app as train_app
 
 __all__ = ["app", "main"]
@@ -29,16 +28,18 @@ app = typer.Typer(
     help="Any-to-any chat: text, images, videos and sounds in and out.\n\n"
     "Try [bold]anyweave demo[/bold] first, then [bold]anyweave chat[/bold].",
 )
-for _command in (run, chat, demo, inspect):
+for _command in (run, chat, inspect):
     app.command()(_command)
-for _name, _group in {
+_groups = {
     "train": train_app,
-    "eval": eval_app,
+    "eval": typer.Typer(no_args_is_help=True, help="Measure a model."),
     "data": data_app,
     "bench": bench_app,
-    "convert": convert_app,
-}.items():
+    "convert": typer.Typer(no_args_is_help=True, help="Convert checkpoints of other systems."),
+}
+for _name, _group in _groups.items():
     app.add_typer(_group, name=_name)
+add_commands({"": app, **_groups})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

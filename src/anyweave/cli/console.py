@@ -16,9 +16,9 @@ out = Console()
 err = Console(stderr=True)
 
 
-def print_plain(text: str, *, end: str = "\n") -> None:
+def print_plain(text: str, *, end: str = "\n", to: Console = out) -> None:
     """Print text as it is: what a model says is no markup."""
-    out.print(text, end=end, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    to.print(text, end=end, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

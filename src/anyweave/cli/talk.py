@@ -1,4 +1,4 @@
-"""Commands that talk to a model or look at it: run, chat, demo, inspect."""
+"""Commands that talk to a model or look at it: run, chat, inspect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from anyweave.cli.console import err, out, print_json, print_plain, status_line
-from anyweave.cli.loading import hide_loading_bars, load_model
+from anyweave.cli.loading import load_model
 from anyweave.cli.options import DeviceOption, JsonOption, ModelOption, read_names
 from anyweave.messages import MEDIA_TYPES, Message, Modality, Part
 
@@ -106,30 +106,6 @@ def chat(
         say=print_plain,
         status=status_line(),
     )
-
-
-def demo(
-    output: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the media and the page.")
-    ] = Path("demo-out"),
-    model: ModelOption = "emoji-mini",
-    seed: Annotated[int, typer.Option(help="Same seed, same replies.")] = 0,
-    script: Annotated[
-        Path | None, typer.Option(help="TOML file of conversations; default: our three.")
-    ] = None,
-) -> None:
-    """Hold scripted conversations in and out of every modality; write media and an HTML page.
-
-    \b
-    anyweave demo --out demo-out
-    anyweave demo --script docs/conversations.toml --out conversations
-    """
-    from anyweave.demo import SCRIPTS, read_scripts, run_demo
-
-    hide_loading_bars()
-    scripts = SCRIPTS if script is None else read_scripts(script)
-    page = run_demo(model, output, seed=seed, say=print_plain, scripts=scripts)
-    print_plain(f"\nOpen {page} in a browser to see and hear everything.")
 
 
 def inspect(

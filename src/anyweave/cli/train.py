@@ -1,4 +1,4 @@
-"""`anyweave train`: the three stages, and the parts of emoji-mini."""
+"""`anyweave train`: the three stages."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from anyweave.cli.console import out
-from anyweave.cli.options import DeviceOption
 
-app = typer.Typer(no_args_is_help=True, help="Train the three stages, or the parts of emoji-mini.")
+app = typer.Typer(no_args_is_help=True, help="Train the three stages, or a part.")
 
 
 def _stage_command(number: int) -> Callable[..., None]:
@@ -62,28 +61,3 @@ def _stage_command(number: int) -> Callable[..., None]:
 
 for _number in (1, 2, 3):
     app.command(name=f"stage{_number}")(_stage_command(_number))
-
-
-@app.command(name="part")
-def train_part(
-    name: Annotated[
-        str,
-        typer.Argument(help="encoder, image, video, audio, verifiers, or emoji-mini (assemble)."),
-    ],
-    output: Annotated[Path, typer.Option("--out", "-o", help="Folder of parts.")] = Path(
-        "runs/parts"
-    ),
-    device: DeviceOption = "cpu",
-    scale: Annotated[
-        float, typer.Option(help="Share of the recipe's steps; 0.01 to try it out.")
-    ] = 1.0,
-) -> None:
-    """Train a frozen part of emoji-mini again: the encoder or a decoder.
-
-    \b
-    anyweave train part image --out runs/parts      # then video; audio-encoder, then audio
-    anyweave train part emoji-mini                  # put them together
-    """
-    from anyweave.training.parts.recipes import train_named_part
-
-    out.print(train_named_part(name, output, device=device, scale=scale))

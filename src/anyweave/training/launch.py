@@ -22,9 +22,11 @@ from anyweave.training.cluster import precompute_on_ray
 from anyweave.training.config import ModelConfig, TrainConfig
 from anyweave.training.plan import EpochSource, Source
 from anyweave.training.precompute import job_name, parts_left, precompute
-from anyweave.training.recipes import RECIPES, load_recipe
+from anyweave.training.recipes import load_recipe, recipes
 from anyweave.training.report import TrainReport
 from anyweave.training.trainer import SampleWriter, Trainer
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -60,7 +62,7 @@ def train_stage(
         ValueError: a name that leads nowhere, or a setting that is not one.
     """
     name = recipe or "tiny"
-    config = load_recipe(name if name in RECIPES or ":" in name else f"{name}-{number}")
+    config = load_recipe(name if name in recipes() or ":" in name else f"{name}-{number}")
     if data is not None:
         many = names_shards(data)
         source, name = ("stream", "data") if many else ("MessagesJsonl", "path")
@@ -160,11 +162,24 @@ def _call(name: str, args: dict[str, Any], key: str) -> Any:
         raise ValueError(
             f"{key} is module:function, got {name!r}, for example anyweave.data:MessagesJsonl"
         )
+    module = _moved(module)
     try:
         target = getattr(import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"{key}={name!r} cannot be found: {error}") from error
     return target(**args)
+
+
+# Where modules went that configs of older runs name.
+_MOVED = {"anyweave.world": "emoji_mini.world"}
+
+
+def _moved(module: str) -> str:
+    for old, new in _MOVED.items():
+        if module == old or module.startswith(f"{old}."):
+            logger.info("%s is %s now", module, new + module.removeprefix(old))
+            return new + module.removeprefix(old)
+    return module
 
 
 def main(arguments: list[str] | None = None) -> None:

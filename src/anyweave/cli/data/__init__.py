@@ -8,22 +8,15 @@ import typer
 
 from anyweave.cli.data.features import data_features
 from anyweave.cli.data.files import data_convert, data_show, data_stats, data_validate
-from anyweave.cli.data.mosit import app as mosit_app
-from anyweave.cli.data.t2m import data_t2m
-from anyweave.cli.data.world import data_emoji, data_world
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "world": data_world,
-    "emoji": data_emoji,
     "features": data_features,
     "stats": data_stats,
     "show": data_show,
     "convert": data_convert,
     "validate": data_validate,
-    "t2m": data_t2m,
 }
 
 app = typer.Typer(no_args_is_help=True, help="Build, count and look through datasets.")
 for _name, _command in COMMANDS.items():
     app.command(name=_name)(_command)
-app.add_typer(mosit_app, name="mosit")

@@ -56,8 +56,8 @@ def data_show(
     \b
     anyweave data show runs/emoji/emoji-mosit --num 3
     """
-    from anyweave.data.mosit import write_conversation
     from anyweave.data.stats import chosen
+    from anyweave.data.written import write_conversation
 
     for index, conversation in chosen(path, num, seed):
         print_plain(f"--- {index}\n{write_conversation(conversation)}\n")

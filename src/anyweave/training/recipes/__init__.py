@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from importlib import import_module
+from importlib.metadata import entry_points
 
 from anyweave.training.config import TrainConfig
 
@@ -15,10 +16,6 @@ RECIPES: dict[str, str] = {
     "tiny-1": "anyweave.training.recipes.tiny:stage1",
     "tiny-2": "anyweave.training.recipes.tiny:stage2",
     "tiny-3": "anyweave.training.recipes.tiny:stage3",
-    "emoji-mini-1": "anyweave.training.recipes.emoji_mini:stage1",
-    "emoji-mini-2": "anyweave.training.recipes.emoji_mini:stage2",
-    "emoji-mini-3": "anyweave.training.recipes.emoji_mini:stage3",
-    "emoji-mini-mosit": "anyweave.training.recipes.emoji_mini:mosit",
     "paper-7b-1": "anyweave.training.recipes.paper:stage1",
     "paper-7b-2": "anyweave.training.recipes.paper:stage2",
     "paper-7b-3": "anyweave.training.recipes.paper:stage3",
@@ -28,18 +25,28 @@ RECIPES: dict[str, str] = {
 }
 
 
+ENTRY_POINT_GROUP = "anyweave.recipes"
+
+
+def recipes() -> dict[str, str]:
+    """Every recipe by name as ``module:function``: ours, and those of installed packages."""
+    foreign = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return {**foreign, **RECIPES}
+
+
 def load_recipe(name: str) -> TrainConfig:
     """The config of a recipe by name, or by ``module:function``. Raises `ValueError` for an unknown
     name.
     """
-    if ":" not in name and name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1)
+    known = recipes()
+    if ":" not in name and name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ValueError(
-            f"unknown recipe {name!r}; {hint}there are {', '.join(RECIPES)}, or give your own "
+            f"unknown recipe {name!r}; {hint}there are {', '.join(known)}, or give your own "
             f"as module:function"
         )
-    module, _, function = RECIPES.get(name, name).partition(":")
+    module, _, function = known.get(name, name).partition(":")
     try:
         made = getattr(import_module(module), function)()
     except (ImportError, AttributeError) as error:

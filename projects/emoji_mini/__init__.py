@@ -1,0 +1,1 @@
+"""What made `emoji-mini`: its world, its parts' training, its recipes, its benchmark."""

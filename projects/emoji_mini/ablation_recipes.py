@@ -1,0 +1,175 @@
+"""The paper's ablations on the scale of emoji-mini: variants that differ in one thing alone.
+
+Input projectors (Table 5), numbers of signal tokens (Figure 6), and what conditions the decoders
+(Figures 5, 9 to 11). All variants of one ablation share the frozen parts, the seed, the data and
+the steps; `emoji_mini.variants` trains them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
+
+from anyweave.messages import Modality
+from anyweave.model.any_to_any import ROLES, Role
+from anyweave.model.checkpoint import find_checkpoint, read_spec
+from anyweave.model.spec import Bridge, ModelSpec, ProjectorSpec
+from anyweave.training.config import ModelConfig, OptimizerConfig, TrainConfig
+from anyweave.training.stages import Stage
+from emoji_mini.parts.fit import FitOptions
+from emoji_mini.recipes import stage1, stage2
+
+START = "emoji_mini.variants:start"
+SIGNAL_COUNTS = (1, 2, 4, 8, 16)
+LESSON_SCENES: Mapping[Modality, int] = {"image": 1500, "video": 500, "audio": 500}
+_LESSON_STEPS = 4  # of the first lesson for every step of training: they run no language model
+_QFORMER = {"depth": 2, "mlp_ratio": 6}  # as many parameters as the grouping of emoji-mini
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One column of a table. `start` are the arguments of `emoji_mini.variants.start`."""
+
+    name: str
+    start: Mapping[str, Any]
+    config: TrainConfig | None = None
+    """How it is trained from there; None: not at all. Folders are the caller's to say."""
+    lesson: FitOptions | None = None
+    """The input projector's first lesson (`training.parts.warmup`) before that."""
+    scenes: Mapping[Modality, int] = field(default_factory=dict)
+    """Training scenes of that lesson, by modality."""
+
+
+def input_projectors(
+    base: str = "emoji-mini",
+    *,
+    steps: int = 30,
+    seed: int = 0,
+    scenes: Mapping[Modality, int] | None = None,
+) -> list[Variant]:
+    """``grouping``, ``linear`` and ``qformer``, each giving the language model as many tokens.
+
+    Projector and adapters start afresh, so that no variant profits from adapters that have learned
+    another's tokens. Every projector has the same first lesson, then both learn captions together.
+    """
+    spec = read_spec(find_checkpoint(base))
+    lesson = FitOptions(
+        steps=_LESSON_STEPS * steps,
+        batch_size=32,
+        learning_rate=1e-3,
+        warmup_steps=max(1, steps // 4),
+        ema_decay=0.99,
+        seed=seed,
+    )
+    stage = Stage(name="input_projector", trainable=("input_projectors", "lora"))
+    recipe = replace(
+        stage1(),
+        stage=stage,
+        optimizer=OptimizerConfig(learning_rate=5e-4, learning_rates={"lora": 1e-3}),
+    )
+    return [
+        _variant(
+            projector.type,
+            base,
+            {"input_projector": _as_json(projector)},
+            recipe=recipe,
+            steps=steps,
+            seed=seed,
+            lesson=lesson,
+            scenes={m: (scenes or LESSON_SCENES)[m] for m in spec.input_modalities},
+        )
+        for projector in _projectors(spec)
+    ]
+
+
+def signal_tokens(
+    base: str = "emoji-mini",
+    *,
+    steps: int = 30,
+    seed: int = 0,
+    counts: Sequence[int] | None = None,
+) -> list[Variant]:
+    """So many signal tokens for every medium; what reads and what says them learns from the start.
+
+    The base's input projector and adapters stay as they are: they know how to announce a medium.
+    Captions are aligned and signal tokens learned; denoising is left out, it would multiply the
+    time.
+    """
+    spec = read_spec(find_checkpoint(base))
+    stage = Stage(
+        name="signal_tokens",
+        trainable=("output_projectors", "signal_rows"),
+        losses={"lm": 1.0, "alignment": 1.0},
+    )
+    return [
+        _variant(
+            str(count),
+            base,
+            {"signal_tokens": dict.fromkeys(spec.output_modalities, count), "bridge": "signal"},
+            keep=("input_projectors", "lora"),
+            recipe=replace(stage2(), stage=stage),
+            steps=steps,
+            seed=seed,
+        )
+        for count in counts or SIGNAL_COUNTS
+    ]
+
+
+def bridges(base: str = "emoji-mini") -> list[Variant]:
+    """The base itself, its decoders conditioned by signal states or by the words it speaks."""
+    return [_variant(name, base, {"bridge": name}, keep=ROLES) for name in get_args(Bridge)]
+
+
+def _projectors(spec: ModelSpec) -> list[ProjectorSpec]:
+    grouping = spec.input_projector
+    if not isinstance(grouping, ProjectorSpec) or grouping.type != "grouping":
+        raise ValueError(
+            f"the ablation of input projectors starts from a model with one grouping projector for "
+            f"all media, {spec.name!r} has {grouping}"
+        )
+    tokens = grouping.args["tokens"][-1]
+    shared = {k: v for k, v in grouping.args.items() if k in ("dim", "num_heads", "positions")}
+    qformer = {"num_queries": tokens, **shared, **_QFORMER}
+    return [
+        grouping,
+        replace(grouping, type="linear", args={"tokens": tokens}),
+        replace(grouping, type="qformer", args=qformer),
+    ]
+
+
+def _as_json(projector: ProjectorSpec) -> dict[str, Any]:
+    return {"type": projector.type, "args": dict(projector.args), "shared": projector.shared}
+
+
+def _variant(
+    name: str,
+    base: str,
+    changes: Mapping[str, Any],
+    *,
+    keep: Sequence[Role] = (),
+    recipe: TrainConfig | None = None,
+    steps: int = 0,
+    seed: int = 0,
+    **lesson: Any,
+) -> Variant:
+    start = {
+        "base": base,
+        "changes": {"name": f"{base}, {name}", **changes},
+        "keep": list(keep),
+        "seed": seed,
+    }
+    config = None
+    if recipe is not None:
+        # No more conversations than are read: bucketing looks at all of them first.
+        size = min(recipe.data.args["size"], steps * recipe.data.batch_size)
+        config = replace(
+            recipe,
+            name=name,
+            model=ModelConfig(source=START, args=start),
+            data=replace(recipe.data, args={**recipe.data.args, "size": size}),
+            steps=steps,
+            epochs=None,
+            seed=seed,
+        )
+    return Variant(name=name, start=start, config=config, **lesson)

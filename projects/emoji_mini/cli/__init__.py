@@ -1,0 +1,1 @@
+"""Commands: ``demo``, ``eval world|ablation``, ``train part``, ``data world|emoji``."""

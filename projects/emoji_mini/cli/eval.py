@@ -1,0 +1,83 @@
+"""`anyweave eval world` and `anyweave eval ablation`: measure a model in the emoji world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anyweave.cli.console import print_json, print_plain
+from anyweave.cli.loading import hide_loading_bars, load_model
+from anyweave.cli.options import DeviceOption, JsonOption, ModelOption, read_names
+
+BridgeOption = Annotated[
+    str | None,
+    typer.Option(help="What conditions the decoders: 'signal' states or the spoken 'caption'."),
+]
+
+
+def eval_world(
+    model: ModelOption = "emoji-mini",
+    trials: Annotated[int, typer.Option(help="Trials per task.")] = 64,
+    output: Annotated[Path, typer.Option("--out", "-o", help="Report folder.")] = Path(
+        "reports/world"
+    ),
+    as_json: JsonOption = False,
+    seed: Annotated[int, typer.Option(help="Same seed, same scenes and replies.")] = 0,
+    tasks: Annotated[
+        str | None, typer.Option(help="Only these, e.g. 'make image,make audio'.")
+    ] = None,
+    bridge: BridgeOption = None,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Measure perception, decisions and generation on held-out scenes of the emoji world.
+
+    \b
+    anyweave eval world --trials 100
+    anyweave eval world --bridge signal --tasks "make image,make audio"
+    anyweave eval world --model runs/s3/model --json
+    """
+    from emoji_mini.evaluation.run import run_world
+
+    loaded = load_model(model, device, bridge)
+    report = run_world(loaded, output, num_trials=trials, seed=seed, tasks=read_names(tasks))
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        print_plain(report.to_markdown())
+
+
+def eval_ablation(
+    name: Annotated[str, typer.Argument(help="input-projector, signal-tokens or bridge.")],
+    model: ModelOption = "emoji-mini",
+    steps: Annotated[int, typer.Option(help="Training steps of every variant.")] = 30,
+    trials: Annotated[int, typer.Option(help="Replies per measure.")] = 16,
+    seed: Annotated[int, typer.Option(help="Same seed, same data, scenes and replies.")] = 0,
+    output: Annotated[Path, typer.Option("--out", "-o", help="Folder of the runs.")] = Path(
+        "runs/ablations"
+    ),
+    report: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("reports/ablations"),
+    device: DeviceOption = "cpu",
+) -> None:
+    """Train variants that differ in one thing, measure them and write one table. Resumable.
+
+    \b
+    anyweave eval ablation input-projector     # grouping, linear, qformer
+    anyweave eval ablation signal-tokens --steps 100 --trials 64
+    anyweave eval ablation bridge              # nothing to train
+    """
+    from emoji_mini.evaluation.ablations import run_ablation
+
+    hide_loading_bars()
+    comparison = run_ablation(
+        name,
+        output / name,
+        report=report,
+        base=model,
+        steps=steps,
+        trials=trials,
+        seed=seed,
+        device=device,
+    )
+    print_plain(comparison.to_markdown())

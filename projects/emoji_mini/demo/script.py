@@ -1,0 +1,147 @@
+"""What is asked in the demonstration: three conversations in the manner of the paper's figures 12
+to 19, on scenes that no training stage has seen; or a file of one's own.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anyweave.messages import MEDIA_MODALITIES, Modality
+from emoji_mini.world.reading import scene_of
+from emoji_mini.world.scenes import AudioScene, ImageScene, Scene, VideoScene
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """What the user says: words, and before them perhaps a medium: a scene, rendered into a file
+    `name`, or a file.
+    """
+
+    text: str
+    scene: Scene | None = None
+    name: str = ""
+    modality: Modality | None = None
+    """Of the file."""
+    file: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """One conversation. `figures` are those of the paper that it resembles, if any."""
+
+    title: str
+    figures: str = ""
+    turns: tuple[Turn, ...]
+
+
+SCRIPTS: tuple[Script, ...] = (
+    Script(
+        title="A picture, its sound, a clip of it",
+        figures="12 and 14",
+        turns=(
+            Turn(
+                text="What do you see?",
+                scene=ImageScene(object="sheep", background="beach", seed=11),
+                name="picture.png",
+            ),
+            Turn(text="What does it sound like?"),
+            Turn(text="Now a clip of it."),
+            Turn(text="What do we get from sheep?"),
+        ),
+    ),
+    Script(
+        title="Asked for in words",
+        figures="13, 18 and 19",
+        turns=(
+            Turn(text="Show me a picture of three foxes under a blue sky."),
+            Turn(text="Show me a bee on a beach and let me hear it."),
+            Turn(text="I am in a bad mood."),
+        ),
+    ),
+    Script(
+        title="A sound and a clip",
+        figures="15, 16 and 17",
+        turns=(
+            Turn(
+                text="What do you hear?",
+                scene=AudioScene(sounds=("piano",), take=9, seed=5),
+                name="sound.wav",
+            ),
+            Turn(text="Show me a picture of that."),
+            Turn(
+                text="What happens in this clip?",
+                scene=VideoScene(object="duck", motion="rising", background="night", seed=3),
+                name="clip.mp4",
+            ),
+            Turn(text="Now just a picture of it."),
+        ),
+    ),
+)
+
+
+def scenes(scripts: tuple[Script, ...] = SCRIPTS) -> Iterator[Scene]:
+    """Every scene that is shown to the model."""
+    for script in scripts:
+        for turn in script.turns:
+            if turn.scene is not None:
+                yield turn.scene
+
+
+_SUFFIXES: dict[Modality, str] = {"image": ".png", "video": ".mp4", "audio": ".wav"}
+
+
+def read_scripts(path: str | Path) -> tuple[Script, ...]:
+    """The conversations of a TOML file::
+
+        [[talk]]
+        title = "At the zoo"
+        turns = [
+          { text = "What is it?", image = "photos/zoo.jpg" },
+          { text = "And this?", audio = "a cow mooing" },
+          { text = "Draw two of them." },
+        ]
+
+    A medium is a file, relative to the script, or a canonical caption of the emoji world, which is
+    rendered. Raises `ValueError` naming the talk for whatever is not in that form.
+    """
+    path = Path(path)
+    try:
+        rows = tomllib.loads(path.read_text(encoding="utf-8")).get("talk", [])
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"{path}: no script ({error}); see anyweave demo --help") from error
+    if not rows:
+        raise ValueError(f"{path}: it has no [[talk]]")
+    return tuple(_script(row, path, number) for number, row in enumerate(rows, 1))
+
+
+def _script(row: dict[str, Any], path: Path, number: int) -> Script:
+    turns = row.get("turns")
+    if not isinstance(row.get("title"), str) or not isinstance(turns, list) or not turns:
+        raise ValueError(f"{path}: talk {number} needs a title and turns")
+    return Script(
+        title=row["title"],
+        turns=tuple(_turn(turn, path, f"{number}-{place}") for place, turn in enumerate(turns, 1)),
+    )
+
+
+def _turn(row: dict[str, Any], path: Path, name: str) -> Turn:
+    media = [modality for modality in MEDIA_MODALITIES if modality in row]
+    if set(row) - {"text", *media} or not isinstance(row.get("text"), str) or len(media) > 1:
+        raise ValueError(f"{path}: turn {name} is a text and at most one medium, got {row}")
+    if not media:
+        return Turn(text=row["text"])
+    modality, named = media[0], str(row[media[0]])
+    file = path.parent / named
+    if file.is_file():
+        return Turn(text=row["text"], modality=modality, file=file)
+    scene = scene_of(modality, named, seed=int(name.replace("-", "")))
+    if scene is None:
+        raise ValueError(
+            f"{path}: turn {name}: {named!r} is neither a file nor a caption of the emoji world "
+            "such as 'two foxes on a beach'"
+        )
+    return Turn(text=row["text"], scene=scene, name=f"{name}{_SUFFIXES[modality]}")

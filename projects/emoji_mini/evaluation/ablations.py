@@ -1,0 +1,231 @@
+"""The paper's ablations from end to end: train every variant, measure it, write one table.
+
+Resumable: a variant that is trained or measured is not trained or measured again. The models come
+from `emoji_mini.variants`, which alone may build them; what they say and show is asked through
+`generation`, as in every benchmark.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from anyweave.evaluation.comparison import Comparison, Figure, Measured
+from anyweave.evaluation.metrics import Ratio
+from anyweave.generation import GenerationOptions
+from anyweave.processing import FeatureCache
+from anyweave.training.held_out import HeldOutLosses, held_out_losses
+from emoji_mini import ablation_recipes as recipes
+from emoji_mini.evaluation.run import run_world
+from emoji_mini.variants import trained
+from emoji_mini.world.sources import WorldDialogues
+from emoji_mini.world.verifiers import Verifiers
+
+logger = logging.getLogger(__name__)
+
+# What the replies to "describe" and "make" are judged by in the tables.
+_FACTS = {"image": "object", "video": "object", "audio": "sound"}
+_HELD_OUT = 4  # conversations per trial for losses: a forward is much cheaper than a reply
+MAX_NEW_TOKENS = 64  # no canonical caption with its lead-in is longer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """How a variant is measured. `folder` is its own, `cache` shared by all."""
+
+    folder: Path
+    cache: Path
+    trials: int
+    seed: int
+    verifiers: Verifiers | None = None
+
+
+Measure = Callable[[Any, Setting], Mapping[str, Figure]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablation:
+    """`variants` takes the base checkpoint, the steps and the seed."""
+
+    title: str
+    about: str
+    variants: Callable[[str, int, int], list[recipes.Variant]]
+    measure: Measure
+
+
+def run_ablation(
+    name: str,
+    folder: str | Path,
+    *,
+    report: str | Path | None = None,
+    base: str = "emoji-mini",
+    steps: int = 30,
+    trials: int = 16,
+    seed: int = 0,
+    device: str = "cpu",
+    verifiers: Verifiers | None = None,
+) -> Comparison:
+    """Train and measure all variants of an ablation (a name of `ABLATIONS`) and write its table.
+
+    Args:
+        folder: runs, features and what was measured; the same call goes on where it was stopped.
+        report: where ``NAME.md`` and ``NAME.json`` go; None is `folder`.
+        base: the checkpoint whose frozen parts are used.
+        steps: of training, the same for every variant.
+        trials: replies per measure; losses take four conversations for each.
+
+    Raises:
+        ValueError: an unknown ablation, a number below 1, or a folder that holds other runs.
+    """
+    if name not in ABLATIONS:
+        raise ValueError(f"no ablation {name!r}; there are {', '.join(ABLATIONS)}")
+    if min(steps, trials) < 1:
+        raise ValueError(f"steps and trials are at least 1, got steps={steps} trials={trials}")
+    ablation, folder = ABLATIONS[name], Path(folder)
+    columns: dict[str, Measured] = {}
+    for variant in ablation.variants(base, steps, seed):
+        setting = Setting(
+            folder=folder / variant.name,
+            cache=folder / "cache",
+            trials=trials,
+            seed=seed,
+            verifiers=verifiers,
+        )
+        logger.info("%s: %s", name, variant.name)
+        columns[variant.name] = _measured(ablation, variant, setting, device)
+    comparison = Comparison(
+        name=name,
+        title=ablation.title,
+        about=ablation.about,
+        settings={"base": base, "steps": steps, "trials": trials, "seed": seed},
+        columns=columns,
+    )
+    comparison.save(folder if report is None else report)
+    return comparison
+
+
+def _measured(
+    ablation: Ablation, variant: recipes.Variant, setting: Setting, device: str
+) -> Measured:
+    """What stands in the variant's folder, or is measured now."""
+    path = setting.folder / "measured.json"
+    how = {"trials": setting.trials, "seed": setting.seed}
+    model = trained(variant, setting.folder, setting.cache)
+    if path.is_file():
+        stored = json.loads(path.read_text())
+        if stored["how"] == how:
+            return Measured.from_dict(stored["measured"])
+    roles = () if variant.config is None else variant.config.stage.trainable
+    measured = Measured(
+        parameters={
+            role: sum(parameter.numel() for parameter in model.parameters_of(role).values())
+            for role in roles
+        },
+        figures=ablation.measure(model.to(device), setting),
+    )
+    path.write_text(json.dumps({"how": how, "measured": asdict(measured)}, indent=1) + "\n")
+    return measured
+
+
+def perception(model: Any, setting: Setting) -> dict[str, Figure]:
+    """Caption loss on held-out media, and whether the words name what is seen or heard."""
+    figures: dict[str, Figure] = {}
+    modalities = model.spec.input_modalities
+    for modality in modalities:
+        losses = _losses(model, f"caption_{modality}", setting)
+        ratio = Ratio.of(losses.language)
+        figures[f"caption loss, {modality} (nats per token)"] = Figure.of(ratio)
+    report = run_world(
+        model,
+        setting.folder / "describe",
+        num_trials=setting.trials,
+        seed=setting.seed,
+        tasks=[f"describe {modality}" for modality in modalities],
+        options=GenerationOptions(
+            max_new_tokens=MAX_NEW_TOKENS, temperature=0.0, modalities=("text",)
+        ),
+        verifiers=setting.verifiers,
+    )
+    for modality in modalities:
+        share = report.tasks[f"describe {modality}"].figures[_FACTS[modality]]
+        figures[f"{_FACTS[modality]} named, {modality}"] = Figure.of(share)
+    return figures
+
+
+def alignment(model: Any, setting: Setting) -> dict[str, Figure]:
+    """How far conditionings of held-out requests are from their captions', and what is generated
+    from them.
+    """
+    figures: dict[str, Figure] = {}
+    for modality in model.spec.output_modalities:
+        losses = _losses(model, f"request_{modality}", setting)
+        ratio = Ratio.of(losses.alignment[modality])
+        figures[f"alignment error, {modality} (share of variance)"] = Figure.of(ratio)
+    return figures | generation(model, setting)
+
+
+def generation(model: Any, setting: Setting) -> dict[str, Figure]:
+    """Whether generated media show or sound what was asked for. The medium is forced: what decides
+    is its conditioning, and not whether the model would have offered it.
+    """
+    figures: dict[str, Figure] = {}
+    for modality in model.spec.output_modalities:
+        task = f"make {modality}"
+        options = GenerationOptions(
+            max_new_tokens=MAX_NEW_TOKENS,
+            temperature=0.0,
+            modalities=("text", modality),
+            force=(modality,),
+            max_media=1,
+        )
+        report = run_world(
+            model,
+            setting.folder / f"make-{modality}",
+            num_trials=setting.trials,
+            seed=setting.seed,
+            tasks=[task],
+            options=options,
+            verifiers=setting.verifiers,
+        )
+        share = report.tasks[task].figures[_FACTS[modality]]
+        figures[f"{_FACTS[modality]} right, generated {modality}"] = Figure.of(share)
+    return figures
+
+
+def _losses(model: Any, kind: str, setting: Setting) -> HeldOutLosses:
+    """Losses on conversations of one kind with held-out scenes, in held-out words."""
+    size = _HELD_OUT * setting.trials
+    source = WorldDialogues("test", size, setting.seed, kinds={kind: 1.0}, with_media=False)
+    cache = FeatureCache(setting.cache / "features")
+    return held_out_losses(model, source, cache=cache)
+
+
+ABLATIONS: dict[str, Ablation] = {
+    "input-projector": Ablation(
+        title="Input projector (paper, Table 5)",
+        about="Each projector gives the language model as many tokens per medium. Projector and "
+        "adapters start afresh; every projector has the same first lesson without the language "
+        "model, then both learn captions.",
+        variants=lambda base, steps, seed: recipes.input_projectors(base, steps=steps, seed=seed),
+        measure=perception,
+    ),
+    "signal-tokens": Ablation(
+        title="Number of signal tokens (paper, Figure 6)",
+        about="So many tokens for every medium. Output projectors and the rows of signal tokens "
+        "start afresh and learn to align with captions; the rest is the base's. Media are forced "
+        "and conditioned by signal states.",
+        variants=lambda base, steps, seed: recipes.signal_tokens(base, steps=steps, seed=seed),
+        measure=alignment,
+    ),
+    "bridge": Ablation(
+        title="What conditions the decoders (paper, Figures 5 and 9 to 11)",
+        about="The base as it is, its decoders conditioned by the states of the signal tokens or "
+        "by the words that it speaks, through the decoders' own text encoders. Media are forced.",
+        variants=lambda base, steps, seed: recipes.bridges(base),
+        measure=generation,
+    ),
+}

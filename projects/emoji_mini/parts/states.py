@@ -1,0 +1,125 @@
+"""A last lesson for the output projectors: stage 2 once more, without running the language model.
+
+With the language model, its adapters and the signal rows frozen, the states at signal tokens are
+constants. They are computed once, in one forward per conversation, and the output projectors then
+learn from them at a hundred times the speed of a stage. (The paper's authors, too, trained the
+decoding side last.) Errors are measured along the principal directions of the captions' embeddings,
+each by its own spread: what tells one thing from another is a small part of an embedding's
+variance, and would else be learned last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from rich.progress import track
+from torch import Tensor, nn
+
+from anyweave.messages import Modality
+from anyweave.model.any_to_any import NextGPT
+from anyweave.model.fusion import gather_spans
+from anyweave.training.features import FrozenFeatures, Renderer
+from anyweave.training.plan import Source
+from emoji_mini.parts.fit import FitOptions, fit
+
+EXPLAINED = 0.995  # of the variance; directions beyond hardly depend on the caption
+
+
+@dataclass(frozen=True)
+class SignalStates:
+    """What the output projector of one modality learns from: `hidden` ``[T, S, D]`` in half
+    precision, and for each the row of its caption in `captions`, whose embeddings are `wanted`
+    ``[U, Q, C]``.
+    """
+
+    hidden: Float[Tensor, "T S D"]
+    caption: Int[Tensor, "T"]  # noqa: F821
+    captions: tuple[str, ...]
+    wanted: Float[Tensor, "U Q C"]
+
+
+@torch.no_grad()
+def signal_states(
+    model: NextGPT, source: Source, *, batch_size: int = 32, max_length: int = 256
+) -> dict[Modality, SignalStates]:
+    """The states at every captioned assistant medium of `source`, one forward per conversation.
+
+    Conversations of similar length run together; those that cannot be rendered are left out.
+    """
+    frozen = FrozenFeatures(model)
+    renderer = Renderer(frozen.processor(max_length), source)
+    rendered = [renderer(index, load_targets=False) for index in range(len(source))]
+    samples = sorted(frozen.complete(rendered, latents=False), key=lambda sample: sample.length)
+    hidden: dict[Modality, list[Tensor]] = {}
+    said: dict[Modality, list[str]] = {}
+    for start in track(range(0, len(samples), batch_size), "signal states", transient=True):
+        batch = frozen.batch(samples[start : start + batch_size], captions=False)
+        states_BLD, _ = model.language(model.embed(batch), attention_mask=batch.attention_mask)
+        for modality, target in batch.targets.items():
+            spans = gather_spans(states_BLD, target.rows, target.starts, target.length).half()
+            known = [row for row, caption in enumerate(target.captions) if caption is not None]
+            hidden.setdefault(modality, []).append(spans[known])
+            said.setdefault(modality, []).extend(str(target.captions[row]) for row in known)
+    found = {}
+    for modality, parts in hidden.items():
+        captions = tuple(sorted(set(said[modality])))
+        place = {caption: row for row, caption in enumerate(captions)}
+        wanted = [
+            frozen.caption_embeddings(modality, captions[at : at + 64])
+            for at in range(0, len(captions), 64)
+        ]
+        found[modality] = SignalStates(
+            torch.cat(parts),
+            torch.tensor([place[caption] for caption in said[modality]]),
+            captions,
+            torch.cat(wanted).float(),
+        )
+    return found
+
+
+def teach_output_projectors(
+    model: NextGPT,
+    states: Mapping[Modality, SignalStates],
+    options: Mapping[Modality, FitOptions],
+    folder: Path,
+) -> dict[str, float]:
+    """Train the output projectors of `model` in place on `states`; returns the last mean losses:
+    the share of the variance that is not explained, averaged over the principal directions.
+    """
+    means: dict[str, float] = {}
+    for modality, known in states.items():
+        projector: nn.Module = model.output_projectors[modality]
+        projector.requires_grad_(True)
+        measure = whitening(known.wanted)
+
+        def losses(
+            generator: torch.Generator,
+            modality: Modality = modality,
+            known: SignalStates = known,
+            measure: Tensor = measure,
+        ) -> dict[str, Tensor]:
+            size = options[modality].batch_size
+            rows = torch.randint(len(known.hidden), (size,), generator=generator)
+            conditioning = model.condition(modality, known.hidden[rows].float())
+            difference = conditioning - known.wanted[known.caption[rows]]
+            return {f"alignment/{modality}": (difference.flatten(1) @ measure).square().mean()}
+
+        means |= fit(projector, losses, options[modality], folder / f"fit-{modality}-states")
+        projector.requires_grad_(False)
+    return means
+
+
+def whitening(embeddings: Float[Tensor, "U Q C"]) -> Float[Tensor, "QC K"]:
+    """The principal directions of flattened embeddings that hold `EXPLAINED` of the variance, each
+    divided by its spread.
+    """
+    flat = embeddings.flatten(1)
+    _, sizes, directions = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)
+    spread_K = sizes / len(flat) ** 0.5
+    shares = spread_K.square().cumsum(0) / spread_K.square().sum()
+    count = int((shares < EXPLAINED).sum()) + 1
+    return directions[:count].T / spread_K[:count]

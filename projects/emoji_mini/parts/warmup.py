@@ -1,0 +1,103 @@
+"""A cheap first lesson for the input projector of emoji-mini, before stage 1 and without running
+the language model.
+
+The paper goes straight to captioning through the frozen LLM. On a CPU every such step is dear, so
+the projector first learns, for each of its concept tokens, which word of the caption to say: the
+nearest row of the LLM's own embedding matrix should be that word's. Stage 1 then starts from media
+that already read like words.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from rich.progress import track
+from torch import Tensor
+
+from anyweave.messages import Modality
+from anyweave.model.any_to_any import NextGPT
+from emoji_mini.parts.fit import FitOptions, fit
+from emoji_mini.parts.rendered import rendered_scenes
+from emoji_mini.world.catalogue import RATES
+
+SHARPNESS = 20.0  # of the softmax over cosine similarities
+
+
+@torch.no_grad()
+def encoder_features(
+    model: NextGPT, modality: Modality, cache: Path, total: int, size: int, seed: int
+) -> tuple[list[str], Float[Tensor, "S N D"]]:
+    """Captions and frozen features (float16) of the first `size` of `total` cached scenes."""
+    scenes, arrays = rendered_scenes(modality, "train", total, seed, cache)
+    encoder: Any = model.encoders[modality]  # an Encoder, which ModuleDict does not know
+    parts = []
+    for start in track(range(0, size, 32), f"encoding {modality}", transient=True):
+        rows = [
+            encoder.preprocess(
+                modality,
+                np.asarray(a, np.float32) if modality == "audio" else np.asarray(a),
+                rate=RATES[modality],
+            )
+            for a in arrays[start : min(start + 32, size)]
+        ]
+        parts.append(encoder(modality, torch.stack(rows)).half())
+    return [scene.caption for scene in scenes[:size]], torch.cat(parts)
+
+
+def caption_words(
+    model: NextGPT, captions: list[str], length: int
+) -> tuple[Int[Tensor, "S T"], Int[Tensor, "W"]]:  # noqa: F821
+    """Each caption as `length` word numbers, and the W token ids that the numbers stand for.
+
+    Longer captions are cut; shorter ones are filled with the token of a line break.
+    """
+    tokenizer = model.language.tokenizer
+    filler = tokenizer("\n", add_special_tokens=False).input_ids[-1]
+    rows = []
+    for caption in captions:
+        ids = tokenizer(" " + caption, add_special_tokens=False).input_ids[:length]
+        rows.append(ids + [filler] * (length - len(ids)))
+    words, numbers = torch.unique(torch.tensor(rows), return_inverse=True)
+    return numbers, words
+
+
+def warm_up(
+    model: NextGPT,
+    cache: Path,
+    output: Path,
+    options: FitOptions,
+    totals: dict[Modality, int],
+    sizes: dict[Modality, int],
+) -> dict[str, float]:
+    """Train the shared input projector of `model` in place and save the model to `output`."""
+    projector = model.input_projectors["image"]
+    data = {m: encoder_features(model, m, cache, totals[m], sizes[m], options.seed) for m in sizes}
+    captions = [caption for said, _ in data.values() for caption in said]
+    features = {m: values for m, (_, values) in data.items()}
+    length = model.processor.num_input_tokens["image"]
+    numbers, words = caption_words(model, captions, length)
+    rows_WD = model.language.embed(words[None])[0].float()
+    starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
+    projector.requires_grad_(True)
+
+    def losses(generator: torch.Generator) -> dict[str, Tensor]:
+        total: dict[str, Tensor] = {}
+        for modality, values in features.items():
+            picked = torch.randint(len(values), (options.batch_size,), generator=generator)
+            said_MTD = projector(values[picked].float()).float()
+            truth_MT = numbers[starts[modality] + picked]
+            cosine = F.normalize(said_MTD, dim=-1) @ F.normalize(rows_WD, dim=-1).T
+            word = F.cross_entropy((SHARPNESS * cosine).flatten(0, 1), truth_MT.flatten())
+            size = F.mse_loss(said_MTD, rows_WD[truth_MT]) / rows_WD.var()
+            total |= {f"{modality}/word": word, f"{modality}/size": 0.2 * size}
+        return total
+
+    means = fit(projector, losses, options, output.parent / "fit-warmup")
+    projector.requires_grad_(False)
+    model.save_pretrained(output)
+    return means

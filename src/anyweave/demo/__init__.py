@@ -1,6 +1,0 @@
-"""The demonstration: scripted questions, the model's own answers, a page to see and hear them."""
-
-from anyweave.demo.script import SCRIPTS, read_scripts
-from anyweave.demo.show import run_demo
-
-__all__ = ["SCRIPTS", "read_scripts", "run_demo"]

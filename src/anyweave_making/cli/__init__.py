@@ -1,0 +1,1 @@
+"""Commands that make data: `anyweave data t2m` and `anyweave data mosit`."""

@@ -1,0 +1,279 @@
+"""A language model behind any OpenAI-compatible endpoint, for the dataset builders.
+
+Answers are kept by the hash of their request, so a question that was paid for is never asked
+again. What goes wrong on the way (429, 5xx, lost connections) is tried again with growing pauses;
+what is wrong in the request is the user's mistake and said at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx2
+
+from anyweave_making.journal import GivenUpError, Journal
+
+__all__ = ["LLM", "Estimate", "Price", "Prompt", "Usage"]
+
+T = TypeVar("T")
+_TRANSIENT = (408, 409, 425, 429, 500, 502, 503, 504, 529)
+_CHARACTERS_PER_TOKEN = 4  # of English text, as a rule of thumb
+_LONGEST_PAUSE = 60.0  # s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What a million tokens cost, in any currency."""
+
+    input: float = 0.0
+    output: float = 0.0
+
+    def of(self, input_tokens: int, output_tokens: int) -> float:
+        """The price of so many tokens."""
+        return (input_tokens * self.input + output_tokens * self.output) / 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """One question. `seed` goes to the endpoint and makes two equal questions different ones."""
+
+    system: str
+    user: str
+    seed: int
+    temperature: float = 1.0
+    max_tokens: int = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What was spent by this process: answers from the cache cost nothing."""
+
+    requests: int = 0
+    cached: int = 0
+    retries: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What prompts will cost: four characters a token in, a guess of the answers' length out."""
+
+    requests: int
+    cached: int
+    input_tokens: int
+    output_tokens: int
+    cost: float
+
+
+class LLM:
+    """A chat model at `base_url` (the part before ``/chat/completions``).
+
+    Args:
+        answers: keeps the answers; its rows are ``{"answer", "input_tokens", "output_tokens"}``.
+        key_variable: environment variable with the API key. The key itself is stored nowhere.
+        budget: stop when this process has spent so much, in the currency of `price`.
+        retries: how often a request is tried again, and how often an answer that cannot be used is
+            asked for again.
+        timeout: seconds to wait for an answer.
+
+    Threads may share it. Raises `ValueError` for what the endpoint refuses and for an overspent
+    budget.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        model: str,
+        answers: Journal,
+        key_variable: str = "OPENAI_API_KEY",
+        price: Price | None = None,
+        budget: float | None = None,
+        retries: int = 5,
+        timeout: float = 120.0,
+        transport: httpx2.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.model = model
+        self.price = price or Price()
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._answers = answers
+        self._key_variable = key_variable
+        self._budget = budget
+        self._retries = retries
+        self._sleep = sleep
+        self._client = httpx2.Client(timeout=timeout, transport=transport)
+        self._counting = threading.Lock()
+        self._usage = dict.fromkeys(("requests", "cached", "retries", "input", "output"), 0)
+
+    @property
+    def usage(self) -> Usage:
+        """What was spent so far."""
+        spent = self._usage
+        return Usage(
+            requests=spent["requests"],
+            cached=spent["cached"],
+            retries=spent["retries"],
+            input_tokens=spent["input"],
+            output_tokens=spent["output"],
+            cost=self.price.of(spent["input"], spent["output"]),
+        )
+
+    def close(self) -> None:
+        """Close the connections. The journal of answers stays open, it is the caller's."""
+        self._client.close()
+
+    def ask(self, prompt: Prompt, parse: Callable[[str], T]) -> T:
+        """The answer to `prompt`, as `parse` reads it.
+
+        `parse` raises `ValueError` for an answer that cannot be used; the question is then asked
+        again with another seed. Raises `GivenUpError` when no answer could be used.
+        """
+        problem = ""
+        for attempt in range(self._retries + 1):
+            try:
+                return parse(self._answer(prompt, attempt))
+            except _RefusedError:
+                raise
+            except ValueError as error:
+                problem = str(error)
+        raise GivenUpError(f"no usable answer in {self._retries + 1} attempts; the last: {problem}")
+
+    def estimate(self, prompts: Iterable[Prompt], *, output_tokens: int) -> Estimate:
+        """What asking `prompts` will cost, at about `output_tokens` an answer; no answer is tried
+        twice.
+        """
+        requests = cached = characters = 0
+        for prompt in prompts:
+            requests += 1
+            if _key(self._body(prompt, 0)) in self._answers:
+                cached += 1
+            else:
+                characters += len(prompt.system) + len(prompt.user)
+        given = characters // _CHARACTERS_PER_TOKEN
+        taken = (requests - cached) * output_tokens
+        return Estimate(
+            requests=requests,
+            cached=cached,
+            input_tokens=given,
+            output_tokens=taken,
+            cost=self.price.of(given, taken),
+        )
+
+    def _body(self, prompt: Prompt, attempt: int) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "messages": [
+                {"role": "system", "content": prompt.system},
+                {"role": "user", "content": prompt.user},
+            ],
+            "temperature": prompt.temperature,
+            "max_tokens": prompt.max_tokens,
+            "seed": (prompt.seed + 1_000_003 * attempt) % 2**31,
+        }
+
+    def _answer(self, prompt: Prompt, attempt: int) -> str:
+        body = self._body(prompt, attempt)
+        key = _key(body)
+        if key in self._answers:
+            self._count(cached=1)
+            return self._answers[key]["answer"]
+        if self._budget is not None and self.usage.cost >= self._budget:
+            raise _RefusedError(
+                f"the budget of {self._budget} is spent ({self.usage.cost:.4f}); "
+                "what was made is kept: start again with a new budget to go on"
+            )
+        row = _read_answer(self._post(body), prompt)
+        self._count(requests=1, input=row["input_tokens"], output=row["output_tokens"])
+        self._answers.append(key, row)
+        return row["answer"]
+
+    def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+        key = os.environ.get(self._key_variable)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        for attempt in range(self._retries + 1):
+            wait: str | None = None
+            try:
+                reply = self._client.post(self._url, json=body, headers=headers)
+            except httpx2.TransportError as error:
+                problem = f"{type(error).__name__}: {error}"
+            else:
+                if reply.status_code == 200:
+                    return _json(reply.text, self._url)
+                problem = f"{reply.status_code}: {_message(reply.text)}"
+                if reply.status_code not in _TRANSIENT:
+                    raise _RefusedError(
+                        f"{self._url} refuses the request ({problem}); check the address, the "
+                        f"model {self.model!r} and the key in ${self._key_variable}"
+                    )
+                wait = reply.headers.get("retry-after")
+            if attempt < self._retries:
+                self._count(retries=1)
+                self._sleep(_pause(attempt, wait))
+        raise _RefusedError(
+            f"{self._url} does not answer after {self._retries + 1} attempts ({problem}); "
+            "what was made is kept: start again to go on"
+        )
+
+    def _count(self, **more: int) -> None:
+        with self._counting:
+            for name, number in more.items():
+                self._usage[name] += number
+
+
+class _RefusedError(ValueError):
+    """Asking again would not help."""
+
+
+def _key(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _pause(attempt: int, retry_after: str | None) -> float:
+    """Seconds until the next attempt: what the server asks for, else doubling, with chance so that
+    threads do not come back together.
+    """
+    if retry_after is not None and retry_after.replace(".", "", 1).isdigit():
+        return min(float(retry_after), _LONGEST_PAUSE)
+    return min(2.0**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+
+
+def _json(text: str, url: str) -> dict[str, Any]:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise _RefusedError(
+            f"{url} answers no JSON ({text[:60]!r}); is it an OpenAI-compatible endpoint?"
+        ) from error
+
+
+def _message(text: str) -> str:
+    """The reason in an error reply: OpenAI's envelope, or the beginning of whatever came."""
+    try:
+        return str(json.loads(text)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return text[:200] or "no reason given"
+
+
+def _read_answer(reply: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
+    try:
+        answer = reply["choices"][0]["message"]["content"]
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(f"the endpoint sent no choice: {str(reply)[:100]}") from error
+    if not isinstance(answer, str) or not answer.strip():
+        raise ValueError("the answer is empty")
+    # Some servers count no tokens: then as in the estimate.
+    usage = reply.get("usage") or {}
+    given = usage.get("prompt_tokens", len(prompt.system + prompt.user) // _CHARACTERS_PER_TOKEN)
+    taken = usage.get("completion_tokens", len(answer) // _CHARACTERS_PER_TOKEN)
+    return {"answer": answer, "input_tokens": given, "output_tokens": taken}
