@@ -1,24 +1,25 @@
-"""From a source, as a spec names it, to an architecture: the public ones by id, folders by their
-configs.
+"""From a source, as a spec names it, to an architecture: folders are read by their config files.
+
+``configs/`` holds such folders for the public parts that are known by id, with ``index.json``:
+source -> folder, title, and the licence by its name in `licences`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from anyweave.model.architectures import licences
 from anyweave.model.architectures.component import Component, parameter_count
-from anyweave.model.architectures.decoders import DECODERS
-from anyweave.model.architectures.encoders import ENCODERS
-from anyweave.model.architectures.language_models import LANGUAGE_MODELS
 from anyweave.model.architectures.licences import Licence
 
+CONFIGS = Path(__file__).parent / "configs"
 NETWORKS = ("unet", "vae", "text_encoder", "vocoder")  # of a decoder's folder
 WITHOUT_WEIGHTS = ("scheduler", "processor")
 
@@ -55,17 +56,6 @@ class Architecture:
         return {name: parameter_count(made) for name, made in self.build(only=networks).items()}
 
 
-ARCHITECTURES: dict[str, Architecture] = {
-    source: Architecture(
-        source=source, title=title, components={"model": component}, licence=licence
-    )
-    for source, (title, component, licence) in LANGUAGE_MODELS.items()
-} | {
-    source: Architecture(source=source, title=title, components=components, licence=licence)
-    for source, (title, components, licence) in (ENCODERS | DECODERS).items()
-}
-
-
 def architecture(source: str | Path) -> Architecture | None:
     """The architecture of a known public part, or of a folder by its config files; None for what is
     neither.
@@ -82,6 +72,8 @@ def _of_folder(folder: Path) -> Architecture | None:
         found["scheduler"] = _component(folder / "scheduler", "scheduler_config.json")
     else:
         found = {"model": _component(folder)}
+        if (folder / _PROCESSOR_FILE).is_file():
+            found["processor"] = _component(folder, _PROCESSOR_FILE)
     components = {name: component for name, component in found.items() if component is not None}
     if len(components) < len(found):
         return None
@@ -96,12 +88,30 @@ def _component(folder: Path, file: str = "config.json") -> Component | None:
         return Component(f"diffusers:{config['_class_name']}", config)
     if "towers" in config:
         return Component("anyweave.encoders.imagebind:ImageBind", config)
-    if config.get("architectures"):
-        name = config["architectures"][0]
-        return Component(_OUTSIDE_TRANSFORMERS.get(name, f"transformers:{name}"), config)
+    kinds = [config.get(key) for key in ("image_processor_type", "feature_extractor_type")]
+    for name in [*kinds, *config.get("architectures", [])[:1]]:
+        if name is not None:
+            return Component(_DEEPER.get(name, f"transformers:{name}"), config)
     return None
 
 
-_OUTSIDE_TRANSFORMERS = {
-    "LDMBertModel": "diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion:LDMBertModel"
+_PROCESSOR_FILE = "preprocessor_config.json"
+# Classes that their packages do not offer at the top.
+_DEEPER = {
+    "LDMBertModel": "diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion:LDMBertModel",
+    "WhisperEncoder": "transformers.models.whisper.modeling_whisper:WhisperEncoder",
 }
+
+
+def _public() -> dict[str, Architecture]:
+    index = json.loads((CONFIGS / "index.json").read_text(encoding="utf-8"))
+    made = {}
+    for source, about in index.items():
+        found = _of_folder(CONFIGS / about["folder"])
+        assert found is not None, f"{about['folder']} has no config files that are understood"
+        licence: Licence = getattr(licences, about["licence"])
+        made[source] = replace(found, source=source, title=about["title"], licence=licence)
+    return made
+
+
+ARCHITECTURES = _public()
