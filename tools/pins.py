@@ -23,9 +23,9 @@ HEADER = """\
 # not import, and take transformers, peft and diffusers down with them. Version 0.0.0 does not
 # exist: pip refuses to install them.
 REFUSED = ("torchaudio", "torchcodec", "torchvision")
-# Of the extras `qlora`, `deepspeed` and `ray`, which no development environment installs: versions
+# Of the extras `qlora` and `ray`, which no development environment installs: versions
 # that were tried beside the others, by hand.
-BY_HAND = {"bitsandbytes": "0.50.2", "deepspeed": "0.19.8", "ray": "2.60.0"}
+BY_HAND = {"bitsandbytes": "0.50.2", "ray": "2.60.0"}
 
 
 def main() -> int:

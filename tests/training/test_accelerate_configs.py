@@ -6,17 +6,14 @@ from pathlib import Path
 
 import pytest
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
-from accelerate.utils import DeepSpeedPlugin, FullyShardedDataParallelPlugin
-from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
+from accelerate.utils import FullyShardedDataParallelPlugin
+from accelerate.utils.launch import prepare_multi_gpu_env
 
 
 def _environment(path: Path) -> dict[str, str]:
     """What a launched process would find in its environment."""
     arguments = launch_command_parser().parse_args(["--config_file", str(path), "-m", "x"])
-    arguments, defaults, _ = _validate_launch_command(arguments)
-    if arguments.use_deepspeed:
-        arguments.deepspeed_fields_from_accelerate_config = ",".join(defaults.deepspeed_config)
-        return prepare_deepspeed_cmd_env(arguments)[1]
+    arguments, _, _ = _validate_launch_command(arguments)
     return prepare_multi_gpu_env(arguments)
 
 
@@ -39,22 +36,13 @@ def test_fsdp2(launched: dict[str, str]) -> None:
     assert not plugin.activation_checkpointing and not plugin.cpu_ram_efficient_loading
 
 
-@pytest.mark.parametrize(("launched", "stage"), [("zero2", 2), ("zero3", 3)], indirect=["launched"])
-def test_zero(launched: dict[str, str], stage: int) -> None:
-    assert launched["ACCELERATE_USE_DEEPSPEED"] == "true"
-    config = DeepSpeedPlugin().deepspeed_config
-    assert config["zero_optimization"]["stage"] == stage
-    assert config["zero_optimization"]["offload_optimizer"]["device"] == "none"
-
-
 @pytest.mark.parametrize("launched", ["replicas"], indirect=True)
 def test_replicas(launched: dict[str, str]) -> None:
     assert launched.get("ACCELERATE_USE_FSDP", "false") == "false"
-    assert "ACCELERATE_USE_DEEPSPEED" not in launched
 
 
 def test_precision_is_left_to_the_recipe(root: Path) -> None:
     paths = sorted((root / "recipes" / "accelerate").glob("*.yaml"))
-    assert [path.stem for path in paths] == ["fsdp2", "replicas", "zero2", "zero3"]
+    assert [path.stem for path in paths] == ["fsdp2", "replicas"]
     for path in paths:
         assert _environment(path)["ACCELERATE_MIXED_PRECISION"] == "no"

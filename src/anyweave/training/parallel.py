@@ -4,7 +4,6 @@
                                 step
     FSDP2       `ShardedBase`   the frozen layers of the language model are sharded, what trains is
                                 replicated and summed as above
-    DeepSpeed   `Zero`          its engine owns what trains (`deepspeed`)
 
 Only about 1% of the weights train, so nearly all that sharding can save is in the frozen base.
 Leaving the trained percent whole keeps one deterministic reduction, one checkpoint format, and a
@@ -149,20 +148,15 @@ class ShardedBase(Replicas):
         return Batch(pad, torch.ones_like(pad), torch.full_like(pad, IGNORE_INDEX))
 
 
-def asks_for_deepspeed() -> bool:
-    """Whether accelerate was launched with a DeepSpeed config."""
-    return os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"
-
-
 def choose(accelerator: Accelerator, config: TrainConfig) -> Replicas:
     """The way that the accelerate config asks for. Raises `ValueError` for one that the run's
     config rules out, or that is not supported.
     """
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        from anyweave.training.zero import Zero
-
-        _needs_no_whole_model(config, "DeepSpeed")
-        return Zero(accelerator, config)
+        raise ValueError(
+            "DeepSpeed is not supported: about 1% of the weights train, and FSDP2 shards the rest. "
+            "Launch with recipes/accelerate/fsdp2.yaml or replicas.yaml"
+        )
     # accelerate ignores FSDP without an accelerator; sharding works there too, and is tested there.
     asked = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
     if asked and accelerator.num_processes > 1:

@@ -32,7 +32,7 @@ from anyweave.training.interruption import Interruption
 from anyweave.training.loading import rendered_steps
 from anyweave.training.objective import compute_terms, pays_denoising, term_counts
 from anyweave.training.optim import build_optimizer, set_learning_rates
-from anyweave.training.parallel import DivergenceError, asks_for_deepspeed, choose
+from anyweave.training.parallel import DivergenceError, choose
 from anyweave.training.plan import (
     BatchPlan,
     EpochSource,
@@ -79,7 +79,7 @@ class Trainer:
         self.accelerator = Accelerator(
             mixed_precision="no",
             # Without an accelerator several processes count as one unless accelerate is told.
-            cpu=not torch.accelerator.is_available() and not asks_for_deepspeed(),
+            cpu=not torch.accelerator.is_available(),
         )
         self.device = self.accelerator.device
         self.parallel = choose(self.accelerator, config)
