@@ -56,14 +56,30 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """What a limit on the length took from a conversation's end; falsy when that is nothing.
+
+    `turns` counts those that are gone or shortened.
+    """
+
+    turns: int = 0
+    tokens: int = 0
+    media: int = 0
+
+    def __bool__(self) -> bool:
+        return self.tokens > 0
+
+
+@dataclass(frozen=True)
 class Sample:
-    """One rendered conversation: ids, what to learn from them, and where media enters and
-    leaves."""
+    """One rendered conversation: ids, what to learn from them, where media enters and leaves, and
+    what a limit on the length took away."""
 
     input_ids: Int[Tensor, "L"]  # noqa: F821
     labels: Int[Tensor, "L"]  # noqa: F821
     media: tuple[MediaInput, ...] = ()
     targets: tuple[Target, ...] = ()
+    cut: Cut = Cut()
 
     @property
     def length(self) -> int:

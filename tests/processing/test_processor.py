@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anyweave.batch import IGNORE_INDEX
+from anyweave.batch import IGNORE_INDEX, Cut, Sample
 from anyweave.messages import MEDIA_MODALITIES, Audio, Image, Message, Part, Role, Text, Video
 from anyweave.processing import (
     ConversationTooLongError,
@@ -19,6 +19,7 @@ from anyweave.processing import (
     media_digest,
 )
 from anyweave.processing.cache import text_digest
+from anyweave.processing.layout import Piece, TurnLayout, fit
 
 from .conftest import make_medium, make_processor
 
@@ -188,13 +189,70 @@ def test_long_conversations_are_refused_with_numbers() -> None:
         make_processor(max_length=64).render(conversation)
 
 
-def test_long_conversations_lose_their_oldest_turns_whole() -> None:
-    processor = make_processor(max_length=100, truncate="oldest", system_prompt="S")
-    old = [Message("user", ["x" * 50, Image("missing.png")]), Message("assistant", "y" * 30)]
-    new = [Message("user", "new"), Message("assistant", "reply")]
-    assert torch.equal(processor.render(old + new).input_ids, processor.render(new).input_ids)
-    with pytest.raises(ConversationTooLongError, match="its last exchange alone has"):
-        processor.render([*old, Message("user", "z" * 120)])
+EXCHANGES = [
+    Message("user", [Image(np.zeros((4, 4, 3), np.uint8)), "what is it?"]),
+    Message("assistant", "a bus, white and red"),
+    Message("user", "and behind it?"),
+    Message("assistant", ["an advertisement:", Image(caption="a poster")]),
+]
+
+
+def cut_at(limit: int, conversation: list[Message] = EXCHANGES) -> Sample:
+    return make_processor(max_length=limit, truncate="end", system_prompt="S").render(
+        conversation, load_targets=False
+    )
+
+
+def test_long_conversations_are_cut_at_their_end_and_keep_what_answers_are_about() -> None:
+    whole = cut_at(10_000)
+    assert not whole.cut
+    for limit in range(whole.length - 1, 0, -1):
+        try:
+            sample = cut_at(limit)
+        except ConversationTooLongError:
+            break
+        # A beginning of the same conversation, the picture in it, that ends in an answer.
+        assert sample.length <= limit
+        assert torch.equal(sample.input_ids, whole.input_ids[: sample.length])
+        assert torch.equal(sample.labels, whole.labels[: sample.length])
+        assert [medium.modality for medium in sample.media] == ["image"]
+        assert (sample.labels != IGNORE_INDEX).any()
+        assert sample.cut.tokens == whole.length - sample.length > 0
+        assert sample.cut.media == 1 - len(sample.targets)
+    else:
+        pytest.fail("one token cannot hold a conversation")
+    assert sample.length == limit + 1, "the last that fits has one token of its first answer"
+
+
+def test_nothing_is_cut_inside_a_medium_or_behind_a_question() -> None:
+    processor = make_processor(system_prompt="S")
+    first = processor.render(EXCHANGES[:2]).length
+    text = processor.render([*EXCHANGES[:3], Message("assistant", "an advertisement:")]).length
+    assert cut_at(first + 3).length == first, "no question without an answer"
+    end = len(processor.turn_ids["assistant"].end + processor.turn_ids["assistant"].suffix)
+    sample = cut_at(text - end + 1)
+    assert (sample.length, len(sample.targets)) == (text - end, 0), "no part of a signal run"
+    assert sample.cut == Cut(turns=1, tokens=sample.cut.tokens, media=1)
+
+
+def test_no_answer_fits() -> None:
+    with pytest.raises(ConversationTooLongError, match="limit is 40; and its first answer begins"):
+        cut_at(40, [Message("user", "z" * 120), Message("assistant", "yes")])
+
+
+def test_a_prompt_is_never_cut() -> None:
+    processor = make_processor(max_length=40, truncate="end")
+    with pytest.raises(ConversationTooLongError):
+        processor.render([Message("user", "z" * 120)], add_generation_prompt=True)
+
+
+def test_cutting_costs_what_the_conversation_is_long() -> None:
+    turns = [
+        TurnLayout(role, n, (Piece((1, 2), control=True), Piece((3,) * 8, "all")))
+        for n, role in enumerate(("user", "assistant") * 20_000)
+    ]
+    kept, cut = fit(turns, 1, 150_000, "end")
+    assert (len(kept), cut.turns, cut.tokens) == (15_000, 25_001, 250_001)
 
 
 def test_system_messages_replace_the_default_prompt() -> None:

@@ -8,27 +8,30 @@ nothing is loaded for turns that drop out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from anyweave.batch import Cut
 from anyweave.messages import Media, Role
 
 Supervision = Literal["none", "all", "first"]
+Truncation = Literal["error", "end"]
 
 
 class ConversationTooLongError(ValueError):
-    """A conversation that does not fit in the tokens allowed, whatever may be dropped of it."""
+    """A conversation that does not fit in the tokens allowed, whatever may be cut of it."""
 
 
 @dataclass(frozen=True)
 class Piece:
     """`ids` in a row; `supervised` says which of them are labels; `media` is set for placeholder
-    and signal runs.
+    and signal runs, `control` for what the template puts around them.
     """
 
     ids: tuple[int, ...]
     supervised: Supervision = "none"
     media: Media | None = None
+    control: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,43 +53,67 @@ def fit(
     turns: Sequence[TurnLayout],
     overhead: int,
     max_length: int | None,
-    truncate: Literal["error", "oldest"],
-) -> list[TurnLayout]:
-    """The turns that fit in `max_length` ids beside `overhead` ids that are always there.
+    truncate: Truncation,
+) -> tuple[list[TurnLayout], Cut]:
+    """The turns that fit in `max_length` ids beside `overhead` ids that are always there, and what
+    was cut.
 
-    With ``truncate="oldest"`` whole turns are dropped from the front, a user turn together with the
-    replies to it; the system turn and the last exchange always stay. Raises
-    `ConversationTooLongError` with the numbers when that is not enough.
+    With ``truncate="end"`` the conversation is cut at its end, so that what is kept is understood
+    from what is kept: inside a text of the assistant, before a medium that would not fit, and never
+    behind a question without an answer. Raises `ConversationTooLongError` with the numbers for
+    ``"error"``, and where no word of an answer fits.
     """
-    kept = list(turns)
-    total = overhead + sum(turn.length for turn in kept)
+    total = overhead + sum(turn.length for turn in turns)
     if max_length is None or total <= max_length:
-        return kept
-    if truncate == "oldest":
-        system = [turn for turn in kept if turn.role == "system"]
-        exchanges = _exchanges([turn for turn in kept if turn.role != "system"])
-        while len(exchanges) > 1:
-            exchanges.pop(0)
-            kept = system + [turn for exchange in exchanges for turn in exchange]
-            if overhead + sum(turn.length for turn in kept) <= max_length:
-                return kept
-    left = overhead + sum(turn.length for turn in kept)
-    advice = (
-        "its last exchange alone has"
-        if truncate == "oldest"
-        else "pass truncate='oldest' or shorten it; it has"
-    )
-    raise ConversationTooLongError(
-        f"conversation too long: {total} tokens in {len(turns)} turns, the limit is {max_length}; "
-        f"{advice} {left}"
-    )
+        return list(turns), Cut()
+    kept = _beginning(turns, max_length - overhead) if truncate == "end" else []
+    if not kept:
+        first = next((n for n, turn in enumerate(turns) if turn.role == "assistant"), len(turns))
+        advice = (
+            f"and its first answer begins after {overhead + sum(t.length for t in turns[:first])}"
+            if truncate == "end"
+            else "shorten it, or cut its end with truncate='end'"
+        )
+        raise ConversationTooLongError(
+            f"conversation too long: {total} tokens in {len(turns)} turns, the limit is "
+            f"{max_length}; {advice}"
+        )
+    whole = len(kept) - (kept[-1] is not turns[len(kept) - 1])
+    media = _num_media(turns) - _num_media(kept)
+    tokens = total - overhead - sum(turn.length for turn in kept)
+    return kept, Cut(turns=len(turns) - whole, tokens=tokens, media=media)
 
 
-def _exchanges(turns: Sequence[TurnLayout]) -> list[list[TurnLayout]]:
-    """Turns grouped so that each group after the first begins with a user turn."""
-    groups: list[list[TurnLayout]] = []
+def _beginning(turns: Sequence[TurnLayout], room: int) -> list[TurnLayout]:
+    """As many turns as fit, the last of them the assistant's and perhaps shortened; none where no
+    answer fits.
+    """
+    kept: list[TurnLayout] = []
     for turn in turns:
-        if not groups or (turn.role == "user" and groups[-1][-1].role == "assistant"):
-            groups.append([])
-        groups[-1].append(turn)
-    return groups
+        if turn.length > room:
+            if turn.role == "assistant" and (part := _shortened(turn, room)) is not None:
+                kept.append(part)
+            break
+        kept.append(turn)
+        room -= turn.length
+    while kept and kept[-1].role != "assistant":
+        kept.pop()
+    return kept
+
+
+def _shortened(turn: TurnLayout, room: int) -> TurnLayout | None:
+    """The beginning of an answer, without an end of turn; None where nothing is said in `room`."""
+    pieces: list[Piece] = []
+    for piece in turn.pieces:
+        if len(piece.ids) > room:
+            if piece.media is None and not piece.control and room > 0:
+                pieces.append(replace(piece, ids=piece.ids[:room]))
+            break
+        pieces.append(piece)
+        room -= len(piece.ids)
+    said = [n for n, piece in enumerate(pieces) if not piece.control]
+    return replace(turn, pieces=tuple(pieces[: said[-1] + 1])) if said else None
+
+
+def _num_media(turns: Sequence[TurnLayout]) -> int:
+    return sum(piece.media is not None for turn in turns for piece in turn.pieces)

@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from anyweave.batch import IGNORE_INDEX, MediaInput, Sample, Target
 from anyweave.messages import Media, Message, Modality, Role, Text, Video
 from anyweave.processing.cache import FeatureCache, media_digest, text_digest
-from anyweave.processing.layout import Piece, Supervision, TurnLayout, fit
+from anyweave.processing.layout import Piece, Supervision, Truncation, TurnLayout, fit
 from anyweave.processing.reply import SignalRun, split_reply
 from anyweave.processing.signals import SignalTokens
 from anyweave.processing.template import Template, encode_control, encode_text, resolve_template
@@ -50,8 +50,8 @@ class Processor:
         cache: reads features, caption embeddings and latents for the modalities named in the
             fingerprints.
         system_prompt: overrides the template's default.
-        max_length: most ids in a sample; longer ones raise, or with ``truncate="oldest"`` lose
-            their oldest turns.
+        max_length: most ids in a sample; longer ones raise, or with ``truncate="end"`` are cut at
+            their end, which `Sample.cut` tells. A prompt to reply to is never cut.
         supervise_run: "first" learns the first id of a signal run (the rest is forced while
             generating), "all" every id.
         input_rate: sample rate in Hz at which the user's audio is read.
@@ -71,7 +71,7 @@ class Processor:
         *,
         system_prompt: str | None = None,
         max_length: int | None = None,
-        truncate: Literal["error", "oldest"] = "error",
+        truncate: Truncation = "error",
         supervise_run: Literal["first", "all"] = "first",
         input_rate: int = 16000,
         target_rate: int = 16000,
@@ -163,7 +163,8 @@ class Processor:
                 "end with a user message"
             )
         opening = self.template.opening_ids(self.tokenizer)
-        turns = fit(turns, len(opening) + len(prompt), self.max_length, self.truncate)
+        truncate = "error" if add_generation_prompt else self.truncate
+        turns, cut = fit(turns, len(opening) + len(prompt), self.max_length, truncate)
         ids: list[int] = list(opening)
         labels: list[int] = [IGNORE_INDEX] * len(opening)
         media: list[MediaInput] = []
@@ -184,6 +185,7 @@ class Processor:
             labels=torch.tensor(labels, dtype=torch.long),
             media=tuple(media),
             targets=tuple(targets),
+            cut=cut,
         )
 
     def reply_ids(self, message: Message) -> tuple[int, ...]:
@@ -198,9 +200,8 @@ class Processor:
         """Number of ids of a conversation, without reading its media (for length bucketing)."""
         turns = self._layout(messages, "none")
         overhead = len(self.template.opening_ids(self.tokenizer))
-        return overhead + sum(
-            turn.length for turn in fit(turns, overhead, self.max_length, self.truncate)
-        )
+        kept, _ = fit(turns, overhead, self.max_length, self.truncate)
+        return overhead + sum(turn.length for turn in kept)
 
     # ids -> parts
 
@@ -253,10 +254,10 @@ class Processor:
         control = self.turn_ids[message.role]
         supervised: Supervision = "all" if learn else "none"
         pieces = [
-            Piece(control.prefix),
+            Piece(control.prefix, control=True),
             *self._content(message, supervised),
-            Piece(control.end, supervised),
-            Piece(control.suffix),
+            Piece(control.end, supervised, control=True),
+            Piece(control.suffix, control=True),
         ]
         return TurnLayout(message.role, index, tuple(piece for piece in pieces if piece.ids))
 
@@ -273,7 +274,8 @@ class Processor:
             else:
                 before, after = self._around_media
                 run = self._placeholders(part.modality, message.role)
-                pieces += [Piece(before), Piece(run, "none", part), Piece(after)]
+                around = [Piece(ids, control=True) for ids in (before, after)]
+                pieces += [around[0], Piece(run, "none", part), around[1]]
         return pieces
 
     def _text_ids(self, part: Text) -> tuple[int, ...]:

@@ -83,7 +83,7 @@ class FrozenFeatures:
         processor.cache = self.cache
         if max_length is not None:
             processor.max_length = max_length
-            processor.truncate = "oldest"
+            processor.truncate = "end"
         return processor
 
     @torch.no_grad()
@@ -226,15 +226,11 @@ class FrozenFeatures:
 def _media_of(
     conversation: Conversation, sample: Sample
 ) -> tuple[tuple[Media, ...], tuple[Media, ...]]:
-    """The media behind a sample's inputs and targets, in order; truncation drops turns from the
-    front.
-    """
+    """The media behind a sample's inputs and targets, in order; truncation takes from the end."""
     user = [
         part for message in conversation if message.role != "assistant" for part in message.media()
     ]
     assistant = [
         part for message in conversation if message.role == "assistant" for part in message.media()
     ]
-    first_user = len(user) - len(sample.media)
-    first_assistant = len(assistant) - len(sample.targets)
-    return tuple(user[first_user:]), tuple(assistant[first_assistant:])
+    return tuple(user[: len(sample.media)]), tuple(assistant[: len(sample.targets)])
