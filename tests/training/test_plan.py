@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import random
+from collections import Counter
+
+import pytest
+
+from anyweave.messages import Message
 from anyweave.training.config import ObjectiveConfig, OptimizerConfig
 from anyweave.training.objective import pays_denoising
 from anyweave.training.optim import schedule_factor
-from anyweave.training.plan import BatchPlan, rough_lengths, step_seed, total_steps
+from anyweave.training.plan import BatchPlan, Lengths, rough_lengths, step_seed, total_steps
 from anyweave.training.stages import ENCODING_ALIGNMENT, INSTRUCTION_TUNING
 
 
@@ -54,6 +60,58 @@ def test_a_source_smaller_than_a_batch_still_gives_steps() -> None:
 
 def test_unshuffled_keeps_the_order() -> None:
     assert _epoch(BatchPlan(size=6, batch_size=2, shuffle=False), 1) == list(range(6))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize(
+    ("size", "batch_size", "world", "accumulation"),
+    [(100, 8, 1, 1), (250, 18, 1, 1), (500, 8, 4, 1), (70, 8, 1, 3), (300, 8, 2, 2), (9, 2, 1, 1)],
+)
+def test_whoever_waits_in_one_epoch_is_chosen_by_chance(
+    size: int, batch_size: int, world: int, accumulation: int, shuffle: bool, streamed: bool
+) -> None:
+    plan = BatchPlan(
+        size=size,
+        batch_size=batch_size,
+        world=world,
+        accumulation=accumulation,
+        lengths=lambda epoch, items: [10 + index for index in items],
+        shuffle=shuffle,
+        streamed=streamed,
+        window=4,
+    )
+    epochs = 60
+    seen: Counter[int] = Counter()
+    for epoch in range(epochs):
+        # The items of a stream stand in another order in every epoch.
+        items = random.Random(epoch).sample(range(size), size) if streamed else range(size)
+        for rank in range(world):
+            seen.update(items[place] for place in _epoch(plan, epoch, rank))
+    used = plan.steps_per_epoch * accumulation * batch_size * world
+    assert seen.total() == epochs * used
+    share = used / size
+    assert share > 0.5
+    # Everybody has the same chance: a binomial that is off by more than six deviations is none.
+    slack = 6 * (epochs * share * (1 - share)) ** 0.5 + 1
+    assert all(abs(seen[index] - epochs * share) <= slack for index in range(size))
+
+
+def test_items_that_stay_the_same_are_measured_once() -> None:
+    read = Counter[int]()
+
+    class Counting:
+        def __len__(self) -> int:
+            return 20
+
+        def __getitem__(self, index: int) -> list[Message]:
+            read[index] += 1
+            return [Message("user", "x" * index)]
+
+    plan = BatchPlan(size=20, batch_size=3, lengths=Lengths(Counting()))
+    for epoch in range(4):
+        _epoch(plan, epoch)
+    assert read == dict.fromkeys(range(20), 1)
 
 
 def test_sources_may_change_by_epoch_and_know_lengths() -> None:

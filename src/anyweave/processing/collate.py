@@ -115,20 +115,21 @@ def bucketed_batches(
     batches.
 
     Indices are shuffled, sorted by length within windows of `window` batches, cut into batches, and
-    the batches shuffled. Every index appears exactly once (with `drop_last` a last short batch is
-    left out).
+    the batches shuffled. Every index appears exactly once. With `drop_last` no batch is short: what
+    is too much for full ones is left out before anything is sorted, so that chance decides, and not
+    the length, who waits for the next epoch.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it is at least 1")
     rng = random.Random(f"{seed}-{epoch}")
     order = list(range(len(lengths)))
     rng.shuffle(order)
+    if drop_last:
+        order = order[: len(order) // batch_size * batch_size]
     span = batch_size * window
     batches: list[list[int]] = []
     for start in range(0, len(order), span):
         chunk = sorted(order[start : start + span], key=lambda index: lengths[index])
         batches += [chunk[k : k + batch_size] for k in range(0, len(chunk), batch_size)]
-    if drop_last:
-        batches = [batch for batch in batches if len(batch) == batch_size]
     rng.shuffle(batches)
     return batches

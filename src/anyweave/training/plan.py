@@ -81,6 +81,24 @@ def rough_lengths(
     return tuple(map(length, indices))
 
 
+class Lengths:
+    """`rough_lengths` of a source, for `BatchPlan.lengths`. Where every epoch has the same items
+    they are measured once.
+    """
+
+    def __init__(self, source: Source | EpochSource) -> None:
+        self.source = source
+        self._lasting = not isinstance(source, EpochSource) and not is_streamed(source)
+        self._known: dict[range, tuple[int, ...]] = {}
+
+    def __call__(self, epoch: int, items: range) -> tuple[int, ...]:
+        if not self._lasting:
+            return rough_lengths(self.source, epoch, items)
+        if items not in self._known:
+            self._known[items] = rough_lengths(self.source, 0, items)
+        return self._known[items]
+
+
 def _estimate(items: Source, index: int) -> int:
     try:
         conversation = items[index]
@@ -95,8 +113,8 @@ class BatchPlan:
 
     `size`: items per epoch. `lengths`: (epoch, items) -> tokens per item, None when not bucketed.
     One optimizer step takes `accumulation` micro-batches of `batch_size` on each of `world`
-    processes; items that do not fill a last step are left to the next epoch's shuffle. `streamed`
-    plans `window` batches at a time, of items that stand together.
+    processes; items that do not fill a last step wait for the next epoch, whatever their length.
+    `streamed` plans `window` batches at a time, of items that stand together.
     """
 
     size: int
@@ -157,18 +175,26 @@ class BatchPlan:
             span = together * self.window
             items = items[number * span : (number + 1) * span]
             seed = step_seed(seed, "window", number)
-        if self.shuffle:
-            lengths = (0,) * len(items) if self.lengths is None else self.lengths(epoch, items)
-            batches = bucketed_batches(lengths, together, seed, epoch, window=self.window)
-        else:
-            batches = [
-                list(range(start, min(start + together, len(items))))
-                for start in range(0, len(items), together)
-            ]
         # Short batches would change the meaning of a step; they stay only where there is nothing
         # else.
-        full = [[items[index] for index in batch] for batch in batches if len(batch) == together]
-        return full if self._in_windows or len(full) >= self.accumulation else batches
+        full = self.size >= together * self.accumulation
+        if not self.shuffle:
+            # What an epoch leaves over is what the next one begins with.
+            used = self.steps_per_epoch * self.accumulation * together if full else 0
+            first = items.start + epoch * used
+            places = [
+                range(k, min(k + together, len(items))) for k in range(0, len(items), together)
+            ]
+            return [
+                [(first + place) % self.size for place in batch]
+                for batch in places
+                if len(batch) == together or not full
+            ]
+        lengths = (0,) * len(items) if self.lengths is None else self.lengths(epoch, items)
+        batches = bucketed_batches(
+            lengths, together, seed, epoch, window=self.window, drop_last=full
+        )
+        return [[items[index] for index in batch] for batch in batches]
 
 
 def step_seed(*parts: int | str) -> int:

@@ -14,7 +14,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +35,9 @@ from anyweave.training.parallel import DivergenceError, choose
 from anyweave.training.plan import (
     BatchPlan,
     EpochSource,
+    Lengths,
     Source,
     is_streamed,
-    rough_lengths,
     step_seed,
     total_steps,
 )
@@ -285,7 +284,7 @@ class Trainer:
         data = self.config.data
         return BatchPlan(
             size=len(self.source),
-            lengths=partial(rough_lengths, self.source) if data.bucketing else None,
+            lengths=Lengths(self.source) if data.bucketing else None,
             batch_size=data.batch_size,
             world=self.accelerator.num_processes,
             accumulation=self.config.grad_accumulation,
