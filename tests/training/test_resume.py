@@ -4,15 +4,19 @@ import json
 import os
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from anyweave.data import MessagesJsonl, write_messages
+from anyweave.messages import Message
 from anyweave.model import NextGPT
 from anyweave.testing.conversations import tiny_conversations
 from anyweave.training.config import OptimizerConfig, TrainConfig
+from anyweave.training.plan import BatchPlan
 from anyweave.training.report import read_log
 from anyweave.training.resume import checkpoints
 from anyweave.training.trainer import Trainer
@@ -22,11 +26,14 @@ MakeConfig = Callable[..., TrainConfig]
 
 
 class Source:
-    """The tiny conversations; calls `at` when item number `after` is read."""
+    """The tiny conversations; calls `at` when the training reads its item number `after`."""
 
-    def __init__(self, after: int, at: Callable[[], None]) -> None:
-        self.items = tiny_conversations()
-        self.left, self.at = after, at
+    def __init__(
+        self, after: int, at: Callable[[], None], items: Sequence[Any] | None = None
+    ) -> None:
+        self.items = tiny_conversations() if items is None else items
+        # Before that every item is read once, to know the data again.
+        self.left, self.at = after + len(self.items), at
 
     def __len__(self) -> int:
         return len(self.items)
@@ -135,6 +142,116 @@ def test_a_run_is_not_overwritten_nor_continued_as_another(
         ValueError, match=r"optimizer.learning_rate was 0.01, is 2.0; steps was 2, is 4"
     ):
         Trainer(new_model(), other, tiny_conversations()).train(resume=True)
+
+
+SAID = [[Message("user", f"say {n}"), Message("assistant", f"{n} it is")] for n in range(24)]
+
+
+class Remembering(list):
+    """Conversations that remember which of them were read, after all had been looked at."""
+
+    def __init__(self, items: Sequence[Any]) -> None:
+        super().__init__(items)
+        self.read: list[int] = []
+
+    def __getitem__(self, index: Any) -> Any:
+        self.read.append(index)
+        return super().__getitem__(index)
+
+    def trained(self) -> list[int]:
+        return self.read[len(self) :]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"world": 1, "batch": 4, "times": 1}, {"world": 2, "batch": 2, "times": 1}),
+        ({"world": 2, "batch": 2, "times": 1}, {"world": 1, "batch": 4, "times": 1}),
+        ({"world": 1, "batch": 2, "times": 2}, {"world": 1, "batch": 4, "times": 1}),
+        ({"world": 4, "batch": 1, "times": 1}, {"world": 1, "batch": 1, "times": 4}),
+    ],
+)
+def test_steps_keep_their_conversations_however_they_are_divided(
+    first: dict[str, int], then: dict[str, int], shuffle: bool
+) -> None:
+    def plan(division: dict[str, int], order: tuple[int, int] | None = None) -> BatchPlan:
+        return BatchPlan(
+            size=26,
+            lengths=lambda epoch, items: [index % 7 for index in items],
+            batch_size=division["batch"],
+            world=division["world"],
+            accumulation=division["times"],
+            shuffle=shuffle,
+            order=order,
+        )
+
+    def items(plan: BatchPlan, number: int) -> list[int]:
+        each = [plan.step(number, rank) for rank in range(plan.world)]
+        assert {len(micros) for micros in each} == {plan.accumulation}
+        assert {len(micro) for micros in each for micro in micros} == {plan.batch_size}
+        return sorted(index for micros in each for micro in micros for index in micro)
+
+    begun = plan(first)
+    goes_on = plan(then, order=begun.division)
+    assert goes_on.steps_per_epoch == begun.steps_per_epoch
+    for number in range(3 * begun.steps_per_epoch):
+        assert items(goes_on, number) == items(begun, number)
+
+
+def test_another_division_of_the_steps_goes_on_exactly(
+    plain_model: Callable[[], NextGPT], config: MakeConfig
+) -> None:
+    data = {"batch_size": 4, "bucketing": False}
+    whole = config(steps=6, run="whole", data=data)
+    Trainer(plain_model(), whole, SAID).train()
+    halves = config(steps=6, run="halves", data=data)
+    report = Trainer(plain_model(), halves, Source(10, _interrupt, SAID)).train()
+    assert report.steps == 3
+    halves = replace(halves, grad_accumulation=2, data=replace(halves.data, batch_size=2))
+    rest = Remembering(SAID)
+    Trainer(plain_model(), halves, rest).train(resume=True)
+    assert len(set(rest.trained())) == 12, "the other half of the epoch, each row once"
+    for one, other in zip(_log(whole), _log(halves), strict=True):
+        assert one["losses"] == pytest.approx(other["losses"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [
+        ({"data": {"batch_size": 3}}, "a step of this run has 4 .* give data.batch_size=4"),
+        ({"grad_accumulation": 3}, "make 12; 4 cannot be divided so"),
+    ],
+)
+def test_steps_of_another_size_are_refused(
+    new_model: MakeModel, config: MakeConfig, change: dict[str, Any], advice: str
+) -> None:
+    run = config("encoding_alignment", steps=2, data={"batch_size": 4})
+    Trainer(new_model(), run, SAID).train()
+    other = config("encoding_alignment", steps=2, **{"data": {"batch_size": 4}, **change})
+    with pytest.raises(ValueError, match=advice):
+        Trainer(new_model(), other, SAID).train(resume=True)
+
+
+@pytest.mark.parametrize("what", ["a row", "its size", "its medium"])
+def test_changed_data_are_refused(
+    tmp_path: Path, new_model: MakeModel, config: MakeConfig, what: str
+) -> None:
+    data = tmp_path / "rows.jsonl"
+    write_messages(SAID, data)
+    run = config("encoding_alignment", steps=2)
+    Trainer(new_model(), run, MessagesJsonl(data)).train()
+    rows = data.read_text().splitlines()
+    if what == "a row":
+        rows[13] = rows[13].replace("13 it is", "31 it is")
+    elif what == "its size":
+        rows.append(rows[0])
+    else:
+        rows[13] = rows[13].replace('"13 it is"', '[{"type": "image", "caption": "13"}]')
+    assert rows != data.read_text().splitlines()
+    data.write_text("".join(f"{row}\n" for row in rows))
+    with pytest.raises(ValueError, match="its data are not what they were"):
+        Trainer(new_model(), run, MessagesJsonl(data)).train(resume=True)
 
 
 def test_the_run_folder_tells_everything(new_model: MakeModel, config: MakeConfig) -> None:

@@ -57,6 +57,7 @@ class MessagesJsonl(Sequence[Conversation]):
 
     def __init__(self, path: str | Path, *, check_media: bool = True) -> None:
         self.path = existing_file(path, _FILE)
+        self.files = (self.path,)
         self._table = JsonLines(self.path)
         self._options = ReadOptions(check_media=check_media)
 

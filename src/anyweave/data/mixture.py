@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -57,6 +58,11 @@ class Mixture(Generic[Item]):
     Raises `ValueError` for an empty source, a weight that is not positive or has no source, a
     `block` that does not fit into the `buffer`.
     """
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that its sources read, as far as they tell."""
+        return tuple(f for source in self.sources.values() for f in getattr(source, "files", ()))
 
     def __init__(
         self,

@@ -75,4 +75,5 @@ class Records(Sequence[Conversation]):
         self.format: Format = resolve(format) if isinstance(format, str) else format
         self.options = options
         self.table: Table = self.format.open(path, options)
+        self.files = (Path(path),) if Path(path).is_file() else ()
         self._renamed = tuple(options.columns.items())

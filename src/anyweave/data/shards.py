@@ -39,6 +39,7 @@ class Shards(Sequence[Conversation]):
         **options: Any,
     ) -> None:
         paths = data_files(path)
+        self.files = tuple(paths)
         kind = kind_of(paths)
         if format is None and kind is SAMPLES:
             format = "webdataset"

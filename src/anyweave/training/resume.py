@@ -30,6 +30,8 @@ TRAINED, OPTIMIZER, STATE = "trained.safetensors", "optimizer.safetensors", "sta
 _FREE = {  # what may differ between the two halves of a run without changing its losses
     "name", "output_dir", "cache_dir", "checkpoint_every", "keep", "sample_every", "log_every",
     "sample_prompts", "max_bad_steps", "data.num_workers", "model.source", "model.args",
+    # `BatchPlan.order` keeps the steps, however they are divided.
+    "data.batch_size", "grad_accumulation", "data.max_padded_tokens",
 }  # fmt: skip
 Parameters = Mapping[Role, Mapping[str, nn.Parameter]]
 
@@ -45,6 +47,14 @@ class Progress:
     tokens: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     """Problems of items that were left out, and how often."""
+    cut: dict[str, int] = field(default_factory=dict)
+    """Conversations that were longer than `data.max_length`, and the tokens and media lost of them,
+    counted each time they came.
+    """
+    order: list[int] = field(default_factory=list)
+    """`BatchPlan.order`, as the run was begun."""
+    data: str = ""
+    """`data_identity` of what it reads."""
 
 
 def save_checkpoint(

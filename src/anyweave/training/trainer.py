@@ -14,6 +14,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from anyweave.training.attention import fast_attention
 from anyweave.training.config import TrainConfig
 from anyweave.training.distributed import sum_over_processes
 from anyweave.training.features import FrozenFeatures, Rendered, Renderer
+from anyweave.training.identity import data_identity
 from anyweave.training.interruption import Interruption
 from anyweave.training.loading import rendered_steps
 from anyweave.training.objective import compute_terms, pays_denoising, term_counts
@@ -306,13 +308,29 @@ class Trainer:
             self.progress = load_checkpoint(
                 found[-1], self.parameters, self.optimizer, self.config.to_dict()
             )
+            self._go_on_with_the_same_data()
             logger.info("continuing %s after step %d", self.run, self.progress.step)
-        elif resume:
-            logger.info("no checkpoint in %s yet, starting at step 0", self.run)
+        else:
+            if resume:
+                logger.info("no checkpoint in %s yet, starting at step 0", self.run)
+            self.progress.order = list(self.plan.division)
+            self.progress.data = data_identity(self.source)
         if self._main:
             self.run.mkdir(parents=True, exist_ok=True)
             (self.run / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2))
         self.accelerator.wait_for_everyone()
+
+    def _go_on_with_the_same_data(self) -> None:
+        begun, now = self.progress.data, data_identity(self.source)
+        if begun and begun != now:
+            raise ValueError(
+                f"cannot continue {self.run} exactly: its data are not what they were when it was "
+                "begun (other rows, or other files). Put them back, or start a new run in another "
+                f"output_dir from {self.run / 'model'} or another checkpoint"
+            )
+        if self.progress.order:
+            together, accumulation = self.progress.order
+            self.plan = replace(self.plan, order=(together, accumulation))
 
     def _after_step(self) -> None:
         step, config = self.progress.step, self.config
