@@ -79,16 +79,15 @@ def test_the_renderer_skips_what_cannot_be_used(plain_model: MakeModel, tmp_path
         assert reason in (item.problem or "")
 
 
-def test_a_mistake_in_the_data_stops_the_run(plain_model: MakeModel) -> None:
-    """Its words do not make it a long conversation."""
+def test_a_mistake_in_a_row_skips_the_row_and_tells_its_place(plain_model: MakeModel) -> None:
 
     class Wrong(list[list[Message]]):
         def __getitem__(self, index: object) -> list[Message]:  # type: ignore[override]
             raise ValueError("the list is too long")
 
     renderer = Renderer(FrozenFeatures(plain_model()).processor(), Wrong([[]]))
-    with pytest.raises(ValueError, match="the list is too long"):
-        renderer(0, load_targets=True)
+    rendered = renderer(0, load_targets=True)
+    assert (rendered.sample, rendered.problem) == (None, "item 0: the list is too long")
 
 
 def test_a_run_reports_what_it_skipped(

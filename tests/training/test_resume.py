@@ -226,9 +226,9 @@ def test_another_division_of_the_steps_goes_on_exactly(
 def test_steps_of_another_size_are_refused(
     new_model: MakeModel, config: MakeConfig, change: dict[str, Any], advice: str
 ) -> None:
-    run = config("encoding_alignment", steps=2, data={"batch_size": 4})
+    run = config(steps=2, data={"batch_size": 4})
     Trainer(new_model(), run, SAID).train()
-    other = config("encoding_alignment", steps=2, **{"data": {"batch_size": 4}, **change})
+    other = config(steps=2, **{"data": {"batch_size": 4}, **change})
     with pytest.raises(ValueError, match=advice):
         Trainer(new_model(), other, SAID).train(resume=True)
 
@@ -239,7 +239,7 @@ def test_changed_data_are_refused(
 ) -> None:
     data = tmp_path / "rows.jsonl"
     write_messages(SAID, data)
-    run = config("encoding_alignment", steps=2)
+    run = config(steps=2)
     Trainer(new_model(), run, MessagesJsonl(data)).train()
     rows = data.read_text().splitlines()
     if what == "a row":

@@ -311,14 +311,21 @@ class Processor:
         return MediaInput(modality, start, len(piece.ids), inputs=inputs, features=features)
 
     def preprocess(self, part: Media) -> Tensor:
-        """A user medium as its encoder's input tensor, without batch axis."""
+        """A user medium as its encoder's input tensor, without batch axis. Whatever the encoder's
+        own preprocessing stumbles over becomes a `MediaError` with the medium's name.
+        """
+        from anyweave.media.errors import explain
+
         if part.source is None:
             raise ValueError(
                 f"a {part.modality} in a user message has no source to read; give a path, bytes or "
                 "array"
             )
         array, rate = load_array(part, self.input_rate)
-        return self.encoders[part.modality].preprocess(part.modality, array, rate=rate)
+        reason = f"the {part.modality} encoder cannot prepare it, shape {list(array.shape)}"
+        stumbles = (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError)
+        with explain(part.name, reason, "leave it out, or convert it", stumbles):
+            return self.encoders[part.modality].preprocess(part.modality, array, rate=rate)
 
     def _target(self, piece: Piece, start: int, load: bool) -> Target:
         part = piece.media

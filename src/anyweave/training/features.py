@@ -9,7 +9,8 @@ missing. Captions repeat, so their embeddings also stay in memory.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,12 +18,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from anyweave.batch import Batch, BatchMedia, MediaInput, Sample, Target
-from anyweave.media import MediaError
 from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache, media_digest, text_digest
 from anyweave.processing.collate import collate
-from anyweave.processing.layout import ConversationTooLongError
 from anyweave.processing.processor import Processor
 from anyweave.training.plan import EpochSource, Source, in_epoch
 
@@ -50,13 +49,13 @@ class Renderer:
         self.source = source
 
     def __call__(self, index: int, *, load_targets: bool, epoch: int = 0) -> Rendered:
-        """Render item `index` of an epoch. A medium that cannot be read, or too long a text, skips
-        the item instead of the run.
+        """Render item `index` of an epoch. What is wrong with its row or its media, or a text that
+        is too long, skips the item instead of the run.
         """
         try:
             conversation = in_epoch(self.source, epoch)[index]
             sample = self.processor.render(conversation, load_targets=load_targets)
-        except (MediaError, OSError, ConversationTooLongError) as error:
+        except (ValueError, OSError) as error:  # MediaError and RowError are ValueErrors
             return Rendered(index, None, problem=f"item {index}: {error}")
         if not bool((sample.labels != -100).any()):
             return Rendered(index, None, problem=f"item {index}: no assistant turn to learn from")
@@ -170,7 +169,8 @@ class FrozenFeatures:
             inputs = torch.stack([inputs for _, _, inputs, _ in found]).to(self.model.device)
             nowhere = torch.zeros(len(found), dtype=torch.long)
             batch = BatchMedia(nowhere, nowhere, 0, inputs=inputs)
-            made = self.model.encode(modality, batch)
+            with _named("encoder", modality, [parts[row][column] for row, column, _, _ in found]):
+                made = self.model.encode(modality, batch)
             for (row, column, _, key), features in zip(found, made, strict=True):
                 stored = self._write("features", key, "features", features)
                 media[row][column] = replace(media[row][column], inputs=None, features=stored)
@@ -189,7 +189,8 @@ class FrozenFeatures:
             ]
             if not found or modality not in self.model.decoders:
                 continue
-            made = self.model.decoders[modality].encode_media([array for _, _, array in found])
+            with _named("decoder", modality, [parts[row][column] for row, column, _ in found]):
+                made = self.model.decoders[modality].encode_media([array for _, _, array in found])
             for (row, column, _), latents in zip(found, made, strict=True):
                 key = self._media_key(parts[row][column], owners)
                 stored = self._write("latents", key, "latents", latents)
@@ -221,6 +222,20 @@ class FrozenFeatures:
         if self.cache is None or key is None:
             return tensor
         return self.cache.get_or_compute(kind, key, lambda: {name: tensor})[name]  # type: ignore[arg-type]
+
+
+@contextmanager
+def _named(part: str, modality: Modality, media: Sequence[Media]) -> Iterator[None]:
+    """Within the block an error of a frozen part says which media it was given. Raises
+    `ValueError`.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        names = ", ".join(sorted({medium.name for medium in media}))
+        raise ValueError(f"the {modality} {part} cannot take one of {names}: {error}") from error
 
 
 def _media_of(

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class TrainReport:
     """What a run did. `losses` are the last step's terms; `skipped` counts items left out, by
-    problem.
+    problem; `cut` what `data.max_length` took from the ends of conversations.
     """
 
     output_dir: Path
@@ -28,6 +28,7 @@ class TrainReport:
     bad_steps: int
     losses: Mapping[str, float] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
+    cut: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -71,6 +72,12 @@ def write_report(report: TrainReport) -> None:
     if len(report.skipped) > 20:
         logger.warning(
             "and %d other items, see %s", len(report.skipped) - 20, folder / "summary.json"
+        )
+    if report.cut:
+        logger.warning(
+            "%d times a conversation was longer than data.max_length and cut at its end: %d tokens "
+            "and %d media were not learned from",
+            *(report.cut.get(what, 0) for what in ("conversations", "tokens", "media")),
         )
     try:
         plot_losses(folder / "log.jsonl", folder / "losses.png")

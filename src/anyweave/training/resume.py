@@ -43,6 +43,8 @@ class Progress:
     step: int = 0
     bad_steps: int = 0
     bad_in_a_row: int = 0
+    moved: int = 0
+    """Steps in which anything that trains had a gradient."""
     samples: int = 0
     tokens: int = 0
     skipped: dict[str, int] = field(default_factory=dict)

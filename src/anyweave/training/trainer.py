@@ -30,7 +30,7 @@ from anyweave.training.distributed import sum_over_processes
 from anyweave.training.features import FrozenFeatures, Rendered, Renderer
 from anyweave.training.identity import data_identity
 from anyweave.training.interruption import Interruption
-from anyweave.training.loading import rendered_steps
+from anyweave.training.loading import rendered_steps, within_budget
 from anyweave.training.objective import compute_terms, pays_denoising, term_counts
 from anyweave.training.optim import build_optimizer, set_learning_rates
 from anyweave.training.parallel import DivergenceError, choose
@@ -49,7 +49,8 @@ from anyweave.training.resume import Progress, checkpoints, load_checkpoint, sav
 from anyweave.training.stages import set_trainable
 
 logger = logging.getLogger(__name__)
-_SKIPPED = "skipped: "
+_SKIPPED, _CUT = "skipped: ", "cut: "
+_PATIENCE = 200  # steps that may teach nothing at the beginning of a run
 
 SampleWriter = Callable[[NextGPT, Path, Sequence[str]], None]
 """Writes the model's replies to prompts into a folder (`generation.samples.write_samples`).
@@ -135,6 +136,7 @@ class Trainer:
                     bar.update(record)
                     if self.progress.step % self.config.log_every == 0:
                         logger.info("%s", json.dumps(record))
+                self._check_that_it_learns()
                 self._after_step()
                 if self._stopping():
                     break
@@ -161,9 +163,10 @@ class Trainer:
         # All processes stop after the same step, whichever of them was told to.
         self._stop = counts.pop("stop") > 0
         samples, tokens = int(counts.pop("samples")), int(counts.pop("tokens"))
-        for problem in [name for name in counts if name.startswith(_SKIPPED)]:
-            times = self.progress.skipped.get(problem.removeprefix(_SKIPPED), 0)
-            self.progress.skipped[problem.removeprefix(_SKIPPED)] = times + int(counts.pop(problem))
+        for kind, kept in ((_SKIPPED, self.progress.skipped), (_CUT, self.progress.cut)):
+            for name in [name for name in counts if name.startswith(kind)]:
+                what = name.removeprefix(kind)
+                kept[what] = kept.get(what, 0) + int(counts.pop(name))
         sums = sum_over_processes(self._backward(number, batches, counts, denoising))
         losses = {name: value / counts[name] for name, value in sums.items()}
         norm = self._apply_gradients(losses)
@@ -194,23 +197,29 @@ class Trainer:
             facts["samples"] += len(batch.input_ids)
             facts["tokens"] += int(batch.attention_mask.sum())
         for item in (item for micro in rendered for item in micro):
+            found: dict[str, float] = {}
             if item.problem is not None:
-                name = f"{_SKIPPED}{item.problem}"
-                facts[name] = facts.get(name, 0.0) + 1
+                found[f"{_SKIPPED}{item.problem}"] = 1
+            if item.sample is not None and (cut := item.sample.cut):
+                lost = {"conversations": 1, "tokens": cut.tokens, "media": cut.media}
+                found |= {f"{_CUT}{what}": number for what, number in lost.items()}
+            for name, number in found.items():
+                facts[name] = facts.get(name, 0.0) + number
         return facts
 
     def _batches(
         self, number: int, rendered: Sequence[Sequence[Rendered]], denoising: bool
     ) -> list[tuple[Batch, list[int]]]:
-        """Collated micro-batches with a seed per conversation; those that lost all are left out."""
+        """Collated micro-batches with a seed per conversation, none above `max_padded_tokens`;
+        those that lost all are left out.
+        """
         captions = self.config.stage.losses.get("alignment", 0) > 0
         batches = []
         for micro in rendered:
-            kept = [item for item in micro if item.sample is not None]
-            if kept:
-                samples = self.frozen.complete(kept, latents=denoising)
+            for part in within_budget(micro, self.config.data.max_padded_tokens):
+                samples = self.frozen.complete(part, latents=denoising)
                 batch = self.frozen.batch(samples, captions=captions).to(self.device)
-                seeds = [step_seed(self.config.seed, number, item.index) for item in kept]
+                seeds = [step_seed(self.config.seed, number, item.index) for item in part]
                 batches.append((batch, seeds))
         return batches
 
@@ -258,6 +267,7 @@ class Trainer:
         norm = self.parallel.apply(finite=finite)
         if finite and math.isfinite(norm):
             self.progress.bad_in_a_row = 0
+            self.progress.moved += norm > 0
             return norm
         self.progress.bad_steps += 1
         self.progress.bad_in_a_row += 1
@@ -271,6 +281,25 @@ class Trainer:
                 f"resume from {self.run / 'checkpoints'}"
             )
         return norm
+
+    def _check_that_it_learns(self) -> None:
+        """Raises `ValueError` when an epoch, or the first hundreds of steps, taught nothing."""
+        done, enough = self.progress, min(self.plan.steps_per_epoch, self.total_steps, _PATIENCE)
+        if done.moved or done.bad_steps or done.step < enough:
+            return
+        reasons = sorted(done.skipped, key=lambda reason: -done.skipped[reason])
+        if not done.samples:
+            why = f"none of {sum(done.skipped.values())} conversations could be used"
+        else:
+            learns = ", ".join(self.config.stage.trainable)
+            why = f"no conversation held anything that teaches {learns}"
+            reasons = [f"its losses were {sorted(self.config.stage.losses)}", *reasons]
+        listed = "; ".join(reasons[:3])
+        raise ValueError(
+            f"nothing was learned in {done.step} steps, and no model is written: {why} ({listed}). "
+            "anyweave data validate checks the data; data.max_length is "
+            f"{self.config.data.max_length} tokens"
+        )
 
     # --- around the steps ---
 
@@ -378,4 +407,5 @@ class Trainer:
             bad_steps=self.progress.bad_steps,
             losses=losses,
             skipped=dict(self.progress.skipped),
+            cut=dict(self.progress.cut),
         )
