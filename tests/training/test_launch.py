@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from anyweave.data import write_messages
+from anyweave.messages import Message
+from anyweave.model.checkpoint import read_spec
+from anyweave.testing.model import tiny_model
 from anyweave.training.config import DataConfig, ModelConfig, TrainConfig
 from anyweave.training.launch import load_model, load_source, main, train_stage
 from anyweave.training.recipes import load_recipe
+from anyweave.training.recipes.fine_tune import fine_tune
 from anyweave.training.report import read_log
 
 MakeConfig = Callable[..., TrainConfig]
@@ -59,3 +64,42 @@ def test_configs_of_older_runs_find_the_world_where_it_is_now() -> None:
         ),
     )
     assert type(load_source(config)).__module__ == "emoji_mini.world.sources"
+
+
+def test_a_stage_from_a_checkpoint_takes_the_checkpoints_own_recipe(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = {"optimizer.learning_rate": 3e-4, "epochs": 2}
+    model = tiny_model(tmp_path / "parts", fine_tuning=own)
+    start = str(model.save_pretrained(tmp_path / "model"))
+    config = fine_tune(3, start)
+    assert (config.optimizer.learning_rate, config.epochs, config.steps) == (3e-4, 2, None)
+    assert config.stage.name == "instruction_tuning" and config.data.batch_size == 8
+    caplog.set_level("INFO", logger="anyweave.training.launch")
+    data = tmp_path / "mine.jsonl"
+    write_messages([[Message("user", "hi"), Message("assistant", w)] for w in "abcdefgh"], data)
+    run = tmp_path / "run"
+    report = train_stage(3, data=data, model=start, output=run, settings=["epochs=1"])
+    assert report.finished and report.steps == 1 and (run / "cache").is_dir()
+    assert "recipe fine-tune-3: learning rate 0.0003, batch 8 x 1, 1 epochs" in caplog.text
+    # What was trained goes on in the same way.
+    assert read_spec(run / "model").fine_tuning == own
+
+
+def test_emoji_mini_is_fine_tuned_gently() -> None:
+    for number in (1, 2, 3):
+        config = fine_tune(number, "emoji-mini")
+        rates = [config.optimizer.rate(role) for role in config.stage.trainable]
+        assert max(rates) <= 5e-4 and config.data.batch_size >= 8 and config.epochs is not None
+
+
+def test_a_model_without_adapters_is_fine_tuned_without_them(tmp_path: Path) -> None:
+    start = tiny_model(tmp_path / "parts", lora=None).save_pretrained(tmp_path / "model")
+    assert "lora" not in fine_tune(3, str(start)).stage.trainable
+
+
+def test_wrong_settings_of_a_checkpoint_are_named(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "parts", fine_tuning={"optimiser.rate": 1.0})
+    start = model.save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match="unknown config key 'optimiser"):
+        fine_tune(2, str(start))

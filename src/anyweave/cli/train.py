@@ -16,7 +16,8 @@ app = typer.Typer(no_args_is_help=True, help="Train the three stages, or a part.
 def _stage_command(number: int) -> Callable[..., None]:
     def command(
         recipe: Annotated[
-            str | None, typer.Option(help="Named recipe; the default is the tiny one.")
+            str | None,
+            typer.Option(help="Named recipe; default: that of --model, without one the tiny one."),
         ] = None,
         data: Annotated[
             Path | None, typer.Option(help="Your conversations as messages JSONL.")

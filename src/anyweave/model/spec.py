@@ -147,6 +147,10 @@ class ModelSpec:
     """"signal": hidden states condition the decoder; "caption": the reply's own words do (pipeline
     ablation).
     """
+    fine_tuning: Mapping[str, Any] = field(default_factory=dict)
+    """How stages that start from this checkpoint differ from `training.recipes.fine_tune`, as
+    settings of a `TrainConfig`: ``{"optimizer.learning_rate": 2e-4}``.
+    """
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:

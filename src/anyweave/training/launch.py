@@ -23,6 +23,7 @@ from anyweave.training.config import ModelConfig, TrainConfig
 from anyweave.training.plan import EpochSource, Source
 from anyweave.training.precompute import job_name, parts_left, precompute
 from anyweave.training.recipes import load_recipe, recipes
+from anyweave.training.recipes.fine_tune import fine_tune
 from anyweave.training.report import TrainReport
 from anyweave.training.trainer import SampleWriter, Trainer
 
@@ -52,7 +53,8 @@ def train_stage(
 
     Args:
         recipe: a family ("tiny", "emoji-mini", "paper-7b", "paper-7b-24gb"), a full recipe name or
-            ``module:function``.
+            ``module:function``. By default that of `fine_tune` where a model is given, which the
+            checkpoint's own settings refine, and "tiny" where none is.
         data: a `messages` file instead of the recipe's data, or shards, which are streamed.
         model: a checkpoint to start from instead of the recipe's.
         output: the run folder.
@@ -61,8 +63,11 @@ def train_stage(
     Raises:
         ValueError: a name that leads nowhere, or a setting that is not one.
     """
-    name = recipe or "tiny"
-    config = load_recipe(name if name in recipes() or ":" in name else f"{name}-{number}")
+    if recipe is None and model is not None:
+        config = fine_tune(number, model)
+    else:
+        name = recipe or "tiny"
+        config = load_recipe(name if name in recipes() or ":" in name else f"{name}-{number}")
     if data is not None:
         many = names_shards(data)
         source, name = ("stream", "data") if many else ("MessagesJsonl", "path")
@@ -75,6 +80,16 @@ def train_stage(
     if output is not None:
         config = replace(config, output_dir=str(output))
     config = config.with_overrides(settings)
+    if recipe is None and config.cache_dir is None:
+        config = replace(config, cache_dir=str(Path(config.output_dir) / "cache"))
+    logger.info(
+        "recipe %s: learning rate %g, batch %d x %d, %s",
+        config.name,
+        config.optimizer.learning_rate,
+        config.data.batch_size,
+        config.grad_accumulation,
+        f"{config.steps} steps" if config.steps is not None else f"{config.epochs:g} epochs",
+    )
     return run(config, resume=resume, write_samples=write_samples)
 
 
