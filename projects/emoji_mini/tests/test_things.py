@@ -7,9 +7,10 @@ from emoji_world.things import THINGS, article_of, find_thing, plural_of
 
 OLD_THINGS = (
     "dog cat cow pig horse monkey lion panda rabbit fox frog chicken penguin duck owl fish "
-    "whale octopus turtle snake bee butterfly elephant sheep unicorn bird apple banana grapes strawberry "
-    "watermelon lemon carrot pizza hamburger cake donut sunflower rose cactus mushroom tree "
-    "snowman fire car bus bicycle airplane rocket train helicopter house balloon robot piano guitar violin "
+    "whale octopus turtle snake bee butterfly elephant sheep unicorn bird apple banana grapes "
+    "strawberry watermelon lemon carrot pizza hamburger cake donut sunflower rose cactus mushroom "
+    "tree snowman fire car bus bicycle airplane rocket train helicopter house balloon robot piano "
+    "guitar violin "
     "trumpet drum saxophone banjo accordion bell telephone"
 ).split()
 

@@ -1,0 +1,151 @@
+"""Scene -> pixels. Pure functions of the scene: the same scene always renders to the same media."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from emoji_world.arranging import Placed, arrange, start
+from emoji_world.backdrops import GROUND, backdrop
+from emoji_world.moving import Pose, pose
+from emoji_world.pack import load_pack
+from emoji_world.scenes import MOTIONS, ClipScene, PictureScene
+
+PICTURE_SIZE = 128
+CLIP_SIZE = 64
+FRAMES = 16
+FRAME_RATE = 8.0  # frames/s, a clip lasts two seconds
+_SHADOW = 0.3  # how dark the middle of a shadow is
+_Pixels = NDArray[np.uint8]
+
+
+def render_picture(scene: PictureScene) -> _Pixels:
+    """The picture of a scene, ``uint8[128, 128, 3]``."""
+    arranged = arrange(scene)
+    canvas = _tinted(backdrop(scene.background, arranged.variant, PICTURE_SIZE), arranged.tint)
+    things = sorted(arranged.things, key=lambda thing: thing.y)  # what is nearer covers
+    for thing in things:
+        left, top, right, bottom = box_of(thing)
+        if bottom / PICTURE_SIZE > GROUND.get(scene.background, 1.0) + 0.02:
+            _lay(canvas, _shadow(right - left), left, bottom - (right - left) // 10)
+        _lay(canvas, _sprite(thing.name, _edge(thing)), left, top)
+    return _pixels(canvas)
+
+
+def boxes(scene: PictureScene) -> list[tuple[str, tuple[int, int, int, int]]]:
+    """The exact truth of a picture: each thing's name and its box (left, top, right, bottom) in
+    pixels.
+    """
+    return [(thing.name, box_of(thing)) for thing in arrange(scene).things]
+
+
+def box_of(thing: Placed) -> tuple[int, int, int, int]:
+    """The pixels that a placed thing takes: left, top, right and bottom."""
+    high, wide = _sprite(thing.name, _edge(thing)).shape[:2]
+    left = round(thing.x * PICTURE_SIZE - wide / 2)
+    top = round(thing.y * PICTURE_SIZE - high / 2)
+    return left, top, left + wide, top + high
+
+
+def render_clip(scene: ClipScene) -> _Pixels:
+    """The clip of a scene, ``uint8[16, 64, 64, 3]``."""
+    begin = start(scene)
+    ground = _tinted(backdrop(scene.background, begin.variant, CLIP_SIZE), begin.tint)
+    frames = []
+    for number in range(FRAMES):
+        t = number / (FRAMES - 1)
+        here = pose(scene.motion, t, begin.shift)
+        if scene.motion in MOTIONS:
+            sprite = _clip_sprite(scene.object)
+        else:
+            sprite = load_pack().animation(scene.object)[number]
+        frame = ground.copy()
+        _lay(frame, _premultiplied(_posed(sprite, here, begin.size)), 0, 0)
+        frames.append(_pixels(frame))
+    return np.stack(frames)
+
+
+def contact_sheet(pictures: list[_Pixels], columns: int = 8) -> Image.Image:
+    """Pictures of one size side by side, row by row."""
+    high, wide = pictures[0].shape[:2]
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * wide, rows * high), "white")
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        sheet.paste(Image.fromarray(picture), (column * wide, row * high))
+    return sheet
+
+
+def _edge(thing: Placed) -> int:
+    """The longer edge in pixels, even, so that few sizes are cached."""
+    return 2 * round(thing.size * PICTURE_SIZE / 2)
+
+
+def _pixels(canvas: NDArray[np.float32]) -> _Pixels:
+    return np.clip(canvas + 0.5, 0, 255).astype(np.uint8)  # sharp resampling overshoots a little
+
+
+def _tinted(pixels: _Pixels, tint: tuple[float, float, float]) -> NDArray[np.float32]:
+    return np.clip(pixels + np.array(tint, np.float32), 0, 255).astype(np.float32)
+
+
+@lru_cache(maxsize=6000)
+def _sprite(name: str, edge: int) -> _Pixels:
+    """A thing's picture, its longer edge `edge` pixels, its colours times its opacity."""
+    picture = Image.fromarray(load_pack().picture(name), "RGBA")
+    scale = edge / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return np.array(picture.convert("RGBa").resize(size, Image.Resampling.LANCZOS))
+
+
+@lru_cache(maxsize=600)
+def _clip_sprite(name: str) -> _Pixels:
+    """A thing's picture at twice the size it has in most clips."""
+    picture = Image.fromarray(load_pack().picture(name), "RGBA")
+    picture.thumbnail((CLIP_SIZE, CLIP_SIZE), Image.Resampling.LANCZOS)
+    return np.array(picture)
+
+
+@lru_cache(maxsize=128)
+def _shadow(width: int) -> _Pixels:
+    """A soft dark oval as wide as a thing, colours times opacity: black has none."""
+    high = max(4, width // 5)
+    mask = Image.new("L", (width * 2, high * 2))
+    mask.paste(255, (width // 5, high // 2, 2 * width - width // 5, 2 * high - high // 2))
+    mask = mask.filter(ImageFilter.GaussianBlur(high / 3)).resize((width, high))
+    opacity = np.asarray(mask, np.float32) * _SHADOW
+    shadow = np.zeros((high, width, 4), np.uint8)
+    shadow[..., 3] = opacity
+    return shadow
+
+
+def _posed(sprite: _Pixels, here: Pose, size: float) -> Image.Image:
+    """A sprite scaled, turned and moved onto an empty canvas, in one resampling."""
+    high, wide = sprite.shape[:2]
+    step = max(high, wide) / (size * here.scale * CLIP_SIZE)  # of the sprite, per pixel of canvas
+    turn = np.deg2rad(here.turn)
+    cos, sin = np.cos(turn) * step, np.sin(turn) * step
+    x, y = here.x * CLIP_SIZE, here.y * CLIP_SIZE
+    matrix = (cos, sin, wide / 2 - cos * x - sin * y, -sin, cos, high / 2 + sin * x - cos * y)
+    return Image.fromarray(sprite, "RGBA").transform(
+        (CLIP_SIZE, CLIP_SIZE), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC
+    )
+
+
+def _premultiplied(picture: Image.Image) -> _Pixels:
+    return np.asarray(picture.convert("RGBa"))
+
+
+def _lay(canvas: NDArray[np.float32], sprite: _Pixels, left: int, top: int) -> None:
+    """Lay a sprite (colours times opacity) onto the canvas; what hangs over the edge is cut."""
+    size = canvas.shape[0]
+    x0, y0 = max(0, left), max(0, top)
+    x1, y1 = min(size, left + sprite.shape[1]), min(size, top + sprite.shape[0])
+    if x0 >= x1 or y0 >= y1:
+        return
+    part = sprite[y0 - top : y1 - top, x0 - left : x1 - left].astype(np.float32)
+    canvas[y0:y1, x0:x1] *= 1 - part[..., 3:] / 255
+    canvas[y0:y1, x0:x1] += part[..., :3]
