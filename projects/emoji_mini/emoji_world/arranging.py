@@ -37,13 +37,14 @@ _RELATION_SLOTS: dict[str, tuple[tuple[_Spot, ...], float]] = {
 @dataclass(frozen=True)
 class Placed:
     """One thing in a picture: its centre and its longer edge, as shares of the canvas (x to the
-    right, y downwards).
+    right, y downwards), and whether it stands on the ground, where there is some.
     """
 
     name: str
     x: float
     y: float
     size: float
+    stands: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def arrange(scene: PictureScene) -> Arrangement:
     for name, (x, y) in zip(names, spots, strict=True):
         dx, dy = rng.uniform(-0.025, 0.025), rng.uniform(-0.035, 0.035)
         size = largest * rng.uniform(0.84, 1.0)
-        things.append(Placed(name, x + dx, _ground(scene, y + dy), size))
+        stands = scene.relation not in ("above", "below") or y > 0.5
+        things.append(Placed(name, x + dx, _ground(scene, y + dy), size, stands))
     return Arrangement(variant, tint, tuple(things))
 
 

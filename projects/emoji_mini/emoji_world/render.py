@@ -1,4 +1,6 @@
-"""Scene -> pixels. Pure functions of the scene: the same scene always renders to the same media."""
+"""Scene -> pixels or samples. Pure functions of the scene: the same scene always renders to the
+same media.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,24 @@ from emoji_world.arranging import Placed, arrange, start
 from emoji_world.backdrops import GROUND, backdrop
 from emoji_world.moving import Pose, pose
 from emoji_world.pack import load_pack
-from emoji_world.scenes import MOTIONS, ClipScene, PictureScene
+from emoji_world.scenes import MOTIONS, ClipScene, PictureScene, Scene, SoundScene
+from emoji_world.sounds import SAMPLE_RATE, SAMPLES
 
 PICTURE_SIZE = 128
 CLIP_SIZE = 64
 FRAMES = 16
 FRAME_RATE = 8.0  # frames/s, a clip lasts two seconds
+_FADE = 800  # samples at the end of a sound
+_HISS = 0.001  # every recording has a little
 _SHADOW = 0.3  # how dark the middle of a shadow is
 _Pixels = NDArray[np.uint8]
+
+
+def render(scene: Scene) -> _Pixels | NDArray[np.float32]:
+    """Render any scene."""
+    if isinstance(scene, PictureScene):
+        return render_picture(scene)
+    return render_clip(scene) if isinstance(scene, ClipScene) else render_sound(scene)
 
 
 def render_picture(scene: PictureScene) -> _Pixels:
@@ -29,7 +41,7 @@ def render_picture(scene: PictureScene) -> _Pixels:
     things = sorted(arranged.things, key=lambda thing: thing.y)  # what is nearer covers
     for thing in things:
         left, top, right, bottom = box_of(thing)
-        if bottom / PICTURE_SIZE > GROUND.get(scene.background, 1.0) + 0.02:
+        if thing.stands and bottom / PICTURE_SIZE > GROUND.get(scene.background, 1.0) + 0.03:
             _lay(canvas, _shadow(right - left), left, bottom - (right - left) // 10)
         _lay(canvas, _sprite(thing.name, _edge(thing)), left, top)
     return _pixels(canvas)
@@ -66,6 +78,21 @@ def render_clip(scene: ClipScene) -> _Pixels:
         _lay(frame, _premultiplied(_posed(sprite, here, begin.size)), 0, 0)
         frames.append(_pixels(frame))
     return np.stack(frames)
+
+
+def render_sound(scene: SoundScene) -> NDArray[np.float32]:
+    """The sound of a scene, ``float32[64000]`` at 16 kHz. Two sounds share the time in order."""
+    rng = np.random.default_rng(scene.seed)
+    share = SAMPLES // len(scene.sounds)
+    out = np.zeros(SAMPLES, np.float32)
+    for number, name in enumerate(scene.sounds):
+        lead = int(rng.uniform(0, 0.1) * SAMPLE_RATE)
+        piece = load_pack().takes(name)[scene.take][: share - lead].copy()
+        piece[-_FADE:] *= np.linspace(1, 0, _FADE, dtype=np.float32)
+        begin = number * share + lead
+        out[begin : begin + len(piece)] = piece * rng.uniform(0.6, 1.0)
+    out += rng.standard_normal(SAMPLES).astype(np.float32) * _HISS
+    return np.clip(out, -1, 1)
 
 
 def contact_sheet(pictures: list[_Pixels], columns: int = 8) -> Image.Image:

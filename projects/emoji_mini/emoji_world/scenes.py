@@ -25,6 +25,9 @@ BACKGROUNDS: Words = _TABLE["background"]
 RELATIONS: Words = _TABLE["relation"]
 MOTIONS: Words = _TABLE["motion"]
 ACTS: Words = _TABLE["act"]
+COUNTS: Words = _TABLE["count"]
+FRAMES: Words = _TABLE["frame"]
+MIRRORS: dict[str, str] = _TABLE["mirror"]
 
 
 def split_of(*combination: object) -> Split:

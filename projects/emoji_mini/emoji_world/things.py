@@ -20,7 +20,8 @@ class Thing:
     """One kind of thing. `article` and `plural` belong to the name or, where it has one, to its
     `unit` ("a bunch of grapes", "two bunches of grapes").
 
-    `synonyms` are (singular, plural) pairs; `does` is what its animated emoji does, or "".
+    `synonyms` are (singular, plural) pairs, `heard` words that are understood but never said;
+    `does` is what its animated emoji does, or "".
     """
 
     name: str
@@ -31,6 +32,7 @@ class Thing:
     unit: str = ""
     units: str = ""
     synonyms: tuple[tuple[str, str], ...] = ()
+    heard: tuple[str, ...] = ()
     does: str = ""
 
     @property
@@ -49,7 +51,8 @@ class Thing:
     def words(self) -> tuple[str, ...]:
         """Every word that means this thing, in lower case, the name first."""
         pairs = ((self.name, self.plural), *self.synonyms)
-        return tuple(dict.fromkeys(word.lower() for pair in pairs for word in pair))
+        words = (*(word for pair in pairs for word in pair), *self.heard)
+        return tuple(dict.fromkeys(word.lower() for word in words))
 
 
 def plural_of(noun: str) -> str:
@@ -60,8 +63,11 @@ def plural_of(noun: str) -> str:
 
 
 def article_of(noun: str) -> str:
-    """ "a" or "an", by the first letter; the few exceptions stand in the table."""
-    return "an" if noun[0].lower() in "aeiou" else "a"
+    """ "a" or "an", by the first sound of a noun."""
+    said = noun.lower()
+    if said.startswith(("uni", "ufo", "ewe", "eu", "one-")):
+        return "a"
+    return "an" if said.startswith(("a", "e", "i", "o", "u", "hour")) else "a"
 
 
 def _read() -> Iterator[Thing]:
@@ -76,6 +82,7 @@ def _read() -> Iterator[Thing]:
                 "unit": unit,
                 "units": units,
                 "synonyms": tuple(map(_pair, row.get("synonyms", ()))),
+                "heard": tuple(row.get("heard", ())),
             }
             yield Thing(name=name, group=group, **words)
 

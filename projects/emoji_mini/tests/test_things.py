@@ -101,3 +101,8 @@ def test_regular_forms() -> None:
         "bushes",
     ]
     assert (article_of("owl"), article_of("bee"), article_of("Ice cube")) == ("an", "a", "an")
+
+
+def test_articles_follow_the_sound() -> None:
+    nouns = ("hourglass", "unicorn", "UFO", "ewe", "umbrella", "house", "elk")
+    assert [article_of(noun) for noun in nouns] == ["an", "a", "a", "a", "an", "a", "an"]
