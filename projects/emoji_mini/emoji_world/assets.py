@@ -58,6 +58,11 @@ def animation_file(thing: Thing) -> Path:
     return _find(thing, ANIMATED)
 
 
+def collection() -> list[Path]:
+    """Every still emoji of the fetched package, things of the world or not (over 3,000)."""
+    return sorted((cache_folder() / _folder(EMOJI) / "package" / "assets").glob("*.webp"))
+
+
 def soundfont_file() -> Path:
     """The General MIDI sound font in the cache."""
     return next((cache_folder() / SOUNDFONT).rglob("*.sf2"))

@@ -23,6 +23,8 @@ FRAMES = 16
 FRAME_RATE = 8.0  # frames/s, a clip lasts two seconds
 _FADE = 800  # samples at the end of a sound
 _HISS = 0.001  # every recording has a little
+_GLOWS = {"night": (150, 150, 235)}  # what light surrounds things, lest dark ones vanish
+_GLOW, _GLOW_REACH = 0.55, 1.5
 _SHADOW = 0.3  # how dark the middle of a shadow is
 _Pixels = NDArray[np.uint8]
 
@@ -39,6 +41,8 @@ def render_picture(scene: PictureScene) -> _Pixels:
     arranged = arrange(scene)
     canvas = _tinted(backdrop(scene.background, arranged.variant, PICTURE_SIZE), arranged.tint)
     things = sorted(arranged.things, key=lambda thing: thing.y)  # what is nearer covers
+    for thing in things:
+        _light(canvas, scene.background, thing.x, thing.y, thing.size)
     for thing in things:
         left, top, right, bottom = box_of(thing)
         if thing.stands and bottom / PICTURE_SIZE > GROUND.get(scene.background, 1.0) + 0.03:
@@ -75,6 +79,7 @@ def render_clip(scene: ClipScene) -> _Pixels:
         else:
             sprite = load_pack().animation(scene.object)[number]
         frame = ground.copy()
+        _light(frame, scene.background, here.x, here.y, begin.size * here.scale)
         _lay(frame, _premultiplied(_posed(sprite, here, begin.size)), 0, 0)
         frames.append(_pixels(frame))
     return np.stack(frames)
@@ -147,6 +152,24 @@ def _shadow(width: int) -> _Pixels:
     shadow = np.zeros((high, width, 4), np.uint8)
     shadow[..., 3] = opacity
     return shadow
+
+
+def _light(canvas: NDArray[np.float32], background: str, x: float, y: float, size: float) -> None:
+    """Where it is dark, a soft light behind a thing; place and size are shares of the canvas."""
+    if background not in _GLOWS:
+        return
+    edge = 2 * round(size * _GLOW_REACH * canvas.shape[0] / 2)
+    left, top = round(x * canvas.shape[1] - edge / 2), round(y * canvas.shape[0] - edge / 2)
+    _lay(canvas, _glow(background, edge), left, top)
+
+
+@lru_cache(maxsize=128)
+def _glow(background: str, edge: int) -> _Pixels:
+    """A round light that fades outwards, colours times opacity."""
+    steps = np.linspace(-1, 1, edge)
+    opacity = _GLOW * np.clip(1 - np.hypot(steps[:, None], steps[None]), 0, 1) ** 1.5
+    colours = opacity[..., None] * np.array([*_GLOWS[background], 255])
+    return colours.astype(np.uint8)
 
 
 def _posed(sprite: _Pixels, here: Pose, size: float) -> Image.Image:

@@ -79,6 +79,19 @@ def test_relations_hold(relation: str, holds) -> None:  # type: ignore[no-untype
         assert holds(one, others)
 
 
+def test_dark_things_are_lit_at_night(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    def around(scene: PictureScene) -> float:
+        ((_, (left, top, right, bottom)),) = boxes(scene)
+        picture = render_picture(scene).astype(float)
+        edges = np.concatenate([picture[top - 2, left:right], picture[top:bottom, left - 2]])
+        return float(edges.mean())
+
+    scene = PictureScene(object="spider", background="night", seed=4)
+    lit = around(scene)
+    monkeypatch.setattr("emoji_world.render._GLOWS", {})
+    assert lit > around(scene) + 5
+
+
 def test_every_background_is_drawn_in_its_own_colours() -> None:
     means = np.array([backdrop(name, 0, 64).mean((0, 1)) for name in BACKGROUNDS])
     far = np.abs(means[:, None] - means[None]).sum(-1) + 1000 * np.eye(len(means))
