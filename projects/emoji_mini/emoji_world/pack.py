@@ -29,9 +29,11 @@ class Pack:
             raise ValueError(
                 f"no world pack in {folder}; build it with: python -m emoji_world.packing"
             )
-        self._pictures = zipfile.ZipFile(folder / "pictures.zip")
-        self._animations = zipfile.ZipFile(folder / "animations.zip")
-        self._sounds = zipfile.ZipFile(folder / "sounds.zip")
+        # In memory: an open file would share its position with every forked process.
+        self._pictures, self._animations, self._sounds = (
+            zipfile.ZipFile(io.BytesIO((folder / f"{kind}.zip").read_bytes()))
+            for kind in ("pictures", "animations", "sounds")
+        )
 
     def picture(self, name: str) -> NDArray[np.uint8]:
         """A thing's picture without its empty margin, ``uint8[H, W, 4]``, at most 256 pixels."""

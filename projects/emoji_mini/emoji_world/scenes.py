@@ -78,10 +78,15 @@ class PictureScene:
     def split(self) -> Split:
         if self.other is None:
             return split_of("count", self.object, self.count, self.background)
-        # Whatever the background: a pair seen on grass is no news on a beach.
-        return split_of(
-            "pair", self.object, self.count, self.relation, self.other, self.other_count
-        )
+        # Whatever the background: a pair seen on grass is no news on a beach. Nor is one that is
+        # named from its other end: "a dog and two cats", "a cat right of a dog".
+        one, other = (self.object, self.count), (self.other, self.other_count)
+        relation = self.relation
+        if relation is None:
+            one, other = sorted((one, other))
+        elif relation in ("right of", "below"):
+            one, other, relation = other, one, MIRRORS[relation]
+        return split_of("pair", *one, relation, *other)
 
     @property
     def caption(self) -> str:

@@ -106,6 +106,18 @@ def test_the_split_never_changes() -> None:
     assert one.split == other.split  # a pair is held out on every background
 
 
+def test_a_pair_named_from_its_other_end_is_in_the_same_split() -> None:
+    names = list(THINGS)[:40]
+    for one, other in zip(names, names[1:], strict=False):
+        for relation, mirrored in (("left of", "right of"), ("above", "below")):
+            a = PictureScene(object=one, relation=relation, other=other, other_count=1)
+            b = PictureScene(object=other, relation=mirrored, other=one, other_count=1)
+            assert a.split == b.split
+        a = PictureScene(object=one, count=2, other=other, other_count=1)
+        b = PictureScene(object=other, count=1, other=one, other_count=2)
+        assert a.split == b.split
+
+
 @pytest.mark.parametrize("sample", [sample_picture, sample_clip, sample_sound])
 def test_samples_stay_in_their_split(sample) -> None:  # type: ignore[no-untyped-def]
     for split in ("train", "test"):
