@@ -10,9 +10,12 @@ from pathlib import Path
 
 NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six")
 MAX_COUNT = len(NUMBER_WORDS) - 1
-_OPENING = re.compile(
-    rf"^(?:(?:a|an|the|some|my|your|{'|'.join(NUMBER_WORDS)}|\d+)\s+)*(?P<rest>.+)$"
+_OPENERS = (
+    *("a", "an", "the", "some", "one", "single", "half a dozen", "several", "few", r"\d+"),
+    *("my", "your", "his", "her", "our", "their", "this", "that", "these", "those"),
+    *NUMBER_WORDS,
 )
+_OPENING = re.compile(rf"^(?:(?:{'|'.join(_OPENERS)})\s+)*(?P<rest>.+)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +109,8 @@ def find_thing(words: str) -> Thing | None:
     rest = opened["rest"] if opened else said
     if rest in _BY_WORD:
         return _BY_WORD[rest]
-    unit, _, noun = rest.partition(" of ")
-    thing = _BY_WORD.get(noun)
+    unit, of, noun = rest.partition(" of ")
+    thing = find_thing(noun) if of else None
     return thing if thing and unit in _units(thing) else None
 
 
