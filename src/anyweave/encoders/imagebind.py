@@ -58,6 +58,7 @@ class ImageBind(nn.Module):
         config = ImageBindConfig.from_dict(sizes)
         self.config = config
         self.feature_dim = config.out_dim
+        self.sample_rate = config.sample_rate if "audio" in config.towers else None
         self.modalities: tuple[Modality, ...] = tuple(
             m for m, tower in TOWER_OF.items() if tower in config.towers and m != "text"
         )

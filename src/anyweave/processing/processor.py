@@ -9,7 +9,7 @@ of placeholder ids plus a `MediaInput`; the assistant's becomes its signal run p
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -25,6 +25,7 @@ from anyweave.processing.reply import SignalRun, split_reply
 from anyweave.processing.signals import SignalTokens
 from anyweave.processing.template import Template, encode_control, encode_text, resolve_template
 
+DEFAULT_RATE = 16_000  # Hz, where neither encoder nor decoder names another
 TrainOn = Literal["assistant", "last", "none"]
 
 
@@ -54,10 +55,14 @@ class Processor:
             their oldest turns.
         supervise_run: "first" learns the first id of a signal run (the rest is forced while
             generating), "all" every id.
-        input_rate: sample rate in Hz at which the user's audio is read.
-        target_rate: likewise for the assistant's audio.
+        input_rate: sample rate in Hz at which the user's audio is read; None takes the encoder's
+            own `sample_rate`, and 16000 where it names none.
+        target_rate: likewise for the assistant's audio; a function is asked when one is read, as a
+            decoder may not be there before.
         encoder_fingerprints: cache names of the frozen encoders, per modality.
         decoder_fingerprints: likewise of the frozen decoders.
+        latents_fingerprints: of the decoders with the size that media are encoded at; by default
+            the decoders' own.
     """
 
     def __init__(
@@ -73,10 +78,11 @@ class Processor:
         max_length: int | None = None,
         truncate: Literal["error", "oldest"] = "error",
         supervise_run: Literal["first", "all"] = "first",
-        input_rate: int = 16000,
-        target_rate: int = 16000,
+        input_rate: int | None = None,
+        target_rate: int | Callable[[], int] = DEFAULT_RATE,
         encoder_fingerprints: Mapping[Modality, str] | None = None,
         decoder_fingerprints: Mapping[Modality, str] | None = None,
+        latents_fingerprints: Mapping[Modality, str] | None = None,
     ) -> None:
         if len(tokenizer) > signals.base_vocab:
             raise ValueError(
@@ -100,10 +106,12 @@ class Processor:
         self.max_length = max_length
         self.truncate = truncate
         self.supervise_run = supervise_run
-        self.input_rate = input_rate
+        own_rate = getattr(self.encoders.get("audio"), "sample_rate", None)
+        self.input_rate = input_rate or own_rate or DEFAULT_RATE
         self.target_rate = target_rate
         self.encoder_fingerprints = dict(encoder_fingerprints or {})
         self.decoder_fingerprints = dict(decoder_fingerprints or {})
+        self.latents_fingerprints = dict(latents_fingerprints or self.decoder_fingerprints)
 
     @property
     def end_of_turn_id(self) -> int:
@@ -322,7 +330,7 @@ class Processor:
         part = piece.media
         assert part is not None
         decoder = self.decoder_fingerprints.get(part.modality)
-        embedding = latents = array = None
+        embedding = latents = array = rate = None
         if load:
             if part.caption is not None and self.cache is not None and decoder is not None:
                 found = self.cache.get(
@@ -330,18 +338,25 @@ class Processor:
                 )
                 embedding = None if found is None else found["caption"]
             if part.source is not None:
-                latents = self._cached("latents", part, decoder, "latents")
+                owner = self.latents_fingerprints.get(part.modality)
+                latents = self._cached("latents", part, owner, "latents")
                 if latents is None:
-                    array, _ = load_array(part, self.target_rate)
+                    array, rate = load_array(part, self._target_rate(part.modality))
         return Target(
             part.modality,
             start,
             len(piece.ids),
             caption=part.caption,
             array=array,
+            rate=rate,
             caption_embedding=embedding,
             latents=latents,
         )
+
+    def _target_rate(self, modality: Modality) -> int:
+        if modality != "audio":
+            return DEFAULT_RATE  # nothing to resample, and no decoder to ask
+        return self.target_rate() if callable(self.target_rate) else self.target_rate
 
     def _cached(
         self, kind: Literal["features", "latents"], part: Media, owner: str | None, name: str
