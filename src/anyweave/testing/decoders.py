@@ -200,7 +200,7 @@ def tiny_decoder(
     0.32 s.
 
     Conditioning is [B, 8, 32] (audio [B, 1, 32]). `vocoder` gives the audio decoder a random
-    HiFi-GAN instead of Griffin-Lim; at another `sample_rate` its sounds have another length too. The
+    HiFi-GAN instead of Griffin-Lim; another `sample_rate` gives its sounds another length. The
     caller's random state is left alone.
     """
     with torch.random.fork_rng(devices=[]):
