@@ -23,7 +23,7 @@ from anyweave.processing.cache import FeatureCache, media_digest, text_digest
 from anyweave.processing.layout import Piece, Supervision, TurnLayout, fit
 from anyweave.processing.reply import SignalRun, split_reply
 from anyweave.processing.signals import SignalTokens
-from anyweave.processing.template import Template, encode_control, encode_text, resolve_template
+from anyweave.processing.template import Template, encode_text, resolve_template
 
 DEFAULT_RATE = 16_000  # Hz, where neither encoder nor decoder names another
 TrainOn = Literal["assistant", "last", "none"]
@@ -95,10 +95,11 @@ class Processor:
         self.tokenizer = copy.deepcopy(tokenizer)
         self.signals = signals
         self.template = resolve_template(template)
-        self.turn_ids = self.template.bind(self.tokenizer)
-        self._around_media = tuple(
-            encode_control(self.tokenizer, text) for text in self.template.around_media
-        )
+        # Everything but text is encoded here and now: afterwards the tokenizer never changes its
+        # mind about special tokens, and threads may render at the same time.
+        self.control = self.template.bind(self.tokenizer)
+        self.turn_ids = self.control.turns
+        encode_text(self.tokenizer, "a")
         self.encoders = dict(encoders)
         self.num_input_tokens = dict(num_input_tokens)
         self.cache = cache
@@ -120,14 +121,8 @@ class Processor:
 
     @property
     def stops(self) -> tuple[tuple[int, ...], ...]:
-        """All runs of ids at which generation stops: the end of the turn, the template's other
-        endings and the tokenizer's end of sequence.
-        """
-        found = [self.turn_ids["assistant"].end]
-        found += [encode_control(self.tokenizer, text) for text in self.template.stops]
-        if self.tokenizer.eos_token_id is not None:
-            found.append((int(self.tokenizer.eos_token_id),))
-        return tuple(dict.fromkeys(found))
+        """All runs of ids at which generation stops (see `BoundTemplate`)."""
+        return self.control.stops
 
     @property
     def pad_id(self) -> int:
@@ -170,7 +165,7 @@ class Processor:
                 "add_generation_prompt asks for a reply, but the last message is the assistant's; "
                 "end with a user message"
             )
-        opening = self.template.opening_ids(self.tokenizer)
+        opening = self.control.opening
         turns = fit(turns, len(opening) + len(prompt), self.max_length, self.truncate)
         ids: list[int] = list(opening)
         labels: list[int] = [IGNORE_INDEX] * len(opening)
@@ -205,7 +200,7 @@ class Processor:
     def length(self, messages: Sequence[Message]) -> int:
         """Number of ids of a conversation, without reading its media (for length bucketing)."""
         turns = self._layout(messages, "none")
-        overhead = len(self.template.opening_ids(self.tokenizer))
+        overhead = len(self.control.opening)
         return overhead + sum(
             turn.length for turn in fit(turns, overhead, self.max_length, self.truncate)
         )
@@ -245,6 +240,7 @@ class Processor:
         if not messages:
             raise ValueError("nothing to render: the conversation has no messages")
         last_reply = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=-1)
+        first_user = next((i for i, m in enumerate(messages) if m.role == "user"), None)
         turns: list[TurnLayout] = []
         if self.system_prompt and messages[0].role != "system":
             turns.append(self._turn(Message("system", self.system_prompt), -1, False))
@@ -254,14 +250,20 @@ class Processor:
                     f"message {index} is a system message; only the first message may be one"
                 )
             learn = train_on == "assistant" or (train_on == "last" and index == last_reply)
-            turns.append(self._turn(message, index, learn and message.role == "assistant"))
+            turns.append(
+                self._turn(
+                    message, index, learn and message.role == "assistant", index == first_user
+                )
+            )
         return turns
 
-    def _turn(self, message: Message, index: int, learn: bool) -> TurnLayout:
+    def _turn(self, message: Message, index: int, learn: bool, opens: bool = False) -> TurnLayout:
         control = self.turn_ids[message.role]
         supervised: Supervision = "all" if learn else "none"
+        begins_with_text = opens and isinstance(next(iter(message.parts), None), Text)
         pieces = [
             Piece(control.prefix),
+            Piece(self.control.before_first_text if begins_with_text else ()),
             *self._content(message, supervised),
             Piece(control.end, supervised),
             Piece(control.suffix),
@@ -279,7 +281,7 @@ class Processor:
                     Piece(run, self.supervise_run if supervised == "all" else "none", part)
                 )
             else:
-                before, after = self._around_media
+                before, after = self.control.around_media
                 run = self._placeholders(part.modality, message.role)
                 pieces += [Piece(before), Piece(run, "none", part), Piece(after)]
         return pieces
