@@ -114,6 +114,7 @@ class ImageBind(nn.Module):
                 clip_seconds=c.video_clip_seconds,
                 frames_per_clip=c.frames_per_clip,
                 num_crops=c.num_video_crops,
+                reach_end=c.clips_reach_end,
                 **colours,
             )
         if modality == "audio":
@@ -132,6 +133,7 @@ class ImageBind(nn.Module):
                 frame_shift_ms=c.frame_shift_ms,
                 mean=c.audio_mean,
                 std=c.audio_std,
+                reach_end=c.clips_reach_end,
             )
         raise ValueError(
             "text enters as token ids of the CLIP tokenizer; there is nothing to preprocess"
