@@ -199,9 +199,12 @@ def test_a_run_reports_what_it_skipped(
     assert "gone.png" in next(iter(report.skipped))
 
 
-def test_data_workers_change_nothing(plain_model: MakeModel, config: MakeConfig) -> None:
-    alone = config("encoding_alignment", run="alone", steps=3)
-    helped = config("encoding_alignment", run="helped", steps=3, data={"num_workers": 1})
+@pytest.mark.parametrize("stage", ["encoding_alignment", "instruction_tuning"])
+def test_data_workers_change_nothing(
+    plain_model: MakeModel, config: MakeConfig, stage: str
+) -> None:
+    alone = config(stage, run="alone", steps=3)
+    helped = config(stage, run="helped", steps=3, data={"num_workers": 1})
     for run in (alone, helped):
         Trainer(plain_model(), run, tiny_conversations()).train()
     assert _losses(alone) == _losses(helped)

@@ -65,6 +65,9 @@ class CausalLM(nn.Module):
         self.base_vocab_size: int = embeddings.weight.shape[0]
         self.signals = SignalRows(num_signals, self.hidden_size)
         self.signals.initialise(_looked_up(embeddings), head.weight, seed=seed)
+        # As their rows start from the mean word's, so does what a bias adds to every word.
+        bias = getattr(head, "bias", None)
+        self._mean_bias = 0.0 if bias is None else float(bias.detach().float().mean())
         self.gradient_checkpointing = False
         self._takes = frozenset(inspect.signature(self.decoder.forward).parameters)
         self.eval()
@@ -228,13 +231,11 @@ class CausalLM(nn.Module):
 
     def logits(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N K"]:
         """Scores over base vocabulary and signal tokens, K = V + S; select positions first."""
-        head = self.model.get_output_embeddings()
         hidden = self.readout.enter(hidden)
-        base = head(hidden)
+        base = self.model.get_output_embeddings()(hidden)
         signal = hidden @ self.signals.output_rows.to(hidden.dtype).mT
-        if getattr(head, "bias", None) is not None:
-            # As their rows start from the mean word's, so does what a bias adds to every word.
-            signal = signal + head.bias.mean()
+        if self._mean_bias:
+            signal = signal + self._mean_bias
         return self.readout.leave(torch.cat([base, signal], dim=-1))
 
     def enable_gradient_checkpointing(self, enabled: bool = True) -> None:
