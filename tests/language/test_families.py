@@ -17,7 +17,7 @@ from .families import FAMILIES, VOCABULARY, family
 
 SIGNALS = SignalTokens({"image": 4, "video": 5, "audio": 3}, VOCABULARY)
 REFUSED = {"falcon-h1": "given the embeddings of its tokens it computes something else"}
-UNCACHED = {"mamba", "mamba2", "falcon-mamba", "recurrent-gemma", "jamba", "bamba"}
+UNCACHED = {"mamba", "mamba2", "falcon-mamba", "recurrent-gemma", "jamba"}
 OFTEN = {"llama", "granite", "cohere", "gemma", "gemma2", "mamba", "granite-hybrid", "lfm2"}
 RIGHT = [
     pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow)

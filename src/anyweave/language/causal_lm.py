@@ -165,8 +165,11 @@ class CausalLM(nn.Module):
         name, head = type(self.model).__name__, self.model.get_output_embeddings()
         readout, hidden = measure_readout(self.model, self.decoder, head, ids)
 
-        def feed(embeds: Tensor, cache: Any, use_cache: bool) -> tuple[Tensor, Any]:
-            return self._run(embeds, None, cache, use_cache, None)
+        def feed(embeds: Tensor, cache: Any, start: int | None) -> tuple[Tensor, Any]:
+            if start is None:
+                return self._run(embeds, None, None, False, None)
+            places = torch.arange(start, start + embeds.shape[1], device=embeds.device)[None]
+            return self._run(embeds, None, cache, True, places)
 
         return readout, try_feeding(name, feed, self.embed(ids), hidden)
 

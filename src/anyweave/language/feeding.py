@@ -19,8 +19,9 @@ from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
-# (embeddings [1, L, D], cache or None, use_cache) -> (hidden [1, L, D], cache)
-Feed = Callable[[Tensor, Any, bool], tuple[Tensor, Any]]
+# (embeddings [1, L, D], cache or None, position of the first) -> (hidden [1, L, D], cache); without
+# a position nothing is cached
+Feed = Callable[[Tensor, Any, int | None], tuple[Tensor, Any]]
 PROBED = 6  # tokens; fed as 3, 1 and 2
 # Another order of the same sums differs by a few roundings; a lost state by about everything.
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
@@ -51,7 +52,7 @@ def try_feeding(
     cached, cache = _in_pieces(name, feed, embeds, reference)
     if cached:
         return Feeding(True, _after_cut(feed, embeds, reference, cache))
-    whole, _ = feed(embeds, None, False)
+    whole, _ = feed(embeds, None, None)
     if not _agree(whole, reference, 0):
         raise ValueError(
             f"{name} cannot be used: given the embeddings of its tokens it computes something else "
@@ -69,8 +70,8 @@ def try_feeding(
 def _in_pieces(name: str, feed: Feed, embeds: Tensor, reference: Tensor) -> tuple[bool, Any]:
     cache, pieces = None, []
     try:
-        for piece in embeds.split([3, 1, 2], dim=1):
-            hidden, cache = feed(piece, cache, True)
+        for start, end in ((0, 3), (3, 4), (4, PROBED)):
+            hidden, cache = feed(embeds[:, start:end], cache, start)
             pieces.append(hidden)
     except _REFUSALS as error:
         logger.info("%s takes no key-value cache: %s", name, error)
@@ -83,7 +84,7 @@ def _after_cut(feed: Feed, embeds: Tensor, reference: Tensor, cache: Any) -> boo
         return False
     try:
         cache.crop(-2)
-        hidden, _ = feed(embeds[:, 4:], cache, True)
+        hidden, _ = feed(embeds[:, 4:], cache, 4)
     except _REFUSALS:
         return False
     return _agree(hidden, reference[:, 4:], 0)
