@@ -58,6 +58,7 @@ class ImageBind(nn.Module):
         config = ImageBindConfig.from_dict(sizes)
         self.config = config
         self.feature_dim = config.out_dim
+        self.sample_rate = config.sample_rate if "audio" in config.towers else None
         self.modalities: tuple[Modality, ...] = tuple(
             m for m, tower in TOWER_OF.items() if tower in config.towers and m != "text"
         )
@@ -113,6 +114,7 @@ class ImageBind(nn.Module):
                 clip_seconds=c.video_clip_seconds,
                 frames_per_clip=c.frames_per_clip,
                 num_crops=c.num_video_crops,
+                reach_end=c.clips_reach_end,
                 **colours,
             )
         if modality == "audio":
@@ -131,6 +133,7 @@ class ImageBind(nn.Module):
                 frame_shift_ms=c.frame_shift_ms,
                 mean=c.audio_mean,
                 std=c.audio_std,
+                reach_end=c.clips_reach_end,
             )
         raise ValueError(
             "text enters as token ids of the CLIP tokenizer; there is nothing to preprocess"

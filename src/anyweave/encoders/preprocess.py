@@ -46,13 +46,15 @@ def video_views(
     num_crops: int,
     mean: Sequence[float],
     std: Sequence[float],
+    reach_end: bool = True,
 ) -> Float[Tensor, "V 3 T size size"]:
     """``uint8[F, H, W, 3]`` at `rate` frames/s -> V = num_clips * num_crops views, clips in order,
     crops inside.
 
-    Clips are spaced uniformly over the video; each gives `frames_per_clip` frames, from the first
-    that begins in it to the last. Frames are scaled by bilinear interpolation without smoothing.
-    Crops (1 or 3) lie along the longer side: centre, or both ends and the centre.
+    Clips are spaced uniformly over the video (see `clip_starts`); each gives `frames_per_clip`
+    frames, from the first that begins in it to the last. Frames are scaled by bilinear
+    interpolation without smoothing. Crops (1 or 3) lie along the longer side: centre, or both
+    ends and the centre.
     """
     _check_picture(array, 4, "a video is uint8[T, H, W, 3]")
     frames = array.shape[0]
@@ -60,7 +62,7 @@ def video_views(
         raise ValueError(f"a video's rate is frames per second and positive, got {rate}")
     per_second, length = _exact(rate), _exact(clip_seconds)
     picked = []
-    for start in clip_starts(frames / per_second, length, num_clips):
+    for start in clip_starts(frames / per_second, length, num_clips, reach_end):
         first = min(math.ceil(start * per_second), frames - 1)
         last = min(max(math.ceil((start + length) * per_second) - 1, first), frames - 1)
         picked.append(np.linspace(first, last, frames_per_clip).round().astype(int))
@@ -94,19 +96,21 @@ def audio_views(
     frame_shift_ms: float,
     mean: float,
     std: float,
+    reach_end: bool = True,
 ) -> Float[Tensor, "V 1 num_mel_bins num_frames"]:
     """``float32[S]`` mono -> V = num_clips normalised log-mel pictures, frequency on rows.
 
-    Each clip loses its own mean, becomes a Kaldi filterbank and is padded with zeros or cut to
-    `num_frames` *before* `(x - mean) / std`, so padding is not zero afterwards: ImageBind was
-    trained this way.
+    Clips lie as in `clip_starts`. Each loses its own mean, becomes a Kaldi filterbank and is padded
+    with zeros or cut to `num_frames` *before* `(x - mean) / std`, so padding is not zero
+    afterwards: ImageBind was trained this way.
     """
     if wave.ndim != 1 or wave.shape[0] == 0:
         raise ValueError(f"audio is mono float32[S] with S > 0, got shape {wave.shape}")
     samples = torch.from_numpy(np.ascontiguousarray(wave)).float()
     length = _exact(clip_seconds)
     views = []
-    for start in clip_starts(Fraction(len(samples), sample_rate), length, num_clips):
+    seconds = Fraction(len(samples), sample_rate)
+    for start in clip_starts(seconds, length, num_clips, reach_end):
         clip = samples[int(start * sample_rate) : int((start + length) * sample_rate)]
         mel = kaldi_fbank(
             clip - clip.mean(),
@@ -120,15 +124,19 @@ def audio_views(
     return torch.stack(views)
 
 
-def clip_starts(seconds: Fraction, clip_seconds: Fraction, num_clips: int) -> list[Fraction]:
+def clip_starts(
+    seconds: Fraction, clip_seconds: Fraction, num_clips: int, reach_end: bool = True
+) -> list[Fraction]:
     """Starts of `num_clips` clips spread uniformly from the beginning to the last one that still
-    fits.
+    fits. Without `reach_end` that last one is left out, as if there were a clip more: so did
+    pytorchvideo up to 0.1.5.
 
     A medium shorter than a clip gives the same start, 0, every time. Exact numbers: a start that
     falls between two frames must not depend on the rounding of a division.
     """
     latest = max(seconds - clip_seconds, Fraction(0))
-    return [number * latest / max(num_clips - 1, 1) for number in range(num_clips)]
+    steps = max(num_clips - 1, 1) if reach_end else num_clips
+    return [number * latest / steps for number in range(num_clips)]
 
 
 def _exact(number: float) -> Fraction:

@@ -67,6 +67,7 @@ class TransformersBackbone(nn.Module):
         self.frame_pooling = frame_pooling
         self.audio_seconds = audio_seconds
         self.skip_tokens = skip_tokens
+        self.sample_rate = int(processor.sampling_rate) if reads == "audio" else None
 
     def preprocess(
         self, modality: Modality, array: np.ndarray, *, rate: float | None = None
@@ -87,7 +88,8 @@ class TransformersBackbone(nn.Module):
         return pixels if modality == "video" else pixels[0]
 
     def _audio_inputs(self, wave: np.ndarray, rate: float | None) -> Tensor:
-        expected = int(self.processor.sampling_rate)
+        expected = self.sample_rate
+        assert expected is not None
         if rate is not None and round(rate) != expected:
             raise ValueError(
                 f"this backbone hears {expected} Hz, got {rate}; resample the audio first"

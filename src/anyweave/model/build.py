@@ -25,6 +25,7 @@ from anyweave.model.lazy_encoder import LazyEncoder
 from anyweave.model.sources import local_copy, missing_weights_explained
 from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec, ModelSpec
 from anyweave.processing import Processor, SignalTokens, fingerprint
+from anyweave.processing.processor import DEFAULT_RATE
 
 
 def build(
@@ -85,7 +86,7 @@ def assemble(
         spec=spec,
         root=root,
         language=language,
-        processor=_build_processor(spec, root, language, perception, inputs),
+        processor=_build_processor(spec, root, language, perception, inputs, pool),
         encoders=perception,
         input_projectors=inputs,
         output_projectors=outputs,
@@ -225,6 +226,7 @@ def _build_processor(
     language: CausalLM,
     perception: dict[Modality, Any],
     inputs: dict[Modality, Any],
+    pool: DecoderPool,
 ) -> Processor:
     return Processor(
         language.tokenizer,
@@ -236,8 +238,24 @@ def _build_processor(
         encoder_fingerprints={
             m: _identity(part, root) for part in spec.encoders for m in part.modalities
         },
+        target_rate=partial(_target_rate, pool),
         decoder_fingerprints={m: _identity(part, root) for m, part in spec.decoders.items()},
+        latents_fingerprints={
+            m: _latents_identity(part, root) for m, part in spec.decoders.items()
+        },
     )
+
+
+def _target_rate(pool: DecoderPool) -> int:
+    """At what rate the assistant's sounds are read: their decoder's."""
+    return round(pool.rate("audio") or DEFAULT_RATE)
+
+
+def _latents_identity(part: DecoderSpec, root: Path | None) -> str:
+    """Names a decoder and how media are fitted to it, for latents in the cache. The number counts
+    the ways of fitting: with another, those in old caches are no longer asked for.
+    """
+    return fingerprint("latents", 2, _identity(part, root), part.size)
 
 
 def _reading(part: EncoderSpec | DecoderSpec) -> dict[str, Any]:

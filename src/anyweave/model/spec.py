@@ -17,6 +17,7 @@ from anyweave.messages import MEDIA_MODALITIES, Modality
 
 FORMAT_VERSION = 1
 Bridge = Literal["signal", "caption"]
+SIZE_NAMES = ("height", "width", "num_frames", "audio_length")
 DTYPES = ("float32", "bfloat16", "float16")
 SpecT = TypeVar("SpecT")
 
@@ -115,6 +116,13 @@ class DecoderSpec:
     generate: Mapping[str, Any] = field(default_factory=dict)
     """Further defaults of `generate`, such as height, width, num_frames, audio_length, scheduler.
     """
+
+    @property
+    def size(self) -> dict[str, Any]:
+        """How large its media are, where `generate` says so: replies are made at this size, and the
+        denoising loss is trained at it.
+        """
+        return {name: self.generate[name] for name in SIZE_NAMES if name in self.generate}
 
     def __post_init__(self) -> None:
         for name in ("conditioning_tokens", "conditioning_dim", "num_inference_steps"):

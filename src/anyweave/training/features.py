@@ -179,10 +179,10 @@ class FrozenFeatures:
         self, targets: list[list[Target]], parts: Sequence[tuple[Media, ...]]
     ) -> None:
         """Replace the arrays of targets by latents."""
-        owners = self.model.processor.decoder_fingerprints
+        owners = self.model.processor.latents_fingerprints
         for modality in MEDIA_MODALITIES:
             found = [
-                (row, column, target.array)
+                (row, column, target)
                 for row, entries in enumerate(targets)
                 for column, target in enumerate(entries)
                 if target.modality == modality and target.array is not None
@@ -190,7 +190,9 @@ class FrozenFeatures:
             if not found or modality not in self.model.decoders:
                 continue
             with _named("decoder", modality, [parts[row][column] for row, column, _ in found]):
-                made = self.model.decoders[modality].encode_media([array for _, _, array in found])
+                made = self.model.encode_targets(
+                    modality, [t.array for _, _, t in found], [t.rate for _, _, t in found]
+                )
             for (row, column, _), latents in zip(found, made, strict=True):
                 key = self._media_key(parts[row][column], owners)
                 stored = self._write("latents", key, "latents", latents)

@@ -23,7 +23,7 @@ def test_every_thing_has_a_picture_and_every_act_its_frames() -> None:
 
 
 def test_a_folder_without_a_pack_is_named(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(ValueError, match="build it with"):
+    with pytest.raises(ValueError, match="to build it"):
         Pack(tmp_path)
 
 
@@ -88,7 +88,7 @@ def test_dark_things_are_lit_at_night(monkeypatch) -> None:  # type: ignore[no-u
 
     scene = PictureScene(object="spider", background="night", seed=4)
     lit = around(scene)
-    monkeypatch.setattr("emoji_world.render._GLOWS", {})
+    monkeypatch.setattr("emoji_mini.emoji_world.render._GLOWS", {})
     assert lit > around(scene) + 5
 
 
