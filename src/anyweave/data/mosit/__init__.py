@@ -17,7 +17,6 @@ from anyweave.data.mosit.phrases import PHRASES
 from anyweave.data.mosit.prompting import Prompter, read_examples
 from anyweave.data.mosit.publish import publish, selected
 from anyweave.data.mosit.review import Review
-from anyweave.data.mosit.review_server import review_server
 from anyweave.data.mosit.talk import Talk
 from anyweave.data.mosit.topics import Plan, Question, Topic, grounded, read_topics
 
@@ -46,7 +45,6 @@ __all__ = [
     "read_examples",
     "read_held_out",
     "read_topics",
-    "review_server",
     "select",
     "selected",
     "write_conversation",
