@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -143,16 +143,21 @@ def data_mosit_review(
     from anyweave_making.mosit.publish import filled_dialogues
     from anyweave_making.mosit.review import DECISIONS
 
+    try:
+        from anyweave_making.mosit.review_server import review_server
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"the review page needs {error.name}, which is not installed: "
+            "pip install 'anyweave[serve]'"
+        ) from error
     filters, hidden = mosit.Filters(), mosit.read_held_out(held_out or [])
     selection = mosit.select(filled_dialogues(work), filters, hidden)
     with Journal(work / DECISIONS) as decisions:
-        server = mosit.review_server(mosit.Review(selection.kept, decisions), port)
+        server = review_server(mosit.Review(selection.kept, decisions), port)
         for reason, count in selection.counts().items():
             print_plain(f"left out: {count:,} ({reason})")
-        address = f"http://127.0.0.1:{server.server_port}"
-        print_plain(f"{len(selection.kept):,} dialogues at {address}, Ctrl+C to stop")
-        with suppress(KeyboardInterrupt):
-            server.serve_forever()
+        print_plain(f"{len(selection.kept):,} dialogues at {server.url} , Ctrl+C to stop")
+        server.serve_forever()
 
 
 @app.command(name="release")
