@@ -39,7 +39,7 @@ def open_encoded(part: Media, limits: Limits) -> Iterator[Encoded]:
     if isinstance(source, (bytes, bytearray, memoryview)):
         file: BinaryIO = io.BytesIO(source)
     else:
-        file = _open_path(part)
+        file = open_path(part)
     with file:
         size = file.seek(0, io.SEEK_END)
         if size == 0:
@@ -83,7 +83,8 @@ def check_source(part: Media, accepted: str) -> None:
     )
 
 
-def _open_path(part: Media) -> BinaryIO:
+def open_path(part: Media) -> BinaryIO:
+    """Open the regular file that `part` names. Raises `MediaError`."""
     path = Path(part.source)
     if str(part.source).split(":", 1)[0] in ("http", "https", "data", "s3", "gs", "hf"):
         raise media_error(

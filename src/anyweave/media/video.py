@@ -15,6 +15,7 @@ import av.stream
 import numpy as np
 import PIL.Image
 import PIL.ImageSequence
+from av.container.core import Flags
 from jaxtyping import UInt8
 
 from anyweave.media.animation import encode_animation
@@ -29,7 +30,8 @@ FORMATS: tuple[str, ...] = ("mp4", "webm", "gif", "webp")
 _DAMAGE: tuple[type[BaseException], ...] = (av.FFmpegError, *PILLOW_DAMAGE)
 _UNTIMED_SECONDS = 0.1  # what browsers give a frame without a duration
 _CODECS = {
-    "mp4": ("libx264", "mp4", {"crf": "17", "preset": "veryfast"}),
+    # Macroblock trees round differently from build to build.
+    "mp4": ("libx264", "mp4", {"crf": "17", "preset": "veryfast", "x264-params": "mbtree=0"}),
     "webm": ("libvpx-vp9", "webm", {"crf": "18", "b": "0", "deadline": "good", "cpu-used": "5"}),
 }
 
@@ -95,10 +97,12 @@ def _encode_container(frames: UInt8[np.ndarray, "T H W 3"], rate: Fraction, form
         frames = np.pad(frames, [(0, 0), *odd, (0, 0)], mode="edge")
     buffer = io.BytesIO()
     with av.open(buffer, mode="w", format=muxer) as container:
+        container.flags |= Flags.bitexact.value  # no random ids in the file
         stream = container.add_stream(codec, rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1  # the bytes must not depend on the machine's cores
         for index, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts, frame.time_base = index, 1 / rate

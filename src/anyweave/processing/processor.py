@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from anyweave.batch import IGNORE_INDEX, MediaInput, Sample, Target
+from anyweave.media.errors import explain
 from anyweave.messages import Media, Message, Modality, Role, Text, Video
 from anyweave.processing.cache import FeatureCache, media_digest, text_digest
 from anyweave.processing.layout import Piece, Supervision, TurnLayout, fit
@@ -316,7 +317,9 @@ class Processor:
                 "array"
             )
         array, rate = load_array(part, self.input_rate)
-        return self.encoders[part.modality].preprocess(part.modality, array, rate=rate)
+        advice = "give another medium, or prepare this one as the encoder asks"
+        with explain(part.name, "its encoder refuses it", advice, (ValueError,)):
+            return self.encoders[part.modality].preprocess(part.modality, array, rate=rate)
 
     def _target(self, piece: Piece, start: int, load: bool) -> Target:
         part = piece.media
