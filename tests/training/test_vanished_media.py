@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from anyweave import media
 from anyweave.data import MessagesJsonl, Records, write_messages
+from anyweave.media import isolation
 from anyweave.messages import Conversation, Image, Message
 from anyweave.model import NextGPT
 from anyweave.testing.conversations import tiny_media
@@ -102,3 +104,37 @@ def test_a_medium_that_vanishes_behind_the_cache(
     run = config("encoding_alignment", run="second", steps=4, data=ONE_BY_ONE, cache_dir=cache)
     report = Trainer(plain_model(), run, MessagesJsonl(file)).train()
     assert report.samples == 3 and list(report.skipped.values()) == [1]
+
+
+DYING = """
+import os, sys
+from multiprocessing.connection import Connection
+connection = Connection(int(sys.argv[1]))
+connection.send("ready")
+connection.recv()
+os.abort()
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_medium_that_no_reader_survives_is_one_skipped_item(
+    plain_model: MakeModel,
+    config: MakeConfig,
+    file: Path,
+    pictures: list[Path],
+    workers: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without workers the process itself reads, within the limits; a worker's child may die."""
+    if workers:
+        monkeypatch.setattr(isolation, "_START", DYING)
+    else:
+        flat = np.zeros((1, 600, 3), np.uint8)  # too elongated for the encoder
+        media.save("image", flat, pictures[1])
+    run = config("encoding_alignment", steps=4, data={**ONE_BY_ONE, "num_workers": workers})
+    report = Trainer(plain_model(), run, MessagesJsonl(file)).train()
+    if workers:
+        assert len(report.skipped) == 4
+        assert all("png: decoding it ends the process" in problem for problem in report.skipped)
+    else:
+        assert report.samples == 3 and pictures[1].name in next(iter(report.skipped))

@@ -40,8 +40,6 @@ def load_audio(part: Media, sample_rate: int, limits: Limits) -> Float[np.ndarra
 
     An array source is ``float32[S]`` and needs the part's `rate` (Hz); a file has its own.
     """
-    if not sample_rate > 0:
-        raise ValueError(f"sample_rate must be positive, got {sample_rate}")
     source = part.source
     if isinstance(source, np.ndarray):
         if not part.rate or not part.rate > 0:

@@ -93,7 +93,7 @@ def _encode_container(frames: UInt8[np.ndarray, "T H W 3"], rate: Fraction, form
         frames = np.pad(frames, [(0, 0), *odd, (0, 0)], mode="edge")
     buffer = io.BytesIO()
     with av.open(buffer, mode="w", format=muxer) as container:
-        container.flags |= Flags.bitexact.value  # no random ids in the file
+        container.flags = int(container.flags) | Flags.bitexact.value  # no random ids in the file
         stream = container.add_stream(codec, rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = frames.shape[1:3]
@@ -112,6 +112,12 @@ def _read_animation(encoded: Encoded, limits: Limits) -> tuple[UInt8[np.ndarray,
         # The first picture of an APNG may be a still for readers that know no animation.
         first = int(getattr(picture, "default_image", False))
         count = getattr(picture, "n_frames", 1) - first
+        if count == 1 and encoded.format in ("PNG", "AVIF"):
+            raise media_error(
+                encoded.name,
+                f"it holds an image ({encoded.format}), not a video",
+                "pass it as Image(...)",
+            )
         width, height = picture.size
         limits.check(
             encoded.name,
