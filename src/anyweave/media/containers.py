@@ -30,7 +30,8 @@ def missing_bytes(file: BinaryIO, size: int, format: str) -> str | None:
     if format == "WAV":
         return _wav_missing(file, size)
     if format in ("AVI", "WebP"):
-        return _riff_missing(file, size)
+        missing = _riff_missing(file, size)
+        return missing or (_webp_broken(file) if format == "WebP" else None)
     if format in ("MP4", "M4A", "HEIC", "AVIF"):
         return _boxes_missing(file, size, needed=b"moov" if format in ("MP4", "M4A") else b"meta")
     if format == "WebM":
@@ -84,7 +85,7 @@ def _only_chunks(file: BinaryIO, position: int, size: int) -> bool:
     while position + 8 <= size:
         file.seek(position)
         kind, length = file.read(4), int.from_bytes(file.read(4), "little")
-        if not (kind.isascii() and kind.decode("ascii").isprintable()):
+        if not _is_name(kind):
             return False
         position += 8 + length + length % 2
     return position in (size, size + 1)
@@ -111,6 +112,24 @@ def _riff_missing(file: BinaryIO, size: int) -> str | None:
             return _short(position + 8 + length, size)
         position += 8 + length + length % 2
     return None if position >= 20 else "it ends within its first chunk"
+
+
+def _webp_broken(file: BinaryIO) -> str | None:
+    """WebP: readers stop at a chunk they cannot follow, with the frames so far."""
+    file.seek(4)
+    end = 8 + int.from_bytes(file.read(4), "little")
+    position = 12
+    while position + 8 <= end:
+        file.seek(position)
+        kind, length = file.read(4), int.from_bytes(file.read(4), "little")
+        if not _is_name(kind) or position + 8 + length > end:
+            return f"its structure breaks at byte {position:,}"
+        position += 8 + length + length % 2
+    return None
+
+
+def _is_name(kind: bytes) -> bool:
+    return kind.isascii() and kind.decode("ascii").isprintable()
 
 
 def _boxes_missing(file: BinaryIO, size: int, needed: bytes) -> str | None:
@@ -168,8 +187,10 @@ def _gif_missing(file: BinaryIO, size: int) -> str | None:
             file.seek(_palette(descriptor[8:]) + 1, 1)  # and the code size
         elif kind == b"\x21":
             file.seek(1, 1)
+        elif kind == b"\0":
+            continue  # padding between blocks, which decoders skip
         else:
-            continue  # stray bytes between blocks, which decoders skip
+            return "its structure breaks"
         while length := file.read(1):
             if length == b"\0":
                 break

@@ -95,9 +95,9 @@ def read_film(encoded: Encoded, limits: Limits) -> tuple[UInt8[np.ndarray, "T H 
         stream.thread_type = "AUTO"
         frames, seen = Frames(encoded.name, limits), _Seen()
         for packet in container.demux(stream):
-            if packet.size:
+            if packet.size or packet.dts is not None:  # the last one only asks for what is left
                 seen.packets += 1
-                seen.hidden += packet.is_discard
+                seen.hidden += packet.is_discard or not packet.size
             for frame in packet.decode():
                 if frame.is_corrupt:
                     raise _damaged(encoded, f"at frame {len(frames)}")
@@ -157,8 +157,9 @@ def _lost(
     if stream.codec_context.name in _ONE_TO_ONE and count < shown:
         return f"{shown - count:,} of its {shown:,} frames cannot be decoded"
     declared = stream.frames
-    if encoded.format == "MP4" and seen.packets < declared:
-        stored = _stored_packets(encoded)  # an edit list may leave frames out
+    if encoded.format in ("MP4", "AVI") and seen.packets < declared:
+        # An edit list may leave frames out.
+        stored = _stored_packets(encoded) if encoded.format == "MP4" else seen.packets
         if stored < declared:
             return f"{stored:,} of its {declared:,} frames are there"
     length = _declared_seconds(container, stream)

@@ -41,8 +41,9 @@ def _walk(file: BinaryIO, position: int, end: int, *, live: bool) -> str | None:
         if kind in _TOP and kind not in _VOID:
             in_cluster = False
         if kind not in (_IN_CLUSTER if in_cluster else _TOP):
-            if live and not kind.strip(b"\0"):  # nothing but padding after a recording
-                return None
+            file.seek(start)
+            if live and not file.read(end - start).strip(b"\0\r\n"):
+                return None  # nothing but padding after a recording
             return f"its structure breaks at byte {start:,}"
         if kind == _CLUSTER:
             in_cluster = True  # its children follow; its own length need not be known

@@ -12,7 +12,6 @@ from fractions import Fraction
 import av
 import numpy as np
 import PIL.Image
-from av.container.core import Flags
 from jaxtyping import UInt8
 
 from anyweave.media.animation import encode_animation
@@ -92,8 +91,8 @@ def _encode_container(frames: UInt8[np.ndarray, "T H W 3"], rate: Fraction, form
         odd = [(0, side % 2) for side in frames.shape[1:3]]
         frames = np.pad(frames, [(0, 0), *odd, (0, 0)], mode="edge")
     buffer = io.BytesIO()
-    with av.open(buffer, mode="w", format=muxer) as container:
-        container.flags = int(container.flags) | Flags.bitexact.value  # no random ids in the file
+    bitexact = {"fflags": "bitexact"}  # no random ids in the file
+    with av.open(buffer, mode="w", format=muxer, options=bitexact) as container:
         stream = container.add_stream(codec, rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = frames.shape[1:3]
