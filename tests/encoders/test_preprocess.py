@@ -219,3 +219,10 @@ def test_wrong_media_are_refused_by_name() -> None:
         model.preprocess("audio", np.zeros((2, 1000), dtype=np.float32), rate=16000)
     with pytest.raises(ValueError, match="token ids"):
         model.preprocess("text", np.zeros(3, dtype=np.int64))
+
+
+def test_elongated_pictures_are_refused_before_they_grow() -> None:
+    for shape in ((1, 40_000, 3), (40_000, 1, 3)):
+        with pytest.raises(ValueError, match="too elongated to be encoded.*500 times"):
+            image_views(np.zeros(shape, np.uint8), size=224, **COLOURS)
+    assert image_views(np.zeros((1, 500, 3), np.uint8), size=16, **COLOURS).shape == (3, 16, 16)

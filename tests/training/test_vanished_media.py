@@ -11,6 +11,7 @@ import pytest
 
 from anyweave import media
 from anyweave.data import MessagesJsonl, Records, write_messages
+from anyweave.media import isolation
 from anyweave.messages import Conversation, Image, Message
 from anyweave.model import NextGPT
 from anyweave.testing.conversations import tiny_media
@@ -180,3 +181,38 @@ def test_what_was_cut_is_counted_and_told(plain_model: MakeModel, config: MakeCo
     assert report.samples == 4 and report.skipped == {}
     lost = plain_model().processor.length(long) - 60
     assert report.cut == {"conversations": 2, "tokens": 2 * lost, "media": 2}
+
+
+DYING = """
+import os, sys
+from multiprocessing.connection import Connection
+connection = Connection(int(sys.argv[1]))
+connection.send("ready")
+connection.recv()
+os.abort()
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_medium_that_no_reader_survives_is_one_skipped_item(
+    plain_model: MakeModel,
+    config: MakeConfig,
+    file: Path,
+    pictures: list[Path],
+    workers: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without workers the process itself reads, within the limits; a worker's child may die."""
+    if workers:
+        monkeypatch.setattr(isolation, "_START", DYING)
+    else:
+        flat = np.zeros((1, 600, 3), np.uint8)  # too elongated for the encoder
+        media.save("image", flat, pictures[1])
+    run = config("encoding_alignment", steps=4, data={**ONE_BY_ONE, "num_workers": workers})
+    trainer = Trainer(plain_model(), run, MessagesJsonl(file))
+    if workers:
+        with pytest.raises(ValueError, match="none of 4 conv.*png: decoding it ends the process"):
+            trainer.train()
+    else:
+        report = trainer.train()
+        assert report.samples == 3 and pictures[1].name in next(iter(report.skipped))

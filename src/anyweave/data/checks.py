@@ -20,7 +20,7 @@ from typing import Any
 from anyweave import media
 from anyweave.data.place import RowError
 from anyweave.data.records import Records
-from anyweave.media import Limits, MediaError
+from anyweave.media import Limits, MediaError, isolation
 from anyweave.messages import MEDIA_TYPES, Conversation, Media, Modality
 
 Found = tuple[int, list["Problem"]]
@@ -132,6 +132,7 @@ _here: dict[str, Any] = {}  # of a worker process: what it checks
 
 def _prepare(records: Records, limits: Limits) -> None:
     _here.update(records=records, limits=limits)
+    isolation.may_die()  # it is replaced, and what it read is one more problem
 
 
 def _check_here(chunk: range) -> list[Found]:

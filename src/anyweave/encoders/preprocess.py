@@ -15,6 +15,9 @@ from torch.nn import functional
 
 from anyweave.encoders.fbank import kaldi_fbank
 
+MAX_ASPECT = 500
+"""The longer side of a picture over its shorter one. The shorter is scaled to the encoder's size
+before the crop, so a line of 40,000 pixels would take gigabytes."""
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -23,7 +26,7 @@ def image_views(
     array: np.ndarray, *, size: int, mean: Sequence[float], std: Sequence[float]
 ) -> Float[Tensor, "3 H W"]:
     """``uint8[H, W, 3]`` -> short side to `size` (bicubic), centre crop, normalised colours."""
-    _check_picture(array, 3, "an image is uint8[H, W, 3]")
+    check_picture(array, 3, "an image is uint8[H, W, 3]")
     height, width = array.shape[:2]
     picture = PILImage.fromarray(np.ascontiguousarray(array))
     new_height, new_width = _short_side(height, width, size)
@@ -56,7 +59,7 @@ def video_views(
     interpolation without smoothing. Crops (1 or 3) lie along the longer side: centre, or both
     ends and the centre.
     """
-    _check_picture(array, 4, "a video is uint8[T, H, W, 3]")
+    check_picture(array, 4, "a video is uint8[T, H, W, 3]")
     frames = array.shape[0]
     if rate <= 0:
         raise ValueError(f"a video's rate is frames per second and positive, got {rate}")
@@ -68,20 +71,24 @@ def video_views(
         picked.append(np.linspace(first, last, frames_per_clip).round().astype(int))
     index = np.concatenate(picked)
     unique, inverse = np.unique(index, return_inverse=True)
-    pixels = torch.from_numpy(np.ascontiguousarray(array[unique])).permute(0, 3, 1, 2).float()
-    pixels = pixels / 255.0
+    # One frame at a time: of an elongated clip, only the crops are kept.
+    cut = torch.stack([_frame_crops(array[number], size, num_crops) for number in unique])
+    cut = (cut - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    clips = cut[torch.from_numpy(inverse)].unflatten(0, (num_clips, frames_per_clip))
+    return clips.permute(0, 2, 3, 1, 4, 5).flatten(0, 1).contiguous()
+
+
+def _frame_crops(
+    frame: np.ndarray, size: int, num_crops: int
+) -> Float[Tensor, "num_crops 3 size size"]:
+    pixels = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float() / 255.0
     height, width = _covering(pixels.shape[2], pixels.shape[3], size)
     if (height, width) != tuple(pixels.shape[2:]):
         pixels = functional.interpolate(
             pixels, size=(height, width), mode="bilinear", align_corners=False
         )
-    pixels = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
-    clips = pixels[torch.from_numpy(inverse)].reshape(num_clips, frames_per_clip, 3, height, width)
-    crops = [
-        clips[..., top : top + size, left : left + size]
-        for top, left in _crop_corners(height, width, size, num_crops)
-    ]
-    return torch.stack(crops, dim=1).flatten(0, 1).transpose(1, 2).contiguous()
+    corners = _crop_corners(height, width, size, num_crops)
+    return torch.cat([pixels[..., top : top + size, left : left + size] for top, left in corners])
 
 
 def audio_views(
@@ -166,6 +173,13 @@ def _crop_corners(height: int, width: int, size: int, num_crops: int) -> list[tu
     return [(top, 0), (top, left), (top, width - size)]
 
 
-def _check_picture(array: np.ndarray, ndim: int, rule: str) -> None:
+def check_picture(array: np.ndarray, ndim: int, rule: str) -> None:
+    """Raise `ValueError` unless `array` is ``uint8``, has `ndim` axes, the last of 3 colours."""
     if array.ndim != ndim or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape:
         raise ValueError(f"{rule}, got {array.dtype}{list(array.shape)}")
+    long, short = max(array.shape[-3:-1]), min(array.shape[-3:-1])
+    if long > MAX_ASPECT * short:
+        raise ValueError(
+            f"a picture of {array.shape[-2]} x {array.shape[-3]} pixels is too elongated to be "
+            f"encoded, its sides may differ {MAX_ASPECT} times; crop or scale it first"
+        )

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoFeatureExtractor, AutoImageProcessor, AutoModel
 
+from anyweave.encoders.preprocess import check_picture
 from anyweave.messages import Modality
 
 # What a two-tower model (CLIP, CLAP, SigLIP) calls the tower that we want.
@@ -80,11 +81,14 @@ class TransformersBackbone(nn.Module):
         self._check(modality)
         if modality == "audio":
             return self._audio_inputs(array, rate)
+        check_picture(array, 3 if modality == "image" else 4, "pictures are uint8[..., H, W, 3]")
         frames = [array]
         if modality == "video":
             index = np.linspace(0, len(array) - 1, self.video_frames).round().astype(int)
             frames = list(array[index])
-        pixels = self.processor(images=frames, return_tensors="pt")["pixel_values"]
+        # Left to guess, a processor takes the rows of a picture 1 or 3 pixels high for channels.
+        made = self.processor(images=frames, return_tensors="pt", input_data_format="channels_last")
+        pixels = made["pixel_values"]
         return pixels if modality == "video" else pixels[0]
 
     def _audio_inputs(self, wave: np.ndarray, rate: float | None) -> Tensor:
@@ -94,6 +98,8 @@ class TransformersBackbone(nn.Module):
             raise ValueError(
                 f"this backbone hears {expected} Hz, got {rate}; resample the audio first"
             )
+        if wave.ndim != 1 or len(wave) == 0:
+            raise ValueError(f"audio is mono float32[S] with S > 0, got shape {list(wave.shape)}")
         length = round(self.audio_seconds * expected)
         padded = np.zeros(length, dtype=np.float32)
         padded[: min(length, len(wave))] = wave[:length]

@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from anyweave.batch import IGNORE_INDEX, MediaInput, Sample, Target
+from anyweave.media.errors import explain
 from anyweave.messages import Media, Message, Modality, Role, Text, Video
 from anyweave.processing.cache import FeatureCache, media_digest, text_digest
 from anyweave.processing.layout import Piece, Supervision, Truncation, TurnLayout, fit
@@ -324,8 +325,6 @@ class Processor:
         """A user medium as its encoder's input tensor, without batch axis. Whatever the encoder's
         own preprocessing stumbles over becomes a `MediaError` with the medium's name.
         """
-        from anyweave.media.errors import explain
-
         if part.source is None:
             raise ValueError(
                 f"a {part.modality} in a user message has no source to read; give a path, bytes or "

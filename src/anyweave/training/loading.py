@@ -7,6 +7,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
+from anyweave.media import isolation
 from anyweave.training.config import TrainConfig
 from anyweave.training.features import Rendered, Renderer
 from anyweave.training.objective import pays_denoising
@@ -25,6 +26,7 @@ def rendered_steps(
         num_workers=workers,
         collate_fn=_as_it_is,
         prefetch_factor=2 if workers else None,
+        worker_init_fn=_isolate if workers else None,
     )
     yield from zip(steps, loader, strict=True)
 
@@ -60,6 +62,10 @@ class _Steps(Dataset[list[list[Rendered]]]):
             [self.renderer(index, load_targets=load, epoch=epoch) for index in micro]
             for micro in self.plan.step(number, self.rank)
         ]
+
+
+def _isolate(_worker: int) -> None:
+    isolation.isolate()  # a medium that ends its reader must not end the run
 
 
 def _as_it_is(value: Any) -> Any:
