@@ -516,7 +516,7 @@ def test_what_is_lost_is_said(folder):
         (
             "llava",
             {"conversations": [{"from": "cat", "value": "x"}, human("?"), {"from": "gpt"}]},
-            "conversations[0]: unknown speaker \"cat\"; they are human, gpt, system (and 1 more)",
+            "conversations[0]: unknown role \"cat\"; known: user, human, assistant, gpt, system",
         ),
         ("llava", {"image": "no.png", "conversations": [human("?")]}, "image: no such media file"),
         ("mosit", {"text": "x"}, "neither 'conversations' (2024) nor 'conversation' (2023)"),
@@ -543,7 +543,7 @@ def test_what_is_lost_is_said(folder):
         ("pairs", {"image": "https://x/a.png", "caption": "a"}, "is a URL; download it and give"),
         ("alpaca", {"instruction": "x"}, "the key 'output' is missing"),
         ("videochat", {"video": "c.mp4", "QA": [{"q": "?"}]}, "QA[0]: the key 'a' is missing"),
-        ("videochat", ["QA"], "an object with , got"),
+        ("videochat", ["QA"], "an object is needed, got"),
     ],
 )  # fmt: skip
 def test_bad_rows_are_named(write_json, format, row, problem):

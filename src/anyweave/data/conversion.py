@@ -31,7 +31,7 @@ _FLUSH_EVERY = 64  # records
 @dataclass
 class Conversion:
     """What became of the records. `skipped` counts reasons; `lost` counts conversations that lost
-    something the target has no place for; `resumed_at` is the record a stopped run went on with.
+    something their format or the target has no place for; `resumed_at` is the record a stopped run went on with.
     """
 
     records: int
@@ -140,9 +140,9 @@ def _line(
     assert target.write is not None, "checked before"
     place = records.table.place(index)
     try:
-        conversation = records[index]
+        read = records.reading(index)
         written: Written = target.write(
-            conversation, lambda medium, at: store.path(medium, f"{index:06d}_{at}")
+            read.conversation, lambda medium, at: store.path(medium, f"{index:06d}_{at}")
         )
     except ValueError as error:
         if not skip:
@@ -151,7 +151,7 @@ def _line(
                 f"{place}: {problem} (--skip leaves such records out and counts them)"
             ) from error
         return {"skipped": reason_of(str(error), place)}
-    return {"row": written.row, "lost": sorted(set(written.lost))}
+    return {"row": written.row, "lost": sorted({*read.lost, *written.lost})}
 
 
 def _settings(records: Records, target: Format, copy_media: bool) -> dict[str, Any]:

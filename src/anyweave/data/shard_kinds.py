@@ -28,6 +28,7 @@ class Kind:
     tokens_known: bool  # by the size of a record
     copied: Callable[[bytes], bytes]  # a record as it stands in another file
     end: bytes  # after the last record of a file
+    sealed: bool  # media are inside, so rows name no files
 
 
 def kind_of(paths: Sequence[Path]) -> Kind:
@@ -96,6 +97,7 @@ LINES = Kind(
     tokens_known=True,
     copied=lambda data: data.rstrip() + b"\n",
     end=b"",
+    sealed=False,
 )
 SAMPLES = Kind(
     scan=_scan_samples,
@@ -104,5 +106,6 @@ SAMPLES = Kind(
     tokens_known=False,
     copied=bytes,
     end=b"\0" * (2 * _BLOCK),
+    sealed=True,
 )
 KINDS = {".jsonl": LINES, ".ndjson": LINES, ".tar": SAMPLES}

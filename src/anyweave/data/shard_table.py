@@ -47,6 +47,7 @@ class ShardTable:
             )
         self.problems: tuple[str, ...] = ()
         self._kind = kind_of(self.paths)
+        self.sealed = self._kind.sealed
         beside = self.folder if index_dir is None else Path(index_dir)
         self._indices = [beside / f"{path.name}.index" for path in self.paths]
         counts = map(self._counted, self.paths, self._indices)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from anyweave.data.formats import recognise, resolve
+from anyweave.data.formats import recognise_rows, resolve
 from anyweave.data.mixture import Mixture
 from anyweave.data.place import ReadOptions
 from anyweave.data.records import Records
@@ -27,7 +27,7 @@ class Shards(Sequence[Conversation]):
     """The conversations of shards by index, as `Records` has those of one file.
 
     `path` has ``*`` or ``{000..127}`` in it, or is a folder of shards. `format`: as for `Records`;
-    None is known by the first shard. `options` are those of `ReadOptions`.
+    None is known by rows of all shards. `options` are those of `ReadOptions`.
     """
 
     def __init__(
@@ -42,8 +42,11 @@ class Shards(Sequence[Conversation]):
         kind = kind_of(paths)
         if format is None and kind is SAMPLES:
             format = "webdataset"
-        found = recognise(paths[0], ReadOptions(**options)) if format is None else resolve(format)
         self.table = ShardTable(paths, index_dir=index_dir)
+        if format is None:
+            found = recognise_rows(self.table, str(path), ReadOptions(**options))
+        else:
+            found = resolve(format)
         self._records = Records(path, replace(found, open=lambda *_: self.table), **options)
 
     def __len__(self) -> int:
@@ -51,6 +54,10 @@ class Shards(Sequence[Conversation]):
 
     def __getitem__(self, index: Any) -> Any:
         return self._records[index]
+
+    def where(self, index: int) -> str:
+        """File and line of a record."""
+        return self.table.place(index)
 
     def length(self, index: int) -> int | None:
         """About how many tokens a conversation has, if its size on disk tells."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.data.formats import Format
-from anyweave.data.pairs import read_pair, write_pair
+from anyweave.data.pairs import PAIRS, read_pair, write_pair
 from anyweave.data.place import RowError
 from anyweave.data.tables import decode
 from anyweave.data.writing import whole_file
@@ -56,6 +56,8 @@ class _Sample:
 class Samples:
     """Samples by index. `problems` says which shards are damaged, and from where on."""
 
+    sealed = True  # a sample's media are its own files
+
     def __init__(self, samples: list[_Sample], folder: Path, problems: tuple[str, ...]) -> None:
         self.folder = folder
         self.problems = problems
@@ -81,19 +83,32 @@ class Samples:
 
 
 def sample_row(members: Mapping[str, Callable[[], bytes]], place: str) -> dict[str, Any]:
-    """The row of a sample, from what reads its members by suffix. Raises `RowError`."""
+    """The row of a sample, from what reads its members by suffix.
+
+    A file that is no medium, caption or JSON stands in the row as ``.suffix``, so that it is counted
+    as not read; so does what the JSON says of a caption or a medium that has a file of its own.
+    Raises `RowError`, also for two media of one kind.
+    """
     row: dict[str, Any] = {}
     if "json" in members:
         found = decode(members["json"](), f"{place}.json", "write it again")
         if not isinstance(found, dict):
             raise RowError(f"{place}.json: an object is needed")
         row.update(found)
+    own: dict[str, str] = {}  # what files of the sample give, and the suffixes of these
     for suffix, read in members.items():
         modality = next((m for m in MEDIA_MODALITIES if suffix in SUFFIXES[m]), None)
-        if modality is not None:
-            row[modality] = read()
-        elif suffix in _CAPTIONS:
-            row["caption"] = _text(read(), f"{place}.{suffix}")
+        name = "caption" if suffix in _CAPTIONS else modality
+        if name is None:
+            row |= {f".{suffix}": "a file"} if suffix != "json" else {}
+            continue
+        if name in own:
+            raise RowError(f"{place}: two files are its {name}: .{own[name]} and .{suffix}")
+        own[name] = suffix
+        made: Any = read() if modality else _text(read(), f"{place}.{suffix}")
+        if row.get(name, made) != made:
+            row[f".json {name}"] = row[name]
+        row[name] = made
     return row
 
 
@@ -182,10 +197,11 @@ def _in_folder(folder: Path) -> list[_Sample]:
     known = {suffix for found in SUFFIXES.values() for suffix in found} | {*_CAPTIONS, "json"}
     for path in sorted(folder.rglob("*")):
         name, _, suffix = path.name.partition(".")
-        if suffix.lower() in known and path.is_file():
+        if name and path.is_file():
             key = (path.parent / name).relative_to(folder).as_posix()
             sample = samples.setdefault(key, _Sample(f"{folder}: {key}", key))
             sample.members[suffix.lower()] = _Member(str(path), 0, path.stat().st_size)
+    samples = {key: one for key, one in samples.items() if known & one.members.keys()}
     if not samples:
         raise ValueError(f"{folder}: a folder without samples; these are files of one stem")
     return list(samples.values())
@@ -213,6 +229,7 @@ def _text(data: bytes, place: str) -> str:
 WEBDATASET = Format(
     name="webdataset",
     about="pairs as files of one stem, in tar shards or a folder",
+    ignores=PAIRS.ignores,
     recognises=lambda row: False,  # its rows are pairs
     read=read_pair,
     write=write_pair,
