@@ -31,7 +31,8 @@ _FLUSH_EVERY = 64  # records
 @dataclass
 class Conversion:
     """What became of the records. `skipped` counts reasons; `lost` counts conversations that lost
-    something their format or the target has no place for; `resumed_at` is the record a stopped run went on with.
+    something the format or the target has no place for; `resumed_at` is the record a stopped run
+    went on with.
     """
 
     records: int

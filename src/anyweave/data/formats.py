@@ -174,7 +174,10 @@ def _looked_at(size: int) -> Iterable[int]:
 def _placeholder_texts(row: Mapping[str, Any]) -> list[str]:
     """Placeholders in messages that are strings."""
     turns = row.get("messages")
-    contents = [turn.get("content") for turn in turns if isinstance(turn, dict)] if isinstance(
-        turns, list) else []  # fmt: skip
+    contents = [
+        turn.get("content")
+        for turn in (turns if isinstance(turns, list) else ())
+        if isinstance(turn, dict)
+    ]
     words = "".join(content for content in contents if isinstance(content, str))
     return [f"<{modality}>" for modality in MEDIA_MODALITIES if f"<{modality}>" in words]

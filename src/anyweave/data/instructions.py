@@ -57,7 +57,7 @@ def _read_alpaca(row: Any, place: Place) -> Conversation:
     if "conversations" in row or "conversation" in row:
         return read_reference(row, place)
     place.object(row, "", required=("instruction", "output"), optional=None)
-    return read_sharegpt(row, place)
+    return read_sharegpt(row, place, may_be_text=True)
 
 
 def _media(row: Mapping[str, Any], place: Place) -> Supply:

@@ -13,7 +13,6 @@ from anyweave.data.place import Place, ReadOptions
 from anyweave.data.tables import Table
 from anyweave.messages import Conversation
 
-
 logger = logging.getLogger(__name__)
 _TOLD = 100  # kinds of losses that are told one by one
 

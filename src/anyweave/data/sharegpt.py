@@ -22,9 +22,9 @@ from typing import Any
 from anyweave.data.formats import Format, Written
 from anyweave.data.parts import read_part
 from anyweave.data.place import IDS, Place, each, is_empty, listed, shown
-from anyweave.data.placeholders import Turn, read_turns, write_turn
+from anyweave.data.placeholders import Turn, find_placeholders, read_turns, write_turn
 from anyweave.data.store import PathOf
-from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality, Role
+from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Message, Modality, Role
 
 ROLES: dict[str, Role] = {
     "user": "user",
@@ -42,8 +42,11 @@ _LEARN = ("loss", "loss_mask", "weight", "train", "trainable")
 _Found = dict[Modality, list[tuple[Any, str | None]]]
 
 
-def read_sharegpt(row: Any, place: Place) -> Conversation:
-    """The conversation of a row in any of these shapes."""
+def read_sharegpt(row: Any, place: Place, *, may_be_text: bool = False) -> Conversation:
+    """The conversation of a row in any of these shapes.
+
+    `may_be_text`: placeholders are words in a row that has no media, and this is told.
+    """
     place.object(row, "", required=(), optional=None)
     listed_media: _Found = {
         modality: [(value, None) for key in keys for value in place.items(row.get(key), key)]
@@ -66,6 +69,11 @@ def read_sharegpt(row: Any, place: Place) -> Conversation:
     if not is_empty(row.get("system")):
         turns.insert(0, ("system", place.text(row["system"], "system")))
     place.rest(row, "", (*read, "system", *(key for keys in _MEDIA.values() for key in keys)))
+    if may_be_text and not any(media.values()):
+        texts = [(role, place.text(words, f"turn {at}")) for at, (role, words) in enumerate(turns)]
+        marks = {mark for _, words in texts for mark in find_placeholders(words)}
+        place.lost.extend(f"{mark} without a medium, which is read as a word" for mark in marks)
+        return [Message(role, words) for role, words in texts]
     return read_turns(turns, media, place)
 
 

@@ -21,6 +21,7 @@ _DECODER = json.JSONDecoder()
 _MOST_NUMBERS = "Exceeds the limit"  # how Python begins to say that an integer has too many digits
 _SPACE = re.compile(r"\s*")
 _KEEP = "surrogateescape"
+DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".tar", ".parquet")
 
 
 class Table(Protocol):

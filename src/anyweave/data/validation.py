@@ -15,11 +15,11 @@ from anyweave.data.formats import Format
 from anyweave.data.hub import is_saved
 from anyweave.data.place import ReadOptions
 from anyweave.data.records import Records
+from anyweave.data.tables import DATA_SUFFIXES
 from anyweave.data.writing import save_rows
 from anyweave.media import DEFAULT_LIMITS, Limits
 
 Progress = Callable[[int, int], None]
-DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".tar", ".parquet")
 
 
 @dataclass

@@ -85,8 +85,8 @@ class Samples:
 def sample_row(members: Mapping[str, Callable[[], bytes]], place: str) -> dict[str, Any]:
     """The row of a sample, from what reads its members by suffix.
 
-    A file that is no medium, caption or JSON stands in the row as ``.suffix``, so that it is counted
-    as not read; so does what the JSON says of a caption or a medium that has a file of its own.
+    A file that is no medium, caption or JSON stands in the row as ``.suffix``, so that it counts as
+    not read; so does what the JSON says of a caption or a medium that has a file of its own.
     Raises `RowError`, also for two media of one kind.
     """
     row: dict[str, Any] = {}

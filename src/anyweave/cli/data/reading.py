@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
+
+from anyweave.cli.console import print_plain
 
 MediaFolderOption = Annotated[
     list[str] | None,
@@ -13,6 +15,9 @@ MediaFolderOption = Annotated[
         "--media",
         help="Folder that paths are relative to, or image=FOLDER and so on; default: the file's.",
     ),
+]
+FormatOption = Annotated[
+    str | None, typer.Option("--format", help="Format of the data; default: known by sight.")
 ]
 ColumnOption = Annotated[
     list[str] | None, typer.Option(help="The file's name of a key: caption=title; again for more.")
@@ -49,3 +54,9 @@ def read_options(
         "split": split,
         "captions_only": captions_only,
     }
+
+
+def print_lost(lost: Mapping[str, int]) -> None:
+    """What rows have and their format, or the target, has no place for; the commonest first."""
+    for what, count in sorted(lost.items(), key=lambda entry: -entry[1]):
+        print_plain(f"lost: {what}, of {count:,} conversations")
