@@ -68,6 +68,7 @@ def convert(
 
     Rows name media by paths relative to the folder of `out`. Media on disk stay where they are, or
     with `copy_media` are copied into ``<name>_media`` beside `out`, where media from shards go.
+    What is copied must be below the folders of the data, unless `ReadOptions.allow_outside` is set.
 
     Args:
         skip: leave out records that cannot be read or have no meaning in the target, and count
@@ -84,7 +85,13 @@ def convert(
     media_dir = out.with_name(f"{out.stem}_media")
     if target.holds_media:
         media_dir = out.with_name(f".{out.name}.media")
-    store = MediaStore(out.parent, media_dir, copy=copy_media and not target.holds_media)
+    store = MediaStore(
+        out.parent,
+        media_dir,
+        copy=copy_media and not target.holds_media,
+        embed=target.holds_media,
+        inside=records.options.inside(records.table.folder),
+    )
     begun = _settings(records, target, copy_media)
     with _alone(out, part), open(part, "a+b") as file:
         for line in _resume(file, part, begun):

@@ -60,6 +60,10 @@ class ReadOptions:
     """Of data that come in splits; None is the training split."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """The file's own names of keys: ``{"caption": "title"}`` reads `caption` from `title`."""
+    allow_outside: bool = False
+    """Media may be copied from outside the folders of the data. Otherwise a foreign row could carry
+    any file of this machine into a data set, by ``..``, an absolute path or a link.
+    """
 
     def __post_init__(self) -> None:
         if self.task not in get_args(Task):
@@ -74,6 +78,12 @@ class ReadOptions:
         """The folder that paths of a modality are relative to."""
         named = self.media.get(modality) if isinstance(self.media, Mapping) else self.media
         return folder if named is None else Path(named)
+
+    def inside(self, folder: Path) -> tuple[Path, ...] | None:
+        """The folders that media may be copied from; None is anywhere."""
+        if self.allow_outside:
+            return None
+        return tuple(dict.fromkeys(self.root(modality, folder) for modality in MEDIA_MODALITIES))
 
 
 class RowError(ValueError):

@@ -118,9 +118,7 @@ def measure(conversations: Iterable[Conversation]) -> DatasetStats:
     )
 
 
-def measure_file(
-    path: str | Path, format: str | None = None, **options: Any
-) -> DatasetStats:
+def measure_file(path: str | Path, format: str | None = None, **options: Any) -> DatasetStats:
     """Count a data file of any format, or the dataset in a folder, as `Records` reads it. Media
     files need not be there.
     """

@@ -55,7 +55,7 @@ def open_table(path: str | Path, options: ReadOptions) -> Table:
     if name.endswith(".tar") or Path(name).is_dir():
         from anyweave.data.webdataset import open_samples
 
-        return open_samples(name)
+        return open_samples(name, allow_outside=options.allow_outside)
     path = existing_file(path)
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):

@@ -51,6 +51,7 @@ class _Sample:
     place: str
     key: str
     members: dict[str, _Member] = field(default_factory=dict)
+    problem: str | None = None
 
 
 class Samples:
@@ -68,6 +69,8 @@ class Samples:
 
     def row(self, index: int) -> Any:
         sample = self._samples[index]
+        if sample.problem is not None:
+            raise RowError(f"{sample.place}: {sample.problem}")
         return sample_row({s: member.read for s, member in sample.members.items()}, sample.place)
 
     def place(self, index: int) -> str:
@@ -112,13 +115,14 @@ def sample_row(members: Mapping[str, Callable[[], bytes]], place: str) -> dict[s
     return row
 
 
-def open_samples(path: str) -> Samples:
+def open_samples(path: str, *, allow_outside: bool = False) -> Samples:
     """The samples of a folder, of one shard, or of many: ``*`` and ``{000..127}`` are expanded.
 
-    Raises `ValueError` when there is no such file.
+    `allow_outside`: links in a folder may lead out of it. Raises `ValueError` when there is no such
+    file.
     """
     if Path(path).is_dir():
-        return Samples(_in_folder(Path(path)), Path(path), ())
+        return Samples(_in_folder(Path(path), allow_outside), Path(path), ())
     shards = shard_paths(path)
     samples: list[_Sample] = []
     problems: list[str] = []
@@ -191,16 +195,22 @@ def _in_shard(shard: str, problems: list[str]) -> list[_Sample]:
     return samples
 
 
-def _in_folder(folder: Path) -> list[_Sample]:
+def _in_folder(folder: Path, allow_outside: bool) -> list[_Sample]:
     """The samples of a folder and the folders below it, by name."""
     samples: dict[str, _Sample] = {}
     known = {suffix for found in SUFFIXES.values() for suffix in found} | {*_CAPTIONS, "json"}
+    root = folder.resolve()
     for path in sorted(folder.rglob("*")):
         name, _, suffix = path.name.partition(".")
         if name and path.is_file():
             key = (path.parent / name).relative_to(folder).as_posix()
             sample = samples.setdefault(key, _Sample(f"{folder}: {key}", key))
             sample.members[suffix.lower()] = _Member(str(path), 0, path.stat().st_size)
+            if not allow_outside and not path.resolve().is_relative_to(root):
+                sample.problem = (
+                    f"{path.name} leads out of the folder; --allow-outside takes files from "
+                    "anywhere"
+                )
     samples = {key: one for key, one in samples.items() if known & one.members.keys()}
     if not samples:
         raise ValueError(f"{folder}: a folder without samples; these are files of one stem")

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from anyweave.cli.console import out, print_json, print_plain, printable, progress_bar
 from anyweave.cli.data.reading import (
+    AllowOutsideOption,
     CaptionsOnlyOption,
     ColumnOption,
     FormatOption,
@@ -49,11 +51,11 @@ def data_stats(
         print_json({**stats, "lost": dict(found.lost)})
         return
     table = Table("dataset", "in→out modality", title="as in Table 6 of the paper")
-    for column in ("images/videos/audios", "turns", "instances"):
-        table.add_column(column, justify="right")
-    media = "/".join(f"{count:,}" for count in stats["media"].values())
+    for name in ("images/videos/audios", "turns", "instances"):
+        table.add_column(name, justify="right")
+    counts = "/".join(f"{count:,}" for count in stats["media"].values())
     turns, instances = str(stats["mean_turns"]), f"{stats['instances']:,}"
-    table.add_row(printable(Path(path).name), stats["in_out"], media, turns, instances)
+    table.add_row(escape(printable(Path(path).name)), stats["in_out"], counts, turns, instances)
     out.print(table)
     print_lost(found.lost)
 
@@ -99,6 +101,7 @@ def data_convert(
     copy_media: Annotated[
         bool, typer.Option("--copy-media", help="Copy media beside OUT; default: name them there.")
     ] = False,
+    allow_outside: AllowOutsideOption = False,
     skip: Annotated[
         bool, typer.Option("--skip", help="Leave out what does not convert, and count it.")
     ] = False,
@@ -115,7 +118,7 @@ def data_convert(
     from anyweave.data.conversion import convert
     from anyweave.data.records import Records
 
-    options = read_options(media, column, task, split, captions_only)
+    options = read_options(media, column, task, split, captions_only, allow_outside)
     records = Records(source, read_as, **options)
     with progress_bar(f"{records.format.name} to {write_as}") as progress:
         done = convert(

@@ -32,12 +32,21 @@ CaptionsOnlyOption = Annotated[
 ]
 
 
+AllowOutsideOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-outside", help="Copy media from outside the data's folders too, links followed."
+    ),
+]
+
+
 def read_options(
     media: Sequence[str] | None,
     column: Sequence[str] | None,
     task: str,
     split: str | None,
     captions_only: bool,
+    allow_outside: bool = False,
 ) -> dict[str, Any]:
     """These options as the keyword arguments of `anyweave.data.ReadOptions`."""
     folders = [entry.partition("=") for entry in media or ()]
@@ -53,6 +62,7 @@ def read_options(
         "task": task,
         "split": split,
         "captions_only": captions_only,
+        "allow_outside": allow_outside,
     }
 
 
