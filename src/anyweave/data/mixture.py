@@ -36,6 +36,18 @@ class KnowsLengths(Protocol):
     def length(self, index: int, /) -> int | None: ...
 
 
+@runtime_checkable
+class KnowsPlaces(Protocol):
+    """A source that can tell where an item stands, like ``train.jsonl:12``."""
+
+    def where(self, index: int, /) -> str: ...
+
+
+def where(source: object, index: int) -> str:
+    """Where an item of a source stands, "" where nobody knows."""
+    return source.where(index) if isinstance(source, KnowsPlaces) else ""
+
+
 class Order(Protocol):
     """Which sample stands where: the number of its source, and its index there."""
 
@@ -134,6 +146,11 @@ class Epoch(Generic[Item]):
 
     def __getitem__(self, index: int) -> Item:
         return self.mixture.at(self.number, index)
+
+    def where(self, index: int) -> str:
+        """File and line of the sample, "" where its source does not know."""
+        name, place = self.mixture.locate(self.number, index)
+        return where(self.mixture.sources[name], place)
 
     def length(self, index: int) -> int | None:
         """About how many tokens the sample has, where its source knows."""
