@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from anyweave.data import MessagesJsonl, Mixture, Records, Shards
 from anyweave.messages import Image, Message
 from anyweave.model import NextGPT
 from anyweave.testing.conversations import tiny_conversations
@@ -74,9 +76,44 @@ def test_the_renderer_skips_what_cannot_be_used(plain_model: MakeModel, tmp_path
     rendered = [Renderer(processor, source)(index, load_targets=True) for index in range(5)]
     assert [item.sample is None for item in rendered] == [True, True, True, True, False]
     for item, reason in zip(
-        rendered, ("broken.png", "absent.png", "too long", "no assistant"), strict=False
+        rendered,
+        ("broken.png", "absent.png", "too long", "the assistant says nothing"),
+        strict=False,
     ):
         assert reason in (item.problem or "")
+
+
+def test_training_names_the_place_of_what_it_refuses(
+    plain_model: MakeModel, tmp_path: Path
+) -> None:
+    def row(*turns: tuple[str, object]) -> str:
+        messages = [{"role": role, "content": content} for role, content in turns]
+        return json.dumps({"messages": messages}) + "\n"
+
+    clip = [{"type": "video", "path": "c.mp4"}]
+    (tmp_path / "c.mp4").write_bytes(b"")
+    path = tmp_path / "rows.jsonl"
+    path.write_text(
+        row(("user", "hi"), ("assistant", "yes"), ("user", "sure?"), ("assistant", ""))
+        + row(("user", clip), ("assistant", "A fox."))
+        + row(("system", "a"), ("system", "b"))
+    )
+    processor = FrozenFeatures(plain_model()).processor()
+    processor.encoders = {}
+    records = Records(path)
+    for source in (MessagesJsonl(path), records, Mixture({"x": records}), Shards(path)):
+        renderer = Renderer(processor, source)
+        problems, refused = [], []
+        for index in range(3):
+            try:
+                problems.append(renderer(index, load_targets=False).problem)
+            except ValueError as error:
+                refused.append(str(error))
+        assert [f"{path}:1: message 3: the assistant says nothing" in str(p) for p in problems] == [
+            True
+        ]
+        assert any(f"{path}:2: this model takes no video as input" in text for text in refused)
+        assert any(f"{path}:3: message 1 is a system message" in text for text in refused)
 
 
 def test_a_mistake_in_the_data_stops_the_run(plain_model: MakeModel) -> None:

@@ -172,7 +172,7 @@ def _settings(records: Records, target: Format, copy_media: bool) -> dict[str, A
         "first": records.table.place(0) if len(records) else None,
         "records": len(records),
         "file": None if found is None else [found.st_size, found.st_mtime_ns],
-        "options": asdict(records.options),
+        "options": {**asdict(records.options), "allow_outside": None},  # may be given later
         "copy_media": copy_media,
     }
     return json.loads(json.dumps(begun, default=str))
