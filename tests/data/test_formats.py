@@ -565,8 +565,16 @@ def test_captions_stand_for_media_that_were_never_published(write_json):
     assert found == [[ask("A fox!"), say("Here.", ("image", None, "a fox"))]]
 
 
+DEEP: list = []
+for _ in range(300):
+    DEEP = [DEEP]
+HOSTILE = [10**5000, float("inf"), float("nan"), {1: 2, None: 3}, DEEP, b"\xff", "../" * 2000, "\0"]
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.sampled_from(["", "image", "<image>", "\ud800"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["", "image", "<image>", "\ud800"])
+    | st.integers(0, len(HOSTILE) - 1).map(lambda number: HOSTILE[number]),
     lambda inner: (
         st.lists(inner, max_size=2)
         | st.dictionaries(st.sampled_from(["type", "path", "bytes", "from"]), inner, max_size=2)
@@ -608,9 +616,13 @@ def test_any_row_is_read_or_refused(data, known, task):
     format, row = known
     for _ in range(data.draw(st.integers(1, 2))):
         row = replaced(row, data.draw(st.sampled_from(list(places(row)))), data.draw(ANYTHING))
-    place = Place("rows.json:1", Path("none"), ReadOptions(check_media=False, task=task))
+    options = ReadOptions(check_media=data.draw(st.booleans()), task=task)
+    place = Place("rows.json:1", Path("none"), options)
+    if isinstance(row, dict):
+        assert {known.recognises(row) for known in map(resolve, FORMATS)} <= {True, False, None}
     try:
         conversation = resolve(format).read(row, place)
+        " ".join(place.lost).encode()
     except ValueError as error:
         assert str(error).startswith("rows.json:1: ")
         str(error).encode()

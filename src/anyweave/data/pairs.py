@@ -7,6 +7,7 @@ for is the reader's choice (`ReadOptions.task`): stage 1 describes it, stage 2 m
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 
 from anyweave.data.dialogue import without_system
 from anyweave.data.formats import Format, Written
-from anyweave.data.place import IDS, Place, listed
+from anyweave.data.place import IDS, Place, is_empty, listed, shown
 from anyweave.data.store import PathOf
 from anyweave.messages import (
     MEDIA_MODALITIES,
@@ -120,7 +121,7 @@ def _read_webvid(row: Any, place: Place) -> Conversation:
     place.object(row, "", required=(), optional=None)
     if "videoid" not in row:
         return read_pair(row, place)
-    path = f"{row.get('page_dir') or '.'}/{row['videoid']}.mp4"
+    path = f"{_stem(row, 'page_dir', place) or '.'}/{_stem(row, 'videoid', place)}.mp4"
     return _read(row, "video", path, "videoid", ("name", *_CAPTIONS), place)
 
 
@@ -129,12 +130,22 @@ def _read_audiocaps(row: Any, place: Place) -> Conversation:
     place.object(row, "", required=(), optional=None)
     if "youtube_id" not in row or any(row.get(key) for key in _names("audio")):
         return read_pair(row, place)
-    clip, start = row["youtube_id"], row.get("start_time")
-    stems = [row.get("audiocap_id"), f"{clip}_{start}", clip, f"Y{clip}"]
+    clip, start = _stem(row, "youtube_id", place), _stem(row, "start_time", place)
+    stems = [_stem(row, "audiocap_id", place), f"{clip}_{start}", clip, f"Y{clip}"]
     names = [f"{stem}.{end}" for stem in stems if stem for end in ("wav", "flac", "mp3", "ogg")]
     root = place.options.root("audio", place.folder)
-    name = next((name for name in names if (root / name).is_file()), names[0])
+    name = next((name for name in names if os.path.isfile(root / name)), names[0])
     return _read(row, "audio", name, "youtube_id", _CAPTIONS, place)
+
+
+def _stem(row: Mapping[str, Any], key: str, place: Place) -> str:
+    """What a file is called by: words or a number; "" where nothing is said."""
+    value = row.get(key)
+    if is_empty(value):
+        return ""
+    if not isinstance(value, (str, int, float)) or shown(value).startswith("a "):
+        raise place.error(key, f"words or a number, got {shown(value)}")
+    return place.text(str(value), key)
 
 
 def _read(

@@ -57,7 +57,7 @@ class MediaStore:
         if not on_disk or self._copy:
             self._media_dir.mkdir(parents=True, exist_ok=True)
         path = media.store(part, self._media_dir / stem)
-        if not path.is_file():
+        if not os.path.isfile(path):  # a name too long is none either
             raise ValueError(f"no such media file: {path}; check the path")
         if on_disk and (self._copy or self._embed):
             check_inside(path, self._inside)
