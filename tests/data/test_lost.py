@@ -9,7 +9,7 @@ import tarfile
 
 import pytest
 
-from anyweave.data import Records
+from anyweave.data import Records, Shards
 from anyweave.data.conversion import convert
 from anyweave.data.validation import validate
 from anyweave.messages import Text
@@ -270,3 +270,15 @@ def test_what_coco_says_besides(write_json):
     with pytest.raises(ValueError, match='unknown split "training"; the Karpathy splits are'):
         records[0]
     assert records.reading(1).lost == ("the key 'score'",)
+
+
+def test_links_in_a_shard_are_told(folder):
+    path = shard(folder / "x.tar", {"1.png": (folder / "a.png").read_bytes(), "1.txt": b"a cat"})
+    with tarfile.open(path, "a") as tar:
+        entry = tarfile.TarInfo("2.png")
+        entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(entry)
+    for source in (Records(path), Shards(path)):
+        assert len(source) == 2 and source[0][1].text == "a cat"
+        with pytest.raises(ValueError, match="2.png is a link to /etc/passwd, and a shard holds"):
+            source[1]

@@ -43,6 +43,7 @@ FORMATS: dict[str, str] = {
 """In the order in which `recognise` asks them."""
 ENTRY_POINT_GROUP = "anyweave.formats"
 _LOOKED_AT = 1000  # rows, to recognise a format
+_HEAVY = 20  # rows with media in them, which are read for it too
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,10 @@ def recognise_rows(table: Table, name: str, options: ReadOptions) -> Format:
     seen: dict[str, list[str]] = {}  # format -> places of rows that are surely in it
     out: set[str] = set()
     texts: list[str] = []
+    heavy = 0
     for index in _looked_at(len(table)):
+        if heavy >= _HEAVY:
+            break
         try:
             row = table.row(index)
         except RowError:
@@ -128,6 +132,7 @@ def recognise_rows(table: Table, name: str, options: ReadOptions) -> Format:
         if not isinstance(row, dict):
             continue
         row = renamed(row, options)
+        heavy += any(isinstance(value, (bytes, dict)) for value in row.values())
         votes = {format.name: format.recognises(row) for format in formats}
         sure = [known for known, vote in votes.items() if vote]
         for known in sure:

@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from anyweave.data.place import listed
+from anyweave.data.place import RowError, listed
 from anyweave.data.tables import decode
-from anyweave.data.webdataset import member_name, sample_row
+from anyweave.data.webdataset import is_member, link_problem, member_name, sample_row
 
 _BLOCK = 512  # bytes, of tar
 MASK = 0x7FFFFFFF  # a digest is half of an int64 and not negative
@@ -77,7 +77,7 @@ def _scan_samples(file: BinaryIO, path: Path) -> Iterator[Found]:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             while (entry := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
-                if not entry.isfile():
+                if not is_member(entry):
                     continue
                 if entry.offset_data + entry.size > size:
                     raise tarfile.ReadError(f"{entry.name} is cut off")
@@ -114,8 +114,8 @@ def _digest_sample(file: BinaryIO, start: int, end: int) -> int | None:
     file.seek(start)
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
-            while tar.offset < end and (entry := tar.next()) is not None:
-                if entry.isfile():
+            while (entry := tar.next()) is not None and entry.offset < end:
+                if is_member(entry):
                     digest = _digest_member(entry, start, digest)
     except tarfile.TarError:
         return None
@@ -130,7 +130,9 @@ def _sample_row(data: bytes, place: str) -> Any:
     members: dict[str, Callable[[], bytes]] = {}
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
         for entry in tar:
-            if entry.isfile():
+            if is_member(entry):
+                if not entry.isfile():
+                    raise RowError(f"{place}: {link_problem(entry)}")
                 _, suffix = member_name(entry.name)
                 start = entry.offset_data
                 members[suffix] = partial(_piece, data, start, start + entry.size)

@@ -142,6 +142,16 @@ def shard_paths(path: str) -> list[Path]:
     return shards
 
 
+def is_member(entry: tarfile.TarInfo) -> bool:
+    """Whether an entry of a shard belongs to a sample: a file, or a link where one should be."""
+    return entry.isfile() or entry.issym() or entry.islnk()
+
+
+def link_problem(entry: tarfile.TarInfo) -> str:
+    """Why a link in a shard is not followed."""
+    return f"{entry.name} is a link to {entry.linkname}, and a shard holds files; pack it again"
+
+
 def member_name(name: str) -> tuple[str, str]:
     """The sample that a member of a shard belongs to, and which of its files it is."""
     stem, _, suffix = Path(name).name.partition(".")
@@ -180,7 +190,7 @@ def _in_shard(shard: str, problems: list[str]) -> list[_Sample]:
     try:
         with tarfile.open(shard, "r:") as tar:
             for entry in tar:
-                if not entry.isfile():
+                if not is_member(entry):
                     continue
                 if entry.offset_data + entry.size > size:
                     raise tarfile.ReadError(f"{entry.name} is cut off")
@@ -189,6 +199,8 @@ def _in_shard(shard: str, problems: list[str]) -> list[_Sample]:
                     samples.append(_Sample(f"{shard}: {key}", key))
                 member = _Member(shard, entry.offset_data, entry.size)
                 samples[-1].members[suffix] = member
+                if not entry.isfile():
+                    samples[-1].problem = link_problem(entry)
     except tarfile.TarError as error:
         after = f" after {samples[-1].key}" if samples else ""
         problems.append(f"{shard}: this tar is damaged{after} ({error}); get it again")
