@@ -21,7 +21,7 @@ REPLY, NOTHING = Message("assistant", "Yo"), Message("assistant", " ")
         ([], "the conversation has no messages"),
         ([SYSTEM, SYSTEM, USER, REPLY], "message 1 is a system message; only the first message"),
         ([USER, SYSTEM, REPLY], "message 1 is a system message; only the first message may be one"),
-        ([Message("user", Image()), REPLY], "message 0: the user's image has no source to look at"),
+        ([Message("user", Image()), REPLY], "message 0: the image in a user message has no source"),
     ],
 )
 def test_what_is_no_conversation(messages, problem):

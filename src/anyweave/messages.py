@@ -139,8 +139,8 @@ def broken_rules(messages: Sequence[Message]) -> list[str]:
         for part in message.media() if message.role == "user" else ():
             if part.source is None:
                 problems.append(
-                    f"message {index}: the user's {part.modality} has no source to look at; give "
-                    "a path, bytes or array"
+                    f"message {index}: the {part.modality} in a user message has no source to "
+                    "read; give a path, bytes or array"
                 )
     return problems
 

@@ -208,7 +208,7 @@ def test_not_a_file(tmp_path):
         ([], "conversation 2: the conversation has no messages; leave it out"),
         (
             [Message("user", Image(caption="a cat"))],
-            "conversation 2: message 0: the user's image has no source",
+            "conversation 2: message 0: the image in a user message has no",
         ),
         ([Message("user", "?"), Message("system", "!")], "message 1 is a system message; only the"),
         (

@@ -116,6 +116,18 @@ def test_training_names_the_place_of_what_it_refuses(
         assert any(f"{path}:3: message 1 is a system message" in text for text in refused)
 
 
+def test_a_run_reports_what_rows_have_that_is_not_read(
+    plain_model: MakeModel, config: MakeConfig, tmp_path: Path
+) -> None:
+    turns = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps([{"conversations": turns, "tools": "[]"}] * 2))
+    run = config("decoding_alignment", steps=2, data={"batch_size": 1})
+    report = Trainer(plain_model(), run, Mixture({"x": Records(path)})).train()
+    assert report.samples == 2
+    assert report.skipped == {"the key 'tools' (not read; the rest of the item is kept)": 2}
+
+
 def test_a_mistake_in_the_data_stops_the_run(plain_model: MakeModel) -> None:
     """Its words do not make it a long conversation."""
 

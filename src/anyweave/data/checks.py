@@ -145,7 +145,7 @@ def _check_chunk(records: Records, limits: Limits, chunk: range) -> list[Found]:
 def _check(records: Records, index: int, limits: Limits) -> Found:
     place = records.table.place(index)
     try:
-        read = records.reading(index)
+        read = records.reading(index, warn=False)
     except RowError as error:
         return 0, [problem_of(place, index, text) for text in error.problems], ()
     except ValueError as error:

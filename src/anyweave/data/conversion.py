@@ -148,7 +148,7 @@ def _line(
     assert target.write is not None, "checked before"
     place = records.table.place(index)
     try:
-        read = records.reading(index)
+        read = records.reading(index, warn=False)
         written: Written = target.write(
             read.conversation, lambda medium, at: store.path(medium, f"{index:06d}_{at}")
         )

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from anyweave.data.formats import Format, recognise, renamed, resolve
+from anyweave.data.mixture import Reading
 from anyweave.data.place import Place, ReadOptions
 from anyweave.data.tables import Table
 from anyweave.messages import Conversation
 
 logger = logging.getLogger(__name__)
 _TOLD = 100  # kinds of losses that are told one by one
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A conversation, and what its row has that it has not."""
-
-    conversation: Conversation
-    lost: tuple[str, ...] = ()
 
 
 class Records(Sequence[Conversation]):
@@ -66,21 +58,21 @@ class Records(Sequence[Conversation]):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(f"no record {index}; there are {len(self)}")
-        index %= len(self)
-        found = self.reading(index)
-        for what in found.lost:
-            if what not in self._told and len(self._told) < _TOLD:
-                self._told.add(what)
-                as_what = f"read as {self._read_as}"
-                logger.warning("%s: not read: %s (%s)", self.table.place(index), what, as_what)
-        return found.conversation
+        return self.reading(index % len(self)).conversation
 
-    def reading(self, index: int) -> Reading:
-        """A record with what is lost of it. Raises as indexing does."""
+    def reading(self, index: int, *, warn: bool = True) -> Reading:
+        """A record with what is lost of it. Raises as indexing does.
+
+        `warn`: tell each kind of loss once.
+        """
         row, place = self.table.row(index), self.place(index)
         if isinstance(row, dict):
             row = renamed(row, self.options)
         conversation = place.checked(self.format.read(row, place))
+        for what in place.lost if warn else ():
+            if what not in self._told and len(self._told) < _TOLD:
+                self._told.add(what)
+                logger.warning("%s: not read: %s (read as %s)", place.name, what, self._read_as)
         return Reading(conversation, tuple(dict.fromkeys(place.lost)))
 
     def place(self, index: int) -> Place:

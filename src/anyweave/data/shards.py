@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.data.formats import recognise_rows, resolve
-from anyweave.data.mixture import Mixture
+from anyweave.data.mixture import Mixture, Reading
 from anyweave.data.place import ReadOptions
 from anyweave.data.records import Records
 from anyweave.data.shard_kinds import KINDS, SAMPLES, kind_of
@@ -54,6 +54,10 @@ class Shards(Sequence[Conversation]):
 
     def __getitem__(self, index: Any) -> Any:
         return self._records[index]
+
+    def reading(self, index: int) -> Reading:
+        """A conversation with what is lost of its row."""
+        return self._records.reading(index)
 
     def where(self, index: int) -> str:
         """File and line of a record."""

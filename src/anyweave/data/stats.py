@@ -127,7 +127,7 @@ def measure_file(path: str | Path, format: str | None = None, **options: Any) ->
 
     def conversations() -> Iterator[Conversation]:
         for index in range(len(records)):
-            read = records.reading(index)
+            read = records.reading(index, warn=False)
             lost.update(read.lost)
             yield read.conversation
 

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from anyweave.batch import Batch, BatchMedia, MediaInput, Sample, Target
-from anyweave.data.mixture import where
+from anyweave.data.mixture import reading, where
 from anyweave.media import MediaError
 from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality, silent_replies
 from anyweave.model.any_to_any import NextGPT
@@ -33,7 +33,7 @@ _REMEMBERED = 4096  # captions; 1 GB for SD-1.5
 @dataclass(frozen=True)
 class Rendered:
     """One conversation ready for the trainer. `sample` is None when it had to be skipped; `problem`
-    says why.
+    says why. `lost`: what the row has and its format has no place for.
     """
 
     index: int
@@ -41,6 +41,7 @@ class Rendered:
     user_media: tuple[Media, ...] = ()
     assistant_media: tuple[Media, ...] = ()
     problem: str | None = None
+    lost: tuple[str, ...] = ()
 
 
 class Renderer:
@@ -59,7 +60,8 @@ class Renderer:
         """
         items = in_epoch(self.source, epoch)
         try:
-            conversation = items[index]
+            read = reading(items, index)
+            conversation: Conversation = read.conversation
             sample = self.processor.render(conversation, load_targets=load_targets)
         except (MediaError, OSError, ConversationTooLongError) as error:
             return Rendered(index, None, problem=_placed(items, index, str(error)))
@@ -72,7 +74,7 @@ class Renderer:
             problem = "no assistant turn to learn from"
             return Rendered(index, None, problem=_placed(items, index, problem))
         user, assistant = _media_of(conversation, sample)
-        return Rendered(index, sample, user, assistant)
+        return Rendered(index, sample, user, assistant, lost=read.lost)
 
 
 def _placed(items: Source, index: int, problem: str) -> str:

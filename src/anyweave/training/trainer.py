@@ -196,6 +196,9 @@ class Trainer:
             if item.problem is not None:
                 name = f"{_SKIPPED}{item.problem}"
                 facts[name] = facts.get(name, 0.0) + 1
+            for what in item.lost:
+                name = f"{_SKIPPED}{what} (not read; the rest of the item is kept)"
+                facts[name] = facts.get(name, 0.0) + 1
         return facts
 
     def _batches(
