@@ -22,8 +22,9 @@ from typing import Any
 
 from anyweave.data.messages_jsonl import write_messages
 from anyweave.data.stats import DATASET_FILE, measure
+from anyweave.data.store import copy_medium
 from anyweave.media.files import write_whole
-from anyweave.messages import Conversation, Media, Message
+from anyweave.messages import MEDIA_TYPES, Conversation, Media, Message, Modality
 from anyweave_making.card import card
 
 __all__ = ["Origin", "Record", "Release", "file_digest", "write_release"]
@@ -178,12 +179,12 @@ class _Shelf:
         )
         return replace(part, source=path)
 
-    def _copy(self, modality: str, source: Path, digest: str) -> Path:
+    def _copy(self, modality: Modality, source: Path, digest: str) -> Path:
         assert self._folder is not None
         path = self._folder / "media" / modality / f"{digest[:20]}{source.suffix.lower()}"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, path)
+            copy_medium(MEDIA_TYPES[modality](source), path)
         return path
 
     def rows(self) -> Iterator[dict[str, Any]]:

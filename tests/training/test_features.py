@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from anyweave import media
+from anyweave.data import MessagesJsonl, Mixture, Records, Shards
 from anyweave.decoders.sizes import MediaSize
 from anyweave.generation import ChatSession, GenerationOptions
 from anyweave.messages import MEDIA_MODALITIES, Audio, Image, Media, Message, Modality, Video
@@ -171,20 +173,68 @@ def test_the_renderer_skips_what_cannot_be_used(plain_model: MakeModel, tmp_path
     rendered = [Renderer(processor, source)(index, load_targets=True) for index in range(5)]
     assert [item.sample is None for item in rendered] == [True, True, True, True, False]
     for item, reason in zip(
-        rendered, ("broken.png", "absent.png", "too long", "no assistant"), strict=False
+        rendered,
+        ("broken.png", "absent.png", "too long", "the assistant says nothing"),
+        strict=False,
     ):
         assert reason in (item.problem or "")
 
 
-def test_a_mistake_in_a_row_skips_the_row_and_tells_its_place(plain_model: MakeModel) -> None:
+def test_training_names_the_place_of_what_it_refuses(
+    plain_model: MakeModel, tmp_path: Path
+) -> None:
+    def row(*turns: tuple[str, object]) -> str:
+        messages = [{"role": role, "content": content} for role, content in turns]
+        return json.dumps({"messages": messages}) + "\n"
+
+    clip = [{"type": "video", "path": "c.mp4"}]
+    (tmp_path / "c.mp4").write_bytes(b"")
+    path = tmp_path / "rows.jsonl"
+    path.write_text(
+        row(("user", "hi"), ("assistant", "yes"), ("user", "sure?"), ("assistant", ""))
+        + row(("user", clip), ("assistant", "A fox."))
+        + row(("system", "a"), ("system", "b"))
+    )
+    processor = FrozenFeatures(plain_model()).processor()
+    processor.encoders = {}
+    records = Records(path)
+    for source in (MessagesJsonl(path), records, Mixture({"x": records}), Shards(path)):
+        renderer = Renderer(processor, source)
+        problems, refused = [], []
+        for index in range(3):
+            try:
+                problems.append(renderer(index, load_targets=False).problem)
+            except ValueError as error:
+                refused.append(str(error))
+        assert [f"{path}:1: message 3: the assistant says nothing" in str(p) for p in problems] == [
+            True
+        ]
+        assert any(f"{path}:2: this model takes no video as input" in text for text in refused)
+        assert any(f"{path}:3: message 1 is a system message" in text for text in refused)
+
+
+def test_a_run_reports_what_rows_have_that_is_not_read(
+    plain_model: MakeModel, config: MakeConfig, tmp_path: Path
+) -> None:
+    turns = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps([{"conversations": turns, "tools": "[]"}] * 2))
+    run = config("decoding_alignment", steps=2, data={"batch_size": 1})
+    report = Trainer(plain_model(), run, Mixture({"x": Records(path)})).train()
+    assert report.samples == 2
+    assert report.skipped == {"the key 'tools' (not read; the rest of the item is kept)": 2}
+
+
+def test_a_mistake_in_the_data_stops_the_run(plain_model: MakeModel) -> None:
+    """Its words do not make it a long conversation."""
 
     class Wrong(list[list[Message]]):
         def __getitem__(self, index: object) -> list[Message]:  # type: ignore[override]
             raise ValueError("the list is too long")
 
     renderer = Renderer(FrozenFeatures(plain_model()).processor(), Wrong([[]]))
-    rendered = renderer(0, load_targets=True)
-    assert (rendered.sample, rendered.problem) == (None, "item 0: the list is too long")
+    with pytest.raises(ValueError, match="item 0: the list is too long"):
+        renderer(0, load_targets=True)
 
 
 def test_a_run_reports_what_it_skipped(

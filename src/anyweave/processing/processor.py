@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from anyweave.batch import IGNORE_INDEX, MediaInput, Sample, Target
 from anyweave.media.errors import explain
-from anyweave.messages import Media, Message, Modality, Role, Text, Video
+from anyweave.messages import Media, Message, Modality, Role, Text, Video, broken_rules
 from anyweave.processing.cache import FeatureCache, media_digest, text_digest
 from anyweave.processing.layout import Piece, Supervision, Truncation, TurnLayout, fit
 from anyweave.processing.reply import SignalRun, split_reply
@@ -239,18 +239,15 @@ class Processor:
     # pieces
 
     def _layout(self, messages: Sequence[Message], train_on: TrainOn) -> list[TurnLayout]:
-        if not messages:
-            raise ValueError("nothing to render: the conversation has no messages")
+        problems = broken_rules(messages)
+        if problems:
+            raise ValueError(problems[0])
         last_reply = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=-1)
         first_user = next((i for i, m in enumerate(messages) if m.role == "user"), None)
         turns: list[TurnLayout] = []
         if self.system_prompt and messages[0].role != "system":
             turns.append(self._turn(Message("system", self.system_prompt), -1, False))
         for index, message in enumerate(messages):
-            if message.role == "system" and index > 0:
-                raise ValueError(
-                    f"message {index} is a system message; only the first message may be one"
-                )
             learn = train_on == "assistant" or (train_on == "last" and index == last_reply)
             turns.append(
                 self._turn(

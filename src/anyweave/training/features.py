@@ -18,10 +18,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from anyweave.batch import Batch, BatchMedia, MediaInput, Sample, Target
-from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality
+from anyweave.data.mixture import reading, where
+from anyweave.media import MediaError
+from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality, silent_replies
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache, media_digest, text_digest
 from anyweave.processing.collate import collate
+from anyweave.processing.layout import ConversationTooLongError
 from anyweave.processing.processor import Processor
 from anyweave.training.plan import EpochSource, Source, in_epoch
 
@@ -31,7 +34,7 @@ _REMEMBERED = 4096  # captions; 1 GB for SD-1.5
 @dataclass(frozen=True)
 class Rendered:
     """One conversation ready for the trainer. `sample` is None when it had to be skipped; `problem`
-    says why.
+    says why. `lost`: what the row has and its format has no place for.
     """
 
     index: int
@@ -39,6 +42,7 @@ class Rendered:
     user_media: tuple[Media, ...] = ()
     assistant_media: tuple[Media, ...] = ()
     problem: str | None = None
+    lost: tuple[str, ...] = ()
 
 
 class Renderer:
@@ -49,18 +53,36 @@ class Renderer:
         self.source = source
 
     def __call__(self, index: int, *, load_targets: bool, epoch: int = 0) -> Rendered:
-        """Render item `index` of an epoch. What is wrong with its row or its media, or a text that
-        is too long, skips the item instead of the run.
+        """Render item `index` of an epoch. A medium that cannot be read, too long a text, or a
+        reply that says nothing, skips the item instead of the run.
+
+        Raises `ValueError` naming the item's place for one that breaks the rules of its format, of
+        a conversation or of the model.
         """
+        items = in_epoch(self.source, epoch)
         try:
-            conversation = in_epoch(self.source, epoch)[index]
+            read = reading(items, index)
+            conversation: Conversation = read.conversation
             sample = self.processor.render(conversation, load_targets=load_targets)
-        except (ValueError, OSError) as error:  # MediaError and RowError are ValueErrors
-            return Rendered(index, None, problem=f"item {index}: {error}")
+        except (MediaError, OSError, ConversationTooLongError) as error:
+            return Rendered(index, None, problem=_placed(items, index, str(error)))
+        except ValueError as error:
+            raise ValueError(_placed(items, index, str(error))) from error
+        silent = silent_replies(conversation)
+        if silent:
+            return Rendered(index, None, problem=_placed(items, index, silent[0]))
         if not bool((sample.labels != -100).any()):
-            return Rendered(index, None, problem=f"item {index}: no assistant turn to learn from")
+            problem = "no assistant turn to learn from"
+            return Rendered(index, None, problem=_placed(items, index, problem))
         user, assistant = _media_of(conversation, sample)
-        return Rendered(index, sample, user, assistant)
+        return Rendered(index, sample, user, assistant, lost=read.lost)
+
+
+def _placed(items: Source, index: int, problem: str) -> str:
+    """A problem with the number of its item, and with file and line where the source knows them."""
+    place = where(items, index)
+    known = not place or problem.startswith(place)
+    return f"item {index}: {problem if known else f'{place}: {problem}'}"
 
 
 class FrozenFeatures:

@@ -200,6 +200,8 @@ class Trainer:
             found: dict[str, float] = {}
             if item.problem is not None:
                 found[f"{_SKIPPED}{item.problem}"] = 1
+            for what in item.lost:
+                found[f"{_SKIPPED}{what} (not read; the rest of the item is kept)"] = 1
             if item.sample is not None and (cut := item.sample.cut):
                 lost = {"conversations": 1, "tokens": cut.tokens, "media": cut.media}
                 found |= {f"{_CUT}{what}": number for what, number in lost.items()}

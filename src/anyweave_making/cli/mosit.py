@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from anyweave.cli.console import print_plain, progress_bar
+from anyweave.cli.data.reading import AllowOutsideOption
 from anyweave.cli.loading import load_model
 from anyweave.cli.options import DeviceOption
 from anyweave_making.cli.making import (
@@ -92,6 +93,7 @@ def data_mosit_build(
 def data_mosit_fill(
     work: Annotated[Path, typer.Argument(help="The folder of the drafts.")],
     collection: CollectionOption = [],  # noqa: B006  (typer wants a list)
+    allow_outside: AllowOutsideOption = False,
     generate: Annotated[
         str | None, typer.Option(help="Model that makes what is not found: 'emoji-mini', a folder.")
     ] = None,
@@ -113,7 +115,17 @@ def data_mosit_fill(
     """
     from anyweave_making import mosit
 
-    filler = _filler(work, collection, source, licence, generate, device, min_score, max_uses)
+    filler = _filler(
+        work,
+        collection,
+        source,
+        licence,
+        generate,
+        device,
+        min_score,
+        max_uses,
+        allow_outside=allow_outside,
+    )
     settings = {
         "collections": [str(path) for path in collection],
         "generate": generate,
@@ -179,6 +191,7 @@ def data_mosit_release(
         float, typer.Option(help="Of the commonest kind of media to the rarest.")
     ] = 3.0,
     collection: CollectionOption = [],  # noqa: B006  (typer wants a list)
+    allow_outside: AllowOutsideOption = False,
 ) -> None:
     """Sift the dialogues and write the dataset: conversations, media, origins, hashes and a card.
 
@@ -201,7 +214,7 @@ def data_mosit_release(
         version=version,
         held_out=mosit.read_held_out(held_out) if held_out else None,
         only_reviewed=only_reviewed,
-        filler=_filler(work, collection) if collection else None,
+        filler=_filler(work, collection, allow_outside=allow_outside) if collection else None,
     )
     print_release(facts, output)
 
@@ -215,6 +228,8 @@ def _filler(
     device: str = "cpu",
     min_score: float = 0.5,
     max_uses: int | None = None,
+    *,
+    allow_outside: bool,
 ) -> Any:
     from anyweave_making.mosit import Filler, Generator
 
@@ -232,4 +247,5 @@ def _filler(
         generator=generator,
         min_score=min_score,
         max_uses=max_uses,
+        allow_outside=allow_outside,
     )
