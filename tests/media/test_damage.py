@@ -216,6 +216,9 @@ def test_samples_that_are_not_numbers(tmp_path, bad):
         (Audio(np.zeros((2, 9), np.float32), rate=8000), r"got shape \[2, 9\]; take the mean"),
         (Audio(np.zeros(9, np.float32)), r"sampling rate in Hz, got rate=None; pass Audio\("),
         (Audio(np.zeros(9, np.float32), rate=-1), r"got rate=-1"),
+        (Audio(np.zeros(9, np.float32), rate=np.inf), r"got rate=inf"),
+        (Audio(np.zeros(9, np.float32), rate=np.nan), r"got rate=nan"),
+        (Audio(np.zeros(99_000, np.float32), rate=1), r"decoded bytes"),
         (Audio(np.full(9, 20_000.0), rate=8000), r"samples reach 20,000, far beyond -1..1"),
         (Audio(np.zeros(1, np.float32), rate=96_000), r"too short to resample"),
     ],
@@ -227,8 +230,10 @@ def test_wrong_arrays(part, reason):
 def test_a_video_array_without_rate_has_frames_but_no_rate():
     part = Video(np.zeros((2, 4, 4, 3), np.uint8))
     assert media.load(part).shape == (2, 4, 4, 3)
-    with pytest.raises(media.MediaError, match=r"needs its rate in frames/s, got rate=None"):
-        media.load_video_with_rate(part)
+    for rate in (None, 0, -1.0, float("nan"), float("inf")):
+        part = Video(part.source, rate=rate)
+        with pytest.raises(media.MediaError, match=rf"needs its rate in frames/s, got rate={rate}"):
+            media.load_video_with_rate(part)
 
 
 def test_wrong_ways_to_write(tmp_path):
@@ -237,6 +242,7 @@ def test_wrong_ways_to_write(tmp_path):
         ("image", "a", None, "image cannot be written as ''"),
         ("video", "a.mp4", None, "needs a rate in frames/s up to 1000, got rate=None"),
         ("video", "a.gif", 80, "gif cannot play 80 frames/s; use at most 50"),
+        ("audio", "a.wav", float("inf"), "needs a whole sampling rate in Hz, got rate=inf"),
         ("audio", "a.wav", None, "needs a whole sampling rate in Hz, got rate=None"),
         ("audio", "a.mp3", 12_345, "cannot be written as mp3 at 12345 Hz"),
     ]

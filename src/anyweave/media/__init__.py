@@ -5,6 +5,7 @@ An image is ``uint8[H, W, 3]``, a video ``uint8[T, H, W, 3]``, audio ``float32[S
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def load_video_with_rate(
     if part.modality != "video":
         raise media_error(part.name, f"it is {part.modality}, not a video", "use media.load")
     frames, rate = read(part, limits=limits)
-    if not rate or rate <= 0:
+    if not rate or not 0 < rate < math.inf:
         raise media_error(
             part.name,
             f"a video array needs its rate in frames/s, got rate={rate}",

@@ -7,6 +7,7 @@ that. The sound of an MP4 or WebM counts as audio.
 from __future__ import annotations
 
 import io
+import math
 import os
 from itertools import chain
 from typing import BinaryIO
@@ -42,13 +43,15 @@ def load_audio(part: Media, sample_rate: int, limits: Limits) -> Float[np.ndarra
     """
     source = part.source
     if isinstance(source, np.ndarray):
-        if not part.rate or not part.rate > 0:
+        if not part.rate or not 0 < part.rate < math.inf:
             raise media_error(
                 part.name,
                 f"an audio array needs its sampling rate in Hz, got rate={part.rate}",
                 "pass Audio(array, rate=16000)",
             )
-        return _resample(check_audio(source, part.name), part.rate, sample_rate, part.name)
+        samples = check_audio(source, part.name)
+        limits.check(part.name, decoded_bytes=len(samples) / part.rate * sample_rate * 4)
+        return _resample(samples, part.rate, sample_rate, part.name)
     check_source(part, "a path, bytes or an array float32[S]")
     with open_encoded(part, limits) as encoded:
         reason = f"this {encoded.format} is damaged or its codec is not supported"
@@ -96,7 +99,7 @@ def check_audio(array: np.ndarray, name: str) -> Float[np.ndarray, " S"]:
 def encode_audio(array: np.ndarray, rate: float | None, format: str, name: str) -> bytes:
     """Encode mono ``float32[S]`` at `rate` Hz, clipped to -1..1. WAV and FLAC get 16 bits."""
     samples = np.clip(check_audio(array, name), -1.0, 1.0)
-    if not rate or rate <= 0 or rate != int(rate):
+    if not rate or not 0 < rate < math.inf or rate != int(rate):
         raise media_error(
             name, f"audio needs a whole sampling rate in Hz, got rate={rate}", "pass rate=16000"
         )

@@ -85,6 +85,8 @@ def flatten(picture: PIL.Image.Image, name: str) -> PIL.Image.Image:
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         picture = _to_8_bit(picture, name)
     if picture.mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in picture.info:
+        if picture.mode == "La":  # Pillow turns it into nothing else
+            picture = picture.convert("LA")
         opaque = PIL.Image.new("RGBA", picture.size, "white")
         opaque.alpha_composite(picture.convert("RGBA"))
         picture = opaque
