@@ -1,0 +1,92 @@
+"""Tensors in safetensors files: one reader, whose every refusal is one `ValueError` that names the
+file, and one writer of whole files. Nothing here runs code that a file holds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from anyweave.files import whole_file
+
+_SHOWN = 3  # names in an error
+
+
+def load_tensors(
+    path: str | Path,
+    expected: Mapping[str, Tensor] | None = None,
+    *,
+    whose: str = "the spec",
+) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name, on the CPU.
+
+    Args:
+        expected: names, shapes and kinds (floating or not) that the file must have, no more and no
+            fewer; stored floating tensors may be of another width.
+        whose: who expects that, for the error.
+
+    Raises `ValueError`: the file is missing, damaged, of another kind, or does not fit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; fetch or write the whole folder again")
+    try:
+        stored = load_file(path)
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, MemoryError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ValueError(
+            f"{path} is damaged, incomplete or no safetensors file ({reason}); fetch or write it "
+            "again"
+        ) from error
+    if expected is not None:
+        _check(path, stored, expected, whose)
+    return stored
+
+
+def save_tensors(
+    tensors: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a safetensors file, whole or not at all; tensors may be anywhere and of any strides."""
+    held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with whole_file(path) as file:
+        try:
+            save_file(held, file.name, None if metadata is None else dict(metadata))
+        except SafetensorError as error:
+            system = re.search(r"os error (\d+)", str(error))
+            if system is None:
+                raise
+            raise OSError(int(system[1]), os.strerror(int(system[1])), str(path)) from error
+
+
+def _check(
+    path: Path, stored: Mapping[str, Tensor], expected: Mapping[str, Tensor], whose: str
+) -> None:
+    missing = sorted(expected.keys() - stored.keys())
+    unexpected = sorted(stored.keys() - expected.keys())
+    if missing or unexpected:
+        raise ValueError(
+            f"{path} does not fit {whose}: {len(missing)} tensors missing {missing[:_SHOWN]}, "
+            f"{len(unexpected)} unexpected {unexpected[:_SHOWN]}; they are of different models"
+        )
+    for name, own in expected.items():
+        found = stored[name]
+        if found.shape != own.shape:
+            raise ValueError(
+                f"{path}: {name} has shape {tuple(found.shape)}, {whose} makes it "
+                f"{tuple(own.shape)}"
+            )
+        floating = own.is_floating_point()
+        if found.is_floating_point() != floating or (not floating and found.dtype != own.dtype):
+            raise ValueError(f"{path}: {name} is of type {found.dtype}, {whose} has {own.dtype}")
+        if floating and not bool(torch.isfinite(found).all()):
+            raise ValueError(
+                f"{path}: {name} holds numbers that are not finite; the file is damaged, or was "
+                "written by a training that diverged"
+            )
