@@ -6,47 +6,16 @@ import errno
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from anyweave import files
 
-STEPS = ("replace", "rename", "rmdir", "unlink", "fsync", "mkdir", "open")
-"""Calls of `os` after each of which a process may die."""
-
-
-def dying_at(number: int, work: Callable[[], object]) -> bool:
-    """Run `work` in a process that is killed just before its step `number`; whether it was."""
-    child = os.fork()
-    if child == 0:
-        count = 0
-
-        def counted(call: Callable[..., Any]) -> Callable[..., Any]:
-            def run(*args: Any, **options: Any) -> Any:
-                nonlocal count
-                if count == number:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                count += 1
-                return call(*args, **options)
-
-            return run
-
-        try:
-            for name in STEPS:
-                setattr(os, name, counted(getattr(os, name)))
-            work()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, -signal.SIGKILL), f"the work failed at step {number}"
-    return code != 0
+DyingAt = Callable[[int, Callable[[], object]], bool]
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -61,7 +30,7 @@ def hidden(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
-def test_a_file_is_old_or_new_wherever_its_writer_dies(tmp_path: Path) -> None:
+def test_a_file_is_old_or_new_wherever_its_writer_dies(tmp_path: Path, dying_at: DyingAt) -> None:
     path = tmp_path / "a.json"
     number, dying = 0, True
     while dying:
@@ -74,7 +43,9 @@ def test_a_file_is_old_or_new_wherever_its_writer_dies(tmp_path: Path) -> None:
     assert number > 4 and json.loads(path.read_text()) == {"new": 1}
 
 
-def test_a_folder_is_absent_or_whole_wherever_its_writer_dies(tmp_path: Path) -> None:
+def test_a_folder_is_absent_or_whole_wherever_its_writer_dies(
+    tmp_path: Path, dying_at: DyingAt
+) -> None:
     folder = tmp_path / "data"
 
     def write() -> None:
@@ -94,8 +65,10 @@ def test_a_folder_is_absent_or_whole_wherever_its_writer_dies(tmp_path: Path) ->
     assert folder.is_dir() and number > 6
 
 
-@pytest.mark.parametrize("keep", [True, False])
-def test_a_folder_is_replaced_whole_wherever_its_writer_dies(tmp_path: Path, keep: bool) -> None:
+@pytest.mark.parametrize("keep", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_folder_is_replaced_whole_wherever_its_writer_dies(
+    tmp_path: Path, keep: bool, dying_at: DyingAt
+) -> None:
     folder = tmp_path / "model"
     old = {"a": "old", "lora": "old", "parts/x": "old", "parts/y": "old", "other/z": "theirs"}
     new = {"a": "new", "b": "new", "parts/x": "new"} | ({"other/z": "theirs"} if keep else {})
@@ -191,8 +164,8 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
 def test_a_lock_is_of_one_process_and_ends_with_it(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     code = (
-        "import sys, time; from anyweave.files import folder_lock\n"
-        "with folder_lock(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+        "import sys, time; from anyweave.files import path_lock\n"
+        "with path_lock(sys.argv[1]): print('held', flush=True); time.sleep(60)"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True
@@ -201,13 +174,13 @@ def test_a_lock_is_of_one_process_and_ends_with_it(tmp_path: Path) -> None:
         assert other.stdout is not None and other.stdout.readline() == "held\n"
         with (
             pytest.raises(ValueError, match="run is in use: another process trains in it"),
-            files.folder_lock(folder, doing="trains in it"),
+            files.path_lock(folder, doing="trains in it"),
         ):
             pass
     finally:
         other.kill()
         other.wait()
-    with files.folder_lock(folder):
+    with files.path_lock(folder):
         pass
     assert list(tmp_path.iterdir()) == []
 

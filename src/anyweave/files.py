@@ -121,7 +121,7 @@ def replaced_folder(path: str | Path, *, keep: bool = False) -> Iterator[Path]:
             yield fresh
             (fresh / _GONE).unlink(missing_ok=True)
         return
-    with folder_lock(path, patience=_PATIENCE):
+    with path_lock(path, patience=_PATIENCE):
         _finish(path)
         with _temporary(path / "next") as temporary:
             temporary.mkdir()
@@ -146,7 +146,7 @@ def settle(folder: str | Path) -> None:
     """
     folder = Path(folder)
     if (folder / NEXT).is_dir():
-        with folder_lock(folder, patience=_PATIENCE):
+        with path_lock(folder, patience=_PATIENCE):
             _finish(folder)
 
 
@@ -225,26 +225,26 @@ def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
 
 
 @contextmanager
-def folder_lock(folder: str | Path, *, doing: str = "", patience: float = 0.0) -> Iterator[None]:
-    """Only one process at a time is in this block for a folder, which need not be there yet. The
-    lock is a file beside it and vanishes with its process, however that ends.
+def path_lock(path: str | Path, *, doing: str = "", patience: float = 0.0) -> Iterator[None]:
+    """Only one process at a time is in this block for a file or folder, which need not be there
+    yet. The lock stands beside it and vanishes with its process, however that ends.
 
     Args:
         doing: what the other process does, for the error.
-        patience: seconds to wait for it.
+        patience: seconds to wait for it; below zero without end.
 
     Raises `ValueError` when it does not end in time.
     """
-    folder = Path(folder).resolve()
-    if not folder.parent.is_dir():
-        raise ValueError(f"{folder}: there is no folder {folder.parent}; make it first")
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=patience, thread_local=False)
+    path = Path(path).resolve()
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: there is no folder {path.parent}; make it first")
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=patience, thread_local=False)
     try:
         lock.acquire()
     except Timeout:
         raise ValueError(
-            f"{folder} is in use: another process {doing or 'is writing it'}; wait for that one, "
-            "stop it, or choose another folder"
+            f"{path} is in use: another process {doing or 'is writing it'}; wait for that one, "
+            "stop it, or choose another place"
         ) from None
     try:
         yield

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -48,6 +49,53 @@ def load_tensors(
     if expected is not None:
         _check(path, stored, expected, whose)
     return stored
+
+
+@contextmanager
+def explained(what: str, *, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Within the block, whatever a library says about files that it cannot read (transformers,
+    diffusers and tokenizers raise every kind of exception, tokenizers `Exception` itself) is a
+    `ValueError` that names `what`; those in `but` pass.
+    """
+    try:
+        yield
+    except (ValueError, *but):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:400]
+        raise ValueError(
+            f"{what} cannot be loaded ({type(error).__name__}: {reason}); its files are damaged, "
+            "incomplete or of another kind: fetch or write the whole folder again"
+        ) from error
+
+
+@contextmanager
+def foreign_code_explained(source: object) -> Iterator[None]:
+    """Within the block, being asked to run the Python code that comes with a model says how to
+    allow it.
+    """
+    try:
+        yield
+    except (ValueError, ImportError) as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise ValueError(
+            f"{source} comes with Python code of its own, which is not run: that code could do "
+            "anything. If you trust where it comes from, pass trust_remote_code=True to "
+            "from_pretrained, or --trust-remote-code"
+        ) from error
+
+
+def check_complete(what: str, missing: Iterable[str]) -> None:
+    """Raise `ValueError` if weights that a model needs were not in its files: they would be random
+    numbers.
+    """
+    names = sorted(missing)
+    if names:
+        raise ValueError(
+            f"{what}: its files lack {len(names)} tensors that it needs, for example "
+            f"{', '.join(names[:_SHOWN])}; fetch or write the whole folder again"
+        )
 
 
 def save_tensors(

@@ -15,7 +15,7 @@ from anyweave import media
 from anyweave.cli import app
 from anyweave.data import MessagesJsonl
 from anyweave.data.mosit.dialogue import media_of
-from anyweave.data.release import file_digest
+from anyweave.files import file_digest
 from anyweave.messages import Part, Text
 from anyweave.world.mosit import DATASETS, build_emoji_data, read_bank, read_situations
 from anyweave.world.mosit.build import medium_of

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from anyweave.files import write_json, write_text
 
 HEADINGS = ("phase", "seconds", "samples/s", "tokens/s", "TFLOP/s", "share of matrix rate")
 
@@ -95,10 +96,9 @@ class BenchReport:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         name = self.command.replace(" ", "-")
-        text = json.dumps(self.to_dict(), indent=1) + "\n"
-        (folder / f"{name}.json").write_text(text, encoding="utf-8")
+        write_json(folder / f"{name}.json", self.to_dict(), indent=1)
         page = folder / f"{name}.md"
-        page.write_text(self.to_markdown(), encoding="utf-8")
+        write_text(page, self.to_markdown())
         return page
 
     def _warning(self) -> list[str]:

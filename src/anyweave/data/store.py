@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from anyweave import media
+from anyweave.files import copy_file
 from anyweave.messages import Media
 
 PathOf = Callable[[Media, str], str]
@@ -53,7 +53,9 @@ class MediaStore:
         if not path.is_file():
             raise ValueError(f"no such media file: {path}; check the path")
         if on_disk and self._copy:
-            path = _copied(path, self._media_dir / f"{stem}{path.suffix}")
+            copy = self._media_dir / f"{stem}{path.suffix}"
+            copy_file(path, copy)
+            path = copy
         if not on_disk or self._copy:
             self._saved.append(path)
         path = path.resolve()
@@ -65,13 +67,3 @@ class MediaStore:
         """Remove what was saved."""
         for path in self._saved:
             path.unlink(missing_ok=True)
-
-
-def _copied(path: Path, to: Path) -> Path:
-    temporary = to.with_name(f".{to.name}.{os.getpid()}.tmp")
-    try:
-        shutil.copyfile(path, temporary)
-        os.replace(temporary, to)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return to

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
 from anyweave.data.place import ReadOptions, RowError, shown
-from anyweave.data.writing import whole_file
+from anyweave.files import whole_file
 
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"\s*")

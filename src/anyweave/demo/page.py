@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from anyweave.demo.record import Exchange, Record, Shown, Talk
+from anyweave.files import write_text
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #f6f6f9; --card: #fff; --ink: #1d1d25; --faint: #6c6c7a;
@@ -65,7 +66,7 @@ def write_page(record: Record, folder: str | Path) -> Path:
         )
     )
     path = folder / "index.html"
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

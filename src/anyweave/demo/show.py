@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from anyweave.demo.page import write_page
 from anyweave.demo.record import Exchange, Record, Shown, Talk
 from anyweave.demo.script import SCRIPTS, Script, Turn
 from anyweave.demo.spectrogram import spectrogram
+from anyweave.files import write_json
 from anyweave.generation import ChatSession, Done, GenerationOptions
 from anyweave.generation.writing import write_message
 from anyweave.messages import MEDIA_TYPES, Media, Message
@@ -79,8 +79,7 @@ def run_demo(
 
 
 def _write(record: Record, output: Path) -> Path:
-    text = json.dumps(record.to_dict(), indent=1, ensure_ascii=False)
-    (output / "conversation.json").write_text(text + "\n", encoding="utf-8")
+    write_json(output / "conversation.json", record.to_dict(), indent=1)
     for number, talk in enumerate(record.talks, 1):
         draw_talk(talk, output).save(output / "talks" / f"{number:02d}.png")
     return write_page(record, output)

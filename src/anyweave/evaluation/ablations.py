@@ -7,7 +7,6 @@ from `training.variants`, which alone may build them; what they say and show is 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from typing import Any
 from anyweave.evaluation.comparison import Comparison, Figure, Measured
 from anyweave.evaluation.metrics import Ratio
 from anyweave.evaluation.run import run_world
+from anyweave.files import read_object, write_json
 from anyweave.generation import GenerationOptions
 from anyweave.processing import FeatureCache
 from anyweave.training.held_out import HeldOutLosses, held_out_losses
@@ -116,7 +116,7 @@ def _measured(
     how = {"trials": setting.trials, "seed": setting.seed}
     model = trained(variant, setting.folder, setting.cache)
     if path.is_file():
-        stored = json.loads(path.read_text())
+        stored = read_object(path)
         if stored["how"] == how:
             return Measured.from_dict(stored["measured"])
     roles = () if variant.config is None else variant.config.stage.trainable
@@ -127,7 +127,7 @@ def _measured(
         },
         figures=ablation.measure(model.to(device), setting),
     )
-    path.write_text(json.dumps({"how": how, "measured": asdict(measured)}, indent=1) + "\n")
+    write_json(path, {"how": how, "measured": asdict(measured)}, indent=1)
     return measured
 
 

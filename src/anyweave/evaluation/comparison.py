@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from anyweave.evaluation.metrics import Proportion, Ratio
+from anyweave.files import write_json, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +88,6 @@ class Comparison:
         """Write ``NAME.md`` and ``NAME.json`` into `folder`; returns it."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{self.name}.md").write_text(self.to_markdown())
-        (folder / f"{self.name}.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        write_text(folder / f"{self.name}.md", self.to_markdown())
+        write_json(folder / f"{self.name}.json", self.to_dict(), indent=1)
         return folder

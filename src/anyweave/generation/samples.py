@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from anyweave.files import write_json
 from anyweave.generation.chat import ChatSession
 from anyweave.generation.options import GenerationOptions
 from anyweave.generation.writing import write_message
@@ -34,4 +34,4 @@ def write_samples(
         }
         for number, prompt in enumerate(prompts)
     ]
-    (folder / "samples.json").write_text(json.dumps(written, indent=1, ensure_ascii=False))
+    write_json(folder / "samples.json", written, indent=1)

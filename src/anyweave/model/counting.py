@@ -37,7 +37,9 @@ def meta_language(spec: ModelSpec, root: Path | None) -> Any:
         return found.build()["model"]
     source = resolve_source(spec.language.source, root)
     try:
-        config = AutoConfig.from_pretrained(str(source), revision=spec.language.revision)
+        config = AutoConfig.from_pretrained(
+            str(source), revision=spec.language.revision, trust_remote_code=False
+        )
     except (OSError, ValueError):
         return None
     with torch.device("meta"):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -31,7 +30,6 @@ __all__ = [
     "CacheError",
     "FeatureCache",
     "Kind",
-    "cache_folder",
     "fingerprint",
     "media_digest",
     "text_digest",
@@ -41,13 +39,6 @@ logger = logging.getLogger(__name__)
 
 Kind = Literal["features", "caption", "latents"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-
-
-def cache_folder(cache: str | Path | None = None) -> Path:
-    """Where downloads, conversions and other things made once per user are kept: `cache`, else
-    ``$ANYWEAVE_CACHE``, else ``~/.cache/anyweave``.
-    """
-    return Path(cache or os.environ.get("ANYWEAVE_CACHE") or Path.home() / ".cache" / "anyweave")
 
 
 def fingerprint(*values: Any) -> str:

@@ -30,7 +30,8 @@ from anyweave.data.mosit import (
 from anyweave.data.mosit.build import DRAFTS
 from anyweave.data.mosit.publish import filled_dialogues
 from anyweave.data.mosit.review import DECISIONS
-from anyweave.data.release import Origin, Record, Release, file_digest, write_release
+from anyweave.data.release import Origin, Record, Release, write_release
+from anyweave.files import file_digest
 from anyweave.messages import Image, Message
 
 from .conftest import TOPICS

@@ -14,7 +14,7 @@ from pathlib import Path
 from anyweave.data.mosit.dialogue import Dialogue, media_of, write_conversation
 from anyweave.data.mosit.duplicates import near_duplicates
 from anyweave.data.mosit.held_out import HeldOut
-from anyweave.data.release import file_digest
+from anyweave.files import file_digest
 from anyweave.media import MediaError
 from anyweave.media.sniffing import sniff
 from anyweave.messages import MEDIA_MODALITIES, Modality

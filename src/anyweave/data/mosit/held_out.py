@@ -10,7 +10,7 @@ from pathlib import Path
 from anyweave.data.collection import read_collection
 from anyweave.data.messages_jsonl import read_messages
 from anyweave.data.mosit.dialogue import Dialogue, media_of
-from anyweave.data.release import file_digest
+from anyweave.files import file_digest
 from anyweave.messages import Text
 
 __all__ = ["HeldOut", "read_held_out"]

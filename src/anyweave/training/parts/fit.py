@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import torch
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from anyweave.files import whole_file
 from anyweave.training.attention import fast_attention
 
 logger = logging.getLogger(__name__)
@@ -149,15 +149,12 @@ def _save(
     optimizer: torch.optim.Optimizer,
     step: int,
 ) -> None:
-    temporary = path.with_suffix(".tmp")
-    torch.save(
-        {
-            "parameters": [p.detach() for p in parameters],
-            "buffers": list(module.buffers()),
-            "average": average,
-            "optimizer": optimizer.state_dict(),
-            "step": step,
-        },
-        temporary,
-    )
-    os.replace(temporary, path)
+    state = {
+        "parameters": [p.detach() for p in parameters],
+        "buffers": list(module.buffers()),
+        "average": average,
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+    }
+    with whole_file(path) as file:
+        torch.save(state, file)

@@ -4,7 +4,6 @@ the tools of `anyweave.data.mosit` and filled with renderings of the world.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from anyweave.data.mosit import (
     fill_drafts,
     publish,
 )
+from anyweave.files import read_object
 from anyweave.messages import Media, Modality
 from anyweave.world.draft import as_part
 from anyweave.world.mosit.acts import ACTS, SHORT_ACTS
@@ -168,7 +168,7 @@ def _build(dataset: Dataset, folder: Path, num: int, seed: int, bar: Bar) -> dic
 
 
 def _facts(output: Path) -> dict[str, Any]:
-    return json.loads((output / "dataset.json").read_text(encoding="utf-8"))
+    return read_object(output / "dataset.json")
 
 
 def _topic(situation: Situation) -> Topic:
