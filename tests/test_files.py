@@ -227,5 +227,5 @@ def test_json_that_is_not_there_or_no_text_or_no_object(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="damaged"):
         files.read_json(tmp_path / "a")
     (tmp_path / "a").write_text("[1]")
-    with pytest.raises(ValueError, match="holds a list, expected a JSON object"):
+    with pytest.raises(ValueError, match="damaged: it holds a list, expected a JSON object"):
         files.read_object(tmp_path / "a")

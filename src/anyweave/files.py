@@ -306,7 +306,9 @@ def read_object(path: str | Path) -> dict[str, Any]:
     """As `read_json`, for a file that holds one object: anything else is a `ValueError`."""
     value = read_json(path)
     if not isinstance(value, dict):
-        raise ValueError(f"{path} holds a {type(value).__name__}, expected a JSON object {{...}}")
+        raise ValueError(
+            f"{path} is damaged: it holds a {type(value).__name__}, expected a JSON object {{...}}"
+        )
     return value
 
 

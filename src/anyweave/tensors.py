@@ -24,7 +24,7 @@ def load_tensors(
     path: str | Path,
     expected: Mapping[str, Tensor] | None = None,
     *,
-    whose: str = "the spec",
+    whose: str = "spec.json",
 ) -> dict[str, Tensor]:
     """The tensors of a safetensors file by name, on the CPU.
 
@@ -59,9 +59,9 @@ def explained(what: str, *, but: tuple[type[Exception], ...] = ()) -> Iterator[N
     """
     try:
         yield
-    except (ValueError, *but):
-        raise
     except Exception as error:
+        if isinstance(error, (ValueError, *but)):
+            raise
         reason = " ".join(str(error).split())[:400]
         raise ValueError(
             f"{what} cannot be loaded ({type(error).__name__}: {reason}); its files are damaged, "
@@ -121,7 +121,7 @@ def _check(
     if missing or unexpected:
         raise ValueError(
             f"{path} does not fit {whose}: {len(missing)} tensors missing {missing[:_SHOWN]}, "
-            f"{len(unexpected)} unexpected {unexpected[:_SHOWN]}; they are of different models"
+            f"{len(unexpected)} unexpected {unexpected[:_SHOWN]}; weights and {whose} are of different models"
         )
     for name, own in expected.items():
         found = stored[name]

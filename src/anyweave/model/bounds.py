@@ -38,9 +38,8 @@ def check_fields(value: Any, where: str) -> None:
     for item in fields(value):
         found, name = getattr(value, item.name), f"{where}.{item.name}"
         if not _fits(found, hints[item.name]):
-            raise ValueError(
-                f"{name} must be {_named(hints[item.name])}, got {type(found).__name__} {_shown(found)}"
-            )
+            got = f"{type(found).__name__} {shown(found)}"
+            raise ValueError(f"{name} must be {_named(hints[item.name])}, got {got}")
         if item.name in ("args", "generate"):
             _check_arguments(found, name)
         elif isinstance(found, str):
@@ -56,10 +55,10 @@ def check_source(source: str, where: str) -> None:
     """Raise `ValueError` for a relative path that leaves the folder it is relative to."""
     path = PurePosixPath(source.replace("\\", "/"))
     if not source or not path.parts or "\0" in source:
-        raise ValueError(f"{where} names nothing: {_shown(source)}; give a folder or a hub id")
+        raise ValueError(f"{where} names nothing: {shown(source)}; give a folder or a hub id")
     if ".." in path.parts and not path.is_absolute():
         raise ValueError(
-            f"{where} is {_shown(source)}, which leaves the checkpoint's folder; put the part "
+            f"{where} is {shown(source)}, which leaves the checkpoint's folder; put the part "
             "below it, or name an absolute path"
         )
 
@@ -114,13 +113,14 @@ def _check_text(text: str, where: str, most: int) -> None:
 def _check_number(number: float, where: str, low: float, high: float) -> None:
     if not math.isfinite(number) or not low <= number <= high:
         bound = f"at most {high:g}" if number > high else f"at least {low:g}"
-        raise ValueError(f"{where} must be {bound}, got {_shown(number)}")
+        raise ValueError(f"{where} must be {bound}, got {shown(number)}")
 
 
 def _named(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value for an error: not all of one that is long."""
     text = repr(value)
     return text if len(text) < 100 else f"{text[:100]}..."

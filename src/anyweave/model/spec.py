@@ -14,7 +14,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args
 
 from anyweave.messages import MEDIA_MODALITIES, Modality
-from anyweave.model.bounds import check_fields, check_source
+from anyweave.model.bounds import check_fields, check_source, shown
 
 FORMAT_VERSION = 1
 Bridge = Literal["signal", "caption"]
@@ -239,7 +239,7 @@ def _known(kind: type, data: Any, where: str) -> dict[str, Any]:
         if key not in names:
             near = difflib.get_close_matches(str(key), names, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(names)}"
-            raise ValueError(f"{where} has no key {key!r}; {hint}")
+            raise ValueError(f"{where} has no key {shown(key)}; {hint}")
     required = [
         f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING
     ]
@@ -322,7 +322,9 @@ def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         near = difflib.get_close_matches(str(value), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{what}: unknown value {value!r}, known are {', '.join(known)}{hint}")
+        raise ValueError(
+            f"{what[:200]}: unknown value {shown(value)}, known are {', '.join(known)}{hint}"
+        )
 
 
 def _plain(value: Any) -> Any:
