@@ -146,14 +146,18 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"a": "old", "model/x": "old"}
 
 
-def test_a_really_full_disk(tmp_path: Path) -> None:
+TEXT = "from anyweave.files import write_text; work = lambda: write_text(sys.argv[1], 'x' * 9999)"
+TENSORS = """
+import torch; from anyweave.tensors import save_tensors
+work = lambda: save_tensors({'x': torch.zeros(100_000)}, sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("work", [TEXT, pytest.param(TENSORS, marks=pytest.mark.slow)])
+def test_a_really_full_disk(tmp_path: Path, work: str) -> None:
     """The system refuses to write more than so many bytes into one file."""
-    code = (
-        "import resource, sys; from pathlib import Path; import torch\n"
-        "from anyweave.tensors import save_tensors\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
-        "save_tensors({'x': torch.zeros(100_000)}, Path(sys.argv[1]))"
-    )
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); work()"
+    code = f"import resource, sys\n{work}\n{limit}"
     path = tmp_path / "w.safetensors"
     path.write_text("old")
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)

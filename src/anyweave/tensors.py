@@ -121,7 +121,8 @@ def _check(
     if missing or unexpected:
         raise ValueError(
             f"{path} does not fit {whose}: {len(missing)} tensors missing {missing[:_SHOWN]}, "
-            f"{len(unexpected)} unexpected {unexpected[:_SHOWN]}; weights and {whose} are of different models"
+            f"{len(unexpected)} unexpected {unexpected[:_SHOWN]}; weights and {whose} "
+            "are of different models"
         )
     for name, own in expected.items():
         found = stored[name]

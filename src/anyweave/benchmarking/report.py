@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from anyweave.files import write_json, write_text
+from anyweave.files import check_unmixed, write_json, write_text
 
 HEADINGS = ("phase", "seconds", "samples/s", "tokens/s", "TFLOP/s", "share of matrix rate")
 
@@ -91,8 +91,11 @@ class BenchReport:
         ]
         return "\n".join(lines) + "\n"
 
-    def write(self, folder: str | Path) -> Path:
-        """``<command>.md`` and ``<command>.json`` in `folder`; returns the page."""
+    def write(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """``<command>.md`` and ``<command>.json`` in `folder`; returns the page. Raises
+        `ValueError` if they are there, unless `overwrite` replaces them.
+        """
+        check_unmixed(folder, written(self.command), overwrite=overwrite, what="measurements")
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         name = self.command.replace(" ", "-")
@@ -114,3 +117,9 @@ class BenchReport:
 
 def _or_dash(value: float) -> str:
     return f"{value:.3g}" if value else "-"
+
+
+def written(command: str) -> tuple[str, str]:
+    """What the report of a command ("bench train") is called on disk."""
+    name = command.replace(" ", "-")
+    return f"{name}.json", f"{name}.md"

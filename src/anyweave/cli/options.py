@@ -16,6 +16,9 @@ TrustOption = Annotated[
         "--trust-remote-code", help="Run Python code that comes with a part of the model."
     ),
 ]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what an earlier run of this left in --out.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 

@@ -23,6 +23,7 @@ from anyweave.data.collection import Item
 from anyweave.data.journal import Journal, work_through
 from anyweave.data.llm import LLM, Prompt
 from anyweave.data.release import Origin, Record, Release, write_release
+from anyweave.files import check_new
 from anyweave.messages import MEDIA_TYPES, Conversation, Message, Part, Text
 
 __all__ = [
@@ -199,6 +200,7 @@ def build_t2m(
     writer = writer or TemplateWriter()
     if per_item < 1:
         raise ValueError(f"per_item must be at least 1, got {per_item}")
+    check_new(output)
     work = Path(work)
     work.mkdir(parents=True, exist_ok=True)
     keys = [f"{i}-{k}" for i in range(len(items)) for k in range(per_item)]

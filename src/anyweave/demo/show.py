@@ -17,7 +17,7 @@ from anyweave.demo.page import write_page
 from anyweave.demo.record import Exchange, Record, Shown, Talk
 from anyweave.demo.script import SCRIPTS, Script, Turn
 from anyweave.demo.spectrogram import spectrogram
-from anyweave.files import write_json
+from anyweave.files import check_unmixed, clear, write_json
 from anyweave.generation import ChatSession, Done, GenerationOptions
 from anyweave.generation.writing import write_message
 from anyweave.messages import MEDIA_TYPES, Media, Message
@@ -25,6 +25,13 @@ from anyweave.model.any_to_any import NextGPT
 from anyweave.world.catalogue import RATES, SAMPLE_RATE
 from anyweave.world.draft import modality_of
 from anyweave.world.render import render
+
+_WRITTEN = (
+    "conversation.json",
+    "index.html",
+    "talks/[0-9]*.png",
+    "media/[0-9]*-[0-9]*.*",
+)
 
 
 class Say(Protocol):
@@ -41,20 +48,26 @@ def run_demo(
     say: Say,
     scripts: Sequence[Script] = SCRIPTS,
     max_new_tokens: int = 96,
+    overwrite: bool = False,
 ) -> Path:
     """Hold the conversations of `scripts` with a model and write everything below `output`.
 
     ``inputs/`` holds what the model was given, ``media/`` what it made, ``conversation.json`` all
     parts in order, ``index.html`` a page that needs nothing else, ``talks/`` each conversation as a
     picture. Nothing of the answers is scripted: greedy decoding, and `seed` for the media.
-    Returns the path of the page. Raises `ValueError` for an unknown model.
+    Returns the path of the page. Raises `ValueError` for an unknown model, and for a folder that
+    holds an earlier demo unless `overwrite` replaces it.
     """
     output = Path(output)
+    # Inputs have the names that a script gives them: they are ours where a demo was held.
+    earlier = (*_WRITTEN, "inputs/*") if (output / "conversation.json").is_file() else _WRITTEN
+    check_unmixed(output, earlier, overwrite=overwrite, what="conversations")
     for name in ("inputs", "media", "talks"):
         (output / name).mkdir(parents=True, exist_ok=True)
     say(f"loading {model}")
     started = time.perf_counter()
     loaded = NextGPT.from_pretrained(model)
+    clear(output, earlier)
     load_seconds = time.perf_counter() - started
     say(f"loaded in {load_seconds:.1f} s, {torch.get_num_threads()} threads")
     options = GenerationOptions(temperature=0.0, max_new_tokens=max_new_tokens, seed=seed)

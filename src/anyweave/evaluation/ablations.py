@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from anyweave.evaluation.comparison import Comparison, Figure, Measured
+from anyweave.evaluation.comparison import Comparison, Figure, Measured, check_same_settings
 from anyweave.evaluation.metrics import Ratio
 from anyweave.evaluation.run import run_world
 from anyweave.files import read_object, write_json
@@ -68,6 +68,7 @@ def run_ablation(
     seed: int = 0,
     device: str = "cpu",
     verifiers: Verifiers | None = None,
+    overwrite: bool = False,
 ) -> Comparison:
     """Train and measure all variants of an ablation (a name of `ABLATIONS`) and write its table.
 
@@ -76,6 +77,7 @@ def run_ablation(
         report: where ``NAME.md`` and ``NAME.json`` go; None is `folder`.
         base: the checkpoint whose frozen parts are used.
         steps: of training, the same for every variant.
+        overwrite: replace a table of other settings in `report`.
         trials: replies per measure; losses take four conversations for each.
 
     Raises:
@@ -86,6 +88,10 @@ def run_ablation(
     if min(steps, trials) < 1:
         raise ValueError(f"steps and trials are at least 1, got steps={steps} trials={trials}")
     ablation, folder = ABLATIONS[name], Path(folder)
+    settings = {"base": base, "steps": steps, "trials": trials, "seed": seed}
+    tables = folder if report is None else Path(report)
+    if not overwrite:
+        check_same_settings(tables, name, settings)
     columns: dict[str, Measured] = {}
     for variant in ablation.variants(base, steps, seed):
         setting = Setting(
@@ -101,10 +107,10 @@ def run_ablation(
         name=name,
         title=ablation.title,
         about=ablation.about,
-        settings={"base": base, "steps": steps, "trials": trials, "seed": seed},
+        settings=settings,
         columns=columns,
     )
-    comparison.save(folder if report is None else report)
+    comparison.save(tables)
     return comparison
 
 
@@ -144,6 +150,7 @@ def perception(model: Any, setting: Setting) -> dict[str, Figure]:
         setting.folder / "describe",
         num_trials=setting.trials,
         seed=setting.seed,
+        overwrite=True,
         tasks=[f"describe {modality}" for modality in modalities],
         options=GenerationOptions(
             max_new_tokens=MAX_NEW_TOKENS, temperature=0.0, modalities=("text",)
@@ -187,6 +194,7 @@ def generation(model: Any, setting: Setting) -> dict[str, Figure]:
             setting.folder / f"make-{modality}",
             num_trials=setting.trials,
             seed=setting.seed,
+            overwrite=True,  # measured again only with other settings
             tasks=[task],
             options=options,
             verifiers=setting.verifiers,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.evaluation.metrics import Proportion, Ratio
-from anyweave.files import write_json, write_text
+from anyweave.files import read_object, write_json, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,3 +91,14 @@ class Comparison:
         write_text(folder / f"{self.name}.md", self.to_markdown())
         write_json(folder / f"{self.name}.json", self.to_dict(), indent=1)
         return folder
+
+
+def check_same_settings(folder: str | Path, name: str, settings: Mapping[str, Any]) -> None:
+    """Raise `ValueError` if ``NAME.json`` in `folder` was measured with other settings."""
+    path = Path(folder) / f"{name}.json"
+    found = read_object(path).get("settings") if path.is_file() else settings
+    if found != dict(settings):
+        raise ValueError(
+            f"{path} was measured with {found}, now it is {dict(settings)}: not replacing it; "
+            "choose another folder (--report), or replace it with --overwrite (overwrite=True)"
+        )

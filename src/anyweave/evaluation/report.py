@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from anyweave.evaluation.metrics import Decisions, Proportion
-from anyweave.files import write_json, write_text
+from anyweave.files import clear, write_json, write_text
+
+WRITTEN = ("report.json", "report.md", "answers.jsonl", "image.png", "video.png")
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class WorldReport:
         Returns the folder. A sheet of pictures is written only where there are some.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        clear(folder, WRITTEN)
         write_json(folder / "report.json", self.to_dict(), indent=1)
         write_text(folder / "report.md", self.to_markdown())
         lines = [json.dumps(answer, ensure_ascii=False) for answer in self.answers]
