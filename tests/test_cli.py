@@ -203,7 +203,7 @@ def test_demo_names_its_page(model: str, tmp_path: Path, monkeypatch: pytest.Mon
         seed: int,
         say: object,
         scripts: Sequence[Script],
-        overwrite: bool,
+        **options: bool,
     ) -> Path:
         called.append((name, output, seed, [script.title for script in scripts]))
         return output / "index.html"

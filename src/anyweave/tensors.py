@@ -82,7 +82,7 @@ def foreign_code_explained(source: object) -> Iterator[None]:
         raise ValueError(
             f"{source} comes with Python code of its own, which is not run: that code could do "
             "anything. If you trust where it comes from, pass trust_remote_code=True to "
-            "from_pretrained, or --trust-remote-code"
+            "from_pretrained, or --trust-remote-code (run, chat, demo, eval world)"
         ) from error
 
 

@@ -17,6 +17,7 @@ from anyweave.model import NextGPT
 from anyweave.model.build import build
 from anyweave.model.checkpoint import load_pretrained
 from anyweave.model.hashing import HASHES_FILE
+from anyweave.model.inspect import inspect_checkpoint
 from anyweave.model.spec import ModelSpec
 from anyweave.testing.model import tiny_spec
 
@@ -273,3 +274,28 @@ def test_foreign_code_is_refused_and_not_asked_for(
     with pytest.raises(ValueError):
         load(foreign, trust_remote_code=True)
     assert ran.exists()
+
+
+@pytest.mark.parametrize("damage", ["half", "noise", "list", "deep", "another file"])
+@pytest.mark.parametrize(
+    "name", ["spec.json", "decoders/image/unet/config.json", "language/config.json"]
+)
+def test_looking_at_a_damaged_model(folder: Path, name: str, damage: str) -> None:
+    path = folder / name
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    try:  # a part of an unknown kind is shown without numbers
+        assert inspect_checkpoint(folder).parts
+        assert damage == "another file" and name != "spec.json"
+    except ValueError as error:
+        assert path.name in str(error) or path.parent.name in str(error) or "spec" in str(error)
+
+
+@pytest.mark.parametrize("named", ["logging", "DiffusionPipeline", "no_such", 7, "utils"])
+def test_a_config_names_no_class_but_networks(folder: Path, named: object) -> None:
+    path = folder / "decoders" / "image" / "unet" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "_class_name": named}))
+    with pytest.raises(ValueError, match="unet"):
+        inspect_checkpoint(folder)
+    (folder / HASHES_FILE).unlink()
+    with pytest.raises(ValueError, match="the unet is a"):
+        load_pretrained(folder, verify=False).decoders["image"]

@@ -140,6 +140,7 @@ def demo(
     script: Annotated[
         Path | None, typer.Option(help="TOML file of conversations; default: our three.")
     ] = None,
+    trust_remote_code: TrustOption = False,
 ) -> None:
     """Hold scripted conversations in and out of every modality; write media and an HTML page.
 
@@ -151,7 +152,15 @@ def demo(
 
     hide_loading_bars()
     scripts = SCRIPTS if script is None else read_scripts(script)
-    page = run_demo(model, output, seed=seed, say=print_plain, scripts=scripts, overwrite=overwrite)
+    page = run_demo(
+        model,
+        output,
+        seed=seed,
+        say=print_plain,
+        scripts=scripts,
+        overwrite=overwrite,
+        trust_remote_code=trust_remote_code,
+    )
     print_plain(f"\nOpen {page} in a browser to see and hear everything.")
 
 

@@ -49,6 +49,7 @@ def run_demo(
     scripts: Sequence[Script] = SCRIPTS,
     max_new_tokens: int = 96,
     overwrite: bool = False,
+    trust_remote_code: bool = False,
 ) -> Path:
     """Hold the conversations of `scripts` with a model and write everything below `output`.
 
@@ -66,7 +67,7 @@ def run_demo(
         (output / name).mkdir(parents=True, exist_ok=True)
     say(f"loading {model}")
     started = time.perf_counter()
-    loaded = NextGPT.from_pretrained(model)
+    loaded = NextGPT.from_pretrained(model, trust_remote_code=trust_remote_code)
     clear(output, earlier)
     load_seconds = time.perf_counter() - started
     say(f"loaded in {load_seconds:.1f} s, {torch.get_num_threads()} threads")

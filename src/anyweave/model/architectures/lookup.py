@@ -4,7 +4,6 @@ configs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +12,13 @@ from typing import Any
 
 import torch
 
+from anyweave.files import read_object
 from anyweave.model.architectures.component import Component, parameter_count
 from anyweave.model.architectures.decoders import DECODERS
 from anyweave.model.architectures.encoders import ENCODERS
 from anyweave.model.architectures.language_models import LANGUAGE_MODELS
 from anyweave.model.architectures.licences import Licence
+from anyweave.tensors import explained
 
 NETWORKS = ("unet", "vae", "text_encoder", "vocoder")  # of a decoder's folder
 WITHOUT_WEIGHTS = ("scheduler", "processor")
@@ -46,7 +47,8 @@ class Architecture:
         weights; see `Component.build`.
         """
         names = list(self.components if only is None else only)
-        return {name: self.components[name].build(device=device, dtype=dtype) for name in names}
+        with explained(f"the architecture of {self.source}"):
+            return {name: self.components[name].build(device=device, dtype=dtype) for name in names}
 
     @cached_property
     def parameters(self) -> dict[str, int]:
@@ -91,15 +93,25 @@ def _of_folder(folder: Path) -> Architecture | None:
 def _component(folder: Path, file: str = "config.json") -> Component | None:
     if not (folder / file).is_file():
         return None
-    config = json.loads((folder / file).read_text(encoding="utf-8"))
+    config = read_object(folder / file)
     if "_class_name" in config:
-        return Component(f"diffusers:{config['_class_name']}", config)
+        return _checked(Component(f"diffusers:{config['_class_name']}", config), folder)
     if "towers" in config:
         return Component("anyweave.encoders.imagebind:ImageBind", config)
     if config.get("architectures"):
-        name = config["architectures"][0]
-        return Component(_OUTSIDE_TRANSFORMERS.get(name, f"transformers:{name}"), config)
+        with explained(f"the architecture of {folder}"):
+            name = str(config["architectures"][0])
+        kind = _OUTSIDE_TRANSFORMERS.get(name, f"transformers:{name}")
+        return _checked(Component(kind, config), folder)
     return None
+
+
+def _checked(component: Component, folder: Path) -> Component:
+    """The class is named by a file from anywhere: it must be a network, or a scheduler."""
+    with explained(f"the architecture of {folder}"):
+        if not component.is_module and not hasattr(component.type, "add_noise"):
+            raise ValueError(f"{folder}: {component.kind} is neither a network nor a scheduler")
+    return component
 
 
 _OUTSIDE_TRANSFORMERS = {

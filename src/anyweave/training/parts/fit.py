@@ -19,6 +19,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeRemainingColu
 from torch import Tensor, nn
 
 from anyweave.files import whole_file
+from anyweave.tensors import explained
 from anyweave.training.attention import fast_attention
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,8 @@ def fit(
     average = [p.detach().clone() for p in parameters]
     start = 0
     if checkpoint.is_file():
-        state = torch.load(checkpoint, map_location=options.device, weights_only=True)
+        with explained(str(checkpoint)):
+            state = torch.load(checkpoint, map_location=options.device, weights_only=True)
         _check_same(checkpoint, state.get("options"), options)
         with torch.no_grad():
             for parameter, saved in zip(parameters, state["parameters"], strict=True):
