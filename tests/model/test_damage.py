@@ -105,13 +105,17 @@ def test_the_undamaged_one_loads(folder: Path) -> None:
     read_all(folder)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", NAMES)
-def test_damage_is_refused(folder: Path, name: str, damage: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [n if "audio" not in n else pytest.param(n, marks=pytest.mark.slow) for n in NAMES],
+)
+def test_damage_is_refused(folder: Path, name: str) -> None:
     path = folder / name
-    path.write_bytes(DAMAGES[damage](path.read_bytes()))
-    with pytest.raises(ValueError, match=r"damaged|not the one|was changed|cannot be|lacks"):
-        read_all(folder)
+    content = path.read_bytes()
+    for damage in DAMAGES.values():
+        path.write_bytes(damage(content))
+        with pytest.raises(ValueError, match=r"damaged|not the one|was changed|cannot be|lacks"):
+            read_all(folder)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != HASHES_FILE])
