@@ -11,10 +11,7 @@ comes from, hashes of all files and a card that says how it was made.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,11 +20,11 @@ from typing import Any
 from anyweave.data.messages_jsonl import write_messages
 from anyweave.data.stats import DATASET_FILE, measure
 from anyweave.data.store import copy_medium
-from anyweave.media.files import write_whole
+from anyweave.files import file_digest, whole_folder, write_json, write_text
 from anyweave.messages import MEDIA_TYPES, Conversation, Media, Message, Modality
 from anyweave_making.card import card
 
-__all__ = ["Origin", "Record", "Release", "file_digest", "write_release"]
+__all__ = ["Origin", "Record", "Release", "write_release"]
 
 FORMAT_VERSION = 1
 
@@ -82,21 +79,8 @@ def write_release(
         raise ValueError(f"{folder}: it exists; a version is written once: choose another folder")
     if not folder.parent.is_dir():
         raise ValueError(f"{folder}: there is no folder {folder.parent}; make it first")
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        facts = _write(list(records), temporary, release, copy_media)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return facts
-
-
-def file_digest(path: str | Path) -> str:
-    """sha256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with whole_folder(folder) as fresh:
+        return _write(list(records), fresh, release, copy_media)
 
 
 def _write(
@@ -118,12 +102,10 @@ def _write(
         "stats": stats,
         "media": media.summary(),
     }
-    write_whole(folder / "README.md", card(facts).encode())
+    write_text(folder / "README.md", card(facts))
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     facts["files"] = {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
-    write_whole(
-        folder / "dataset.json", json.dumps(facts, indent=1, ensure_ascii=False).encode() + b"\n"
-    )
+    write_json(folder / "dataset.json", facts, indent=1)
     return facts
 
 

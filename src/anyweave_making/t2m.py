@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from anyweave.data.captions import capitalized, caption_form, tidy
+from anyweave.files import check_new
 from anyweave.messages import MEDIA_TYPES, Conversation, Message, Part, Text
 from anyweave_making import t2m_phrases as say
 from anyweave_making.collection import Item, check_items
@@ -201,6 +202,7 @@ def build_t2m(
     writer = writer or TemplateWriter()
     if per_item < 1:
         raise ValueError(f"per_item must be at least 1, got {per_item}")
+    check_new(output)
     if copy_media and not allow_outside:
         check_items(items)
     work = Path(work)

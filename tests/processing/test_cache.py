@@ -17,6 +17,7 @@ from filelock import FileLock
 from anyweave.media import MediaError
 from anyweave.messages import Audio, Image, Video
 from anyweave.processing import FeatureCache, fingerprint, media_digest
+from anyweave.processing.blobs import BlobStore
 from anyweave.processing.cache import CacheError
 
 KEY = FeatureCache.key("content", "encoder")
@@ -270,3 +271,10 @@ def test_a_killed_writer_loses_nothing_finished(tmp_path: Path) -> None:
         # Bytes that nobody reads: at most the one that was being written at each kill.
         assert size <= (count + 3) * 40_100
         before = count
+
+
+def test_a_foreign_folder_becomes_no_cache(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(CacheError, match="holds notes.txt and no feature cache"):
+        BlobStore(tmp_path).put("features", "00", b"1")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,10 +16,13 @@ from anyweave.data import MessagesJsonl, write_messages
 from anyweave.messages import Message
 from anyweave.model import NextGPT
 from anyweave.testing.conversations import tiny_conversations
-from anyweave.training.config import OptimizerConfig, TrainConfig
+from anyweave.testing.model import tiny_model
+from anyweave.training import resume as resume_module
+from anyweave.training.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 from anyweave.training.plan import BatchPlan
 from anyweave.training.report import read_log
 from anyweave.training.resume import checkpoints
+from anyweave.training.stages import STAGES
 from anyweave.training.trainer import Trainer
 
 MakeModel = Callable[..., NextGPT]
@@ -124,7 +128,7 @@ def test_checkpoints_are_whole_few_and_never_pickled(
     files = {path.name for path in folder.glob("checkpoints/*/*")}
     assert files == {"trained.safetensors", "optimizer.safetensors", "state.json"}
     # A folder that was not finished has another name and is not taken for a checkpoint.
-    (folder / "checkpoints" / ".step-0000006.partial").mkdir()
+    (folder / "checkpoints" / ".step-0000006.01234567.tmp").mkdir()
     assert checkpoints(folder)[-1].name == "step-0000005"
 
 
@@ -273,3 +277,147 @@ def test_the_run_folder_tells_everything(new_model: MakeModel, config: MakeConfi
     assert summary["steps"] == 4 and summary["samples"] == 8 and summary["skipped"] == {}
     assert (folder / "losses.png").stat().st_size > 1000
     assert NextGPT.from_pretrained.__doc__ and (folder / "model" / "spec.json").is_file()
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.fixture(scope="module")
+def stopped_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of six steps that was stopped after four, with checkpoints after two and four."""
+    folder = tmp_path_factory.mktemp("stopped")
+    config = _stopped_config(folder / "run")
+    Trainer(tiny_model(folder / "parts"), config, Source(8, _interrupt)).train()
+    assert [path.name[-1] for path in checkpoints(folder / "run")] == ["2", "4"]
+    return folder
+
+
+def _stopped_config(run: Path) -> TrainConfig:
+    return TrainConfig(
+        name="test",
+        stage=STAGES["encoding_alignment"],
+        model=ModelConfig(source="tiny"),
+        data=DataConfig(source="tests", batch_size=2, bucketing=False),
+        optimizer=OptimizerConfig(learning_rate=1e-2),
+        steps=6,
+        checkpoint_every=2,
+        output_dir=str(run),
+    )
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "a bit": _flip,
+    "half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "empty": lambda path: path.write_bytes(b""),
+    "gone": lambda path: path.unlink(),
+    "other": lambda path: path.write_text("[1]"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", ["state.json", "trained.safetensors", "optimizer.safetensors"])
+def test_a_damaged_checkpoint_is_told_and_the_older_one_taken(
+    stopped_run: Path, tmp_path: Path, name: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Path(shutil.copytree(stopped_run / "run", tmp_path / "run"))
+    config = replace(_stopped_config(run), checkpoint_every=0)
+    DAMAGE[damage](checkpoints(run)[-1] / name)
+    trainer = Trainer(tiny_model(stopped_run / "parts"), config, tiny_conversations())
+    trainer._open_run(resume=True)
+    assert trainer.progress.step == 2
+    assert f"step-0000004/{name}" in caplog.text and "trying the checkpoint before" in caplog.text
+    DAMAGE[damage](checkpoints(run)[0] / name)
+    with pytest.raises(ValueError, match=r"no checkpoint of .*run can be continued.*step-0000002"):
+        trainer._open_run(resume=True)
+
+
+def test_a_checkpoint_of_an_older_version_is_read_with_a_note(
+    stopped_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Path(shutil.copytree(stopped_run / "run", tmp_path / "run"))
+    path = checkpoints(run)[-1] / "state.json"
+    state = json.loads(path.read_text())
+    del state["sha256"], state["sha256_of_state"]
+    path.write_text(json.dumps(state))
+    trainer = Trainer(tiny_model(stopped_run / "parts"), _stopped_config(run), tiny_conversations())
+    trainer._open_run(resume=True)
+    assert trainer.progress.step == 4 and "written by an older version" in caplog.text
+
+
+def _all_files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("name", ["notes.txt", "config.json"])
+def test_a_foreign_folder_is_refused_before_anything_is_written(
+    new_model: MakeModel, config: MakeConfig, name: str, resume: bool
+) -> None:
+    run = config("encoding_alignment", steps=1)
+    folder = Path(run.output_dir)
+    folder.mkdir()
+    (folder / name).write_text('{"model_type": "llama"}')
+    before = _all_files(folder.parent)
+    with pytest.raises(ValueError, match=f"run holds {name} and no run: not writing into it"):
+        Trainer(new_model(), run, tiny_conversations()).train(resume=resume)
+    assert _all_files(folder.parent) == before
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_another_run_without_a_checkpoint_is_not_overwritten(
+    new_model: MakeModel, config: MakeConfig, resume: bool
+) -> None:
+    run = config("encoding_alignment", steps=3)
+    folder = Path(run.output_dir)
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(run.to_dict()))
+    (folder / "log.jsonl").write_text('{"step": 1}\n')
+    before = _all_files(folder)
+    other = config("encoding_alignment", steps=2)
+    with pytest.raises(ValueError, match="config differs: steps was 3, is 2"):
+        Trainer(new_model(), other, tiny_conversations()).train(resume=resume)
+    assert _all_files(folder) == before
+    assert Trainer(new_model(), run, tiny_conversations()).train(resume=resume).finished
+
+
+def test_two_trainings_do_not_share_a_folder(new_model: MakeModel, config: MakeConfig) -> None:
+    run = config("encoding_alignment", steps=2)
+    told: list[str] = []
+
+    def second() -> None:
+        with pytest.raises(ValueError, match="is in use: another process trains in it") as caught:
+            Trainer(new_model(), run, tiny_conversations()).train(resume=True)
+        told.append(str(caught.value))
+
+    first = Trainer(new_model(), run, Source(1, second))
+    assert first.train().finished and len(told) == 1
+    assert [record["step"] for record in _log(run)] == [1, 2]
+
+
+def test_what_a_killed_run_left_half_written_is_swept(
+    new_model: MakeModel, config: MakeConfig
+) -> None:
+    run = config("encoding_alignment", steps=4, checkpoint_every=1)
+    child = os.fork()
+    if child == 0:  # killed while it writes the checkpoint of step 2
+        try:
+            trainer = Trainer(new_model(), run, tiny_conversations())
+            replace_folder = resume_module.save_tensors
+
+            def killed(*arguments: Any) -> None:
+                if trainer.progress.step == 2:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                replace_folder(*arguments)
+
+            resume_module.save_tensors = killed
+            trainer.train()
+        finally:
+            os._exit(1)
+    os.waitpid(child, 0)
+    folder = Path(run.output_dir) / "checkpoints"
+    assert list(folder.glob(".step-0000002.*.tmp"))
+    report = Trainer(new_model(), run, tiny_conversations()).train(resume=True)
+    assert report.finished and not list(folder.glob(".*"))

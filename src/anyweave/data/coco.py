@@ -20,7 +20,7 @@ from anyweave.data.pairs import pair_of, read_pair
 from anyweave.data.place import ReadOptions, RowError, listed, shown
 from anyweave.data.store import PathOf
 from anyweave.data.tables import decode, existing_file
-from anyweave.data.writing import whole_file
+from anyweave.files import whole_file
 from anyweave.messages import Conversation
 
 SPLITS: dict[str, tuple[str, ...]] = {

@@ -11,18 +11,16 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
-
-from filelock import FileLock, Timeout
 
 from anyweave.data.checks import reason_of
 from anyweave.data.formats import Format, Written, resolve
 from anyweave.data.records import Records
 from anyweave.data.store import MediaStore
 from anyweave.data.writing import check_row, check_suffix, save_rows
+from anyweave.files import path_lock
 
 Progress = Callable[[int, int], None]
 _FLUSH_EVERY = 64  # records
@@ -93,7 +91,7 @@ def convert(
         inside=records.options.inside(records.table.folder),
     )
     begun = _settings(records, target, copy_media)
-    with _alone(out, part), open(part, "a+b") as file:
+    with path_lock(out), open(part, "a+b") as file:
         for line in _resume(file, part, begun):
             result.count(line)
         result.resumed_at = result.written + sum(result.skipped.values())
@@ -113,21 +111,6 @@ def convert(
     if target.holds_media:
         shutil.rmtree(media_dir, ignore_errors=True)
     return result
-
-
-@contextmanager
-def _alone(out: Path, part: Path) -> Iterator[None]:
-    lock = FileLock(f"{part}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise ValueError(f"{out}: another process is writing it; wait for that one") from None
-    try:
-        yield
-    finally:
-        if not part.exists():
-            Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
 
 
 def _check_target(out: Path, target: Format) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from anyweave.data.place import RowError
 from anyweave.data.tables import existing_file
-from anyweave.data.writing import whole_file
+from anyweave.files import whole_file
 
 
 class Delimited:

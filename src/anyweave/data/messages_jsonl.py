@@ -23,7 +23,7 @@ from anyweave.data.formats import Format, Written
 from anyweave.data.place import Place, ReadOptions, each, listed, shown
 from anyweave.data.store import MediaStore, PathOf
 from anyweave.data.tables import JsonLines, decode, existing_file
-from anyweave.data.writing import whole_file
+from anyweave.files import whole_file
 from anyweave.messages import (
     MODALITIES,
     ROLES,

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock
 
 from anyweave.data.shard_kinds import Kind, kind_of
-from anyweave.data.writing import whole_file
+from anyweave.files import whole_file
 
 logger = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anyweave import media
 from anyweave.data.place import listed
+from anyweave.files import whole_file
 from anyweave.media.source import open_encoded
 from anyweave.messages import Media
 
@@ -95,11 +96,6 @@ def check_inside(path: Path, inside: Sequence[Path] | None) -> None:
 
 def copy_medium(part: Media, to: Path) -> Path:
     """Copy the file of a part, whole or not at all. Raises `MediaError` if it is no such medium."""
-    temporary = to.with_name(f".{to.name}.{os.getpid()}.tmp")
-    try:
-        with open_encoded(part, media.DEFAULT_LIMITS) as encoded, open(temporary, "wb") as file:
-            shutil.copyfileobj(encoded.file, file)
-        os.replace(temporary, to)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with open_encoded(part, media.DEFAULT_LIMITS) as encoded, whole_file(to) as file:
+        shutil.copyfileobj(encoded.file, file)
     return to

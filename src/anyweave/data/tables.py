@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
 from anyweave.data.place import ReadOptions, RowError, named, shown
-from anyweave.data.writing import whole_file
+from anyweave.files import whole_file
 
 _DECODER = json.JSONDecoder()
 _MOST_NUMBERS = "Exceeds the limit"  # how Python begins to say that an integer has too many digits

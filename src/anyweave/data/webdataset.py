@@ -20,7 +20,7 @@ from anyweave.data.formats import Format
 from anyweave.data.pairs import PAIRS, read_pair, write_pair
 from anyweave.data.place import RowError
 from anyweave.data.tables import decode
-from anyweave.data.writing import whole_file
+from anyweave.files import whole_file
 from anyweave.messages import MEDIA_MODALITIES, Modality
 
 SUFFIXES: dict[Modality, tuple[str, ...]] = {

@@ -21,6 +21,7 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoImageProcessor, A
 
 from anyweave.encoders.preprocess import check_picture
 from anyweave.messages import Modality
+from anyweave.tensors import check_complete, explained, foreign_code_explained
 
 # What a two-tower model (CLIP, CLAP, SigLIP) calls the tower that we want.
 TOWERS: dict[str, tuple[str, ...]] = {
@@ -183,14 +184,21 @@ class TransformersBackbone(nn.Module):
         *,
         reads: Reads = "image",
         revision: str | None = None,
+        trust_remote_code: bool = False,
         **options: Any,
     ) -> Self:
         """A folder or hub id with a model and its processor. `options` are those of the class.
 
-        Of a two-tower model only the tower that reads the medium is kept.
+        Of a two-tower model only the tower that reads the medium is kept. `trust_remote_code` lets
+        a model that needs Python code of its own run it. Raises `ValueError` for files that cannot
+        be read or lack weights.
         """
-        whole = AutoModel.from_pretrained(path, revision=revision)
-        return cls._of(whole, path, reads, revision, options)
+        hub = {"revision": revision, "trust_remote_code": trust_remote_code}
+        with explained(f"the encoder {path}"), foreign_code_explained(path):
+            whole, info = AutoModel.from_pretrained(path, output_loading_info=True, **hub)
+            # Poolers come after the hidden state that is read here, and many files lack them.
+            check_complete(str(path), (k for k in info["missing_keys"] if "pooler" not in k))
+            return cls._of(whole, path, reads, hub, options)
 
     @classmethod
     def skeleton(
@@ -199,15 +207,18 @@ class TransformersBackbone(nn.Module):
         *,
         reads: Reads = "image",
         revision: str | None = None,
+        trust_remote_code: bool = False,
         **options: Any,
     ) -> Self:
         """The encoder of `from_pretrained` on the meta device: it preprocesses and knows its
         shapes.
         """
-        config = AutoConfig.from_pretrained(path, revision=revision)
-        with torch.device("meta"):
-            whole = AutoModel.from_config(config)
-        return cls._of(whole, path, reads, revision, options)
+        hub = {"revision": revision, "trust_remote_code": trust_remote_code}
+        with explained(f"the encoder {path}"), foreign_code_explained(path):
+            config = AutoConfig.from_pretrained(path, **hub)
+            with torch.device("meta"):
+                whole = AutoModel.from_config(config, trust_remote_code=trust_remote_code)
+            return cls._of(whole, path, reads, hub, options)
 
     @classmethod
     def _of(
@@ -215,11 +226,11 @@ class TransformersBackbone(nn.Module):
         whole: Any,
         path: str | Path,
         reads: Reads,
-        revision: str | None,
+        hub: dict[str, Any],
         options: dict[str, Any],
     ) -> Self:
         loader: Any = AutoImageProcessor if reads == "image" else AutoFeatureExtractor
-        processor = loader.from_pretrained(path, revision=revision)
+        processor = loader.from_pretrained(path, **hub)
         names = [
             name for name in TOWERS[reads] if isinstance(getattr(whole, name, None), nn.Module)
         ]

@@ -32,6 +32,7 @@ from anyweave.language.fetch import SOURCES, ensure_language_model
 from anyweave.language.quantization import quantization_config
 from anyweave.language.readout import Readout, measure_readout
 from anyweave.language.signal_rows import SignalRows
+from anyweave.tensors import check_complete, explained, foreign_code_explained
 
 
 class CausalLM(nn.Module):
@@ -84,6 +85,7 @@ class CausalLM(nn.Module):
         num_signals: int = 0,
         seed: int = 0,
         quantization: str | None = None,
+        trust_remote_code: bool = False,
     ) -> CausalLM:
         """Load a model and its tokenizer from a folder, a hub id, or a name of
         `anyweave.language.fetch.SOURCES`.
@@ -94,14 +96,17 @@ class CausalLM(nn.Module):
                 float32.
             num_signals: rows to train, `SignalTokens.total`.
             quantization: "nf4" quantises the linear layers while loading (see `quantization`).
+            trust_remote_code: let a model that needs Python code of its own (``auto_map``) run it.
 
         Raises:
-            ValueError: the folder or id cannot be loaded, or not quantised.
+            ValueError: the folder or id cannot be loaded, lacks weights, or not quantised.
         """
         source = Path(id_or_folder) if Path(id_or_folder).is_dir() else id_or_folder
         if source in SOURCES:
             source = ensure_language_model(str(source))
-        keywords: dict[str, Any] = {"revision": revision} if revision else {}
+        keywords: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+        if revision:
+            keywords["revision"] = revision
         if gguf_file is not None:
             keywords["gguf_file"] = gguf_file
         quantized = (
@@ -110,11 +115,19 @@ class CausalLM(nn.Module):
             else {"quantization_config": quantization_config(quantization)}
         )
         try:
-            tokenizer = AutoTokenizer.from_pretrained(str(source), **keywords)
-            model = AutoModelForCausalLM.from_pretrained(
-                str(source), dtype=dtype or "auto", **keywords, **quantized
-            )
+            with explained("a model", but=(OSError,)), foreign_code_explained(source):
+                tokenizer = AutoTokenizer.from_pretrained(str(source), **keywords)
+                model, info = AutoModelForCausalLM.from_pretrained(
+                    str(source),
+                    dtype=dtype or "auto",
+                    output_loading_info=True,
+                    **keywords,
+                    **quantized,
+                )
+                check_complete(str(source), info["missing_keys"])
         except (OSError, ValueError) as error:
+            if "trust_remote_code" in str(error):
+                raise
             raise ValueError(
                 f"cannot load a language model from {str(id_or_folder)!r}: {error}. It is neither "
                 "a folder with config.json and model.safetensors, nor a reachable hub id, nor one "

@@ -7,6 +7,7 @@ weights.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec, ModelSpe
 from anyweave.processing import Processor, SignalTokens, fingerprint
 from anyweave.processing.processor import DEFAULT_RATE
 
+_MOST_PARAMETERS = 4_000_000_000  # of one projector; the paper's largest have 31 million
+
 
 def build(
     spec: ModelSpec,
@@ -38,6 +41,7 @@ def build(
     seed: int = 0,
     lazy_encoders: bool = False,
     quantization: str | None = None,
+    trust_remote_code: bool = False,
 ) -> NextGPT:
     """The model that `spec` describes, everything frozen, in eval mode.
 
@@ -50,13 +54,20 @@ def build(
         seed: of the trained parts' initial values.
         lazy_encoders: read an encoder when it first encodes, as decoders always are.
         quantization: "nf4" keeps the language model in 4 bits (QLoRA).
+        trust_remote_code: let frozen parts that need Python code of their own run it.
 
     Raises:
         ValueError: a part cannot be found, is not the one the spec names, or does not fit another.
     """
     root = None if root is None else Path(root)
     language = build_language(
-        spec, root=root, dtype=dtype, verify=verify, seed=seed, quantization=quantization
+        spec,
+        root=root,
+        dtype=dtype,
+        verify=verify,
+        seed=seed,
+        quantization=quantization,
+        trust_remote_code=trust_remote_code,
     )
     loaders = {
         modality: partial(_load_decoder, modality, part, root, dtype, verify)
@@ -64,7 +75,7 @@ def build(
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        perception = _build_encoders(spec, root, verify, lazy_encoders)
+        perception = _build_encoders(spec, root, verify, lazy_encoders, trust_remote_code)
         model = assemble(spec, language, perception, DecoderPool(loaders), root=root)
     return model if device is None else model.to(device)
 
@@ -121,6 +132,7 @@ def build_language(
     verify: bool = True,
     seed: int = 0,
     quantization: str | None = None,
+    trust_remote_code: bool = False,
 ) -> CausalLM:
     """The frozen language model with its signal rows and, if the spec has them, adapters."""
     part: LanguageSpec = spec.language
@@ -136,6 +148,7 @@ def build_language(
             num_signals=sum(spec.signal_tokens.values()),
             seed=seed,
             quantization=quantization,
+            trust_remote_code=trust_remote_code,
         )
     if spec.lora is not None:
         with torch.random.fork_rng(devices=[]):
@@ -160,16 +173,17 @@ def build_output_projectors(spec: ModelSpec, hidden_size: int) -> dict[Modality,
 
 
 def _build_encoders(
-    spec: ModelSpec, root: Path | None, verify: bool, lazy: bool
+    spec: ModelSpec, root: Path | None, verify: bool, lazy: bool, trusting: bool
 ) -> dict[Modality, nn.Module]:
     built: dict[Modality, nn.Module] = {}
     for part in spec.encoders:
-        load = partial(_load_encoder, part, root, verify)
+        load = partial(_load_encoder, part, root, verify, trusting)
         source = resolve_source(part.source, root)
         skeleton = getattr(encoders.resolve(part.type), "skeleton", None)
         if lazy and skeleton is not None:
             with missing_weights_explained("encoder", source):
-                encoder = LazyEncoder(skeleton(source, **part.args), load)
+                options = dict(part.args) | _trust(skeleton, trusting)
+                encoder = LazyEncoder(skeleton(source, **options), load)
         else:
             encoder = load()
         unable = [modality for modality in part.modalities if modality not in encoder.modalities]
@@ -187,12 +201,19 @@ def _build_encoders(
     return {modality: built[modality] for modality in MEDIA_MODALITIES if modality in built}
 
 
-def _load_encoder(part: EncoderSpec, root: Path | None, verify: bool) -> Any:
+def _load_encoder(part: EncoderSpec, root: Path | None, verify: bool, trusting: bool) -> Any:
     source = resolve_source(part.source, root)
     if verify and isinstance(source, Path):
         check_sha256(f"encoder {part.type!r}", source, part.sha256)
     with missing_weights_explained("encoder", source):
-        return encoders.resolve(part.type).from_pretrained(source, **_reading(part))
+        load = encoders.resolve(part.type).from_pretrained
+        return load(source, **_reading(part), **_trust(load, trusting))
+
+
+def _trust(load: Any, trusting: bool) -> dict[str, bool]:
+    """The option for those who can be asked to run foreign code; others never do."""
+    asked = "trust_remote_code" in inspect.signature(load).parameters
+    return {"trust_remote_code": trusting} if asked else {}
 
 
 def _build_input_projectors(
@@ -302,9 +323,25 @@ def _load_decoder(
 
 
 def _construct(what: str, kind: Any, **arguments: Any) -> Any:
+    """A projector of these arguments, which may come from anywhere: their sizes are counted before
+    memory is taken.
+    """
     try:
+        size = _counted(kind, arguments)
+        if size > _MOST_PARAMETERS:
+            raise ValueError(f"it would have {size:,} parameters, at most {_MOST_PARAMETERS:,}")
         return kind(**arguments)
-    except TypeError as error:
+    except (TypeError, ValueError, ArithmeticError, AssertionError, LookupError) as error:
         raise ValueError(
             f"{what}: {kind.__name__} does not take these arguments: {error}"
         ) from error
+    except RuntimeError as error:  # torch, of sizes below zero or beyond all memory
+        raise ValueError(f"{what}: {kind.__name__} cannot be made: {error}") from error
+
+
+def _counted(kind: Any, arguments: dict[str, Any]) -> int:
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return sum(parameter.numel() for parameter in kind(**arguments).parameters())
+    except NotImplementedError:  # a projector of others that computes while it is made
+        return 0

@@ -34,7 +34,6 @@ __all__ = [
     "CacheError",
     "FeatureCache",
     "Kind",
-    "cache_folder",
     "fingerprint",
     "media_digest",
     "text_digest",
@@ -47,13 +46,6 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 READER = 2
 """Raised when the same file is read or prepared as other values than before: old entries of caches
 are made again."""
-
-
-def cache_folder(cache: str | Path | None = None) -> Path:
-    """Where downloads, conversions and other things made once per user are kept: `cache`, else
-    ``$ANYWEAVE_CACHE``, else ``~/.cache/anyweave``.
-    """
-    return Path(cache or os.environ.get("ANYWEAVE_CACHE") or Path.home() / ".cache" / "anyweave")
 
 
 def fingerprint(*values: Any) -> str:

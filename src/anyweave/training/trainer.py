@@ -14,6 +14,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import torch
 from accelerate import Accelerator
 
 from anyweave.batch import Batch
+from anyweave.files import write_json
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache
 from anyweave.training.attention import fast_attention
@@ -45,7 +47,8 @@ from anyweave.training.plan import (
 )
 from anyweave.training.progress import ProgressBar
 from anyweave.training.report import RunLog, TrainReport, write_report
-from anyweave.training.resume import Progress, checkpoints, load_checkpoint, save_checkpoint
+from anyweave.training.resume import Progress, checkpoints, load_newest, save_checkpoint
+from anyweave.training.run_folder import CONFIG_FILE, claimed
 from anyweave.training.stages import set_trainable
 
 logger = logging.getLogger(__name__)
@@ -106,9 +109,14 @@ class Trainer:
         folder.
 
         Ctrl-C finishes the step, saves a checkpoint and returns a report with `interrupted`. Raises
-        `ValueError` when the run folder holds a run and `resume` is off, `DivergenceError` after
-        `max_bad_steps` bad steps in a row.
+        `ValueError` when the run folder is in use, is no run's, holds another run, or one while
+        `resume` is off; `DivergenceError` after `max_bad_steps` bad steps in a row.
         """
+        with ExitStack() as held:
+            self._claim(held, resume)
+            return self._train(resume)
+
+    def _train(self, resume: bool) -> TrainReport:
         self._open_run(resume)
         self.parallel.adopt(self.model, self.parameters, self.optimizer)
         log = RunLog(self.run / "log.jsonl", from_step=self.progress.step) if self._main else None
@@ -327,17 +335,22 @@ class Trainer:
             streamed=is_streamed(self.source),
         )
 
+    def _claim(self, held: ExitStack, resume: bool) -> None:
+        """Take the run folder; all processes learn whether the main one could."""
+        refused: ValueError | OSError | None = None
+        if self._main:
+            try:
+                held.enter_context(claimed(self.run, self.config.to_dict(), resume=resume))
+            except (ValueError, OSError) as error:
+                refused = error
+        if sum_over_processes({"refused": float(refused is not None)})["refused"]:
+            raise refused or ValueError(f"{self.run} cannot be used; the first process says why")
+
     def _open_run(self, resume: bool) -> None:
         found = checkpoints(self.run)
-        if found and not resume:
-            raise ValueError(
-                f"{self.run} already holds a run ({found[-1].name}); pass resume=True "
-                f"(--resume) to continue it, or choose "
-                "another output_dir"
-            )
         if found:
-            self.progress = load_checkpoint(
-                found[-1], self.parameters, self.optimizer, self.config.to_dict()
+            self.progress = load_newest(
+                found, self.parameters, self.optimizer, self.config.to_dict()
             )
             self._go_on_with_the_same_data()
             logger.info("continuing %s after step %d", self.run, self.progress.step)
@@ -348,7 +361,7 @@ class Trainer:
             self.progress.data = data_identity(self.source)
         if self._main:
             self.run.mkdir(parents=True, exist_ok=True)
-            (self.run / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2))
+            write_json(self.run / CONFIG_FILE, self.config.to_dict())
         self.accelerator.wait_for_everyone()
 
     def _go_on_with_the_same_data(self) -> None:
