@@ -181,6 +181,53 @@ def test_a_turn_that_was_not_read_to_its_end_leaves_no_trace(model: NextGPT) -> 
     assert reply == ChatSession(model, OPTIONS, messages=session.messages[:2]).reply("again")
 
 
+@pytest.mark.parametrize("heard", [1, 2, 3, 5, 7, 9, 11])
+def test_whoever_stops_listening_anywhere_leaves_the_conversation_as_it_was(
+    model: NextGPT, heard: int
+) -> None:
+    """Text is said before its token is consumed: a stop between the two must not be felt."""
+    session = ChatSession(model, OPTIONS)
+    session.reply(Message("user", [picture(), "hello"]))
+    events = session.send("stop", force=("image",), seed=5)
+    for _ in range(heard):
+        next(events)
+    events.close()
+    # The same words again: the same ids, of which the engine lacks the last.
+    for words, seed in (("stop", 5), ("again", 6)):
+        plain = ChatSession(model, replace(OPTIONS, use_cache=False), messages=session.messages)
+        expected = plain.reply(words, force=("image",), seed=seed)
+        reply = session.reply(words, force=("image",), seed=seed)
+        assert [part.token_ids for part in reply.parts if isinstance(part, Text)] == [
+            part.token_ids for part in expected.parts if isinstance(part, Text)
+        ]
+        for one, other in zip(arrays(reply), arrays(expected), strict=True):
+            np.testing.assert_allclose(one.astype(float), other.astype(float), atol=1.5)
+
+
+def test_text_comes_before_the_forward_that_only_the_next_token_needs(model: NextGPT) -> None:
+    session = ChatSession(model, OPTIONS)
+    events = session.send("hello")
+    forwards = [session._engine.num_forwards for e in events if isinstance(e, TextDelta)]
+    assert forwards[0] == 1  # the prompt's
+    assert forwards == sorted(forwards)
+
+
+def test_opening_a_conversation_walks_no_modules(
+    model: NextGPT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walked: list[bool] = []
+    train = NextGPT.train
+    monkeypatch.setattr(
+        NextGPT, "train", lambda self, mode=True: (walked.append(mode), train(self, mode))[1]
+    )
+    ChatSession(model, OPTIONS)
+    assert walked == []
+    model.language.train()
+    ChatSession(model, OPTIONS)
+    assert walked == [False]
+    assert not any(module.training for module in model.modules())
+
+
 def test_only_allowed_media(model: NextGPT) -> None:
     for seed in range(4):
         options = replace(OPTIONS, seed=seed, temperature=3.0, max_new_tokens=25)

@@ -8,6 +8,7 @@ import operator
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,6 @@ from torch import Tensor
 
 from anyweave import media
 from anyweave.batch import Sample
-from anyweave.generation.background import Report, with_progress
 from anyweave.generation.draft import Draft
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import (
@@ -51,10 +51,11 @@ class ChatSession:
         *,
         messages: Iterable[Message] = (),
     ) -> None:
-        self.model = model.eval()
+        # `eval` walks every module, which a model of many layers feels at each new conversation.
+        self.model = model.eval() if _in_training(model) else model
         self.options = options or GenerationOptions()
         self.messages: list[Message] = list(messages)
-        self._ids: list[int] = []  # what the engine consumed
+        self._ids: list[int] = []  # what was said; the engine may lack the end of it
         self._seen: list[Message] = []  # the messages whose media are among it
         self._engine = self._new_engine(self.options)
 
@@ -211,6 +212,7 @@ class ChatSession:
                 draft.parts[index] = part
                 yield MediaDone(index=index, part=part)
 
+    @torch.inference_mode()
     def _generate(
         self,
         modality: Modality,
@@ -221,43 +223,51 @@ class ChatSession:
         source: Media | None,
     ) -> Generator[Event, None, list[np.ndarray]]:
         decoder = self.model.decoders[modality]
-        spec = self.model.spec.decoders[modality]
+        if self.model.spec.bridge == "caption":
+            conditioning = decoder.encode_captions([captions[index] for index in indices])
+        else:
+            hidden_TSD = torch.stack([draft.spans[index].hidden for index in indices])
+            conditioning = self.model.condition(modality, hidden_TSD)
+        seeds = [(options.seed or 0) + index for index in indices]
+        arguments = self._decoder_arguments(modality, len(indices), options, source)
+        steps = decoder.generate_steps(conditioning, seeds=seeds, **arguments)
+        with closing(steps):
+            while True:
+                try:
+                    step, total = next(steps)
+                except StopIteration as stop:
+                    made: list[np.ndarray] = stop.value
+                    return made
+                draft.steps[modality] += len(indices)
+                yield Progress(modality=modality, indices=indices, step=step, total=total)
+
+    def _decoder_arguments(
+        self, modality: Modality, count: int, options: GenerationOptions, source: Media | None
+    ) -> dict[str, Any]:
+        """What the decoder is told beside conditioning and seeds."""
+        decoder, spec = self.model.decoders[modality], self.model.spec.decoders[modality]
         defaults = {
             "num_inference_steps": spec.num_inference_steps,
             "guidance_scale": spec.guidance_scale,
             **spec.generate,
         }
         arguments = options.decoder_arguments(modality, defaults)
-        seed = options.seed or 0
+        if options.negative_prompt is not None:
+            arguments["negative"] = decoder.encode_captions([options.negative_prompt])
+        if source is not None and source.modality == modality:
+            array = media.load(source, sample_rate=round(decoder.rate or 16000))
+            # The source is fitted to the asked size, and the decoder then keeps the size of its
+            # latents.
+            size = {n: arguments.pop(n) for n in SIZE_OPTIONS[modality] if n in arguments}
+            arguments["latents"] = decoder.encode_media([array] * count, **size)
+            arguments["strength"] = options.strength
+        return arguments
 
-        @torch.inference_mode()
-        def call(report: Report) -> list[np.ndarray]:
-            if self.model.spec.bridge == "caption":
-                conditioning = decoder.encode_captions([captions[index] for index in indices])
-            else:
-                hidden_TSD = torch.stack([draft.spans[index].hidden for index in indices])
-                conditioning = self.model.condition(modality, hidden_TSD)
-            extra = dict(arguments)
-            if options.negative_prompt is not None:
-                extra["negative"] = decoder.encode_captions([options.negative_prompt])
-            if source is not None and source.modality == modality:
-                array = media.load(source, sample_rate=round(decoder.rate or 16000))
-                # The source is fitted to the asked size, and the decoder then keeps the size of its
-                # latents.
-                size = {name: extra.pop(name) for name in SIZE_OPTIONS[modality] if name in extra}
-                extra["latents"] = decoder.encode_media([array] * len(indices), **size)
-                extra["strength"] = options.strength
-            seeds = [seed + index for index in indices]
-            return decoder.generate(conditioning, seeds=seeds, callback=report, **extra)
 
-        steps = with_progress(call)
-        while True:
-            try:
-                step, total = next(steps)
-            except StopIteration as stop:
-                return stop.value
-            draft.steps[modality] += len(indices) if step else 0
-            yield Progress(modality=modality, indices=indices, step=step, total=total)
+def _in_training(model: NextGPT) -> bool:
+    """Whether the model, or a part that `train` switches by itself, is in training mode."""
+    parts = (model, model.language, *model.input_projectors.values())
+    return any(part.training for part in (*parts, *model.output_projectors.values()))
 
 
 def _groups(

@@ -146,11 +146,13 @@ class TokenEngine:
                 emitted.append(modality)
                 count += self.signals.count(modality)
                 continue
-            self.feed_ids([token_id])
             said.append(token_id)
             count += 1
+            # Said before it is consumed: the listener need not wait for the forward that only the
+            # next token needs. Who stops listening here leaves a sequence without this token.
             for certain in ending.push(token_id):
                 yield from _deltas(text.push(certain))
+            self.feed_ids([token_id])
         for held in ending.release():
             yield from _deltas(text.push(held))
         yield from _deltas(text.flush())
