@@ -19,6 +19,7 @@ from torch import Tensor
 
 from anyweave import media
 from anyweave.batch import Sample
+from anyweave.generation.context import context_limit, fit_context
 from anyweave.generation.draft import Draft
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import (
@@ -41,7 +42,9 @@ class ChatSession:
     """One conversation with one model. Not thread-safe: one session per conversation.
 
     A turn that ends in an error, or whose events are not read to `Done`, leaves the conversation as
-    it was.
+    it was. `messages` are what the model still knows: where a turn and its reply no longer fit into
+    the language model's positions, the oldest exchanges leave with their media, and the reply's
+    `usage.dropped` says how many.
     """
 
     def __init__(
@@ -81,7 +84,7 @@ class ChatSession:
 
         `overrides` replace single options for this turn. `source` is a medium to be edited:
         decoders of its modality start from it (see `editing.edit`). Raises `ValueError` for a
-        message that is not the user's.
+        message that is not the user's, or that alone is longer than the model's context.
         """
         user = message if isinstance(message, Message) else Message("user", message)
         if user.role != "user":
@@ -96,7 +99,10 @@ class ChatSession:
     ) -> Generator[Event, None, None]:
         draft = Draft()
         started = time.perf_counter()
-        conversation = [*self.messages, user]
+        limit = context_limit(self.model.language, options)
+        conversation, dropped = fit_context(
+            self.model.processor, [*self.messages, user], options, limit
+        )
         prompt_tokens, cached_tokens = self._prefill(conversation, options)
         finished: Finished | None = None
         for event in self._engine.generate(options):
@@ -119,6 +125,8 @@ class ChatSession:
             prompt_tokens=prompt_tokens,
             cached_tokens=cached_tokens,
             completion_tokens=finished.num_tokens,
+            dropped=dropped,
+            context_length=limit,
             seconds=dict(draft.seconds),
             steps=dict(draft.steps),
         )

@@ -21,6 +21,10 @@ class GenerationOptions:
     max_new_tokens: int = 256
     """The model is stopped after so many tokens; a signal run that has begun is always completed.
     """
+    context_length: int | None = None
+    """Positions that a prompt and its reply may take together. None is the language model's own
+    limit; oldest exchanges leave a conversation that grows beyond it.
+    """
     temperature: float = 0.7
     """0 is greedy: always the likeliest token."""
     top_p: float = 1.0
@@ -65,6 +69,8 @@ class GenerationOptions:
 
     def __post_init__(self) -> None:
         _at_least("max_new_tokens", self.max_new_tokens, 1)
+        if self.context_length is not None:
+            _at_least("context_length", self.context_length, 1)
         _at_least("temperature", self.temperature, 0)
         _at_least("top_k", self.top_k, 0)
         _at_least("max_media", self.max_media, 0)

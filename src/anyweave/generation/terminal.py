@@ -181,8 +181,23 @@ def _report(done: Done, turn: int, output: Path, say: Say) -> None:
     parts = [p for p in write_message(done.message, output, f"turn-{turn}") if p["type"] != "text"]
     for number, part in enumerate(parts, 1):
         say(f"{part['type']} {number}: {part['path']}")
+    usage = done.usage
     if done.finish_reason == "length":
-        say("(cut off: the reply was as long as --max-new-tokens allows)")
+        full = usage.context_length is not None and (
+            usage.prompt_tokens + usage.completion_tokens >= usage.context_length
+        )
+        reason = (
+            f"the language model has {usage.context_length} positions, and they are taken"
+            if full
+            else "the reply was as long as --max-new-tokens allows"
+        )
+        say(f"(cut off: {reason})")
+    if gone := usage.dropped:
+        say(
+            f"(the conversation is longer than the language model's {usage.context_length} "
+            f"positions: it has forgotten the oldest {gone.exchanges} exchanges, {gone.tokens} "
+            f"tokens, {gone.media} media)"
+        )
 
 
 def _first_free_turn(output: Path) -> int:

@@ -31,6 +31,8 @@ from anyweave.language.fetch import SOURCES, ensure_language_model
 from anyweave.language.quantization import quantization_config
 from anyweave.language.signal_rows import SignalRows
 
+_POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
+
 
 class CausalLM(nn.Module):
     """The language model as the rest sees it: embed, forward to final hidden states, logits.
@@ -137,6 +139,29 @@ class CausalLM(nn.Module):
     @property
     def num_signals(self) -> int:
         return self.signals.input_rows.shape[0]
+
+    @property
+    def context_length(self) -> int | None:
+        """Positions the model was made for, as its config says under one of several names; None for
+        a model without such a limit, a recurrent one for example.
+        """
+        config = self.model.config.get_text_config()
+        named = (getattr(config, name, None) for name in _POSITIONS)
+        return next((n for n in named if isinstance(n, int) and n > 0), None)
+
+    @property
+    def has_position_table(self) -> bool:
+        """Whether positions are looked up in a table of `context_length` rows, so that a later one
+        does not exist; rotary positions are computed and go on, beyond what was trained.
+        """
+        limit, words = self.context_length, self.model.get_input_embeddings()
+        if limit is None:
+            return False
+        tables = [m.weight for m in self.decoder.modules() if isinstance(m, nn.Embedding)]
+        tables = [table for table in tables if table is not words.weight]
+        tables += [buffer for buffer in self.decoder.buffers() if buffer.ndim == 2]
+        # Some tables begin with two rows for padding.
+        return any(limit <= table.shape[0] <= limit + 2 for table in tables)
 
     @property
     def eos_ids(self) -> tuple[int, ...]:
