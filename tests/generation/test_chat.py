@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from anyweave.generation import (
     ChatSession,
@@ -24,6 +26,7 @@ from anyweave.generation import (
 from anyweave.messages import Audio, Image, Message, Text
 from anyweave.model import NextGPT
 from anyweave.model.build import build
+from anyweave.processing import collate
 from anyweave.testing.model import tiny_model, tiny_spec
 
 OPTIONS = GenerationOptions(max_new_tokens=12, temperature=1.0, seed=3, num_inference_steps=2)
@@ -309,3 +312,92 @@ def test_text_only_model(tmp_path: Any) -> None:
     reply = ChatSession(build(spec, root=tmp_path), OPTIONS).reply("hello")
     assert not reply.media()
     assert torch.is_grad_enabled()
+
+
+def adapted() -> NextGPT:
+    """A model of its own, whose adapters say something."""
+    model = tiny_model()
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in model.parameters_of("lora").values():
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def interrupt(session: ChatSession) -> None:
+    """A turn that is left, and one that fails, after the engine has worked."""
+    events = session.send("stop", force=("image",))
+    next(events)
+    events.close()
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the language model fails in the middle of its work")
+
+    hook = session._engine.language.decoder.norm.register_forward_hook(fail)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        session.reply("fail")
+    hook.remove()
+
+
+@pytest.mark.parametrize("quantization", [None, "int8"])
+def test_replies_leave_no_trace_in_training_and_saving(tmp_path: Path, quantization: Any) -> None:
+    talked, silent = adapted(), adapted()
+    sessions = [ChatSession(talked, replace(OPTIONS, quantization=quantization)) for _ in range(2)]
+    for session in (*sessions, *sessions):
+        session.reply("hello")
+        interrupt(session)
+    files = [
+        model.save_pretrained(tmp_path / name) for model, name in ((talked, "a"), (silent, "b"))
+    ]
+    names = sorted(path.name for path in files[0].iterdir())
+    assert "lora.safetensors" in names
+    for name in names:
+        one, other = (file / name for file in files)
+        if one.suffix == ".safetensors":  # its header is in no fixed order
+            a, b = load_file(one), load_file(other)
+            assert a.keys() == b.keys()
+            assert all(torch.equal(a[key], b[key]) for key in a), name
+        else:
+            assert one.read_bytes() == other.read_bytes(), name
+    batch = collate(
+        [talked.processor.render([Message("user", "hi"), Message("assistant", "yes")])], pad_id=0
+    )
+    losses = []
+    for model in (talked, silent):
+        trained = list(model.parameters_of("lora").values())
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        torch.manual_seed(0)  # of the dropout
+        model.train()
+        optimizer = torch.optim.AdamW(trained, lr=0.01)
+        for _ in range(3):
+            output = model(batch)
+            loss = torch.nn.functional.cross_entropy(output.logits, output.labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        model.eval()
+    assert losses[:3] == losses[3:]
+    assert losses[2] < losses[0]
+    # What was learnt is said: also by the sessions that were open before.
+    sessions[0].messages.clear()
+    for other in (sessions[0], ChatSession(talked, replace(OPTIONS, quantization=quantization))):
+        assert other.reply("hello") == ChatSession(silent, other.options).reply("hello")
+
+
+def test_merged_adapters_say_what_unmerged_ones_say() -> None:
+    model = adapted()
+    greedy = replace(OPTIONS, temperature=0.0, force=("image",))
+    one, other = (
+        ChatSession(model, replace(greedy, merge_adapters=merge)).reply("hello")
+        for merge in (True, False)
+    )
+    assert one == other
+    for a, b in zip(arrays(one), arrays(other), strict=True):
+        np.testing.assert_allclose(a.astype(float), b.astype(float), atol=1.5)
+
+
+def test_quantised_activations_are_refused_with_the_reason() -> None:
+    with pytest.raises(ValueError, match="with quantised activations the model no longer says"):
+        GenerationOptions(quantization="int8-dynamic")

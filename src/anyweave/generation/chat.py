@@ -33,6 +33,7 @@ from anyweave.generation.events import (
     Usage,
 )
 from anyweave.generation.options import SIZE_OPTIONS, GenerationOptions
+from anyweave.language.replying import for_replies
 from anyweave.messages import MEDIA_TYPES, Media, Message, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import collate
@@ -60,7 +61,7 @@ class ChatSession:
         self.messages: list[Message] = list(messages)
         self._ids: list[int] = []  # what was said; the engine may lack the end of it
         self._seen: list[Message] = []  # the messages whose media are among it
-        self._engine = self._new_engine(self.options)
+        self._engine = self._new_engine()
 
     def reply(
         self, message: Message | str, options: GenerationOptions | None = None, **overrides: Any
@@ -132,7 +133,7 @@ class ChatSession:
         )
         yield Done(message=reply, finish_reason=finished.finish_reason, usage=usage)
 
-    def _new_engine(self, options: GenerationOptions) -> TokenEngine:
+    def _new_engine(self) -> TokenEngine:
         processor = self.model.processor
         return TokenEngine(
             self.model.language,
@@ -140,7 +141,7 @@ class ChatSession:
             stops=(*processor.stops, *((i,) for i in self.model.language.eos_ids)),
             decode=processor.decode_text,
             num_text_ids=len(processor.tokenizer),
-            use_cache=options.use_cache,
+            use_cache=self.options.use_cache,
         )
 
     def _prefill(
@@ -149,8 +150,17 @@ class ChatSession:
         """Consume what the engine has not seen yet; returns (tokens of the prompt, of these already
         cached).
         """
-        if options.use_cache != self._engine.use_cache:
-            self._engine, self._ids, self._seen = self._new_engine(options), [], []
+        language = for_replies(
+            self.model.language,
+            merge=options.merge_adapters,
+            quantization=options.quantization,
+        )
+        engine = self._engine
+        if options.use_cache != engine.use_cache or language is not engine.language:
+            # Keys and values of other weights are of no use.
+            engine.use_cache, engine.language = options.use_cache, language
+            engine.reset()
+            self._ids, self._seen = [], []
         seen = _common_prefix(self._seen, conversation, same=operator.is_)
         sample, common = self._plan(conversation, seen)
         if common < 0:

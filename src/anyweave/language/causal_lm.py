@@ -68,6 +68,7 @@ class CausalLM(nn.Module):
         self.signals = SignalRows(num_signals, self.hidden_size)
         self.signals.initialise(embeddings.weight, head.weight, seed=seed)
         self.gradient_checkpointing = False
+        self.view_for_replies: Any = None  # `replying.for_replies` keeps it here
         self._takes_positions = "position_ids" in inspect.signature(self.decoder.forward).parameters
         self.eval()
 
@@ -234,6 +235,8 @@ class CausalLM(nn.Module):
     def train(self, mode: bool = True) -> CausalLM:
         """Frozen parts stay in eval mode; adapters (their dropout) follow `mode`."""
         super().train(mode)
+        if mode:
+            self.view_for_replies = None  # training needs its memory
         self.model.eval()
         for module in self._adapters():
             module.train(mode)
