@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -14,6 +14,10 @@ from anyweave.messages import MEDIA_TYPES, Message, Modality, Part
 
 SeedOption = Annotated[int | None, typer.Option(help="Same seed, same reply.")]
 TokensOption = Annotated[int, typer.Option(help="Stop a reply after so many tokens.")]
+QuantizationOption = Annotated[
+    str | None,
+    typer.Option(help="'int8': 8-bit weights of the language model, faster on a CPU."),
+]
 TemperatureOption = Annotated[float, typer.Option(help="0 always says the likeliest.")]
 
 
@@ -38,6 +42,7 @@ def run(
     temperature: TemperatureOption = 0.0,
     max_new_tokens: TokensOption = 96,
     seed: SeedOption = 0,
+    quantization: QuantizationOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
     """Say one thing, with any media, and get one reply, with any media.
@@ -49,7 +54,8 @@ def run(
     anyweave run --text "a fox at night" --force image,video --seed 7
     """
     user = Message("user", _parts(text, {"image": image, "video": video, "audio": audio}))
-    from anyweave.generation import ChatSession, GenerationOptions
+    from anyweave.generation import ChatSession, Done, GenerationOptions
+    from anyweave.generation.terminal import why_cut_off
     from anyweave.generation.writing import write_message
 
     options = GenerationOptions(
@@ -60,11 +66,15 @@ def run(
         force=read_names(force) or (),
         num_inference_steps=steps,
         guidance_scale=guidance,
+        quantization=cast("Any", quantization),
     )
     loaded = load_model(model, device)
     with err.status("thinking"):
-        reply = ChatSession(loaded, options).reply(user)
-    parts = write_message(reply, output)
+        *_, done = ChatSession(loaded, options).send(user)
+    assert isinstance(done, Done)
+    if cut := why_cut_off(done):
+        err.print(f"cut off: {cut}", highlight=False)
+    parts = write_message(done.message, output)
     if as_json:
         print_json({"model": model, "parts": parts})
         return
@@ -83,6 +93,7 @@ def chat(
     temperature: TemperatureOption = 0.3,
     max_new_tokens: TokensOption = 128,
     seed: SeedOption = None,
+    quantization: QuantizationOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
     """Talk in the terminal. Media go in by path; replies' media are saved and named.
@@ -96,7 +107,12 @@ def chat(
     from anyweave.generation import ChatSession, GenerationOptions
     from anyweave.generation.terminal import converse
 
-    options = GenerationOptions(temperature=temperature, seed=seed, max_new_tokens=max_new_tokens)
+    options = GenerationOptions(
+        temperature=temperature,
+        seed=seed,
+        max_new_tokens=max_new_tokens,
+        quantization=cast("Any", quantization),
+    )
     loaded = load_model(model, device)
     print_plain("Write anything; /help says what else there is.")
     converse(
