@@ -130,9 +130,9 @@ def _base_state(lm: CausalLM) -> list[Any]:
     """
     weights = [m.weight for m in lm.model.modules() if isinstance(m, nn.Linear)]
     versions = [0 if w.is_inference() else w._version for w in weights]
-    weights = [(w.data_ptr(), w.dtype, v) for w, v in zip(weights, versions, strict=True)]
+    seen = [(w.data_ptr(), w.dtype, v) for w, v in zip(weights, versions, strict=True)]
     switches = [(m.disable_adapters, bool(m.merged), *m.active_adapters) for m in lora_layers(lm)]
-    return [lm.device, weights, switches]
+    return [lm.device, seen, switches]
 
 
 def _equal(kept: Tensor, now: Tensor) -> bool:
