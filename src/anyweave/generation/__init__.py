@@ -6,6 +6,7 @@ from anyweave.generation.editing import edit
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import (
     Done,
+    Dropped,
     Event,
     Finished,
     MediaDone,
@@ -20,6 +21,7 @@ from anyweave.generation.options import GenerationOptions
 __all__ = [
     "ChatSession",
     "Done",
+    "Dropped",
     "Event",
     "Finished",
     "GenerationOptions",
