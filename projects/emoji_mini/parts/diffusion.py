@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -67,17 +68,18 @@ def world_words() -> list[str]:
     return sorted({word for phrase in phrases for word in phrase.split()})
 
 
-def build_tokenizer(folder: Path) -> CLIPTokenizer:
-    """A byte-pair `CLIPTokenizer` in which every word of the world is one token; other words fall
-    into pieces.
+def build_tokenizer(
+    folder: Path, words: Sequence[str], *, length: int = TEXT_LENGTH, vocab_size: int = 4000
+) -> CLIPTokenizer:
+    """A byte-pair `CLIPTokenizer` in which every one of `words` is one token, as far as
+    `vocab_size` lasts; other words fall into pieces.
     """
-    words = world_words()
     trained = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=_EOS))
     trained.normalizer = normalizers.Lowercase()
     trained.pre_tokenizer = pre_tokenizers.Whitespace()
     letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
     trainer = trainers.BpeTrainer(
-        vocab_size=4000,
+        vocab_size=vocab_size,
         min_frequency=0,
         end_of_word_suffix="</w>",
         initial_alphabet=letters,
@@ -94,7 +96,7 @@ def build_tokenizer(folder: Path) -> CLIPTokenizer:
         eos_token=_EOS,
         unk_token=_EOS,
         pad_token=_PAD,
-        model_max_length=TEXT_LENGTH,
+        model_max_length=length,
     )
     tokenizer.save_pretrained(folder)
     return tokenizer
@@ -256,7 +258,7 @@ def prepare(modality: Modality, output: Path, image_folder: Path | None) -> None
         for part in ("text_encoder", "tokenizer"):
             shutil.copytree(image_folder / part, output / part, dirs_exist_ok=True)
     else:
-        tokenizer = build_tokenizer(output / "tokenizer")
+        tokenizer = build_tokenizer(output / "tokenizer", world_words())
         text_encoder: Any = build_text_encoder(modality, tokenizer)
         text_encoder.save_pretrained(output / "text_encoder")
     unet.save_pretrained(output / "unet")

@@ -194,7 +194,7 @@ def tiny_decoder(
     seed: int = 0,
     prediction_type: str = "epsilon",
     vocoder: bool = False,
-    sample_rate: int = 16000,
+    sample_rate: int | None = None,
 ) -> LatentDiffusion:
     """A random decoder of a few 10k parameters: 16x16 pictures, clips of 4 such frames, sounds of
     0.32 s.
@@ -205,10 +205,11 @@ def tiny_decoder(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        rate = {} if sample_rate is None else {"sample_rate": sample_rate}
         builders = {
             "image": _image_parts,
             "video": _video_parts,
-            "audio": lambda: _audio_parts(vocoder=vocoder, sample_rate=sample_rate),
+            "audio": lambda: _audio_parts(vocoder=vocoder, **rate),
         }
         if modality not in builders:
             raise ValueError(f"no tiny decoder for {modality!r}; there is {', '.join(builders)}")
