@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from anyweave.cli.console import err
 
@@ -13,7 +13,7 @@ def load_model(model: str, device: str, bridge: str | None = None) -> Any:
         from anyweave.model.any_to_any import NextGPT
 
         hide_loading_bars()
-        return NextGPT.from_pretrained(model, device=device, bridge=bridge)
+        return NextGPT.from_pretrained(model, device=device, bridge=cast(Any, bridge))
 
 
 def hide_loading_bars() -> None:

@@ -175,14 +175,18 @@ class TransformersBackbone(nn.Module):
         *,
         reads: Reads = "image",
         revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
         **options: Any,
     ) -> Self:
-        """A folder or hub id with a model and its processor. `options` are those of the class.
+        """A folder or hub id with a model and its processor. `options` are those of the class;
+        `revision`, `token` and `cache_dir` are the hub's and mean nothing for a folder.
 
         Of a two-tower model only the tower that reads the medium is kept.
         """
-        whole = AutoModel.from_pretrained(path, revision=revision)
-        return cls._of(whole, path, reads, revision, options)
+        hub = {"revision": revision, "token": token, "cache_dir": cache_dir}
+        whole = AutoModel.from_pretrained(path, **hub)
+        return cls._of(whole, path, reads, hub, options)
 
     @classmethod
     def skeleton(
@@ -191,15 +195,18 @@ class TransformersBackbone(nn.Module):
         *,
         reads: Reads = "image",
         revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
         **options: Any,
     ) -> Self:
         """The encoder of `from_pretrained` on the meta device: it preprocesses and knows its
         shapes.
         """
-        config = AutoConfig.from_pretrained(path, revision=revision)
+        hub = {"revision": revision, "token": token, "cache_dir": cache_dir}
+        config = AutoConfig.from_pretrained(path, **hub)
         with torch.device("meta"):
             whole = AutoModel.from_config(config)
-        return cls._of(whole, path, reads, revision, options)
+        return cls._of(whole, path, reads, hub, options)
 
     @classmethod
     def _of(
@@ -207,11 +214,11 @@ class TransformersBackbone(nn.Module):
         whole: Any,
         path: str | Path,
         reads: Reads,
-        revision: str | None,
+        hub: dict[str, Any],
         options: dict[str, Any],
     ) -> Self:
         loader: Any = AutoImageProcessor if reads == "image" else AutoFeatureExtractor
-        processor = loader.from_pretrained(path, revision=revision)
+        processor = loader.from_pretrained(path, **hub)
         names = [
             name for name in TOWERS[reads] if isinstance(getattr(whole, name, None), nn.Module)
         ]

@@ -80,6 +80,8 @@ class CausalLM(nn.Module):
         num_signals: int = 0,
         seed: int = 0,
         quantization: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
     ) -> CausalLM:
         """Load a model and its tokenizer from a folder, a hub id, or a name of
         `anyweave.language.fetch.SOURCES`.
@@ -90,6 +92,7 @@ class CausalLM(nn.Module):
                 float32.
             num_signals: rows to train, `SignalTokens.total`.
             quantization: "nf4" quantises the linear layers while loading (see `quantization`).
+            token, cache_dir: of the hub; they mean nothing for a folder.
 
         Raises:
             ValueError: the folder or id cannot be loaded, or not quantised.
@@ -97,9 +100,10 @@ class CausalLM(nn.Module):
         source = Path(id_or_folder) if Path(id_or_folder).is_dir() else id_or_folder
         if source in SOURCES:
             source = ensure_language_model(str(source))
-        keywords: dict[str, Any] = {"revision": revision} if revision else {}
-        if gguf_file is not None:
-            keywords["gguf_file"] = gguf_file
+        given = {
+            "revision": revision, "gguf_file": gguf_file, "token": token, "cache_dir": cache_dir,
+        }  # fmt: skip
+        keywords = {name: value for name, value in given.items() if value is not None}
         quantized = (
             {}
             if quantization is None

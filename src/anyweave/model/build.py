@@ -7,6 +7,8 @@ weights.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -37,6 +39,7 @@ def build(
     seed: int = 0,
     lazy_encoders: bool = False,
     quantization: str | None = None,
+    hub: Mapping[str, Any] | None = None,
 ) -> NextGPT:
     """The model that `spec` describes, everything frozen, in eval mode.
 
@@ -49,22 +52,20 @@ def build(
         seed: of the trained parts' initial values.
         lazy_encoders: read an encoder when it first encodes, as decoders always are.
         quantization: "nf4" keeps the language model in 4 bits (QLoRA).
+        hub: `token` and `cache_dir` for frozen parts that come from the hub. Never saved.
 
     Raises:
         ValueError: a part cannot be found, is not the one the spec names, or does not fit another.
     """
     root = None if root is None else Path(root)
     language = build_language(
-        spec, root=root, dtype=dtype, verify=verify, seed=seed, quantization=quantization
+        spec, root=root, dtype=dtype, verify=verify, seed=seed, quantization=quantization, hub=hub
     )
-    loaders = {
-        modality: partial(_load_decoder, modality, part, root, dtype, verify)
-        for modality, part in spec.decoders.items()
-    }
+    pool = decoder_pool(spec, root=root, dtype=dtype, verify=verify, hub=hub)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        perception = _build_encoders(spec, root, verify, lazy_encoders)
-        model = assemble(spec, language, perception, DecoderPool(loaders), root=root)
+        perception = _build_encoders(spec, root, verify, lazy_encoders, hub)
+        model = assemble(spec, language, perception, pool, root=root)
     return model if device is None else model.to(device)
 
 
@@ -90,6 +91,23 @@ def assemble(
         input_projectors=inputs,
         output_projectors=outputs,
         decoders=pool,
+    )
+
+
+def decoder_pool(
+    spec: ModelSpec,
+    *,
+    root: Path | None,
+    dtype: str | None = None,
+    verify: bool = True,
+    hub: Mapping[str, Any] | None = None,
+) -> DecoderPool:
+    """The decoders of a spec, each loaded when it is first asked for."""
+    return DecoderPool(
+        {
+            modality: partial(_load_decoder, modality, part, root, dtype, verify, hub)
+            for modality, part in spec.decoders.items()
+        }
     )
 
 
@@ -120,6 +138,7 @@ def build_language(
     verify: bool = True,
     seed: int = 0,
     quantization: str | None = None,
+    hub: Mapping[str, Any] | None = None,
 ) -> CausalLM:
     """The frozen language model with its signal rows and, if the spec has them, adapters."""
     part: LanguageSpec = spec.language
@@ -135,6 +154,7 @@ def build_language(
             num_signals=sum(spec.signal_tokens.values()),
             seed=seed,
             quantization=quantization,
+            **(hub or {}),
         )
     if spec.lora is not None:
         with torch.random.fork_rng(devices=[]):
@@ -159,16 +179,21 @@ def build_output_projectors(spec: ModelSpec, hidden_size: int) -> dict[Modality,
 
 
 def _build_encoders(
-    spec: ModelSpec, root: Path | None, verify: bool, lazy: bool
+    spec: ModelSpec,
+    root: Path | None,
+    verify: bool,
+    lazy: bool,
+    hub: Mapping[str, Any] | None,
 ) -> dict[Modality, nn.Module]:
     built: dict[Modality, nn.Module] = {}
     for part in spec.encoders:
-        load = partial(_load_encoder, part, root, verify)
+        load = partial(_load_encoder, part, root, verify, hub)
         source = resolve_source(part.source, root)
         skeleton = getattr(encoders.resolve(part.type), "skeleton", None)
         if lazy and skeleton is not None:
             with missing_weights_explained("encoder", source):
-                encoder = LazyEncoder(skeleton(source, **part.args), load)
+                options = {**part.args, **understood(skeleton, hub)}
+                encoder = LazyEncoder(skeleton(source, **options), load)
         else:
             encoder = load()
         unable = [modality for modality in part.modalities if modality not in encoder.modalities]
@@ -186,12 +211,15 @@ def _build_encoders(
     return {modality: built[modality] for modality in MEDIA_MODALITIES if modality in built}
 
 
-def _load_encoder(part: EncoderSpec, root: Path | None, verify: bool) -> Any:
+def _load_encoder(
+    part: EncoderSpec, root: Path | None, verify: bool, hub: Mapping[str, Any] | None
+) -> Any:
     source = resolve_source(part.source, root)
     if verify and isinstance(source, Path):
         check_sha256(f"encoder {part.type!r}", source, part.sha256)
     with missing_weights_explained("encoder", source):
-        return encoders.resolve(part.type).from_pretrained(source, **_reading(part))
+        load = encoders.resolve(part.type).from_pretrained
+        return load(source, **_reading(part), **understood(load, hub))
 
 
 def _build_input_projectors(
@@ -262,8 +290,19 @@ def _whereabouts(part: EncoderSpec | DecoderSpec, root: Path | None) -> tuple[st
     return part.source, part.revision
 
 
+def understood(load: Any, hub: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The hub's options that a part takes: one that is read from files alone takes none."""
+    taken = inspect.signature(load).parameters
+    return {name: value for name, value in (hub or {}).items() if name in taken}
+
+
 def _load_decoder(
-    modality: Modality, part: DecoderSpec, root: Path | None, dtype: str | None, verify: bool
+    modality: Modality,
+    part: DecoderSpec,
+    root: Path | None,
+    dtype: str | None,
+    verify: bool,
+    hub: Mapping[str, Any] | None,
 ) -> Any:
     source = resolve_source(part.source, root)
     if verify and isinstance(source, Path):
@@ -272,7 +311,8 @@ def _load_decoder(
     if dtype is not None:
         arguments["dtype"] = getattr(torch, dtype)
     with missing_weights_explained(f"{modality} decoder", source):
-        decoder = decoders.resolve(part.type).from_pretrained(modality, source, **arguments)
+        load = decoders.resolve(part.type).from_pretrained
+        decoder = load(modality, source, **{**understood(load, hub), **arguments})
     want = (part.conditioning_tokens, part.conditioning_dim)
     if tuple(decoder.conditioning_shape) != want:
         raise ValueError(

@@ -16,6 +16,7 @@ import json
 import logging
 import secrets
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import anyweave
+from anyweave.messages import Modality
 from anyweave.model.any_to_any import ROLES, NextGPT, Role
 from anyweave.model.build import build, resolve_source
 from anyweave.model.catalogue import SPECS, is_spec_name, named_spec
 from anyweave.model.hashing import folder_sha256
 from anyweave.model.sources import local_copy
 from anyweave.model.spec import DTYPES, Bridge, DecoderSpec, EncoderSpec, ModelSpec
+from anyweave.model.swapping import with_decoders
 from anyweave.processing import Processor
 
 logger = logging.getLogger(__name__)
@@ -44,15 +47,18 @@ EMBEDDED = {"emoji-mini": "emoji_mini"}
 
 
 def load_pretrained(
-    source: str | Path,
+    path_or_id: str | Path,
     *,
     device: torch.device | str | None = None,
-    dtype: str | None = None,
-    verify: bool = True,
+    dtype: torch.dtype | str | None = None,
     revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    decoders: Mapping[Modality, str | Path | DecoderSpec] | None = None,
     bridge: Bridge | None = None,
-    lazy_encoders: bool = False,
     quantization: str | None = None,
+    lazy_encoders: bool = False,
+    verify: bool = True,
 ) -> NextGPT:
     """A trained model by embedded name, folder or hub id; or by a name of `catalogue.SPECS`, frozen
     parts with everything that trains at its first, random values. Decoders are read when they are
@@ -60,20 +66,26 @@ def load_pretrained(
 
     Args:
         device: where to put it; None is the CPU.
-        dtype: of the frozen parts, "float32", "bfloat16" or "float16"; None takes the checkpoint's.
-        verify: refuse frozen parts whose hash is not the one in the spec.
-        revision: of a hub id.
+        dtype: of the frozen parts, `torch.bfloat16` or its name, "bfloat16"; so with float32 and
+            float16. None takes the checkpoint's.
+        revision, token, cache_dir: of the hub. The token and the cache serve the frozen parts too.
+        decoders: other ones by modality, each a folder, a hub id or a `DecoderSpec`. Their sizes
+            are found by themselves; their output projectors are new (see `swapping`).
         bridge: what conditions the decoders, "signal" or "caption"; None takes the spec's.
-        lazy_encoders: read an encoder when it first encodes.
         quantization: "nf4" keeps the language model in 4 bits (QLoRA).
+        lazy_encoders: read an encoder when it first encodes.
+        verify: refuse frozen parts whose hash is not the one in the spec.
 
     Raises:
         ValueError: nothing there, a frozen part is another one, or a role's weights do not fit.
     """
-    if dtype is not None and dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    folder = None if is_spec_name(source) else find_checkpoint(source, revision=revision)
-    spec = named_spec(str(source)) if folder is None else read_spec(folder)
+    dtype = _dtype_name(dtype)
+    hub: dict[str, Any] = {"token": token, "cache_dir": cache_dir}
+    hub = {name: value for name, value in hub.items() if value is not None}
+    folder = (
+        None if is_spec_name(path_or_id) else find_checkpoint(path_or_id, revision=revision, **hub)
+    )
+    spec = named_spec(str(path_or_id)) if folder is None else read_spec(folder)
     if bridge is not None:
         spec = replace(spec, bridge=bridge)
     model = build(
@@ -83,15 +95,18 @@ def load_pretrained(
         verify=verify,
         lazy_encoders=lazy_encoders,
         quantization=quantization,
+        hub=hub,
     )
     if folder is None:
         logger.warning(
-            "%s starts untrained: its projectors, signal rows and adapters are new", source
+            "%s starts untrained: its projectors, signal rows and adapters are new", path_or_id
         )
     else:
         _check_processor(model, folder)
         for role in ROLES:
             load_role(model, role, folder)
+    if decoders:
+        model = with_decoders(model, decoders, dtype=dtype, verify=verify, hub=hub)
     return model if device is None else model.to(device)
 
 
@@ -139,7 +154,13 @@ def save_pretrained(
     return folder
 
 
-def find_checkpoint(source: str | Path, *, revision: str | None = None) -> Path:
+def find_checkpoint(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+) -> Path:
     """The local folder of a checkpoint; a hub id is downloaded."""
     if str(source) in EMBEDDED:
         folder = WEIGHTS / EMBEDDED[str(source)]
@@ -147,14 +168,18 @@ def find_checkpoint(source: str | Path, *, revision: str | None = None) -> Path:
         folder = Path(source)
     else:
         try:
-            folder = Path(snapshot_download(str(source), revision=revision))
+            folder = Path(
+                snapshot_download(str(source), revision=revision, token=token, cache_dir=cache_dir)
+            )
         except (OSError, HfHubHTTPError, HFValidationError) as error:
             raise ValueError(
                 f"no model {str(source)!r}: not an embedded name ({', '.join(EMBEDDED)}), not a "
                 f"spec ({', '.join(SPECS)}), not a folder, and not a hub id in reach ({error})"
             ) from error
     if not (folder / SPEC_FILE).is_file():
-        raise ValueError(f"{folder} is not a checkpoint: it has no {SPEC_FILE}")
+        inside = folder / "model"  # of a training run
+        hint = f"; the run's model is {inside}" if (inside / SPEC_FILE).is_file() else ""
+        raise ValueError(f"{folder} is not a checkpoint: it has no {SPEC_FILE}{hint}")
     return folder
 
 
@@ -240,6 +265,14 @@ def _check_processor(model: NextGPT, folder: Path) -> None:
                 f"{now.get(key)!r}: "
                 "the tokenizer, template or encoder is another one"
             )
+
+
+def _dtype_name(dtype: torch.dtype | str | None) -> str | None:
+    """`torch.bfloat16` or "bfloat16" as "bfloat16". Raises `ValueError` for another type."""
+    name = None if dtype is None else str(dtype).removeprefix("torch.")
+    if name is not None and name not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    return name
 
 
 def _portable_spec(model: NextGPT, folder: Path, target: Path, include_frozen: bool) -> ModelSpec:
