@@ -11,6 +11,7 @@ Everything else is taken from its room, such as `anyweave.training.config`.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,9 @@ _PLACES = {
 
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
-        raise AttributeError(f"module 'anyweave' has no attribute {name!r}; it has {__all__}")
+        near = get_close_matches(name, __all__, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(__all__)}"
+        raise AttributeError(f"module 'anyweave' has no attribute {name!r}; {hint}")
     module, _, attribute = _PLACES[name].partition(":")
     value = getattr(import_module(module), attribute)
     globals()[name] = value
