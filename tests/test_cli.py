@@ -103,7 +103,8 @@ def test_examples_in_help_parse(path: str, line: str) -> None:
     if given.get("recipe"):
         named = {given["recipe"], f"{given['recipe']}-{command.name[-1]}"} & set(recipes())
         assert named, f"{line}: no recipe {given['recipe']!r}"
-    made = {other.split()[-1] for at, other in _help_examples() if at == path and other != line}
+    others = [other for at, other in _help_examples() if at == path and other != line]
+    made = {word for other in others for word in other.split()}  # by an example before this one
     for key in ("model", "spec"):
         name = given.get(key)
         if isinstance(name, str) and not name.startswith("runs/") and name not in made:
