@@ -18,7 +18,6 @@ from anyweave.testing.conversations import tiny_conversations
 from anyweave.testing.model import tiny_model
 from anyweave.training.config import DataConfig, ModelConfig, TrainConfig
 from anyweave.training.launch import (
-    _config_for,
     load_model,
     load_source,
     main,
@@ -145,26 +144,6 @@ def test_pairs_are_requests_in_stage_2_and_descriptions_before(
         )
         config = json.loads((report.output_dir / "config.json").read_text())
         assert config["data"]["args"].get("task", "describe") == task
-
-
-def test_a_model_takes_its_familys_recipe(
-    checkpoint: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Never the tiny model's rates; a family that is not known takes the paper's."""
-    assert _config_for(3, None, None, own_data=True).name == "tiny-3"
-    with caplog.at_level(logging.INFO, logger="anyweave.training.launch"):
-        own = _config_for(3, None, checkpoint, own_data=True)
-    assert (own.name, own.steps, own.epochs) == ("tiny-3", None, 3.0)
-    assert "stage 3 of tiny follows the recipe tiny-3" in caplog.text
-    mini = _config_for(2, None, "emoji-mini", own_data=False)
-    assert mini == load_recipe("emoji-mini-2")
-    model = tiny_model(checkpoint.parent / "parts", name="house")
-    other = _config_for(3, None, model, own_data=True)
-    assert other.optimizer == load_recipe("paper-7b-3").optimizer
-    assert (other.name, other.cache_dir, other.epochs) == ("house-3", None, 3.0)
-    assert _config_for(3, "emoji-mini-mosit", checkpoint, own_data=True).steps == 520
-    with pytest.raises(ValueError, match="a stage is 1, 2 or 3, got 4"):
-        _config_for(4, None, checkpoint, own_data=True)
 
 
 def test_what_is_given_in_python_is_trained(tmp_path: Path, checkpoint: Path) -> None:

@@ -56,7 +56,7 @@ def _stage_command(number: int) -> Callable[..., None]:
         from anyweave.data.place import ReadOptions
         from anyweave.training.launch import train_stage
 
-        logging.getLogger("anyweave.training.launch").setLevel(logging.INFO)  # the chosen recipe
+        logging.getLogger("anyweave.training.own_data").setLevel(logging.INFO)  # the chosen recipe
         report = train_stage(
             number,
             recipe=recipe,

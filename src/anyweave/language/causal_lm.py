@@ -92,7 +92,8 @@ class CausalLM(nn.Module):
                 float32.
             num_signals: rows to train, `SignalTokens.total`.
             quantization: "nf4" quantises the linear layers while loading (see `quantization`).
-            token, cache_dir: of the hub; they mean nothing for a folder.
+            token: of the hub; it means nothing for a folder.
+            cache_dir: likewise.
 
         Raises:
             ValueError: the folder or id cannot be loaded, or not quantised.

@@ -68,7 +68,9 @@ def load_pretrained(
         device: where to put it; None is the CPU.
         dtype: of the frozen parts, `torch.bfloat16` or its name, "bfloat16"; so with float32 and
             float16. None takes the checkpoint's.
-        revision, token, cache_dir: of the hub. The token and the cache serve the frozen parts too.
+        revision: of a hub id.
+        token: of the hub, for the frozen parts too; None is the one that ``hf auth login`` stored.
+        cache_dir: of the hub, likewise.
         decoders: other ones by modality, each a folder, a hub id or a `DecoderSpec`. Their sizes
             are found by themselves; their output projectors are new (see `swapping`).
         bridge: what conditions the decoders, "signal" or "caption"; None takes the spec's.

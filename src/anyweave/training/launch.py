@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,13 @@ import torch
 from anyweave.data.place import ReadOptions
 from anyweave.data.shards import data_files, names_shards, open_data
 from anyweave.model.any_to_any import NextGPT
-from anyweave.model.catalogue import is_spec_name
-from anyweave.model.checkpoint import find_checkpoint, read_spec
 from anyweave.processing.cache import FeatureCache
 from anyweave.training.cluster import precompute_on_ray
-from anyweave.training.config import DataConfig, ModelConfig, TrainConfig
+from anyweave.training.config import ModelConfig, TrainConfig
+from anyweave.training.own_data import config_for, data_of
 from anyweave.training.plan import EpochSource, Source
 from anyweave.training.precompute import job_name, parts_left, precompute
-from anyweave.training.recipes import load_recipe, recipes
+from anyweave.training.recipes import load_recipe
 from anyweave.training.report import TrainReport
 from anyweave.training.trainer import SampleWriter, Trainer
 
@@ -119,14 +118,14 @@ def train_stage(
     Raises:
         ValueError: a name that leads nowhere, or a setting that is not one.
     """
-    config = _config_for(number, recipe, model, own_data=data is not None)
+    config = config_for(number, recipe, model, own_data=data is not None)
     source = None if data is None or isinstance(data, (str, Path)) else data
     loaded = model if isinstance(model, NextGPT) else None
     if source is not None:
         config = replace(config, data=replace(config.data, source="(given in Python)", args={}))
     elif isinstance(data, (str, Path)):
         read = read or ReadOptions(task="generate" if number == 2 else "describe")
-        config = replace(config, data=_data_of(config.data, data, format, read))
+        config = replace(config, data=data_of(config.data, data, format, read))
     if loaded is not None:
         config = replace(config, model=ModelConfig(source=f"({loaded.spec.name}, in memory)"))
     elif model is not None:
@@ -135,57 +134,6 @@ def train_stage(
         config = replace(config, output_dir=str(output))
     config = config.with_overrides(settings)
     return run(config, resume=resume, model=loaded, source=source)
-
-
-_OWN_EPOCHS = 3.0
-
-
-def _config_for(
-    number: int, recipe: str | None, model: str | Path | NextGPT | None, *, own_data: bool
-) -> TrainConfig:
-    """The recipe that was named, else the one that fits the model."""
-    known = recipes()
-    if number not in (1, 2, 3):
-        raise ValueError(f"a stage is 1, 2 or 3, got {number!r}")
-    if recipe is not None or model is None:
-        name = recipe or "tiny"
-        return load_recipe(name if name in known or ":" in name else f"{name}-{number}")
-    family = _family(model)
-    name = f"{family}-{number}"
-    if name in known:
-        config = load_recipe(name)
-    else:  # the paper's rates and losses, without what is made for runs of weeks
-        config = load_recipe(f"paper-7b-{number}")
-        data = replace(config.data, num_workers=0)
-        config = replace(config, name=name, data=data, cache_dir=None)
-    if own_data:  # the recipe's number of steps is for the recipe's data
-        config = replace(config, steps=None, epochs=_OWN_EPOCHS)
-    logger.info("stage %d of %s follows the recipe %s", number, family, config.name)
-    return config
-
-
-def _family(model: str | Path | NextGPT) -> str:
-    if isinstance(model, NextGPT):
-        return model.spec.name
-    if is_spec_name(model) or ":" in str(model):
-        return str(model)
-    return read_spec(find_checkpoint(model)).name
-
-
-def _data_of(
-    config: DataConfig, data: str | Path, format: str | None, read: ReadOptions
-) -> DataConfig:
-    """A file, a data set or shards as a config names them, with what is not said left out."""
-    many = names_shards(data)
-    source, key = ("stream", "data") if many else ("Records", "path")
-    default = ReadOptions()
-    said = {item.name: getattr(read, item.name) for item in fields(ReadOptions)}
-    args: dict[str, Any] = {key: str(data), "format": format}
-    args |= {n: value for n, value in said.items() if value != getattr(default, n)}
-    args = {n: value for n, value in args.items() if value is not None}
-    if isinstance(args.get("media"), Path):
-        args["media"] = str(args["media"])
-    return replace(config, source=f"anyweave.data:{source}", args=args)
 
 
 @dataclass(frozen=True, kw_only=True)
