@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from emoji_mini.demo.script import SCRIPTS, Script
+from emoji_mini.parts.recipes import train_named_part
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -109,6 +110,16 @@ def test_examples_in_help_parse(path: str, line: str) -> None:
         name = given.get(key)
         if isinstance(name, str) and not name.startswith("runs/") and name not in made:
             assert name in EMBEDDED or name in SPECS, f"{line}: no model {name!r}"
+
+
+def test_parts_in_help_exist(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no part 'none'; there are ") as error:
+        train_named_part("none", tmp_path)
+    known = set(str(error.value).partition("there are ")[2].split(", "))
+    command: Any = get_command(app)
+    (argument,) = (p for p in command.commands["train"].commands["part"].params if p.name == "name")
+    named = re.findall(r"[a-z-]+", re.sub(r"\(.*?\)| or ", " ", argument.help))
+    assert set(named) == known
 
 
 def test_the_package_runs_as_a_module(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import anyweave as aw
 from anyweave.model import checkpoint as checkpoint_module
@@ -114,6 +115,9 @@ def test_a_type_or_its_name(tmp_path: Path) -> None:
     folder = tiny_model(tmp_path / "parts").save_pretrained(tmp_path / "model")
     for dtype in (torch.bfloat16, "bfloat16"):
         assert aw.load(folder, dtype=dtype).language.dtype == torch.bfloat16
+    half = aw.load(folder).save_pretrained(tmp_path / "half", dtype=torch.float16)
+    stored = load_file(half / "output_projectors.safetensors")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
     for wrong in (torch.int8, "half"):
         with pytest.raises(ValueError, match="dtype must be one of float32, bfloat16, float16"):
             aw.load(folder, dtype=wrong)

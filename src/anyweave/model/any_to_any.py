@@ -106,7 +106,11 @@ class NextGPT(nn.Module):
         )
 
     def save_pretrained(
-        self, folder: str | Path, *, dtype: str | None = None, include_frozen: bool = False
+        self,
+        folder: str | Path,
+        *,
+        dtype: torch.dtype | str | None = None,
+        include_frozen: bool = False,
     ) -> Path:
         """Write what was trained and the spec; options as in `checkpoint.save_pretrained`."""
         from anyweave.model.checkpoint import save_pretrained
@@ -121,7 +125,7 @@ class NextGPT(nn.Module):
         token: str | bool | None = None,
         revision: str | None = None,
         commit_message: str = "Upload of an anyweave model",
-        dtype: str | None = None,
+        dtype: torch.dtype | str | None = None,
     ) -> str:
         """Upload the model with its local parts; options as in `publishing.push_to_hub`. Returns
         the address of the commit.

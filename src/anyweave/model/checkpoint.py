@@ -116,14 +116,15 @@ def save_pretrained(
     model: NextGPT,
     folder: str | Path,
     *,
-    dtype: str | None = None,
+    dtype: torch.dtype | str | None = None,
     include_frozen: bool = False,
 ) -> Path:
     """Write what was trained, and the spec with the frozen parts' hashes.
 
     Args:
         folder: a new or empty folder, or an earlier checkpoint, whose other files stay.
-        dtype: "float16" or "bfloat16" halves the files; None writes the weights as they are.
+        dtype: "float16" or "bfloat16", or the type itself, halves the files; None writes the
+            weights as they are.
         include_frozen: copy local encoders and decoders into the checkpoint, so that it can travel.
 
     Raises:
@@ -134,8 +135,7 @@ def save_pretrained(
         raise ValueError(
             f"{folder} exists and holds no {SPEC_FILE}: not overwriting it; choose another folder"
         )
-    if dtype is not None and dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    dtype = _dtype_name(dtype)
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     temporary.mkdir(parents=True)
     try:

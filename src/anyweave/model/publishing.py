@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import torch
 from huggingface_hub import HfApi
 
 from anyweave.language.fetch import SOURCES
@@ -40,7 +41,7 @@ def push_to_hub(
     token: str | bool | None = None,
     revision: str | None = None,
     commit_message: str = "Upload of an anyweave model",
-    dtype: str | None = None,
+    dtype: torch.dtype | str | None = None,
 ) -> str:
     """Write the model, with its local encoders and decoders, into a repository of the hub, which is
     made if need be; returns the address of the commit.
