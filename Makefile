@@ -14,7 +14,7 @@ DEV  := $(VENV)/.anyweave-dev
 .DEFAULT_GOAL := test
 
 demo: $(CORE)
-	$(BIN)/anyweave demo --out $(OUT)
+	$(BIN)/anyweave demo --out $(OUT) --overwrite
 
 test: $(DEV)
 	$(BIN)/python -m pytest

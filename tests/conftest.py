@@ -12,8 +12,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import ipaddress
 import random
+import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ def fixed_seeds() -> None:
 def unchecked_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests that pass wrong shapes on purpose, to read our own error and not the checker's."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture
+def dying_at() -> Callable[[int, Callable[[], object]], bool]:
+    """`(number, work)`: run `work` in a process that is killed just before its step `number` on the
+    disk; whether it was.
+    """
+    return _dying_at
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +97,35 @@ def _refuse_remote(family: int, address: Any) -> None:
     except ValueError:
         pass
     pytest.fail(f"this test reaches for {host}; mark it `network` or give it a local file")
+
+
+_STEPS = ("replace", "rename", "rmdir", "unlink", "fsync")
+"""Calls of `os` after each of which a process may die."""
+
+
+def _dying_at(number: int, work: Callable[[], object]) -> bool:
+    """Run `work` in a process that is killed just before its step `number`; whether it was."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+            def run(*args: Any, **options: Any) -> Any:
+                nonlocal count
+                if count == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                count += 1
+                return call(*args, **options)
+
+            return run
+
+        try:
+            for name in _STEPS:
+                setattr(os, name, counted(getattr(os, name)))
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, -signal.SIGKILL), f"the work failed at step {number}"
+    return code != 0

@@ -172,6 +172,39 @@ def test_run_prints_for_people(
     assert f"audio: {tmp_path}/reply-1.wav" in capsys.readouterr().out
 
 
+def test_replies_are_not_mixed(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    quick = ["run", "-m", model, "-t", "hi", "--max-new-tokens", "1", "--steps", "1"]
+    quick += ["--modalities", "audio", "--force", "audio"]
+    for folder in ("reply", "reply-2"):
+        with pytest.raises(SystemExit):
+            main(quick)
+        assert f"audio: {folder}/reply-1.wav" in capsys.readouterr().out
+    (tmp_path / "reply" / "reply-2.png").write_text("of the earlier reply")
+    (tmp_path / "reply" / "notes.txt").write_text("mine")
+    line = fails(*quick, "-o", "reply", capsys=capsys)
+    assert "reply holds earlier replies (reply-1.wav, reply-2.png)" in line
+    with pytest.raises(SystemExit):
+        main([*quick, "-o", "reply", "--overwrite"])
+    assert {path.name for path in (tmp_path / "reply").iterdir()} == {"reply-1.wav", "notes.txt"}
+    assert "audio" in capsys.readouterr().out
+    (tmp_path / "turns").mkdir()
+    (tmp_path / "turns" / "turn-1-1.png").write_text("of an earlier chat")
+    line = fails("chat", "-m", model, "-o", "turns", capsys=capsys)
+    assert "holds earlier replies (turn-1-1.png)" in line
+
+
+@pytest.mark.parametrize("command", ["train", "reply"])
+def test_measurements_are_not_mixed(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / f"bench-{command}.md").write_text("of an earlier run")
+    line = fails("bench", command, "--scale", "0.05", "-o", str(tmp_path), capsys=capsys)
+    assert f"earlier measurements (bench-{command}.md)" in line
+
+
 def test_nothing_to_say(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "nothing to say: give --text" in fails("run", "-m", model, capsys=capsys)
 
@@ -232,6 +265,8 @@ def test_eval_data_measures_a_file(
     report = json.loads(capsys.readouterr().out)
     assert report["conversations"] == 2 and report["decisions"]["exact"]["trials"] == 2
     assert json.loads((tmp_path / "r.json").read_text()) == report
+    again = ["eval", "data", str(data), "-m", model, "-o", str(tmp_path / "r.json")]
+    assert "r.json is there already" in fails(*again, capsys=capsys)
     result = CliRunner().invoke(app, ["eval", "data", str(data), "-m", model])
     assert "| language, nats per token | 2 |" in result.stdout
     line = fails("eval", "data", str(tmp_path / "no.jsonl"), "-m", model, capsys=capsys)
@@ -255,7 +290,13 @@ def test_demo_names_its_page(model: str, tmp_path: Path, monkeypatch: pytest.Mon
     called: list[tuple[object, ...]] = []
 
     def run_demo(
-        name: str, output: Path, *, seed: int, say: object, scripts: Sequence[Script]
+        name: str,
+        output: Path,
+        *,
+        seed: int,
+        say: object,
+        scripts: Sequence[Script],
+        **options: bool,
     ) -> Path:
         called.append((name, output, seed, [script.title for script in scripts]))
         return output / "index.html"

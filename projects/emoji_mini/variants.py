@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from anyweave.files import read_object, write_json
 from anyweave.model.any_to_any import NextGPT, Role
 from anyweave.model.build import build
 from anyweave.model.checkpoint import SPEC_FILE, find_checkpoint, load_role, read_spec
@@ -81,9 +82,9 @@ def _claim(folder: Path, variant: Variant) -> None:
     path = folder / _IDENTITY
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(wanted, indent=1) + "\n")
+        write_json(path, wanted)
         return
-    found = json.loads(path.read_text())
+    found = read_object(path)
     if found != wanted:
         changed = sorted(key for key in wanted if found.get(key) != wanted[key])
         raise ValueError(

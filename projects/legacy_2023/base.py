@@ -8,7 +8,6 @@ frozen from then on; the signal tokens' rows are not in it.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -20,7 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from legacy_2023.files import open_tensors, write_json
+from anyweave.files import read_object, write_json
+from legacy_2023.files import open_tensors
 from legacy_2023.layout import ADAPTED_LAYERS, EMBEDDING, HEAD, MEDIA_TOKENS, Layout
 
 SHARD_BYTES = 1 << 30
@@ -52,11 +52,11 @@ def read_base(folder: str | Path, layout: Layout) -> Base:
             f"{folder} is no model folder: it has no config.json. Give --base the folder of "
             "Vicuna-7B v0 (LLaMA-7B with lmsys/vicuna-7b-delta-v0 applied)"
         )
-    config = json.loads(config_file.read_text(encoding="utf-8"))
+    config = read_object(config_file)
     files = {path: open_tensors(path) for path in _weight_files(folder)}
     found = {name: tensor for tensors in files.values() for name, tensor in tensors.items()}
     _check_sizes(folder, config, found, layout)
-    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     if len(tokenizer) != layout.text_rows:
         extra = list(tokenizer.get_added_vocab())
         raise ValueError(
@@ -120,7 +120,7 @@ def _weight_files(folder: Path) -> list[Path]:
     for name in ("model.safetensors", "pytorch_model.bin"):
         index = folder / f"{name}.index.json"
         if index.is_file():
-            places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+            places = read_object(index)["weight_map"]
             return [folder / place for place in sorted(set(places.values()))]
         if (folder / name).is_file():
             return [folder / name]

@@ -9,7 +9,6 @@ Written beside, then renamed: the folder is complete or not there.
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,14 +18,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from anyweave.files import check_new, whole_folder, write_json
 from anyweave.model.any_to_any import ROLES, Role
 from anyweave.model.checkpoint import PROCESSOR_FILE, SPEC_FILE, processor_facts, role_file
-from anyweave.model.hashing import folder_sha256
+from anyweave.model.hashing import folder_sha256, write_hashes
 from anyweave.model.spec import ModelSpec
 from anyweave.processing import Processor, SignalTokens
 from legacy_2023.base import Progress, bytes_needed, read_base, write_language
 from legacy_2023.delta import Delta, read_delta
-from legacy_2023.files import write_json
 from legacy_2023.layout import EMBEDDING, HEAD, Layout
 from legacy_2023.spec import Parts, legacy_spec
 
@@ -70,18 +69,15 @@ def convert(
             too little space.
     """
     file, out, layout = Path(file), Path(out), layout or Layout()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} exists already: not overwriting it; choose another folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    check_new(out)
     delta = read_delta(file, layout)
     language = read_base(base, layout)
     rows = {
         name: tensor[: layout.kept_rows] for name, tensor in delta.tensors["vocabulary"].items()
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
     _check_space(file, out, bytes_needed(language, rows, out.parent))
-    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp")
-    temporary.mkdir()
-    try:
+    with whole_folder(out) as temporary:
         tokenizer = write_language(
             language, rows, temporary / "language", progress or (lambda done, total: None)
         )
@@ -103,11 +99,7 @@ def convert(
         write_json(temporary / SPEC_FILE, spec.to_dict())
         write_json(temporary / PROCESSOR_FILE, _facts(spec, layout, tokenizer))
         write_json(temporary / CONVERSION_FILE, asdict(record))
-        if out.exists():
-            out.rmdir()
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        write_hashes(temporary)
     return record
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from anyweave.files import file_digest
 from legacy_2023.files import open_tensors
 from legacy_2023.layout import ADAPTED, INPUT_PROJECTION, Entry, Layout, Place, entries
 
@@ -47,7 +47,7 @@ def read_delta(path: str | Path, layout: Layout) -> Delta:
         )
     _check_names(path, state, expected.keys() - set(absent))
     _check_shapes(path, state, expected, layout)
-    digest = _sha256(path)
+    digest = file_digest(path)
     # There are two public uploads, of 4 and of 15 October 2023, under one name.
     logger.info("%s: stage %s, sha256 %s", path, "3" if adapted else "1 or 2", digest)
     tensors: dict[Place, dict[str, Tensor]] = {}
@@ -88,8 +88,3 @@ def _check_shapes(
                 f"{layout.text_rows}: its rows mean other tokens"
             )
         raise ValueError(f"{path}: {name} has shape {shape}, expected {entry.shape}{hint}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
+
+from anyweave.tensors import load_tensors
 
 
 def open_tensors(path: Path) -> dict[str, Tensor]:
@@ -46,7 +45,7 @@ def open_tensors(path: Path) -> dict[str, Tensor]:
 def _load(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return load_tensors(path)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
@@ -54,13 +53,8 @@ def _load(path: Path) -> Any:
             f"there: refused. If you trust where it comes from, load it yourself and save its flat "
             f"state dict alone ({str(error).splitlines()[0]})"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError) as error:
+    except (RuntimeError, EOFError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(
             f"{path} is damaged, incomplete or no weight file ({reason}); fetch it again"
         ) from error
-
-
-def write_json(path: Path, value: Any) -> None:
-    """`value` as readable JSON."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

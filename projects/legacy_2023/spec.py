@@ -44,7 +44,8 @@ def legacy_spec(
         paper,
         source=_placed(parts.encoder),
         feature_dim=layout.features,
-        args={**paper.args, "features": "pooled"},
+        # It was trained on what pytorchvideo 0.1.5 cut, in which clips stop short of the end.
+        args={**paper.args, "features": "pooled", "clips_reach_end": False},
     )
     decoders = {
         modality: replace(

@@ -43,7 +43,7 @@ class Target:
 
     `caption` is what the medium shows. `caption_embedding` ``[Q, C]`` and `latents`
     (decoder-native) are filled from the cache or by the trainer's frozen decoders; `array` is the
-    medium itself when latents are to be made from it.
+    medium itself when latents are to be made from it, `rate` its Hz or frames/s.
     """
 
     modality: Modality
@@ -51,6 +51,7 @@ class Target:
     length: int
     caption: str | None = None
     array: Any = None
+    rate: float | None = None
     caption_embedding: Float[Tensor, "Q C"] | None = None
     latents: Tensor | None = None
 

@@ -8,7 +8,7 @@ and reads no file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -118,3 +118,39 @@ class Message:
 
 
 Conversation = list[Message]
+
+
+def broken_rules(messages: Sequence[Message]) -> list[str]:
+    """What keeps messages from being a conversation; readers of data, checks and the renderer all
+    ask here.
+
+    A conversation has messages; only the first may be a system message; a user's media have a
+    source, as they are looked at. (`Message` itself refuses media in a system message.) Turns need
+    not alternate, and a turn may be empty.
+    """
+    if not messages:
+        return ["the conversation has no messages"]
+    problems = []
+    for index, message in enumerate(messages):
+        if message.role == "system" and index > 0:
+            problems.append(
+                f"message {index} is a system message; only the first message may be one"
+            )
+        for part in message.media() if message.role == "user" else ():
+            if part.source is None:
+                problems.append(
+                    f"message {index}: the {part.modality} in a user message has no source to "
+                    "read; give a path, bytes or array"
+                )
+    return problems
+
+
+def silent_replies(messages: Sequence[Message]) -> list[str]:
+    """What keeps a conversation from being a lesson: a reply without a word or a medium would teach
+    silence. Checks and training ask here; a chat may hold such turns.
+    """
+    replies = [(i, message) for i, message in enumerate(messages) if message.role == "assistant"]
+    silent = [i for i, message in replies if not (message.text.strip() or message.media())]
+    if len(silent) == len(replies):
+        return ["nothing to learn: the assistant says nothing"]
+    return [f"message {index}: the assistant says nothing; take it out" for index in silent]

@@ -11,28 +11,40 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from anyweave.data.messages_jsonl import MESSAGES
 from anyweave.data.pairs import read_pair
 from anyweave.data.place import Place, ReadOptions
+from anyweave.data.store import check_inside
 from anyweave.data.tables import open_table
 from anyweave.messages import MEDIA_MODALITIES, Conversation, Modality
 
-__all__ = ["Item", "read_collection"]
+__all__ = ["Item", "check_items", "read_collection"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One medium of a collection. Empty `source` or `licence`: nobody said."""
+    """One medium of a collection. Empty `source` or `licence`: nobody said. `root` is the folder of
+    the table that names it, None if a program made it.
+    """
 
     modality: Modality
     path: Path
     caption: str
     source: str = ""
     licence: str = ""
+    root: Path | None = field(default=None, compare=False)
+
+
+def check_items(items: Iterable[Item]) -> None:
+    """Raise `ValueError` unless all items may be copied: their files are below the folders of
+    their tables, links followed.
+    """
+    for item in items:
+        check_inside(item.path, None if item.root is None else [item.root])
 
 
 def read_collection(
@@ -60,13 +72,24 @@ def read_collection(
             "licence": str(row.get("licence") or licence),
         }
         for modality, file, caption in _found(row, place):
-            items.append(Item(modality=modality, path=Path(file), caption=caption, **stated))
+            if not isinstance(file, str):
+                problem = f"its {modality} is inside the table, which data convert gets out"
+                raise place.error("", problem)
+            items.append(
+                Item(
+                    modality=modality,
+                    path=Path(file),
+                    caption=caption,
+                    root=table.folder,
+                    **stated,
+                )
+            )
     if not items:
         raise ValueError(f"{path}: it has no media with captions")
     return items
 
 
-def _found(row: dict[str, Any], place: Place) -> Iterable[tuple[Modality, str, str]]:
+def _found(row: dict[str, Any], place: Place) -> Iterable[tuple[Modality, Any, str]]:
     """The captioned media of a row: modality, file, caption."""
     if "messages" in row:
         return _pairs(MESSAGES.read(row, place))
@@ -90,7 +113,7 @@ def _modality(named: str, file: Path, place: Place) -> Modality:
     raise place.error("modality", f"{what}; say one of {', '.join(MEDIA_MODALITIES)}")
 
 
-def _pairs(conversation: Conversation) -> Iterator[tuple[Modality, str, str]]:
+def _pairs(conversation: Conversation) -> Iterator[tuple[Modality, Any, str]]:
     """Media with captions; of a question about one medium, the answer in words is the caption."""
     for message in conversation:
         for part in message.media():

@@ -11,10 +11,7 @@ comes from, hashes of all files and a card that says how it was made.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,11 +19,12 @@ from typing import Any
 
 from anyweave.data.messages_jsonl import write_messages
 from anyweave.data.stats import DATASET_FILE, measure
-from anyweave.media.files import write_whole
-from anyweave.messages import Conversation, Media, Message
+from anyweave.data.store import copy_medium
+from anyweave.files import file_digest, whole_folder, write_json, write_text
+from anyweave.messages import MEDIA_TYPES, Conversation, Media, Message, Modality
 from anyweave_making.card import card
 
-__all__ = ["Origin", "Record", "Release", "file_digest", "write_release"]
+__all__ = ["Origin", "Record", "Release", "write_release"]
 
 FORMAT_VERSION = 1
 
@@ -81,21 +79,8 @@ def write_release(
         raise ValueError(f"{folder}: it exists; a version is written once: choose another folder")
     if not folder.parent.is_dir():
         raise ValueError(f"{folder}: there is no folder {folder.parent}; make it first")
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        facts = _write(list(records), temporary, release, copy_media)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return facts
-
-
-def file_digest(path: str | Path) -> str:
-    """sha256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with whole_folder(folder) as fresh:
+        return _write(list(records), fresh, release, copy_media)
 
 
 def _write(
@@ -117,12 +102,10 @@ def _write(
         "stats": stats,
         "media": media.summary(),
     }
-    write_whole(folder / "README.md", card(facts).encode())
+    write_text(folder / "README.md", card(facts))
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     facts["files"] = {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
-    write_whole(
-        folder / "dataset.json", json.dumps(facts, indent=1, ensure_ascii=False).encode() + b"\n"
-    )
+    write_json(folder / "dataset.json", facts, indent=1)
     return facts
 
 
@@ -178,12 +161,12 @@ class _Shelf:
         )
         return replace(part, source=path)
 
-    def _copy(self, modality: str, source: Path, digest: str) -> Path:
+    def _copy(self, modality: Modality, source: Path, digest: str) -> Path:
         assert self._folder is not None
         path = self._folder / "media" / modality / f"{digest[:20]}{source.suffix.lower()}"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, path)
+            copy_medium(MEDIA_TYPES[modality](source), path)
         return path
 
     def rows(self) -> Iterator[dict[str, Any]]:

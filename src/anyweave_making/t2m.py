@@ -18,9 +18,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from anyweave.data.captions import capitalized, caption_form, tidy
+from anyweave.files import check_new
 from anyweave.messages import MEDIA_TYPES, Conversation, Message, Part, Text
 from anyweave_making import t2m_phrases as say
-from anyweave_making.collection import Item
+from anyweave_making.collection import Item, check_items
 from anyweave_making.journal import Journal, work_through
 from anyweave_making.llm import LLM, Prompt
 from anyweave_making.release import Origin, Record, Release, write_release
@@ -185,6 +186,7 @@ def build_t2m(
     name: str = "t2m",
     version: str = "0.1.0",
     copy_media: bool = False,
+    allow_outside: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Wrap every item `per_item` times and write the dataset folder `output` (see `release`).
@@ -193,12 +195,16 @@ def build_t2m(
         work: folder of the journal. A run that was stopped goes on from it; the same arguments,
             seed and items make the same dataset (with a language model: from its kept answers).
         writer: who writes; None are the templates.
+        allow_outside: copy media too that are not below the folder of their table.
 
     Returns what stands in ``dataset.json``. Raises `ValueError` for another run's work folder.
     """
     writer = writer or TemplateWriter()
     if per_item < 1:
         raise ValueError(f"per_item must be at least 1, got {per_item}")
+    check_new(output)
+    if copy_media and not allow_outside:
+        check_items(items)
     work = Path(work)
     work.mkdir(parents=True, exist_ok=True)
     keys = [f"{i}-{k}" for i in range(len(items)) for k in range(per_item)]

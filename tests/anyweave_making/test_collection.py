@@ -89,7 +89,7 @@ def test_not_a_table(files):
     with pytest.raises(ValueError, match="no such file"):
         read_collection(files / "none.csv")
     (files / "t.jsonl").write_text("[1]\n")
-    with pytest.raises(ValueError, match="t.jsonl:1: an object with"):
+    with pytest.raises(ValueError, match="t.jsonl:1: an object is needed, got"):
         read_collection(files / "t.jsonl")
 
 

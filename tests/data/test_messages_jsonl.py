@@ -205,8 +205,16 @@ def test_not_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("bad", "problem"),
     [
-        ([], "conversation 2: it has no messages"),
-        ([Message("user", Image(caption="a cat"))], "conversation 2: a user's image has no source"),
+        ([], "conversation 2: the conversation has no messages; leave it out"),
+        (
+            [Message("user", Image(caption="a cat"))],
+            "conversation 2: message 0: the image in a user message has no",
+        ),
+        ([Message("user", "?"), Message("system", "!")], "message 1 is a system message; only the"),
+        (
+            [Message("assistant", Image())],
+            "the assistant's image has neither a source nor a caption",
+        ),
         ([Message("user", Image(b"no picture"))], "conversation 2: <image from bytes>: "),
         ([Message("user", Image("none.png"))], "conversation 2: no such media file: none.png"),
         ([Message("user", Audio(SAMPLES))], "sampling rate in Hz, got rate=None"),
@@ -235,15 +243,19 @@ parts = st.one_of(
     ),
 )
 messages = st.one_of(
-    st.builds(Message, st.sampled_from(["system", "user"]), texts.map(Text)),
+    st.builds(Message, st.just("user"), texts.map(Text)),
     st.builds(Message, st.just("assistant"), st.lists(parts, max_size=4)),
+)
+system = st.lists(st.builds(Message, st.just("system"), texts.map(Text)), max_size=1)
+conversations = st.builds(
+    lambda first, others: [*first, *others], system, st.lists(messages, min_size=1, max_size=4)
 )
 
 
 @settings(
     max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
-@given(st.lists(st.lists(messages, min_size=1, max_size=4), max_size=4))
+@given(st.lists(conversations, max_size=4))
 def test_any_conversations_survive(tmp_path, conversations):
     path = tmp_path / "a.jsonl"
     write_messages(conversations, path)

@@ -48,6 +48,51 @@ def write_tar(path: Path, numbers: range, *, format: int = tarfile.PAX_FORMAT) -
                 tar.addfile(entry, io.BytesIO(content))
 
 
+def changed_in_place(path: Path, content: bytes) -> None:
+    """Other bytes of the same number, at the same time."""
+    stat = path.stat()
+    assert len(content) == stat.st_size
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def moved(path: Path) -> bytes:
+    """The lines of a shard, the first one last."""
+    first, _, rest = path.read_bytes().partition(b"\n")
+    return rest + first + b"\n"
+
+
+def test_a_shard_changed_in_place_gets_a_new_index(tmp_path: Path) -> None:
+    write_lines(tmp_path, [6])
+    shard = tmp_path / "part-000.jsonl"
+    assert asked(Shards(tmp_path, "messages")[1]) == 1
+    changed_in_place(shard, moved(shard))
+    assert [asked(talk) for talk in Shards(tmp_path, "messages")] == [1, 2, 3, 4, 5, 0]
+
+
+def test_a_shard_changed_while_it_is_read_is_told(tmp_path: Path) -> None:
+    write_lines(tmp_path, [6])
+    shards, shard = Shards(tmp_path, "messages"), tmp_path / "part-000.jsonl"
+    changed_in_place(shard, moved(shard))
+    for read in (shards.__getitem__, lambda index: shards.table.copy([index], tmp_path / "x")):
+        with pytest.raises(ValueError, match=r"part-000.jsonl: it was changed .*jsonl.index and"):
+            read(2)
+
+
+def test_a_tar_changed_in_place_is_noticed(tmp_path: Path) -> None:
+    one, two = tmp_path / "a.tar", tmp_path / "b" / "a.tar"
+    two.parent.mkdir()
+    write_tar(one, range(1, 6))
+    write_tar(two, range(6, 1, -1))
+    table = ShardTable([one])
+    assert table.row(0)["caption"] == "1"
+    changed_in_place(one, two.read_bytes())
+    with pytest.raises(ValueError, match=r"a.tar: it was changed after it was indexed"):
+        [table.row(index) for index in range(5)]
+    again = ShardTable([one])
+    assert [again.row(index)["caption"] for index in range(5)] == ["6", "5", "4", "3", "2"]
+
+
 def asked(conversation: Conversation) -> int:
     return int(conversation[0].text)
 

@@ -6,6 +6,7 @@ import pytest
 
 from anyweave.data.messages_jsonl import write_messages
 from anyweave.data.stats import chosen, measure, measure_file
+from anyweave.data.validation import validate
 from anyweave.messages import Audio, Image, Message, Video
 
 
@@ -56,6 +57,34 @@ def test_files_and_folders(tmp_path):
         measure_file(tmp_path)
     (tmp_path / "x.jsonl").rename(tmp_path / "messages.jsonl")
     assert measure_file(tmp_path).instances == 1
+
+
+def test_every_format_is_counted_as_validate_reads_it(folder, write_json):
+    asked = [
+        {"from": "human", "value": "<image>?"},
+        {"from": "gpt", "value": "A cat."},
+    ]
+    rows = {
+        "llava": {"image": "a.png", "conversations": asked},
+        "sharegpt": {"images": ["a.png"], "conversations": asked, "tools": "x"},
+        "nextgpt": {"input_image": "a.png", "conversations": asked},
+        "alpaca": {"instruction": "<image>?", "output": "A cat.", "images": ["a.png"]},
+        "pairs": {"image": "a.png", "caption": "A cat."},
+        "coco": {"images": [{"filename": "a.png", "sentences": [{"raw": "A cat."}]}]},
+    }
+    for name, row in rows.items():
+        path = write_json(row if name == "coco" else [row], f"{name}.json")
+        stats = measure_file(path)
+        assert (stats.in_out, stats.instances, stats.media) == ("T+I→T", 1, {"image": 1})
+        report = validate(path)
+        assert report.problems == [] and report.formats == {str(path): name}
+        assert dict(stats.lost) == report.lost == ({"the key 'tools'": 1} if "tools" in row else {})
+        assert len(chosen(path, 1)) == 1
+    table = folder / "t.csv"
+    table.write_text("image,caption\na.png,A cat.\n")
+    assert measure_file(table, task="generate").in_out == "T→I"
+    with pytest.raises(ValueError, match="no such file"):
+        measure_file(folder / "gone.json")
 
 
 def test_chosen_conversations_are_the_same_for_a_seed_and_need_no_media(tmp_path):

@@ -16,6 +16,7 @@ from anyweave.data import Records
 from anyweave.data.conversion import convert
 from anyweave.data.place import ReadOptions, RowError
 from anyweave.data.tables import open_table
+from anyweave.data.validation import validate
 from anyweave.messages import Image
 
 ROWS = [{"caption": f"number {i}, é", "image": f"{i}.png"} for i in range(5)]
@@ -97,7 +98,8 @@ def test_lists_that_were_cut_off(tmp_path):
         ("a.jsonl", b'{"a": "\xe9"}', "not UTF-8"),
         ("a.json", b'[{"a": "\xe9"}, {"a": 1}]', "not UTF-8"),
         ("a.jsonl", "[" * 100_000, "bad JSON (nested too deeply)"),
-        ("a.jsonl", "1" * 5000, "bad JSON (Exceeds the limit"),
+        ("a.jsonl", "1" * 5000, "bad JSON (a number has thousands of digits)"),
+        ("a.jsonl", '{"a": 1, "a": 2}', "bad JSON (the key 'a' stands twice in one object)"),
         ("a.csv", "a,b\n1,2,3\n", "3 fields, but 2 columns; put text with a comma"),
         ("a.csv", 'a,b\n"1,2\n3,4\n', "is a double quote opened and never closed?"),
         ("a.csv", b"a,b\n1,\xe9\n", "not UTF-8"),
@@ -249,3 +251,27 @@ def test_conversations_of_datasets(folder):
     assert [m.text for m in conversation] == ["?", "!"] and conversation[0].media("image")
     convert(Records(str(folder / "saved"), "llama-factory"), folder / "out.jsonl")
     assert os.listdir(folder / "out_media") and len(Records(folder / "out.jsonl")) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("1" * 5000, "bad JSON (a number has thousands of digits)"),
+        ("[" * 100_000 + "]" * 100_000, "bad JSON (nested too deeply)"),
+        ("NaN", "content: a string or a list of parts, got NaN (read as messages)"),
+        ("1e999", "content: a string or a list of parts, got Infinity (read as messages)"),
+        ('{"a": 1, "a": 2}', "bad JSON (the key 'a' stands twice in one object)"),
+        ('"a\\ud800"', "half a surrogate pair is no text (read as messages)"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_hostile_values_are_told_with_their_place(tmp_path, name, value, problem):
+    row = '{"messages": [{"role": "user", "content": %s}]}'
+    good = row % '"hi"'
+    rows = [good, row % value, good]
+    path = tmp_path / name
+    path.write_text("\n".join(rows) if name == "a.jsonl" else "[\n" + ",\n".join(rows) + "\n]")
+    report = validate(path, "messages")
+    wrong = [one for one in report.problems if "assistant says nothing" not in one.problem]
+    assert len(wrong) == 1 and problem.split(" (the key")[0] in wrong[0].problem
+    assert wrong[0].problem.startswith(f"{path}:{2 + (name == 'a.json')}: ")

@@ -313,6 +313,32 @@ def test_fitting_media_to_the_decoder(decoders: Decoders) -> None:
     torch.testing.assert_close(sounds[0], sounds[1])
 
 
+@pytest.mark.parametrize(
+    ("rate", "length", "shown"),
+    [
+        (8.0, 4, [0, 1, 2, 3]),  # the decoder's own rate
+        (7.99, 4, [0, 1, 2, 3]),  # as files tell it
+        (24.0, 30, [0, 3, 6, 9]),  # a long clip is cut, not squeezed
+        (30.0, 30, [0, 3, 7, 11]),
+        (4.0, 30, [0, 0, 1, 1]),
+        (16.0, 5, [0, 2, 4, 4]),  # a short one rests on its last frame
+    ],
+)
+def test_a_clip_with_a_rate_keeps_its_speed(
+    decoders: Decoders, rate: float, length: int, shown: list[int]
+) -> None:
+    clip = np.random.default_rng(0).integers(0, 256, (length, 16, 16, 3), dtype=np.uint8)
+    latents = decoders["video"].encode_media([clip, clip[shown]], rates=[rate, 8.0])
+    torch.testing.assert_close(latents[0], latents[1])
+
+
+def test_a_rate_that_cannot_be_is_refused(decoders: Decoders) -> None:
+    with pytest.raises(ValueError, match="sound of 16000 Hz, got a wave of 8000 Hz; read it at"):
+        decoders["audio"].encode_media([np.zeros(5120, np.float32)], rates=[8000.0])
+    with pytest.raises(ValueError, match="frames per second and positive, got 0"):
+        decoders["video"].encode_media([np.zeros((4, 16, 16, 3), np.uint8)], rates=[0.0])
+
+
 def test_vae_shift_is_honoured() -> None:
     decoder = tiny_decoder("image")
     image = [np.full((16, 16, 3), 90, np.uint8)]

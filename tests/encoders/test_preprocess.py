@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anyweave.encoders.fbank import kaldi_fbank, mel_filters
+from anyweave.encoders.imagebind import ImageBind
 from anyweave.encoders.preprocess import (
     CLIP_MEAN,
     CLIP_STD,
@@ -53,6 +55,33 @@ def test_the_middle_of_a_wide_image_is_kept() -> None:
 )
 def test_clips_are_spread_from_the_start_to_the_last_that_fits(seconds, clips, expected) -> None:
     assert clip_starts(Fraction(seconds), Fraction(2), clips) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "clips", "expected"),
+    [(10.0, 5, ["0", "8/5", "16/5", "24/5", "32/5"]), (10.0, 3, ["0", "8/3", "16/3"]),
+     (10.0, 1, ["0"]), (1.0, 3, ["0"] * 3)],
+)  # fmt: skip
+def test_clips_may_stop_short_of_the_end(seconds, clips, expected) -> None:
+    starts = clip_starts(Fraction(seconds), Fraction(2), clips, reach_end=False)
+    assert starts == [Fraction(start) for start in expected]
+
+
+def test_the_option_is_obeyed_and_saved(tmp_path: Path) -> None:
+    video, wave = _numbered_frames(100), np.sin(np.arange(160_000) / 9).astype(np.float32)
+    model = tiny_imagebind(
+        towers=("vision", "audio"), num_video_clips=5, video_clip_seconds=2.0, audio_clips=3,
+        audio_clip_seconds=2.0, clips_reach_end=False,
+    )  # fmt: skip
+    model.save_pretrained(tmp_path)
+    for encoder in (model, ImageBind.from_pretrained(tmp_path)):
+        views = encoder.preprocess("video", video, rate=10.0)
+        numbers = ((views[:, 0, :, 0, 0] * CLIP_STD[0] + CLIP_MEAN[0]) * 255).round().tolist()
+        assert numbers == [[16 * n, 16 * n + 19] for n in range(5)]
+        sounds = encoder.preprocess("audio", wave, rate=16000)
+        start = int(Fraction(8, 3) * 16000)
+        alone = encoder.preprocess("audio", wave[start : start + 32000], rate=16000)
+        torch.testing.assert_close(sounds[1], alone[0])
 
 
 def _numbered_frames(count: int, height: int = 8, width: int = 8) -> np.ndarray:
@@ -190,3 +219,10 @@ def test_wrong_media_are_refused_by_name() -> None:
         model.preprocess("audio", np.zeros((2, 1000), dtype=np.float32), rate=16000)
     with pytest.raises(ValueError, match="token ids"):
         model.preprocess("text", np.zeros(3, dtype=np.int64))
+
+
+def test_elongated_pictures_are_refused_before_they_grow() -> None:
+    for shape in ((1, 40_000, 3), (40_000, 1, 3)):
+        with pytest.raises(ValueError, match="too elongated to be encoded.*500 times"):
+            image_views(np.zeros(shape, np.uint8), size=224, **COLOURS)
+    assert image_views(np.zeros((1, 500, 3), np.uint8), size=16, **COLOURS).shape == (3, 16, 16)

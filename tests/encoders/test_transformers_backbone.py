@@ -59,6 +59,32 @@ def test_an_image_backbone_reads_images_and_videos(vit: Path, tmp_path: Path) ->
     torch.testing.assert_close(again("video", inputs[None]), features[:1])
 
 
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("lying", [True, False])
+def test_rows_are_never_taken_for_channels(vit: Path, side: int, lying: bool) -> None:
+    encoder = TransformersBackbone.from_pretrained(vit, video_frames=4)
+    picture = np.zeros((side, 60, 3) if lying else (60, side, 3), dtype=np.uint8)
+    picture[:] = (200, 30, 90)
+    inputs = encoder.preprocess("image", picture)
+    large = encoder.preprocess("image", np.full((60, 60, 3), (200, 30, 90), np.uint8))
+    torch.testing.assert_close(inputs, large)
+    for frames in (1, 3, 4):
+        clip = encoder.preprocess("video", np.stack([picture] * frames))
+        torch.testing.assert_close(clip, torch.stack([large] * 4))
+
+
+def test_arrays_of_another_layout_are_refused(vit: Path, ast: Path) -> None:
+    encoder = TransformersBackbone.from_pretrained(vit)
+    for wrong in ((3, 8, 8), (8, 8, 4), (8, 8), (8, 8, 1)):
+        with pytest.raises(ValueError, match="uint8"):
+            encoder.preprocess("image", np.zeros(wrong, np.uint8))
+    with pytest.raises(ValueError, match="too elongated"):
+        encoder.preprocess("image", np.zeros((1, 40_000, 3), np.uint8))
+    hears = TransformersBackbone.from_pretrained(ast, reads="audio", audio_seconds=0.5)
+    with pytest.raises(ValueError, match="mono"):
+        hears.preprocess("audio", np.zeros((2, 2), np.float32))
+
+
 @torch.no_grad()
 def test_an_audio_backbone_reads_sounds_of_any_length(ast: Path) -> None:
     encoder = TransformersBackbone.from_pretrained(ast, reads="audio", audio_seconds=0.5)

@@ -59,7 +59,7 @@ def test_a_conversion_happens_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
     def convert(file: Path, source: fetch.PackagedGGUF, target: Path) -> None:
         calls.append(file)
-        target.mkdir()
+        target.mkdir(exist_ok=True)
         (target / fetch.RECORD).write_text(json.dumps({"weights": "abc"}))
 
     monkeypatch.setattr(fetch, "_convert", convert)

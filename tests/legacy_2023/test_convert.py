@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from legacy_2023 import base as base_room
@@ -18,8 +20,9 @@ from typer.testing import CliRunner
 
 from anyweave.batch import BatchMedia
 from anyweave.cli import app
+from anyweave.encoders.preprocess import CLIP_MEAN, CLIP_STD
 from anyweave.generation import ChatSession
-from anyweave.messages import MEDIA_MODALITIES, Message
+from anyweave.messages import MEDIA_MODALITIES, Message, Video
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.checkpoint import read_spec
 from anyweave.model.inspect import inspect_checkpoint
@@ -84,6 +87,19 @@ def test_media_enter_as_one_pooled_vector(model: NextGPT, original: Published) -
         tokens = model.project(modality, model.encode(modality, media))
         expected = original.llama_proj(encoder.pooled(modality, inputs))
         torch.testing.assert_close(tokens[:, 0], expected)
+
+
+def test_clips_start_where_they_did(model: NextGPT) -> None:
+    assert model.encoders["video"].config.clips_reach_end is False
+    seconds = np.arange(100)[:, None, None, None]
+    clip = np.broadcast_to(seconds, (100, 64, 64, 3)).astype(np.uint8)
+    inputs = model.processor.preprocess(Video(clip, rate=10.0))
+    shown = inputs[:, 0, 0, 0, 0].unique()
+    clips = model.encoders["video"].config.num_video_clips
+    latest = 100 - 10 * model.encoders["video"].config.video_clip_seconds
+    level = (shown * CLIP_STD[0] + CLIP_MEAN[0]) * 255
+    expected = torch.tensor([math.ceil(n * latest / clips) for n in range(clips)])
+    torch.testing.assert_close(level, expected.float(), atol=0.1, rtol=0)
 
 
 def test_it_answers_in_every_modality(model: NextGPT) -> None:

@@ -137,8 +137,15 @@ def test_noise_in_a_file_never_escapes_as_another_error(modality, format):
         ("video", "gif", {"max_seconds": 1.0}, r"1\.\d seconds"),
         ("audio", "wav", {"max_seconds": 0.5}, "1.0 seconds, more than the limit of 0.5"),
         ("audio", "flac", {"max_seconds": 0.5}, "1.0 seconds"),
-        ("audio", "mp3", {"max_seconds": 0.5}, r"1\.\d seconds"),
+        ("audio", "mp3", {"max_seconds": 0.5}, r"\d\.\d seconds"),  # noticed while it is decoded
         ("audio", "ogg", {"max_seconds": 0.5}, "1.0 seconds"),
+        ("image", "png", {"max_decoded_bytes": 100}, "4,800 decoded bytes"),
+        ("video", "mp4", {"max_decoded_bytes": 100}, "57,600 decoded bytes"),
+        ("video", "webp", {"max_decoded_bytes": 100}, "57,600 decoded bytes"),
+        ("audio", "wav", {"max_decoded_bytes": 100}, "64,000 decoded bytes"),
+        ("audio", "mp3", {"max_decoded_bytes": 100}, "decoded bytes"),
+        ("audio", "flac", {"max_work_seconds": 1e-9}, "work seconds"),
+        ("video", "webm", {"max_work_seconds": 1e-9}, "work seconds"),
         ("image", "png", {"max_bytes": 100}, "bytes, more than the limit of 100"),
         ("audio", "wav", {"max_bytes": 100}, "bytes, more than the limit of 100"),
         ("video", "mp4", {"max_bytes": 100}, "bytes, more than the limit of 100"),
@@ -209,6 +216,9 @@ def test_samples_that_are_not_numbers(tmp_path, bad):
         (Audio(np.zeros((2, 9), np.float32), rate=8000), r"got shape \[2, 9\]; take the mean"),
         (Audio(np.zeros(9, np.float32)), r"sampling rate in Hz, got rate=None; pass Audio\("),
         (Audio(np.zeros(9, np.float32), rate=-1), r"got rate=-1"),
+        (Audio(np.zeros(9, np.float32), rate=np.inf), r"got rate=inf"),
+        (Audio(np.zeros(9, np.float32), rate=np.nan), r"got rate=nan"),
+        (Audio(np.zeros(99_000, np.float32), rate=1), r"decoded bytes"),
         (Audio(np.full(9, 20_000.0), rate=8000), r"samples reach 20,000, far beyond -1..1"),
         (Audio(np.zeros(1, np.float32), rate=96_000), r"too short to resample"),
     ],
@@ -220,8 +230,10 @@ def test_wrong_arrays(part, reason):
 def test_a_video_array_without_rate_has_frames_but_no_rate():
     part = Video(np.zeros((2, 4, 4, 3), np.uint8))
     assert media.load(part).shape == (2, 4, 4, 3)
-    with pytest.raises(media.MediaError, match=r"needs its rate in frames/s, got rate=None"):
-        media.load_video_with_rate(part)
+    for rate in (None, 0, -1.0, float("nan"), float("inf")):
+        part = Video(part.source, rate=rate)
+        with pytest.raises(media.MediaError, match=rf"needs its rate in frames/s, got rate={rate}"):
+            media.load_video_with_rate(part)
 
 
 def test_wrong_ways_to_write(tmp_path):
@@ -230,6 +242,7 @@ def test_wrong_ways_to_write(tmp_path):
         ("image", "a", None, "image cannot be written as ''"),
         ("video", "a.mp4", None, "needs a rate in frames/s up to 1000, got rate=None"),
         ("video", "a.gif", 80, "gif cannot play 80 frames/s; use at most 50"),
+        ("audio", "a.wav", float("inf"), "needs a whole sampling rate in Hz, got rate=inf"),
         ("audio", "a.wav", None, "needs a whole sampling rate in Hz, got rate=None"),
         ("audio", "a.mp3", 12_345, "cannot be written as mp3 at 12345 Hz"),
     ]

@@ -44,6 +44,18 @@ def test_transparency_is_laid_on_white(mode):
     assert (media.load(Image(clear)) == 255).all()
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "PA", "RGBa", "LA", "La", "CMYK", "HSV", "RGBX", "I;16"])
+def test_every_mode_of_a_picture_in_memory(mode):
+    grey = PIL.Image.new("RGBA", (6, 4), (90, 90, 90, 255))
+    picture = {"I;16": lambda: PIL.Image.new("I;16", (6, 4), 90 * 257)}.get(
+        mode, lambda: grey.convert("LA").convert("La") if mode == "La" else grey.convert(mode)
+    )()
+    assert picture.mode == mode
+    loaded = media.load(Image(picture))
+    assert loaded.shape == (4, 6, 3)
+    np.testing.assert_allclose(loaded, 90, atol=2)
+
+
 def test_half_transparency_is_mixed():
     red = PIL.Image.new("RGBA", (2, 2), (255, 0, 0, 128))
     np.testing.assert_allclose(media.load(Image(saved(red)))[0, 0], (255, 127, 127), atol=1)

@@ -1,5 +1,8 @@
 """What is written is read back: exactly where the format is exact, closely where it is not."""
 
+import subprocess
+import sys
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -59,6 +62,28 @@ def test_video(tmp_path, suffix, tolerance, rate, count):
     assert found == pytest.approx(rate, rel=max(slack * 1.1, 0.001))
     for index in range(count):
         assert mean_error(frames[index], clip(count)[index]) <= tolerance
+
+
+ENCODE = """
+import hashlib, os, sys
+import numpy as np
+from anyweave import media
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
+frames = np.arange(16 * 48 * 64 * 3, dtype=np.uint32).reshape(16, 48, 64, 3) // 7 % 251
+for format in ("mp4", "webm", "gif", "webp"):
+    data = media.encode("video", frames.astype(np.uint8), rate=8, format=format)
+    print(format, hashlib.sha256(data).hexdigest())
+"""
+
+
+def test_the_bytes_of_a_clip_do_not_depend_on_process_or_cores():
+    def encode(cores):
+        command = [sys.executable, "-c", ENCODE, str(cores)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    assert encode(1) == encode(64) != ""
+    data = media.encode("video", clip(), rate=8, format="mp4")
+    assert b" mbtree=0 " in data and b" threads=1 " in data  # what x264 says it was told
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "webm", "gif", "webp"])

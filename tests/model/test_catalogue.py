@@ -102,6 +102,17 @@ def test_a_spec_by_name_loads_its_parts(
     assert again.decoders["image"].conditioning_shape == model.decoders["image"].conditioning_shape
 
 
+def test_the_papers_media_are_trained_as_large_as_they_are_made() -> None:
+    decoders = SPECS["paper-7b"].decoders
+    assert {modality: part.size for modality, part in decoders.items()} == {
+        "image": {},  # the UNet's own 512 x 512
+        "video": {"height": 320, "width": 576, "num_frames": 24},
+        "audio": {"audio_length": 10.0},
+    }
+    other = replace(decoders["audio"], generate={"audio_length": 5.0, "scheduler": "ddim"})
+    assert other.size == {"audio_length": 5.0}  # how they are sampled changes no latents
+
+
 def test_a_folder_goes_before_a_name(
     public_tiny: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +16,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from anyweave.batch import ModelOutput
+from anyweave.files import settle, sweep
 from anyweave.messages import Audio, Image, Message
 from anyweave.model import NextGPT
 from anyweave.model.any_to_any import ROLES
 from anyweave.model.build import build
-from anyweave.model.checkpoint import load_pretrained, read_spec
-from anyweave.model.hashing import folder_sha256
+from anyweave.model.checkpoint import _OWN, WEIGHTS, load_pretrained, read_spec
+from anyweave.model.hashing import HASHES_FILE, check_hashes, folder_sha256
 from anyweave.processing import collate
 from anyweave.testing.model import tiny_spec
 
@@ -45,6 +50,12 @@ def model(parts: Path) -> NextGPT:
     return model
 
 
+def unhashed(folder: Path) -> Path:
+    """As an older version wrote it."""
+    (folder / HASHES_FILE).unlink()
+    return folder
+
+
 def outputs(model: NextGPT) -> ModelOutput:
     picture = Image(np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3))
     reply = Message("assistant", ["ok", Image(caption="a"), Audio(caption="b")])
@@ -64,7 +75,7 @@ def assert_same(one: NextGPT, other: NextGPT, atol: float = 0.0) -> None:
 def test_save_then_load_gives_the_same_outputs(model: NextGPT, tmp_path: Path) -> None:
     folder = model.save_pretrained(tmp_path / "checkpoint")
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ["spec.json", "processor.json", *(f"{role}.safetensors" for role in ROLES)]
+        ["spec.json", "processor.json", "sha256.json", *(f"{role}.safetensors" for role in ROLES)]
     )
     assert_same(model, NextGPT.from_pretrained(folder))
     assert not list(tmp_path.glob(".*tmp"))
@@ -150,7 +161,7 @@ def test_the_hash_ignores_library_versions(parts: Path) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_roles_load_strictly(model: NextGPT, tmp_path: Path, role: str) -> None:
-    folder = model.save_pretrained(tmp_path / "checkpoint")
+    folder = unhashed(model.save_pretrained(tmp_path / "checkpoint"))
     path = folder / f"{role}.safetensors"
     tensors = load_file(path)
     name = sorted(tensors)[0]
@@ -169,7 +180,7 @@ def test_roles_load_strictly(model: NextGPT, tmp_path: Path, role: str) -> None:
 
 
 def test_weights_without_a_place_are_refused(model: NextGPT, tmp_path: Path) -> None:
-    folder = model.save_pretrained(tmp_path / "checkpoint")
+    folder = unhashed(model.save_pretrained(tmp_path / "checkpoint"))
     spec = json.loads((folder / "spec.json").read_text())
     (folder / "spec.json").write_text(json.dumps({**spec, "lora": None}))
     with pytest.raises(ValueError, match="unexpected"):
@@ -177,7 +188,7 @@ def test_weights_without_a_place_are_refused(model: NextGPT, tmp_path: Path) -> 
 
 
 def test_another_tokenisation_is_refused(model: NextGPT, tmp_path: Path) -> None:
-    folder = model.save_pretrained(tmp_path / "checkpoint")
+    folder = unhashed(model.save_pretrained(tmp_path / "checkpoint"))
     facts = json.loads((folder / "processor.json").read_text())
     (folder / "processor.json").write_text(json.dumps({**facts, "end_of_turn_id": 7}))
     with pytest.raises(ValueError, match="trained with end_of_turn_id=7, but its parts now give"):
@@ -226,3 +237,68 @@ def test_a_part_with_a_hash_is_known_by_it_wherever_it_is(parts: Path, tmp_path:
     one, other = (NextGPT.from_pretrained(tmp_path / name).processor for name in "ab")
     assert one.encoder_fingerprints == other.encoder_fingerprints
     assert one.decoder_fingerprints == other.decoder_fingerprints
+
+
+@pytest.mark.slow
+def test_a_model_is_old_or_new_wherever_its_writer_dies(
+    model: NextGPT, tmp_path: Path, dying_at: Callable[[int, Callable[[], object]], bool]
+) -> None:
+    """`save_pretrained` over a model, in processes killed before each of their steps on the disk:
+    what is found afterwards is one model, whole, with the parts that travel with it.
+    """
+    folder = model.save_pretrained(tmp_path / "model", include_frozen=True)
+    (folder / "notes.txt").write_text("mine")
+    name, weight = next(iter(model.parameters_of("signal_rows").items()))
+
+    def stored() -> float:
+        settle(folder)
+        check_hashes(folder, _OWN)
+        assert read_spec(folder).decoders["image"].source == "./decoders/image"
+        assert (folder / "decoders" / "image" / "unet" / "config.json").is_file()
+        assert (folder / "notes.txt").read_text() == "mine"
+        return float(load_file(folder / "signal_rows.safetensors")[name].flatten()[0])
+
+    travelling = load_pretrained(folder)
+    values = []
+    for number in count():
+        with torch.no_grad():
+            weight = travelling.parameters_of("signal_rows")[name]
+            weight.fill_(1000 + number)
+        before = stored()
+        died = dying_at(number, lambda: travelling.save_pretrained(folder))
+        assert stored() in (before, 1000 + number), f"another model after step {number}"
+        values.append(stored())
+        if not died:
+            break
+    assert values[-1] == 1000 + len(values) - 1 and len(values) > 20
+    sweep(folder)
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+    assert_same(travelling, load_pretrained(folder))
+
+
+def test_a_full_disk_leaves_the_old_model(
+    model: NextGPT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = model.save_pretrained(tmp_path / "model")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(ValueError, match="cannot be written: No space left on device"):
+            model.save_pretrained(folder)
+    assert_same(model, load_pretrained(folder))
+    assert not list(folder.glob(".*"))
+
+
+def test_an_older_checkpoint_loads_with_a_note(
+    model: NextGPT, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = unhashed(model.save_pretrained(tmp_path / "checkpoint"))
+    assert_same(model, load_pretrained(folder))
+    assert "has no sha256.json: it was written by an older version" in caplog.text
+
+
+def test_the_embedded_model_is_as_it_was_written() -> None:
+    check_hashes(WEIGHTS / "emoji_mini", _OWN)

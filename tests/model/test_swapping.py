@@ -99,8 +99,11 @@ def test_it_is_saved_and_trained_as_any_model(
     old, new = (m.parameters_of("output_projectors") for m in (swapped, again))
     assert all(torch.equal(old[name], new[name]) for name in old)
     picture = aw.Image(np.zeros((16, 16, 3), np.uint8), caption="a dot")
+    every = ["objective.denoising_fraction=1"]
     lesson = [aw.Message("user", "a dot"), aw.Message("assistant", ["Here:", picture])]
-    report = aw.train(again, [lesson] * 2, stage=2, output=tmp_path / "run", steps=1)
+    report = aw.train(
+        again, [lesson] * 2, stage=2, output=tmp_path / "run", steps=1, settings=every
+    )
     assert {"alignment/image", "denoising/image"} <= set(report.losses)
     assert aw.load(tmp_path / "run" / "model").spec.decoders["image"].source == str(other)
 

@@ -9,12 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from filelock import FileLock
 
-from anyweave.messages import Audio, Image
+from anyweave.media import MediaError
+from anyweave.messages import Audio, Image, Video
 from anyweave.processing import FeatureCache, fingerprint, media_digest
+from anyweave.processing.blobs import BlobStore
 from anyweave.processing.cache import CacheError
 
 KEY = FeatureCache.key("content", "encoder")
@@ -90,6 +93,62 @@ def test_digests_follow_content_not_names(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="image without a source"):
         media_digest(Image(caption="x"))
+
+
+def palette_picture(*colours: tuple[int, int, int], mode: str = "P") -> PIL.Image.Image:
+    """Left half of the first colour, right half of the second, both by index."""
+    picture = PIL.Image.new("P", (8, 8))
+    picture.putdata([column // 4 for _ in range(8) for column in range(8)])
+    picture.putpalette([value for colour in colours for value in colour])
+    return picture.convert(mode)
+
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+def test_digests_follow_colours_not_indices_or_modes() -> None:
+    one = media_digest(Image(palette_picture(RED, BLUE)))
+    assert one != media_digest(Image(palette_picture(GREEN, RED)))
+    assert one == media_digest(Image(palette_picture(RED, BLUE, mode="RGB")))
+    assert one == media_digest(Image(palette_picture(RED, BLUE, mode="RGBA")))
+    assert one == media_digest(Image(np.asarray(palette_picture(RED, BLUE, mode="RGB"))))
+    clear = palette_picture(RED, BLUE)
+    clear.info["transparency"] = 0  # the red half is white to a reader
+    assert one != media_digest(Image(clear))
+    dark, light = (
+        PIL.Image.fromarray(np.full((4, 4), value, np.uint16)) for value in (257, 65_535)
+    )
+    assert media_digest(Image(dark)) != media_digest(Image(light))
+
+
+def test_digests_follow_orientation() -> None:
+    array = np.zeros((4, 6, 3), np.uint8)
+    array[0] = 255
+    upright, turned = PIL.Image.fromarray(array), PIL.Image.fromarray(array)
+    turned.getexif()[0x0112] = 6
+    assert media_digest(Image(upright)) != media_digest(Image(turned))
+
+
+def test_digests_follow_values_not_their_place_in_memory() -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (4, 6, 6, 3), dtype=np.uint8)
+    one = media_digest(Video(frames[::2, :, ::-1], rate=8))
+    assert one == media_digest(Video(frames[::2, :, ::-1].copy(), rate=8.0, caption="a cat"))
+    assert one != media_digest(Video(frames[::2, :, ::-1], rate=4))
+    assert one != media_digest(Video(frames[::2], rate=8))
+    wave = np.linspace(-0.5, 0.5, 8, dtype=np.float32)
+    sound = media_digest(Audio(wave, rate=8000))
+    for same in (wave.astype(">f4"), wave.astype(np.float64), wave[::-1].copy()[::-1]):
+        assert media_digest(Audio(same, rate=8000)) == sound
+    assert media_digest(Audio(wave[::-1], rate=8000)) != sound
+    picture = Image(frames[0])
+    assert media_digest(picture) == media_digest(Image(frames[0], rate=3.0))  # no rate is used
+
+
+def test_digests_of_what_cannot_be_read_name_it(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="gone.png: no such file"):
+        media_digest(Image(tmp_path / "gone.png"))
+    with pytest.raises(MediaError, match="dtype float64"):
+        media_digest(Image(np.zeros((4, 4, 3))))
 
 
 def test_fingerprints_ignore_the_order_of_keys() -> None:
@@ -212,3 +271,10 @@ def test_a_killed_writer_loses_nothing_finished(tmp_path: Path) -> None:
         # Bytes that nobody reads: at most the one that was being written at each kill.
         assert size <= (count + 3) * 40_100
         before = count
+
+
+def test_a_foreign_folder_becomes_no_cache(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(CacheError, match="holds notes.txt and no feature cache"):
+        BlobStore(tmp_path).put("features", "00", b"1")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,11 @@ from anyweave.processing.template import Turn, encode_control, encode_text, reso
 from anyweave.testing.language import byte_tokenizer, word_mark_tokenizer
 
 from .conftest import make_processor
+
+VICUNA_PROMPT = (
+    "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
+    "helpful, detailed, and polite answers to the user's questions."
+)
 
 
 def test_ordinary_text_cannot_speak_control_tokens() -> None:
@@ -44,7 +50,59 @@ def test_vicuna_is_written_as_expected() -> None:
     processor = make_processor(template="vicuna")
     conversation = [Message("user", "hi"), Message("assistant", "ho"), Message("user", "he")]
     ids = processor.render(conversation, add_generation_prompt=True).input_ids.tolist()
-    assert processor.tokenizer.decode(ids) == "<s>USER:hi ASSISTANT:ho<|im_end|>USER:he ASSISTANT:"
+    assert processor.tokenizer.decode(ids) == (
+        f"<s>{VICUNA_PROMPT} USER:hi ASSISTANT:ho<|im_end|>USER:he ASSISTANT:"
+    )
+
+
+@pytest.mark.parametrize("system", [VICUNA_PROMPT, "Be brief."])
+def test_vicuna_has_the_ids_it_was_trained_on(system: str) -> None:
+    """Everything up to an end of sequence in one string, as its own training code encoded it."""
+    tokenizer = word_mark_tokenizer()
+    processor = make_processor(
+        tokenizer=tokenizer, signals=SignalTokens({}, len(tokenizer)), template="vicuna"
+    )
+    said = [] if system == VICUNA_PROMPT else [Message("system", system)]
+    said += [Message("user", "hi"), Message("assistant", "ho"), Message("user", "he")]
+    ids = processor.render(said, add_generation_prompt=True).input_ids.tolist()
+    whole = [
+        tokenizer(text, add_special_tokens=False).input_ids
+        for text in (f"{system} USER: hi ASSISTANT: ho", "USER: he ASSISTANT:")
+    ]
+    assert ids == [tokenizer.bos_token_id, *whole[0], tokenizer.eos_token_id, *whole[1]]
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_no_template_leaves_a_word_mark_alone(name: str) -> None:
+    """Only `own_spaces` may: a mark that no word follows is a token that nobody trained on."""
+    template = replace(TEMPLATES[name], control=())
+    tokenizer = word_mark_tokenizer()
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": ["<Img>", "</Img>", "<|im_start|>", "<|im_end|>"]}
+    )
+    processor = make_processor(
+        tokenizer=tokenizer, signals=SignalTokens({}, len(tokenizer)), template=template
+    )
+    system = [] if name == "nextgpt-legacy" else [Message("system", "so")]
+    conversation = [*system, Message("user", "hi"), Message("assistant", "ho")]
+    names = tokenizer.convert_ids_to_tokens(processor.render(conversation).input_ids.tolist())
+    lone = [a for a, b in zip(names, names[1:], strict=False) if a == b == "\u2581"]
+    assert bool(lone) == template.own_spaces
+
+
+def test_a_space_at_the_end_of_a_control_string() -> None:
+    llama, plain = word_mark_tokenizer(), byte_tokenizer()
+    mark = llama.convert_tokens_to_ids("\u2581")
+    for text in ("A:", "A: "):  # what follows brings the space along
+        assert encode_control(llama, text) == tuple(llama("A:", add_special_tokens=False).input_ids)
+    assert encode_control(llama, " ") == ()
+    assert encode_control(llama, " ", own_spaces=True) == (mark,)
+    assert encode_control(llama, "A: ", own_spaces=True)[-2:] == (
+        llama.convert_tokens_to_ids(":"),
+        mark,
+    )
+    assert encode_control(llama, " A:") == encode_control(llama, "A:")  # one mark, not two
+    assert plain.decode(list(encode_control(plain, "A: "))) == "A: "
 
 
 def legacy_processor() -> Processor:
@@ -72,13 +130,44 @@ def test_legacy_is_written_as_expected(medium: Callable[..., Media]) -> None:
     mark, line, hashes = "\u2581", "<0x0A>", ["##", "#"]
     assert names == [
         *("<s>", f"{mark}###", mark, *"Human:", "<Img>", *["<audio>"] * 3, "</Img>", mark, *"hi"),
-        *(line, *hashes, mark, *"Assistant:", mark, *"ho", *(f"[IMG{i}]" for i in range(4))),
-        *(line, *hashes, mark, *"Human:", mark, *"he", line, *hashes, mark, *"Assistant:"),
+        *(line, *hashes, mark, *"Assistant:", mark, mark, *"ho", *(f"[IMG{i}]" for i in range(4))),
+        *(line, *hashes, mark, *"Human:", mark, *"he", line, *hashes, mark, *"Assistant:", mark),
     ]
     assert names.count("<s>") == 1
     # The whole ending is learnt, as the model has to say it.
     learnt = processor.render(conversation[:2]).labels.tolist()
     assert learnt[-3:] == processor.tokenizer.convert_tokens_to_ids([line, *hashes])
+
+
+def test_legacy_text_is_asked_as_it_was_trained() -> None:
+    """That code encoded "### Human: ", what follows with "### Assistant: ", and the reply apart."""
+    processor = legacy_processor()
+    conversation = [Message("user", "hi"), Message("assistant", "ho"), Message("user", "he")]
+    ids = processor.render(conversation, add_generation_prompt=True).input_ids.tolist()
+    pieces = ["### Human: ", "hi\n### Assistant: ", "ho\n###", "Human: he\n### Assistant: "]
+    encode = processor.tokenizer
+    assert ids[0] == encode.bos_token_id
+    assert ids[1:] == [i for p in pieces for i in encode(p, add_special_tokens=False).input_ids]
+
+
+def test_threads_may_share_a_processor() -> None:
+    """Whether special tokens are split is state of the tokenizer."""
+    processor = legacy_processor()
+    conversations = [
+        [Message("user", f"is {n} <Img>a</s> sign?"), Message("assistant", "</Img> no\n### " * n)]
+        for n in range(1, 9)
+    ]
+
+    def render(number: int) -> list[int]:
+        conversation = conversations[number % len(conversations)]
+        assert processor.length(conversation) > 0 and processor.stops
+        return processor.render(conversation).input_ids.tolist()
+
+    alone = [render(number) for number in range(len(conversations))]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(render, range(2000)))
+    wrong = [n for n, ids in enumerate(together) if ids != alone[n % len(conversations)]]
+    assert not wrong
 
 
 def test_legacy_replies_end_in_either_tokenisation() -> None:

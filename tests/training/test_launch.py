@@ -14,6 +14,7 @@ from anyweave.data import ReadOptions, write_messages
 from anyweave.media import save
 from anyweave.messages import Message
 from anyweave.model import NextGPT
+from anyweave.model.checkpoint import read_spec
 from anyweave.testing.conversations import tiny_conversations
 from anyweave.testing.model import tiny_model
 from anyweave.training.config import DataConfig, ModelConfig, TrainConfig
@@ -26,6 +27,7 @@ from anyweave.training.launch import (
     train_stage,
 )
 from anyweave.training.recipes import load_recipe
+from anyweave.training.recipes.fine_tune import fine_tune
 from anyweave.training.report import read_log
 from anyweave.training.trainer import Trainer
 
@@ -196,3 +198,51 @@ def test_samples_that_cannot_be_are_told(
     with caplog.at_level(logging.WARNING):
         run(given, model=new_model(), source=tiny_conversations())
     assert "sample_every=2, but sample_prompts is empty" in caplog.text
+
+
+def test_a_stage_from_a_checkpoint_takes_the_checkpoints_own_recipe(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = {"optimizer.learning_rate": 3e-4, "epochs": 2}
+    model = tiny_model(tmp_path / "parts", fine_tuning=own)
+    start = str(model.save_pretrained(tmp_path / "model"))
+    config = fine_tune(3, start)
+    assert (config.optimizer.learning_rate, config.epochs, config.steps) == (3e-4, 2, None)
+    assert config.stage.name == "instruction_tuning" and config.data.batch_size == 8
+    caplog.set_level("INFO", logger="anyweave.training.launch")
+    data = tmp_path / "mine.jsonl"
+    write_messages([[Message("user", "hi"), Message("assistant", w)] for w in "abcdefgh"], data)
+    run = tmp_path / "run"
+    report = train_stage(3, data=data, model=start, output=run, settings=["epochs=1"])
+    assert report.finished and report.steps == 1
+    assert json.loads((run / "config.json").read_text())["cache_dir"] == str(run / "cache")
+    assert "recipe fine-tune-3: learning rate 0.0003, batch 8 x 1, 1 epochs" in caplog.text
+    # What was trained goes on in the same way.
+    assert read_spec(run / "model").fine_tuning == own
+
+
+def test_specs_and_models_in_memory_are_fine_tuned_too(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "parts", fine_tuning={"epochs": 2})
+    assert fine_tune(3, model).epochs == 2
+    assert fine_tune(1, "paper-7b").name == "fine-tune-1"
+    with pytest.raises(ValueError, match="a stage is 1, 2 or 3, got 4"):
+        train_stage(4, model=model)
+
+
+def test_emoji_mini_is_fine_tuned_gently() -> None:
+    for number in (1, 2, 3):
+        config = fine_tune(number, "emoji-mini")
+        rates = [config.optimizer.rate(role) for role in config.stage.trainable]
+        assert max(rates) <= 5e-4 and config.data.batch_size >= 8 and config.epochs is not None
+
+
+def test_a_model_without_adapters_is_fine_tuned_without_them(tmp_path: Path) -> None:
+    start = tiny_model(tmp_path / "parts", lora=None).save_pretrained(tmp_path / "model")
+    assert "lora" not in fine_tune(3, str(start)).stage.trainable
+
+
+def test_wrong_settings_of_a_checkpoint_are_named(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "parts", fine_tuning={"optimiser.rate": 1.0})
+    start = model.save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match="unknown config key 'optimiser"):
+        fine_tune(2, str(start))

@@ -57,8 +57,11 @@ def test_a_sharded_base_trains_as_a_whole_one(
         "objective": ObjectiveConfig(denoising_fraction=0.3),
     }
     order = {"shuffle": False, "bucketing": False}
-    single = config(stage, run="single", data={"batch_size": 2, **order}, **common)
-    pair = config(stage, run="pair", data={"batch_size": 1, **order}, **common)
+    single = config(stage, run="single", data={"batch_size": 4, **order}, **common)
+    # Two each in at most 100 padded tokens: the processes need other numbers of forwards.
+    pair = config(
+        stage, run="pair", data={"batch_size": 2, "max_padded_tokens": 100, **order}, **common
+    )
     Trainer(plain_model(), single, _source(tmp_path)).train()
 
     def work() -> None:

@@ -14,6 +14,7 @@ from anyweave.model import NextGPT
 from anyweave.testing.conversations import tiny_conversations
 from anyweave.training.config import ObjectiveConfig, OptimizerConfig, TrainConfig
 from anyweave.training.report import read_log
+from anyweave.training.stages import STAGES
 from anyweave.training.trainer import DivergenceError, Trainer
 
 MakeModel = Callable[..., NextGPT]
@@ -37,6 +38,25 @@ def _assert_same(one: TrainConfig, other: TrainConfig) -> None:
         assert left["grad_norm"] == pytest.approx(right["grad_norm"], rel=1e-3)
         assert (left["samples"], left["tokens"]) != (0, 0)
         assert left["samples"] == right["samples"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("tokens", [1, 150])
+def test_forwards_of_few_tokens_equal_one_of_many(
+    stage: str, tokens: int, plain_model: MakeModel, config: MakeConfig
+) -> None:
+    """Losses are means over the step, however many forwards it took."""
+    order = {"batch_size": 4, "shuffle": False, "bucketing": False}
+    whole = config(stage, run="whole", steps=2, data=order)
+    parts = config(stage, run="parts", steps=2, data={**order, "max_padded_tokens": tokens})
+    Trainer(plain_model(), whole, tiny_conversations()).train()
+    model, forwards = plain_model(), []
+    model.register_forward_hook(lambda _, given, made: forwards.append(given[0].input_ids.shape))
+    Trainer(model, parts, tiny_conversations()).train()
+    assert len(forwards) > 2 and all(
+        rows == 1 or rows * length <= tokens for rows, length in forwards
+    )
+    _assert_same(whole, parts)
 
 
 def test_accumulation_equals_one_big_batch(plain_model: MakeModel, config: MakeConfig) -> None:

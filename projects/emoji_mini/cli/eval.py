@@ -9,7 +9,15 @@ import typer
 
 from anyweave.cli.console import print_json, print_plain
 from anyweave.cli.loading import hide_loading_bars, load_model
-from anyweave.cli.options import DeviceOption, JsonOption, ModelOption, read_names
+from anyweave.cli.options import (
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    OverwriteOption,
+    TrustOption,
+    read_names,
+)
+from anyweave.files import check_unmixed
 
 BridgeOption = Annotated[
     str | None,
@@ -23,6 +31,7 @@ def eval_world(
     output: Annotated[Path, typer.Option("--out", "-o", help="Report folder.")] = Path(
         "reports/world"
     ),
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     seed: Annotated[int, typer.Option(help="Same seed, same scenes and replies.")] = 0,
     tasks: Annotated[
@@ -30,6 +39,7 @@ def eval_world(
     ] = None,
     bridge: BridgeOption = None,
     device: DeviceOption = "cpu",
+    trust_remote_code: TrustOption = False,
 ) -> None:
     """Measure perception, decisions and generation on held-out scenes of the emoji world.
 
@@ -38,10 +48,19 @@ def eval_world(
     anyweave eval world --bridge signal --tasks "make image,make audio"
     anyweave eval world --model runs/s3/model --json
     """
+    from emoji_mini.evaluation.report import WRITTEN
     from emoji_mini.evaluation.run import run_world
 
-    loaded = load_model(model, device, bridge)
-    report = run_world(loaded, output, num_trials=trials, seed=seed, tasks=read_names(tasks))
+    check_unmixed(output, WRITTEN, overwrite=overwrite, what="reports")
+    loaded = load_model(model, device, bridge, trust_remote_code=trust_remote_code)
+    report = run_world(
+        loaded,
+        output,
+        num_trials=trials,
+        seed=seed,
+        tasks=read_names(tasks),
+        overwrite=overwrite,
+    )
     if as_json:
         print_json(report.to_dict())
     else:
@@ -58,6 +77,7 @@ def eval_ablation(
         "runs/ablations"
     ),
     report: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("reports/ablations"),
+    overwrite: OverwriteOption = False,
     device: DeviceOption = "cpu",
 ) -> None:
     """Train variants that differ in one thing, measure them and write one table. Resumable.
@@ -79,5 +99,6 @@ def eval_ablation(
         trials=trials,
         seed=seed,
         device=device,
+        overwrite=overwrite,
     )
     print_plain(comparison.to_markdown())

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
+from anyweave.files import write_text
 from emoji_mini.demo.record import Exchange, Record, Shown, Talk
 
 _STYLE = """
@@ -65,7 +66,7 @@ def write_page(record: Record, folder: str | Path) -> Path:
         )
     )
     path = folder / "index.html"
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

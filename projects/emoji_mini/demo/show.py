@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from anyweave import media
+from anyweave.files import check_unmixed, clear, write_json
 from anyweave.generation import ChatSession, Done, GenerationOptions
 from anyweave.generation.writing import write_message
 from anyweave.messages import MEDIA_TYPES, Media, Message
@@ -25,6 +25,13 @@ from emoji_mini.demo.spectrogram import spectrogram
 from emoji_mini.world.catalogue import RATES, SAMPLE_RATE
 from emoji_mini.world.draft import modality_of
 from emoji_mini.world.render import render
+
+_WRITTEN = (
+    "conversation.json",
+    "index.html",
+    "talks/[0-9]*.png",
+    "media/[0-9]*-[0-9]*.*",
+)
 
 
 class Say(Protocol):
@@ -41,20 +48,27 @@ def run_demo(
     say: Say,
     scripts: Sequence[Script] = SCRIPTS,
     max_new_tokens: int = 96,
+    overwrite: bool = False,
+    trust_remote_code: bool = False,
 ) -> Path:
     """Hold the conversations of `scripts` with a model and write everything below `output`.
 
     ``inputs/`` holds what the model was given, ``media/`` what it made, ``conversation.json`` all
     parts in order, ``index.html`` a page that needs nothing else, ``talks/`` each conversation as a
     picture. Nothing of the answers is scripted: greedy decoding, and `seed` for the media.
-    Returns the path of the page. Raises `ValueError` for an unknown model.
+    Returns the path of the page. Raises `ValueError` for an unknown model, and for a folder that
+    holds an earlier demo unless `overwrite` replaces it.
     """
     output = Path(output)
+    # Inputs have the names that a script gives them: they are ours where a demo was held.
+    earlier = (*_WRITTEN, "inputs/*") if (output / "conversation.json").is_file() else _WRITTEN
+    check_unmixed(output, earlier, overwrite=overwrite, what="conversations")
     for name in ("inputs", "media", "talks"):
         (output / name).mkdir(parents=True, exist_ok=True)
     say(f"loading {model}")
     started = time.perf_counter()
-    loaded = NextGPT.from_pretrained(model)
+    loaded = NextGPT.from_pretrained(model, trust_remote_code=trust_remote_code)
+    clear(output, earlier)
     load_seconds = time.perf_counter() - started
     say(f"loaded in {load_seconds:.1f} s, {torch.get_num_threads()} threads")
     options = GenerationOptions(temperature=0.0, max_new_tokens=max_new_tokens, seed=seed)
@@ -79,8 +93,7 @@ def run_demo(
 
 
 def _write(record: Record, output: Path) -> Path:
-    text = json.dumps(record.to_dict(), indent=1, ensure_ascii=False)
-    (output / "conversation.json").write_text(text + "\n", encoding="utf-8")
+    write_json(output / "conversation.json", record.to_dict(), indent=1)
     for number, talk in enumerate(record.talks, 1):
         draw_talk(talk, output).save(output / "talks" / f"{number:02d}.png")
     return write_page(record, output)

@@ -7,15 +7,15 @@ from `emoji_mini.variants`, which alone may build them; what they say and show i
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from anyweave.evaluation.comparison import Comparison, Figure, Measured
+from anyweave.evaluation.comparison import Comparison, Figure, Measured, check_same_settings
 from anyweave.evaluation.metrics import Ratio
+from anyweave.files import read_object, write_json
 from anyweave.generation import GenerationOptions
 from anyweave.processing import FeatureCache
 from anyweave.training.held_out import HeldOutLosses, held_out_losses
@@ -68,6 +68,7 @@ def run_ablation(
     seed: int = 0,
     device: str = "cpu",
     verifiers: Verifiers | None = None,
+    overwrite: bool = False,
 ) -> Comparison:
     """Train and measure all variants of an ablation (a name of `ABLATIONS`) and write its table.
 
@@ -76,6 +77,7 @@ def run_ablation(
         report: where ``NAME.md`` and ``NAME.json`` go; None is `folder`.
         base: the checkpoint whose frozen parts are used.
         steps: of training, the same for every variant.
+        overwrite: replace a table of other settings in `report`.
         trials: replies per measure; losses take four conversations for each.
 
     Raises:
@@ -86,6 +88,10 @@ def run_ablation(
     if min(steps, trials) < 1:
         raise ValueError(f"steps and trials are at least 1, got steps={steps} trials={trials}")
     ablation, folder = ABLATIONS[name], Path(folder)
+    settings = {"base": base, "steps": steps, "trials": trials, "seed": seed}
+    tables = folder if report is None else Path(report)
+    if not overwrite:
+        check_same_settings(tables, name, settings)
     columns: dict[str, Measured] = {}
     for variant in ablation.variants(base, steps, seed):
         setting = Setting(
@@ -101,10 +107,10 @@ def run_ablation(
         name=name,
         title=ablation.title,
         about=ablation.about,
-        settings={"base": base, "steps": steps, "trials": trials, "seed": seed},
+        settings=settings,
         columns=columns,
     )
-    comparison.save(folder if report is None else report)
+    comparison.save(tables)
     return comparison
 
 
@@ -116,7 +122,7 @@ def _measured(
     how = {"trials": setting.trials, "seed": setting.seed}
     model = trained(variant, setting.folder, setting.cache)
     if path.is_file():
-        stored = json.loads(path.read_text())
+        stored = read_object(path)
         if stored["how"] == how:
             return Measured.from_dict(stored["measured"])
     roles = () if variant.config is None else variant.config.stage.trainable
@@ -127,7 +133,7 @@ def _measured(
         },
         figures=ablation.measure(model.to(device), setting),
     )
-    path.write_text(json.dumps({"how": how, "measured": asdict(measured)}, indent=1) + "\n")
+    write_json(path, {"how": how, "measured": asdict(measured)}, indent=1)
     return measured
 
 
@@ -144,6 +150,7 @@ def perception(model: Any, setting: Setting) -> dict[str, Figure]:
         setting.folder / "describe",
         num_trials=setting.trials,
         seed=setting.seed,
+        overwrite=True,
         tasks=[f"describe {modality}" for modality in modalities],
         options=GenerationOptions(
             max_new_tokens=MAX_NEW_TOKENS, temperature=0.0, modalities=("text",)
@@ -187,6 +194,7 @@ def generation(model: Any, setting: Setting) -> dict[str, Figure]:
             setting.folder / f"make-{modality}",
             num_trials=setting.trials,
             seed=setting.seed,
+            overwrite=True,  # measured again only with other settings
             tasks=[task],
             options=options,
             verifiers=setting.verifiers,

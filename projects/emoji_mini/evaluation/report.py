@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from anyweave.evaluation.metrics import Decisions, Proportion
+from anyweave.files import clear, write_json, write_text
+
+WRITTEN = ("report.json", "report.md", "answers.jsonl", "image.png", "video.png")
 
 
 @dataclass(frozen=True)
@@ -115,11 +118,11 @@ class WorldReport:
         Returns the folder. A sheet of pictures is written only where there are some.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "report.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n")
-        (folder / "report.md").write_text(self.to_markdown())
+        clear(folder, WRITTEN)
+        write_json(folder / "report.json", self.to_dict(), indent=1)
+        write_text(folder / "report.md", self.to_markdown())
         lines = [json.dumps(answer, ensure_ascii=False) for answer in self.answers]
-        (folder / "answers.jsonl").write_text("".join(f"{line}\n" for line in lines))
+        write_text(folder / "answers.jsonl", "".join(f"{line}\n" for line in lines))
         for modality in ("image", "video"):
             chosen = [sample for sample in self.samples if sample.modality == modality]
             if chosen:

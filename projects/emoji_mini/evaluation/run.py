@@ -15,9 +15,10 @@ from rich.progress import Progress
 
 from anyweave import media
 from anyweave.evaluation.metrics import Decisions, Proportion
+from anyweave.files import check_unmixed
 from anyweave.generation import ChatSession, GenerationOptions
 from anyweave.messages import Message
-from emoji_mini.evaluation.report import Sample, TaskResult, WorldReport
+from emoji_mini.evaluation.report import WRITTEN, Sample, TaskResult, WorldReport
 from emoji_mini.evaluation.tasks.world import Answer, Question, Session, WorldTask, choose_tasks
 from emoji_mini.world.sources import WorldDialogues
 from emoji_mini.world.verifiers import Verifiers, accuracy, load_verifiers
@@ -105,11 +106,18 @@ def evaluate_world(
 
 
 def run_world(
-    model: Any, folder: str | Path, *, num_trials: int = 64, seed: int = 0, **options: Any
+    model: Any,
+    folder: str | Path,
+    *,
+    num_trials: int = 64,
+    seed: int = 0,
+    overwrite: bool = False,
+    **options: Any,
 ) -> WorldReport:
     """`evaluate_world` with a progress bar on stderr, its report saved in `folder`. `options` as
-    there.
+    there. Raises `ValueError` if an earlier report is there, unless `overwrite` replaces it.
     """
+    check_unmixed(folder, WRITTEN, overwrite=overwrite, what="reports")
     names = [task.name for task in choose_tasks(options.get("tasks"))]
     with Progress(console=Console(stderr=True), transient=True) as bar:
         bars = {name: bar.add_task(name, total=num_trials) for name in names}

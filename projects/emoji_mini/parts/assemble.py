@@ -4,18 +4,17 @@ them.
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 
+from anyweave.files import read_object, replaced_folder, write_json
 from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.model.any_to_any import ROLES
 from anyweave.model.build import build
-from anyweave.model.checkpoint import SPEC_FILE, load_role
+from anyweave.model.checkpoint import SPEC_FILE, check_target, load_role
 from anyweave.model.hashing import folder_sha256
 from anyweave.model.spec import (
     DecoderSpec,
@@ -25,6 +24,7 @@ from anyweave.model.spec import (
     ModelSpec,
     ProjectorSpec,
 )
+from anyweave.tensors import load_tensors, save_tensors
 from emoji_mini.parts.diffusion import TEXT_LENGTH, TEXT_WIDTH
 from emoji_mini.parts.encoder import FRAME_POOLING, VIDEO_FRAMES
 
@@ -89,16 +89,18 @@ def emoji_mini_spec() -> ModelSpec:
 
 def halve(source: Path, target: Path) -> None:
     """Copy a part's folder, weights as float16; training leftovers (``fit-*``) stay behind."""
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("fit-*"))
-    for file in target.rglob("*.safetensors"):
-        tensors = load_file(file)
-        halved = {k: v.half() if v.dtype == torch.float32 else v for k, v in tensors.items()}
-        save_file(halved, file, {"format": "pt"})
-    for file in target.rglob("config.json"):  # where a part was made is nobody's business
-        config = json.loads(file.read_text())
-        if config.pop("_name_or_path", None) is not None:
-            file.write_text(json.dumps(config, indent=2) + "\n")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replaced_folder(target) as fresh:
+        ignored = shutil.ignore_patterns("fit-*")
+        shutil.copytree(source, fresh, ignore=ignored, dirs_exist_ok=True)
+        for file in fresh.rglob("*.safetensors"):
+            tensors = load_tensors(file)
+            halved = {k: v.half() if v.dtype == torch.float32 else v for k, v in tensors.items()}
+            save_tensors(halved, file, {"format": "pt"})
+        for file in fresh.rglob("config.json"):  # where a part was made is nobody's business
+            config = read_object(file)
+            if config.pop("_name_or_path", None) is not None:
+                write_json(file, config)
 
 
 def assemble(parts: Path, output: Path, trained: Path | None = None) -> ModelSpec:
@@ -116,6 +118,7 @@ def assemble(parts: Path, output: Path, trained: Path | None = None) -> ModelSpe
             raise ValueError(
                 f"{parts} lacks {name}/; train it first with: anyweave train part {name}"
             )
+    check_target(output)
     for name, part in encoders.items():
         halve(parts / part, output / "encoders" / name)
     for modality in spec.decoders:
@@ -129,6 +132,6 @@ def assemble(parts: Path, output: Path, trained: Path | None = None) -> ModelSpe
     if trained is not None:
         for role in ROLES:
             load_role(model, role, trained)
-    (output / SPEC_FILE).write_text(json.dumps(spec.to_dict(), indent=1) + "\n")
+    write_json(output / SPEC_FILE, spec.to_dict())
     model.save_pretrained(output, dtype="float16" if trained is not None else None)
     return spec

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel, UNet3DConditionModel
 from jaxtyping import Float, Int
-from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import (
@@ -32,7 +31,9 @@ from transformers import (
 from anyweave.decoders.captions import caption_ids, embed_caption_ids
 from anyweave.decoders.folder import DEFAULTS_FILE, DecoderDefaults
 from anyweave.decoders.latent_diffusion import LatentDiffusion
+from anyweave.files import write_json
 from anyweave.messages import Modality
+from anyweave.tensors import load_tensors, save_tensors
 from emoji_mini.parts.fit import FitOptions, fit
 from emoji_mini.parts.rendered import rendered_scenes
 from emoji_mini.world.catalogue import (
@@ -228,8 +229,8 @@ def encode_data(
             ]
             with torch.no_grad():
                 parts.append(model.encode_media(batch).half())
-        save_file({"latents": torch.cat(parts).contiguous()}, file)
-    return [scene.caption for scene in scenes[:size]], load_file(file)["latents"]
+        save_tensors({"latents": torch.cat(parts)}, file)
+    return [scene.caption for scene in scenes[:size]], load_tensors(file)["latents"]
 
 
 def prepare(modality: Modality, output: Path, image_folder: Path | None) -> None:
@@ -250,7 +251,7 @@ def prepare(modality: Modality, output: Path, image_folder: Path | None) -> None
         with torch.no_grad():
             unet.class_embedding.weight.mul_(TEXT_WIDTH**0.5)
     if image_folder is not None:
-        weights = load_file(image_folder / "unet" / "diffusion_pytorch_model.safetensors")
+        weights = load_tensors(image_folder / "unet" / "diffusion_pytorch_model.safetensors")
         inflate(unet, weights)
         for part in ("text_encoder", "tokenizer"):
             shutil.copytree(image_folder / part, output / part, dirs_exist_ok=True)
@@ -260,7 +261,7 @@ def prepare(modality: Modality, output: Path, image_folder: Path | None) -> None
         text_encoder.save_pretrained(output / "text_encoder")
     unet.save_pretrained(output / "unet")
     build_scheduler().save_pretrained(output / "scheduler")
-    (output / DEFAULTS_FILE).write_text(json.dumps(asdict(_DEFAULTS[modality]), indent=1) + "\n")
+    write_json(output / DEFAULTS_FILE, asdict(_DEFAULTS[modality]))
 
 
 _DEFAULTS: dict[Modality, DecoderDefaults] = {

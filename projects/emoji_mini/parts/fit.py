@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from anyweave.files import whole_file
+from anyweave.tensors import explained
 from anyweave.training.attention import fast_attention
 
 logger = logging.getLogger(__name__)
@@ -71,7 +73,9 @@ def fit(
     average = [p.detach().clone() for p in parameters]
     start = 0
     if checkpoint.is_file():
-        state = torch.load(checkpoint, map_location=options.device, weights_only=True)
+        with explained(str(checkpoint)):
+            state = torch.load(checkpoint, map_location=options.device, weights_only=True)
+        _check_same(checkpoint, state.get("options"), options)
         with torch.no_grad():
             for parameter, saved in zip(parameters, state["parameters"], strict=True):
                 parameter.copy_(saved)
@@ -119,12 +123,28 @@ def fit(
                 progress.update(bar, completed=step + 1, description=_describe(folder.name, row))
                 totals = {}
             if (step + 1) % options.checkpoint_every == 0:
-                _save(checkpoint, module, parameters, average, optimizer, step + 1)
+                _save(checkpoint, module, parameters, average, optimizer, step + 1, options)
     with torch.no_grad():
         for parameter, value in zip(parameters, average, strict=True):
             parameter.copy_(value)
     module.eval()
     return means
+
+
+def _deciding(options: FitOptions) -> dict[str, Any]:
+    """The options that decide what is learnt."""
+    free = ("device", "log_every", "checkpoint_every")
+    return {name: value for name, value in asdict(options).items() if name not in free}
+
+
+def _check_same(checkpoint: Path, then: dict[str, Any] | None, options: FitOptions) -> None:
+    now = _deciding(options)
+    changed = [f"{k} was {then.get(k)!r}, is {now[k]!r}" for k in now if then and then[k] != now[k]]
+    if changed:
+        raise ValueError(
+            f"{checkpoint} was begun with other options: {'; '.join(changed)}. Use the old ones, "
+            "choose another folder (--out), or remove that file to begin anew"
+        )
 
 
 def _learning_rate(step: int, options: FitOptions) -> float:
@@ -148,16 +168,15 @@ def _save(
     average: list[Tensor],
     optimizer: torch.optim.Optimizer,
     step: int,
+    options: FitOptions,
 ) -> None:
-    temporary = path.with_suffix(".tmp")
-    torch.save(
-        {
-            "parameters": [p.detach() for p in parameters],
-            "buffers": list(module.buffers()),
-            "average": average,
-            "optimizer": optimizer.state_dict(),
-            "step": step,
-        },
-        temporary,
-    )
-    os.replace(temporary, path)
+    state = {
+        "parameters": [p.detach() for p in parameters],
+        "buffers": list(module.buffers()),
+        "average": average,
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "options": _deciding(options),
+    }
+    with whole_file(path) as file:
+        torch.save(state, file)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from anyweave.data.mixture import Mixture, Source
+from anyweave.files import path_lock
 from anyweave.messages import MEDIA_MODALITIES, Conversation, Modality
 from anyweave.model.any_to_any import NextGPT
 from emoji_mini.parts.assemble import assemble
@@ -86,7 +87,9 @@ def train_named_part(name: str, output: Path, *, device: str = "cpu", scale: flo
         raise ValueError(f"no part {name!r}; there are {', '.join(steps)}")
     if scale <= 0:
         raise ValueError(f"scale must be above 0, got {scale}")
-    return f"{name}: {steps[name]()}"
+    output.mkdir(parents=True, exist_ok=True)
+    with path_lock(output / name, doing="trains it"):
+        return f"{name}: {steps[name]()}"
 
 
 def options_of(name: str, device: str = "cpu", scale: float = 1.0) -> FitOptions:

@@ -4,8 +4,6 @@ waits for drawing.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from anyweave.files import read_json, whole_file, write_json
 from anyweave.messages import Modality
 from emoji_mini.world.catalogue import AUDIO_SAMPLES, IMAGE_SIZE, NUM_FRAMES
 from emoji_mini.world.render import render
@@ -58,15 +57,14 @@ def rendered_scenes(
     if not index.is_file():
         rng = np.random.default_rng([seed, len(modality), split == "test"])
         scenes = [_SAMPLERS[modality](rng, split) for _ in range(size)]
-        temporary = data.with_suffix(f".{os.getpid()}.npy")
         shape = (size, *_SHAPES[modality])
-        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
-        for number in track(range(size), f"drawing {size} {modality} scenes", transient=True):
-            array[number] = render(scenes[number])
-        array.flush()
-        os.replace(temporary, data)
-        index.write_text(json.dumps([asdict(scene) for scene in scenes]))
-    rows = json.loads(index.read_text())
+        with whole_file(data) as file:
+            array = np.lib.format.open_memmap(file.name, mode="w+", dtype=dtype, shape=shape)
+            for number in track(range(size), f"drawing {size} {modality} scenes", transient=True):
+                array[number] = render(scenes[number])
+            array.flush()
+        write_json(index, [asdict(scene) for scene in scenes], indent=None)
+    rows = read_json(index, max_bytes=1 << 31)
     kind = _TYPES[modality]
     scenes = [
         kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in rows

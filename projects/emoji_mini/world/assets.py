@@ -7,7 +7,6 @@ use the project.
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
+from anyweave.files import check_new, read_object, replaced_folder, settle, write_json
 from emoji_mini.world.catalogue import AUDIO_SAMPLES, NUM_TAKES, OBJECTS, SAMPLE_RATE, SOUNDS
 from emoji_mini.world.synthesis import perform
 
@@ -51,10 +51,11 @@ class Pack:
 @lru_cache(maxsize=2)
 def load_pack(folder: Path = PACK) -> Pack:
     """Read the pack. Raises `ValueError` if it is missing, saying how to build it."""
+    settle(folder)
     index_file = folder / "index.json"
     if not index_file.is_file():
         raise ValueError(f"no world pack in {folder}; build it with: anyweave data world")
-    index = json.loads(index_file.read_text())
+    index = read_object(index_file)
     with Image.open(folder / "sprites.webp") as sheet:
         pixels = np.asarray(sheet.convert("RGBA"))
     sprites = {}
@@ -74,8 +75,9 @@ def build_pack(target: Path = PACK, work: Path | None = None) -> dict[str, int]:
     """Fetch the public assets and write the pack; returns the size in bytes of each file.
 
     Needs `npm`, `apt-get` with `dpkg`, and `fluidsynth` on the path. Raises `ValueError` naming
-    what is missing.
+    what is missing, or if `target` holds something that is no pack.
     """
+    _check_target(target)
     for tool in ("npm", "apt-get", "dpkg", "fluidsynth"):
         if shutil.which(tool) is None:
             raise ValueError(
@@ -87,27 +89,26 @@ def build_pack(target: Path = PACK, work: Path | None = None) -> dict[str, int]:
         folder.mkdir(parents=True, exist_ok=True)
         emoji = _fetch_emoji(folder)
         soundfont = _fetch_soundfont(folder)
-        staging = Path(tempfile.mkdtemp(prefix="pack-", dir=_parent(target)))
-        columns = _write_sprites(emoji, staging)
-        for name in SOUNDS:
-            _write_takes(name, soundfont, folder, staging)
-        index = {
-            "objects": list(OBJECTS),
-            "sounds": list(SOUNDS),
-            "columns": columns,
-            "licences": LICENCES,
-        }
-        (staging / "index.json").write_text(json.dumps(index, indent=1) + "\n")
-        staging.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        staging.rename(target)
+        with replaced_folder(target) as staging:
+            columns = _write_sprites(emoji, staging)
+            for name in SOUNDS:
+                _write_takes(name, soundfont, folder, staging)
+            index = {
+                "objects": list(OBJECTS),
+                "sounds": list(SOUNDS),
+                "columns": columns,
+                "licences": LICENCES,
+            }
+            write_json(staging / "index.json", index, indent=1)
     return {path.name: path.stat().st_size for path in sorted(target.iterdir())}
 
 
-def _parent(target: Path) -> Path:
+def _check_target(target: Path) -> None:
+    """An earlier pack is replaced; any other folder with something in it is somebody's."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    return target.parent
+    settle(target)
+    if not (target / "index.json").is_file() or not (target / "sprites.webp").is_file():
+        check_new(target)
 
 
 def _run(*command: str, cwd: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from anyweave.files import check_unmixed, write_json, write_text
 
 HEADINGS = ("phase", "seconds", "samples/s", "tokens/s", "TFLOP/s", "share of matrix rate")
 
@@ -90,15 +91,17 @@ class BenchReport:
         ]
         return "\n".join(lines) + "\n"
 
-    def write(self, folder: str | Path) -> Path:
-        """``<command>.md`` and ``<command>.json`` in `folder`; returns the page."""
+    def write(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """``<command>.md`` and ``<command>.json`` in `folder`; returns the page. Raises
+        `ValueError` if they are there, unless `overwrite` replaces them.
+        """
+        check_unmixed(folder, written(self.command), overwrite=overwrite, what="measurements")
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         name = self.command.replace(" ", "-")
-        text = json.dumps(self.to_dict(), indent=1) + "\n"
-        (folder / f"{name}.json").write_text(text, encoding="utf-8")
+        write_json(folder / f"{name}.json", self.to_dict(), indent=1)
         page = folder / f"{name}.md"
-        page.write_text(self.to_markdown(), encoding="utf-8")
+        write_text(page, self.to_markdown())
         return page
 
     def _warning(self) -> list[str]:
@@ -114,3 +117,9 @@ class BenchReport:
 
 def _or_dash(value: float) -> str:
     return f"{value:.3g}" if value else "-"
+
+
+def written(command: str) -> tuple[str, str]:
+    """What the report of a command ("bench train") is called on disk."""
+    name = command.replace(" ", "-")
+    return f"{name}.json", f"{name}.md"

@@ -190,7 +190,5 @@ def _turns(modalities: Container[str], batch_size: int) -> dict[Modality, torch.
 
 
 def _latents(model: NextGPT, modality: Modality, count: int) -> torch.Tensor:
-    decoder, known = model.decoders[modality], vars(MediaSize())
-    given = model.spec.decoders[modality].generate
-    size = MediaSize(**{name: value for name, value in given.items() if name in known})
+    decoder, size = model.decoders[modality], MediaSize(**model.spec.decoders[modality].size)
     return torch.randn(count, *decoder.codec.latent_shape(size))

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from anyweave.cli.console import err, print_json, print_plain
-from anyweave.cli.options import DeviceOption, JsonOption, read_names
+from anyweave.cli.options import DeviceOption, JsonOption, OverwriteOption, read_names
+from anyweave.files import check_unmixed
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed and memory on this machine.")
 
@@ -46,6 +47,7 @@ def bench_train_command(
     precision: PrecisionOption = None,
     device: DeviceOption = "cpu",
     output: ReportOption = None,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Time optimizer steps on made-up batches, as from complete caches.
@@ -57,6 +59,7 @@ def bench_train_command(
     """
     from anyweave.benchmarking import bench_train
 
+    _check_free(output, "bench train", overwrite)
     kind = precision or ("fp32" if device == "cpu" else "bf16")
     model = _bench_model(spec, random_weights, scale, device, kind)
     with err.status("measuring"):
@@ -71,7 +74,7 @@ def bench_train_command(
             precision=kind,
             scale=scale,
         )
-    _print_bench(report, output, as_json)
+    _print_bench(report, output, as_json, overwrite)
 
 
 @app.command(name="reply")
@@ -91,6 +94,7 @@ def bench_reply_command(
     precision: PrecisionOption = None,
     device: DeviceOption = "cpu",
     output: ReportOption = None,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Time the parts of a reply: reading media, prefill, speech, every decoder.
@@ -101,6 +105,7 @@ def bench_reply_command(
     """
     from anyweave.benchmarking import bench_reply
 
+    _check_free(output, "bench reply", overwrite)
     kind = precision or ("fp32" if device == "cpu" else "bf16")
     model = _bench_model(spec, random_weights, scale, device, kind)
     size = {"height": side, "width": side, "num_frames": frames}
@@ -114,7 +119,7 @@ def bench_reply_command(
             scale=scale,
             **{name: value for name, value in size.items() if value is not None},
         )
-    _print_bench(report, output, as_json)
+    _print_bench(report, output, as_json, overwrite)
 
 
 def _bench_model(spec: str, random_weights: bool, scale: float, device: str, precision: str) -> Any:
@@ -138,9 +143,17 @@ def _bench_model(spec: str, random_weights: bool, scale: float, device: str, pre
         )
 
 
-def _print_bench(report: Any, output: Path | None, as_json: bool) -> None:
+def _check_free(output: Path | None, command: str, overwrite: bool) -> None:
+    """Before minutes are spent on measuring."""
+    from anyweave.benchmarking.report import written
+
     if output is not None:
-        report.write(output)
+        check_unmixed(output, written(command), overwrite=overwrite, what="measurements")
+
+
+def _print_bench(report: Any, output: Path | None, as_json: bool, overwrite: bool) -> None:
+    if output is not None:
+        report.write(output, overwrite=overwrite)
     if as_json:
         print_json(report.to_dict())
     else:

@@ -1,19 +1,50 @@
-"""What the commands print, and where: replies to standard output, progress to standard error."""
+"""What the commands print, and where: replies to standard output, progress to standard error.
+
+Whatever is printed passes here, and nothing foreign in it (captions, names of files, errors about
+them, what a model says) can steer the terminal: see `printable`.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import MofNCompleteColumn, Progress
+from rich.segment import Segment
 from rich.status import Status
 
-out = Console()
-err = Console(stderr=True)
+# C0 without tab and line feed, delete and C1; marks that turn the direction of text around; halves
+# of surrogate pairs, which cannot be written.
+_STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    """Text in which control characters are spelled out, like ``\\u001b``: escape sequences of a
+    terminal are shown, not obeyed.
+    """
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+class _PlainConsole(Console):
+    """A console that obeys its own styles, and no text."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            text = segment.text if segment.control else printable(segment.text)
+            yield Segment(text, segment.style, segment.control)
+
+
+out = _PlainConsole()
+err = _PlainConsole(stderr=True)
 
 
 def print_plain(text: str, *, end: str = "\n", to: Console = out) -> None:
@@ -23,7 +54,7 @@ def print_plain(text: str, *, end: str = "\n", to: Console = out) -> None:
 
 def print_json(value: Any) -> None:
     """Print for programs: letters of every script as they are."""
-    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    typer.echo(printable(json.dumps(value, indent=1, ensure_ascii=False)))
 
 
 def status_line() -> Callable[[str | None], None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +17,13 @@ from anyweave.cli.data.reading import (
     read_options,
 )
 from anyweave.cli.loading import load_model
-from anyweave.cli.options import DeviceOption, JsonOption, ModelOption
+from anyweave.cli.options import (
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    OverwriteOption,
+    TrustOption,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Measure a model.")
 
@@ -40,8 +45,10 @@ def eval_data(
     output: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write the report as JSON here.")
     ] = None,
+    overwrite: OverwriteOption = False,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
+    trust_remote_code: TrustOption = False,
 ) -> None:
     """Losses on your data, and whether the model gives the media that the assistant gives there.
 
@@ -51,14 +58,17 @@ def eval_data(
     """
     from anyweave.data.shards import open_data
     from anyweave.evaluation.on_data import evaluate
+    from anyweave.files import write_json
 
+    if output is not None and output.exists() and not overwrite:
+        raise ValueError(f"{output} is there already; choose another --out, or give --overwrite")
     options = read_options(media, column, task, split, captions_only)
     source = open_data(data, read_as, **options)
-    loaded = load_model(model, device)
+    loaded = load_model(model, device, trust_remote_code=trust_remote_code)
     with progress_bar("answering") as progress:
         report = evaluate(loaded, source, progress=progress)
     if output is not None:
-        output.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
+        write_json(output, report.to_dict())
     if as_json:
         print_json(report.to_dict())
     else:

@@ -7,13 +7,20 @@ from typing import Any, cast
 from anyweave.cli.console import err
 
 
-def load_model(model: str, device: str, bridge: str | None = None) -> Any:
+def load_model(
+    model: str, device: str, bridge: str | None = None, *, trust_remote_code: bool = False
+) -> Any:
     """Load a checkpoint by name, folder or hub id, with a word on standard error meanwhile."""
     with err.status("loading the model"):
         from anyweave.model.any_to_any import NextGPT
 
         hide_loading_bars()
-        return NextGPT.from_pretrained(model, device=device, bridge=cast(Any, bridge))
+        return NextGPT.from_pretrained(
+            model,
+            device=device,
+            bridge=cast(Any, bridge),  # checked where it is used
+            trust_remote_code=trust_remote_code,
+        )
 
 
 def hide_loading_bars() -> None:

@@ -9,8 +9,18 @@ import typer
 
 from anyweave.cli.console import err, out, print_json, print_plain, status_line
 from anyweave.cli.loading import load_model
-from anyweave.cli.options import DeviceOption, JsonOption, ModelOption, read_names
+from anyweave.cli.options import (
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    OverwriteOption,
+    TrustOption,
+    read_names,
+)
+from anyweave.files import check_unmixed, clear, free_folder
 from anyweave.messages import MEDIA_TYPES, Message, Modality, Part
+
+_REPLY, _TURNS = ("reply-[0-9]*.*",), ("turn-[0-9]*-[0-9]*.*",)
 
 SeedOption = Annotated[int | None, typer.Option(help="Same seed, same reply.")]
 TokensOption = Annotated[int, typer.Option(help="Stop a reply after so many tokens.")]
@@ -24,8 +34,10 @@ def run(
     audio: Annotated[list[Path] | None, typer.Option(help="A sound; may be given again.")] = None,
     model: ModelOption = "emoji-mini",
     output: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the reply's media.")
-    ] = Path("reply"),
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for the reply's media; default: a new reply-N."),
+    ] = None,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     modalities: Annotated[
         str | None, typer.Option(help="Allow only these media, e.g. 'image,audio' or 'text'.")
@@ -39,6 +51,7 @@ def run(
     max_new_tokens: TokensOption = 96,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
+    trust_remote_code: TrustOption = False,
 ) -> None:
     """Say one thing, with any media, and get one reply, with any media.
 
@@ -49,6 +62,8 @@ def run(
     anyweave run --text "a fox at night" --force image,video --seed 7
     """
     user = Message("user", _parts(text, {"image": image, "video": video, "audio": audio}))
+    folder = output or free_folder("reply")
+    check_unmixed(folder, _REPLY, overwrite=overwrite, what="replies")
     from anyweave.generation import ChatSession, GenerationOptions
     from anyweave.generation.writing import write_message
 
@@ -61,10 +76,11 @@ def run(
         num_inference_steps=steps,
         guidance_scale=guidance,
     )
-    loaded = load_model(model, device)
+    loaded = load_model(model, device, trust_remote_code=trust_remote_code)
     with err.status("thinking"):
         reply = ChatSession(loaded, options).reply(user)
-    parts = write_message(reply, output)
+    clear(folder, _REPLY)
+    parts = write_message(reply, folder)
     if as_json:
         print_json({"model": model, "parts": parts})
         return
@@ -77,13 +93,16 @@ def run(
 
 def chat(
     model: ModelOption = "emoji-mini",
-    output: Annotated[Path, typer.Option("--out", "-o", help="Folder for replies' media.")] = Path(
-        "chat"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for replies' media; default: a new chat-N."),
+    ] = None,
+    overwrite: OverwriteOption = False,
     temperature: TemperatureOption = 0.3,
     max_new_tokens: TokensOption = 128,
     seed: SeedOption = None,
     device: DeviceOption = "cpu",
+    trust_remote_code: TrustOption = False,
 ) -> None:
     """Talk in the terminal. Media go in by path; replies' media are saved and named.
 
@@ -93,15 +112,18 @@ def chat(
     you> @photos/dog.png what does it sound like?
     you> /help
     """
+    folder = output or free_folder("chat")
+    check_unmixed(folder, _TURNS, overwrite=overwrite, what="replies")
     from anyweave.generation import ChatSession, GenerationOptions
     from anyweave.generation.terminal import converse
 
     options = GenerationOptions(temperature=temperature, seed=seed, max_new_tokens=max_new_tokens)
-    loaded = load_model(model, device)
+    loaded = load_model(model, device, trust_remote_code=trust_remote_code)
+    clear(folder, _TURNS)
     print_plain("Write anything; /help says what else there is.")
     converse(
         lambda: ChatSession(loaded, options),
-        output,
+        folder,
         ask=lambda: out.input("[bold]you>[/bold] "),
         say=print_plain,
         status=status_line(),

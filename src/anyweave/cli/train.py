@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +25,8 @@ app = typer.Typer(no_args_is_help=True, help="Train the three stages, or a part.
 def _stage_command(number: int) -> Callable[..., None]:
     def command(
         recipe: Annotated[
-            str | None, typer.Option(help="Named recipe; default: the model's, else the tiny one.")
+            str | None,
+            typer.Option(help="Named recipe; default: that of --model, without one the tiny one."),
         ] = None,
         data: Annotated[
             str | None,
@@ -56,7 +56,6 @@ def _stage_command(number: int) -> Callable[..., None]:
         from anyweave.data.place import ReadOptions
         from anyweave.training.launch import train_stage
 
-        logging.getLogger("anyweave.training.own_data").setLevel(logging.INFO)  # the chosen recipe
         report = train_stage(
             number,
             recipe=recipe,

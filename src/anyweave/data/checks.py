@@ -20,11 +20,11 @@ from typing import Any
 from anyweave import media
 from anyweave.data.place import RowError
 from anyweave.data.records import Records
-from anyweave.media import Limits, MediaError
-from anyweave.messages import MEDIA_TYPES, Conversation, Media, Modality
+from anyweave.media import Limits, MediaError, isolation
+from anyweave.messages import MEDIA_TYPES, Conversation, Media, Modality, silent_replies
 
-Found = tuple[int, list["Problem"]]
-"""How many media a record has, and its problems."""
+Found = tuple[int, list["Problem"], tuple[str, ...]]
+"""How many media a record has, its problems, and what of it is not read."""
 _CHUNK = 32  # records a process takes at a time
 _CRASHED = "reading it ends the process that reads it; remove or repair the medium"
 
@@ -111,7 +111,7 @@ def _suspected(
     except BrokenProcessPool:
         if len(chunk) == 1:
             place = records.table.place(chunk.start)
-            yield chunk, [(0, [problem_of(place, chunk.start, f"{place}: {_CRASHED}")])]
+            yield chunk, [(0, [problem_of(place, chunk.start, f"{place}: {_CRASHED}")], ())]
             return
         middle = len(chunk) // 2
         for half in (chunk[:middle], chunk[middle:]):
@@ -132,6 +132,7 @@ _here: dict[str, Any] = {}  # of a worker process: what it checks
 
 def _prepare(records: Records, limits: Limits) -> None:
     _here.update(records=records, limits=limits)
+    isolation.may_die()  # it is replaced, and what it read is one more problem
 
 
 def _check_here(chunk: range) -> list[Found]:
@@ -145,11 +146,12 @@ def _check_chunk(records: Records, limits: Limits, chunk: range) -> list[Found]:
 def _check(records: Records, index: int, limits: Limits) -> Found:
     place = records.table.place(index)
     try:
-        conversation: Conversation = records[index]
+        read = records.reading(index, warn=False)
     except RowError as error:
-        return 0, [problem_of(place, index, text) for text in error.problems]
+        return 0, [problem_of(place, index, text) for text in error.problems], ()
     except ValueError as error:
-        return 0, [problem_of(place, index, str(error))]
+        return 0, [problem_of(place, index, str(error))], ()
+    conversation: Conversation = read.conversation
     problems = []
     parts = [part for message in conversation for part in message.media()]
     for part in parts:
@@ -157,10 +159,8 @@ def _check(records: Records, index: int, limits: Limits) -> Found:
         if text is not None:
             reason = reason_of(text, part.name)
             problems.append(Problem(place, index, reason, f"{place}: {text}"))
-    replies = [message for message in conversation if message.role == "assistant"]
-    if not any(message.text.strip() or message.media() for message in replies):
-        problems.append(problem_of(place, index, "nothing to learn: the assistant says nothing"))
-    return len(parts), problems
+    problems += [problem_of(place, index, text) for text in silent_replies(conversation)]
+    return len(parts), problems, read.lost
 
 
 def _wrong_with(part: Media, limits: Limits) -> str | None:

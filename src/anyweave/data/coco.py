@@ -20,7 +20,7 @@ from anyweave.data.pairs import pair_of, read_pair
 from anyweave.data.place import ReadOptions, RowError, listed, shown
 from anyweave.data.store import PathOf
 from anyweave.data.tables import decode, existing_file
-from anyweave.data.writing import whole_file
+from anyweave.files import whole_file
 from anyweave.messages import Conversation
 
 SPLITS: dict[str, tuple[str, ...]] = {
@@ -30,9 +30,18 @@ SPLITS: dict[str, tuple[str, ...]] = {
     "test": ("test",),
 }
 
+# What the file says of a picture and of a sentence, and is read or carries nothing to be learnt.
+_IMAGE = (
+    *("filepath", "filename", "split", "sentences", "id", "file_name", "imgid", "sentids"),
+    *("cocoid", "width", "height", "license", "coco_url", "flickr_url", "date_captured"),
+)
+_SENTENCE = ("raw", "tokens", "imgid", "sentid", "id", "image_id", "caption")
+
 
 class CocoCaptions:
     """A row ``{"image", "caption"}`` a sentence. Raises `ValueError` for another file or split."""
+
+    sealed = False
 
     def __init__(self, path: str | Path, options: ReadOptions) -> None:
         self.path = existing_file(path)
@@ -67,36 +76,45 @@ class CocoCaptions:
     def _karpathy(self, whole: Mapping[str, Any], splits: tuple[str, ...]) -> None:
         for number, image in enumerate(whole["images"]):
             place = f"{self.path}: images[{number}]"
-            if not isinstance(image, dict) or "filename" not in image:
+            if not isinstance(image, dict) or not isinstance(image.get("filename"), str):
                 self._rows.append((place, f"an object with filename, got {shown(image)}"))
                 continue
-            if image.get("split", "train") not in splits:
+            split = image.get("split", "train")
+            if split not in tuple(SPLITS):
+                problem = f"unknown split {shown(split)}; the Karpathy splits are {listed(SPLITS)}"
+                self._rows.append((place, problem))
                 continue
-            name = str(PurePosixPath(image.get("filepath") or ".") / str(image["filename"]))
+            if split not in splits:
+                continue
+            name = str(PurePosixPath(str(image.get("filepath") or ".")) / image["filename"])
+            more = {key: value for key, value in image.items() if key not in _IMAGE}
             sentences = image.get("sentences")
             if not isinstance(sentences, list) or not sentences:
                 self._rows.append((place, "it has no sentences"))
                 continue
             for at, sentence in enumerate(sentences):
-                raw = sentence.get("raw") if isinstance(sentence, dict) else None
-                row = {"image": name, "caption": raw, "split": image.get("split", "train")}
+                said = sentence if isinstance(sentence, dict) else {}
+                also = {key: value for key, value in said.items() if key not in _SENTENCE}
+                row = {"image": name, "caption": said.get("raw"), "split": split, **more, **also}
                 self._rows.append((f"{place}.sentences[{at}]", row))
 
     def _published(self, whole: Mapping[str, Any], splits: tuple[str, ...]) -> None:
         names = {
-            str(image.get("id")): image.get("file_name")
+            str(image.get("id")): image
             for image in whole["images"]
-            if isinstance(image, dict)
+            if isinstance(image, dict) and image.get("file_name") is not None
         }
         for number, entry in enumerate(whole["annotations"]):
             place = f"{self.path}: annotations[{number}]"
             image = entry.get("image_id") if isinstance(entry, dict) else None
-            if names.get(str(image)) is None:
+            if str(image) not in names:
                 self._rows.append((place, f"no image has the id {shown(image)}"))
                 continue
-            self._rows.append(
-                (place, {"image": names[str(image)], "caption": entry.get("caption")})
-            )
+            found = names[str(image)]
+            row = {"image": found["file_name"], "caption": entry.get("caption")}
+            for about, known in ((found, _IMAGE), (entry, _SENTENCE)):
+                row |= {key: value for key, value in about.items() if key not in (*known, *row)}
+            self._rows.append((place, row))
 
 
 def save(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
@@ -127,6 +145,7 @@ def _write(conversation: Conversation, path_of: PathOf) -> Written:
 COCO = Format(
     name="coco",
     about="COCO captions, Karpathy split",
+    ignores=("split",),
     recognises=lambda row: False,  # known by its file, which is no list
     read=read_pair,
     write=_write,

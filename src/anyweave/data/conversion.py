@@ -11,18 +11,16 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
-
-from filelock import FileLock, Timeout
 
 from anyweave.data.checks import reason_of
 from anyweave.data.formats import Format, Written, resolve
 from anyweave.data.records import Records
 from anyweave.data.store import MediaStore
 from anyweave.data.writing import check_row, check_suffix, save_rows
+from anyweave.files import path_lock
 
 Progress = Callable[[int, int], None]
 _FLUSH_EVERY = 64  # records
@@ -31,7 +29,8 @@ _FLUSH_EVERY = 64  # records
 @dataclass
 class Conversion:
     """What became of the records. `skipped` counts reasons; `lost` counts conversations that lost
-    something the target has no place for; `resumed_at` is the record a stopped run went on with.
+    something the format or the target has no place for; `resumed_at` is the record a stopped run
+    went on with.
     """
 
     records: int
@@ -67,6 +66,7 @@ def convert(
 
     Rows name media by paths relative to the folder of `out`. Media on disk stay where they are, or
     with `copy_media` are copied into ``<name>_media`` beside `out`, where media from shards go.
+    What is copied must be below the folders of the data, unless `ReadOptions.allow_outside` is set.
 
     Args:
         skip: leave out records that cannot be read or have no meaning in the target, and count
@@ -83,9 +83,15 @@ def convert(
     media_dir = out.with_name(f"{out.stem}_media")
     if target.holds_media:
         media_dir = out.with_name(f".{out.name}.media")
-    store = MediaStore(out.parent, media_dir, copy=copy_media and not target.holds_media)
+    store = MediaStore(
+        out.parent,
+        media_dir,
+        copy=copy_media and not target.holds_media,
+        embed=target.holds_media,
+        inside=records.options.inside(records.table.folder),
+    )
     begun = _settings(records, target, copy_media)
-    with _alone(out, part), open(part, "a+b") as file:
+    with path_lock(out), open(part, "a+b") as file:
         for line in _resume(file, part, begun):
             result.count(line)
         result.resumed_at = result.written + sum(result.skipped.values())
@@ -107,21 +113,6 @@ def convert(
     return result
 
 
-@contextmanager
-def _alone(out: Path, part: Path) -> Iterator[None]:
-    lock = FileLock(f"{part}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise ValueError(f"{out}: another process is writing it; wait for that one") from None
-    try:
-        yield
-    finally:
-        if not part.exists():
-            Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
-
-
 def _check_target(out: Path, target: Format) -> None:
     if target.write is None:
         raise ValueError(f"{target.name} is only read; choose another --to")
@@ -140,9 +131,9 @@ def _line(
     assert target.write is not None, "checked before"
     place = records.table.place(index)
     try:
-        conversation = records[index]
+        read = records.reading(index, warn=False)
         written: Written = target.write(
-            conversation, lambda medium, at: store.path(medium, f"{index:06d}_{at}")
+            read.conversation, lambda medium, at: store.path(medium, f"{index:06d}_{at}")
         )
     except ValueError as error:
         if not skip:
@@ -151,7 +142,7 @@ def _line(
                 f"{place}: {problem} (--skip leaves such records out and counts them)"
             ) from error
         return {"skipped": reason_of(str(error), place)}
-    return {"row": written.row, "lost": sorted(set(written.lost))}
+    return {"row": written.row, "lost": sorted({*read.lost, *written.lost})}
 
 
 def _settings(records: Records, target: Format, copy_media: bool) -> dict[str, Any]:
@@ -164,7 +155,7 @@ def _settings(records: Records, target: Format, copy_media: bool) -> dict[str, A
         "first": records.table.place(0) if len(records) else None,
         "records": len(records),
         "file": None if found is None else [found.st_size, found.st_mtime_ns],
-        "options": asdict(records.options),
+        "options": {**asdict(records.options), "allow_outside": None},  # may be given later
         "copy_media": copy_media,
     }
     return json.loads(json.dumps(begun, default=str))

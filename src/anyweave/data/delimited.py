@@ -11,7 +11,7 @@ from typing import Any
 
 from anyweave.data.place import RowError
 from anyweave.data.tables import existing_file
-from anyweave.data.writing import whole_file
+from anyweave.files import whole_file
 
 
 class Delimited:
@@ -19,6 +19,8 @@ class Delimited:
 
     Raises `ValueError` for a file without a header.
     """
+
+    sealed = False
 
     def __init__(self, path: str | Path) -> None:
         self.path = existing_file(path)
@@ -30,6 +32,12 @@ class Delimited:
         if not self._ends:
             raise ValueError(f"{self.path}: it is empty; the first line names the columns")
         self._header = self._fields(0)
+        for name in self._header:
+            if self._header.count(name) > 1:
+                raise ValueError(
+                    f"{self.path}: {self._header.count(name)} columns are called {name!r}; "
+                    "rename all but one"
+                )
 
     def __len__(self) -> int:
         return len(self._ends) - 1

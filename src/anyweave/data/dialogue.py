@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from anyweave.data.place import Place, each, listed, shown
@@ -13,18 +13,24 @@ SPEAKERS: dict[str, Role] = {"human": "user", "gpt": "assistant", "system": "sys
 NAMES: dict[Role, str] = {role: name for name, role in SPEAKERS.items()}
 
 
-def entries(value: Any, key: str, place: Place) -> list[tuple[Role, str, Mapping[str, Any]]]:
-    """Role, words and the entry itself of every turn. Raises `RowError` with all that is wrong."""
+def entries(
+    value: Any, key: str, place: Place, read: Iterable[str] = ()
+) -> list[tuple[Role, str, Mapping[str, Any]]]:
+    """Role, words and the entry itself of every turn, of which the caller reads the keys `read`.
 
-    def read(entry: Any, index: int) -> tuple[Role, str, Mapping[str, Any]]:
+    Raises `RowError` with all that is wrong.
+    """
+
+    def turn(entry: Any, index: int) -> tuple[Role, str, Mapping[str, Any]]:
         at = f"{key}[{index}]"
         place.object(entry, at, required=("from", "value"), optional=None)
         name = entry["from"]
         if not isinstance(name, str) or name not in SPEAKERS:
             raise place.error(at, f"unknown speaker {shown(name)}; they are {listed(SPEAKERS)}")
+        place.rest(entry, at, ("from", "value", *read))
         return SPEAKERS[name], place.text(entry["value"], f"{at}.value"), entry
 
-    return each(read, place.turns(value, key))
+    return each(turn, place.turns(value, key))
 
 
 def dialogue(value: Any, key: str, place: Place) -> list[Turn]:

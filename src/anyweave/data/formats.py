@@ -18,7 +18,7 @@ from anyweave.data.place import Place, ReadOptions, RowError, listed
 from anyweave.data.store import PathOf
 from anyweave.data.tables import Table, existing_file, json_kind, open_table
 from anyweave.data.writing import save_rows
-from anyweave.messages import Conversation
+from anyweave.messages import MEDIA_MODALITIES, Conversation
 
 FORMATS: dict[str, str] = {
     "messages": "anyweave.data.messages_jsonl:MESSAGES",
@@ -42,7 +42,8 @@ FORMATS: dict[str, str] = {
 }
 """In the order in which `recognise` asks them."""
 ENTRY_POINT_GROUP = "anyweave.formats"
-_LOOKED_AT = 20  # rows, to recognise a format
+_LOOKED_AT = 1000  # rows, to recognise a format
+_HEAVY = 20  # rows with media in them, which are read for it too
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,11 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """One format. `about` is a line for people.
+    """One format. `about` is a line for people. `ignores` are the keys of a row that carry nothing
+    to be learnt; any other that `read` has no place for is counted as lost (`Place.rest`).
+
+    `recognises` says whether a row is one of this format (True), may be one (None) or is none
+    (False): see `recognise`.
 
     `read` raises `RowError`, `MediaError` for a missing medium. `write` raises `ValueError` for a
     conversation that has no meaning in the format; None is a format that is only read. `save` puts
@@ -65,13 +70,14 @@ class Format:
 
     name: str
     about: str
-    recognises: Callable[[Mapping[str, Any]], bool]
+    recognises: Callable[[Mapping[str, Any]], bool | None]
     read: Callable[[Any, Place], Conversation]
     write: Callable[[Conversation, PathOf], Written] | None = None
     open: Callable[[str | Path, ReadOptions], Table] = open_table
     save: Callable[[Iterable[Mapping[str, Any]], Path], None] = save_rows
     rebase: Callable[[Mapping[str, Any], Path, Path], Mapping[str, Any]] | None = None
     holds_media: bool = False
+    ignores: tuple[str, ...] = ()
 
     def __reduce__(self) -> tuple[Callable[[str], Format], tuple[str]]:
         return resolve, (self.name,)  # between processes by name: its functions have none
@@ -95,25 +101,88 @@ def resolve(name: str) -> Format:
 
 
 def recognise(path: str | Path, options: ReadOptions) -> Format:
-    """The format of the first readable rows at a path. Raises `ValueError` if none knows them."""
+    """The format that fits the rows at a path: see `recognise_rows`. Raises `ValueError`."""
     if str(path).endswith(".json") and json_kind(existing_file(path)) == "object":
         return resolve("coco")  # the only one of ours that is one object and no list of rows
     if str(path).endswith(".tar"):
         return resolve("webdataset")
-    table = open_table(path, options)
+    return recognise_rows(open_table(path, options), str(path), options)
+
+
+def recognise_rows(table: Table, name: str, options: ReadOptions) -> Format:
+    """The first format that may be that of all rows looked at, and is that of one.
+
+    Rows that no format knows are left to whoever reads them. Raises `ValueError` if none is known,
+    or they are in several formats.
+    """
     if len(table) == 0:
         return resolve("messages")
-    for index in range(min(len(table), _LOOKED_AT)):
+    formats = [resolve(known) for known in FORMATS]
+    seen: dict[str, list[str]] = {}  # format -> places of rows that are surely in it
+    out: set[str] = set()
+    texts: list[str] = []
+    heavy = 0
+    for index in _looked_at(len(table)):
+        if heavy >= _HEAVY:
+            break
         try:
             row = table.row(index)
         except RowError:
             continue
         if not isinstance(row, dict):
             continue
-        for name in FORMATS:
-            format = resolve(name)
-            if format.recognises(row):
-                return format
-    raise ValueError(
-        f"{path}: its rows are in no format that is known by sight; name it: {listed(FORMATS)}"
-    )
+        row = renamed(row, options)
+        heavy += any(isinstance(value, (bytes, dict)) for value in row.values())
+        votes = {format.name: format.recognises(row) for format in formats}
+        sure = [known for known, vote in votes.items() if vote]
+        for known in sure:
+            seen.setdefault(known, []).append(table.place(index))
+        if sure:
+            out.update(known for known, vote in votes.items() if vote is False)
+            texts += _placeholder_texts(row)
+    if not seen:
+        raise ValueError(
+            f"{name}: its rows are in no format that is known by sight; name it: {listed(FORMATS)}"
+        )
+    found = next((format for format in formats if format.name in seen.keys() - out), None)
+    if found is None:
+        looks = "; ".join(f"{len(places):,} as {known} ({places[0]})" for known, places in
+                          seen.items())  # fmt: skip
+        raise ValueError(
+            f"{name}: no format fits all of its rows. They can be read: {looks}. Name the format "
+            "with --format (--from in convert), or put the others into a file of their own"
+        )
+    if found.name == "messages" and texts:
+        raise ValueError(
+            f"{name}: {texts[0]} in its texts is words if the format is messages, a medium if it "
+            "is llama-factory or ms-swift; name one with --format (--from in convert)"
+        )
+    return found
+
+
+def renamed(row: dict[str, Any], options: ReadOptions) -> dict[str, Any]:
+    """A row with its columns called as the options say."""
+    given = {ours: row[theirs] for ours, theirs in options.columns.items() if theirs in row}
+    theirs = options.columns.values()
+    return {**{name: value for name, value in row.items() if name not in theirs}, **given}
+
+
+def _looked_at(size: int) -> Iterable[int]:
+    """Rows to know a format by: all of a small table, else the first and some of the rest."""
+    if size <= _LOOKED_AT:
+        return range(size)
+    half = _LOOKED_AT // 2
+    rest = size - half
+    return (*range(half), *(half + (number * rest) // half for number in range(half - 1)), size - 1)
+
+
+def _placeholder_texts(row: Mapping[str, Any]) -> list[str]:
+    """Placeholders in messages that are strings."""
+    turns = row.get("messages")
+    contents = [
+        turn.get("content")
+        for turn in (turns if isinstance(turns, list) else ())
+        if isinstance(turn, dict)
+    ]
+    words = "".join(content for content in contents if isinstance(content, str))
+    return [f"<{modality}>" for modality in MEDIA_MODALITIES if f"<{modality}>" in words]

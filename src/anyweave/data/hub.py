@@ -25,6 +25,8 @@ class HubTable:
     Raises `ValueError` without the extra, and for a name that leads nowhere.
     """
 
+    sealed = False
+
     def __init__(self, path: str, options: ReadOptions) -> None:
         datasets = _datasets()
         split = options.split or "train"

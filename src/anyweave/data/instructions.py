@@ -2,22 +2,24 @@
 
 LLaVA names one picture: ``{"id", "image", "conversations": [{"from", "value"}]}`` with ``<image>``
 in a human turn. VideoChat asks about a clip: ``{"video", "QA": [{"i", "q", "a"}]}``, where `i`, if
-any, is an instruction for the whole; the LLaVA form goes too. Alpaca is text:
-``{"instruction", "input", "output"}``.
+any, is an instruction for the whole; the LLaVA form goes too. Alpaca is
+``{"instruction", "input", "output"}``, and may have `history`, `system` and media in lists, as in
+ShareGPT's kin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from anyweave.data.dialogue import NAMES, dialogue, without_system
+from anyweave.data.dialogue import NAMES, without_system
 from anyweave.data.formats import Format, Written
 from anyweave.data.nextgpt import is_reference, read_reference
-from anyweave.data.place import Place, each
+from anyweave.data.place import IDS, Place, each, is_empty
 from anyweave.data.placeholders import Supply, Turn, read_turns, write_turn
+from anyweave.data.sharegpt import is_exchange, is_words, read_sharegpt
 from anyweave.data.store import PathOf
-from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Message, Modality
+from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality
 
 
 def _read_llava(row: Any, place: Place) -> Conversation:
@@ -25,8 +27,7 @@ def _read_llava(row: Any, place: Place) -> Conversation:
     if "conversation" in row or is_reference(row):
         return read_reference(row, place)
     place.object(row, "", required=("conversations",), optional=None)
-    turns = dialogue(row["conversations"], "conversations", place)
-    return read_turns(turns, _media(row, place), place)
+    return read_sharegpt(row, place)
 
 
 def _read_videochat(row: Any, place: Place) -> Conversation:
@@ -37,14 +38,17 @@ def _read_videochat(row: Any, place: Place) -> Conversation:
     def exchange(entry: Any, index: int) -> tuple[Turn, Turn]:
         key = f"QA[{index}]"
         place.object(entry, key, required=("q", "a"), optional=None)
+        again = index == 0 or entry.get("i") == exchanges[0].get("i")
+        place.rest(entry, key, ("q", "a", *("i",) * again))
         question, answer = (place.text(entry[name], f"{key}.{name}") for name in ("q", "a"))
         return ("user", question), ("assistant", answer)
 
     exchanges = place.turns(row["QA"], "QA")
     turns: list[Turn] = [turn for both in each(exchange, exchanges) for turn in both]
     instruction = exchanges[0].get("i")
-    if instruction:
+    if not is_empty(instruction):
         turns.insert(0, ("system", place.text(instruction, "QA[0].i")))
+    place.rest(row, "", ("QA", *MEDIA_MODALITIES))
     return read_turns(turns, _media(row, place), place)
 
 
@@ -53,13 +57,7 @@ def _read_alpaca(row: Any, place: Place) -> Conversation:
     if "conversations" in row or "conversation" in row:
         return read_reference(row, place)
     place.object(row, "", required=("instruction", "output"), optional=None)
-    request = place.text(row["instruction"], "instruction")
-    given = place.text(row.get("input") or "", "input")
-    request = f"{request}\n{given}" if given.strip() else request
-    return [
-        Message("user", request),
-        Message("assistant", place.text(row["output"], "output")),
-    ]
+    return read_sharegpt(row, place, may_be_text=True)
 
 
 def _media(row: Mapping[str, Any], place: Place) -> Supply:
@@ -113,28 +111,38 @@ def _write_alpaca(conversation: Conversation, path_of: PathOf) -> Written:
     return Written(row, lost)
 
 
-def _asks_about_a_clip(row: Mapping[str, Any]) -> bool:
-    return "QA" in row or ("video" in row and "conversations" in row)
+def _names(modality: Modality) -> Callable[[Mapping[str, Any]], bool | None]:
+    """LLaVA's form for media of one kind. Between such rows may be some of words alone."""
+
+    def recognises(row: Mapping[str, Any]) -> bool | None:
+        if "conversations" not in row:
+            return False
+        return True if modality in row else None if is_words(row) else False
+
+    return recognises
 
 
 LLAVA = Format(
     name="llava",
     about="LLaVA-150K: a picture and words about it",
-    recognises=lambda row: "conversations" in row and "image" in row,
+    ignores=IDS,
+    recognises=_names("image"),
     read=_read_llava,
     write=_write_llava,
 )
 VIDEOCHAT = Format(
     name="videochat",
     about="VideoChat: a clip, questions and answers",
-    recognises=_asks_about_a_clip,
+    ignores=IDS,
+    recognises=lambda row: "QA" in row or _names("video")(row),
     read=_read_videochat,
     write=_write_videochat,
 )
 ALPACA = Format(
     name="alpaca",
-    about="Alpaca-cleaned: text only",
-    recognises=lambda row: "instruction" in row and "output" in row and "images" not in row,
+    about="Alpaca: a request and a reply, written as text only",
+    ignores=IDS,
+    recognises=is_exchange,
     read=_read_alpaca,
     write=_write_alpaca,
 )

@@ -7,7 +7,8 @@
 
 `content` is a string or a list of parts. A text part has `text`. A media part (`image`, `video`,
 `audio`) has `path`, relative to the folder of the file, and may have `caption`, what it shows; an
-assistant's part may have a caption alone. Blank lines are skipped.
+assistant's part may have a caption alone. A row may have an `id`, which is not kept. Blank lines
+are skipped.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from anyweave.data.formats import Format, Written
 from anyweave.data.place import Place, ReadOptions, each, listed, shown
 from anyweave.data.store import MediaStore, PathOf
 from anyweave.data.tables import JsonLines, decode, existing_file
-from anyweave.data.writing import whole_file
+from anyweave.files import whole_file
 from anyweave.messages import (
     MODALITIES,
     ROLES,
@@ -31,11 +32,13 @@ from anyweave.messages import (
     Message,
     Part,
     Text,
+    broken_rules,
 )
 
 __all__ = ["MESSAGES", "MessagesJsonl", "read_messages", "write_messages"]
 
 _FILE = "a messages file, JSON lines"
+_PART = {"type", "text", "path", "caption"}
 
 
 def read_messages(path: str | Path, *, check_media: bool = True) -> Iterator[Conversation]:
@@ -57,6 +60,7 @@ class MessagesJsonl(Sequence[Conversation]):
 
     def __init__(self, path: str | Path, *, check_media: bool = True) -> None:
         self.path = existing_file(path, _FILE)
+        self.files = (self.path,)
         self._table = JsonLines(self.path)
         self._options = ReadOptions(check_media=check_media)
 
@@ -67,9 +71,11 @@ class MessagesJsonl(Sequence[Conversation]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         row = self._table.row(index)
-        return conversation_of(
-            row, Place(self._table.place(index), self._table.folder, self._options)
-        )
+        return _conversation(row, self.where(index), self._table.folder, self._options)
+
+    def where(self, index: int) -> str:
+        """File and line of a conversation."""
+        return self._table.place(index)
 
 
 def write_messages(
@@ -111,7 +117,7 @@ def write_messages(
 
 def conversation_of(row: Any, place: Place) -> Conversation:
     """The conversation in a decoded row. Raises `RowError` with all that is wrong in it."""
-    place.object(row, "", required=("messages",))
+    place.object(row, "", required=("messages",), optional=("id",))
     messages = place.turns(row["messages"], "messages")
     return each(lambda entry, i: _message(entry, f"messages[{i}]", place), messages)
 
@@ -120,9 +126,14 @@ def _read_lines(path: Path, options: ReadOptions) -> Iterator[Conversation]:
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
-                place = Place(f"{path}:{number}", path.parent, options)
-                row = decode(line, place.name, "each line is one whole JSON object")
-                yield conversation_of(row, place)
+                place = f"{path}:{number}"
+                row = decode(line, place, "each line is one whole JSON object")
+                yield _conversation(row, place, path.parent, options)
+
+
+def _conversation(row: Any, name: str, folder: Path, options: ReadOptions) -> Conversation:
+    place = Place(name, folder, options, format="messages")
+    return place.checked(conversation_of(row, place))
 
 
 def _message(entry: Any, key: str, place: Place) -> Message:
@@ -161,8 +172,9 @@ def _part(part: Any, role: Any, key: str, place: Place) -> Part:
 
 def write_conversation(conversation: Conversation, path_of: PathOf) -> Written:
     """A conversation as a row. Nothing of it is lost, but that its texts may be known as ids."""
-    if not conversation:
-        raise ValueError("it has no messages; leave it out")
+    problems = broken_rules(conversation)
+    if problems:
+        raise ValueError(f"{problems[0]}; leave it out")
     messages = [_message_row(message, turn, path_of) for turn, message in enumerate(conversation)]
     return Written({"messages": messages})
 
@@ -183,7 +195,7 @@ def rebased(row: Mapping[str, Any], folder: Path, to: Path) -> dict[str, Any]:
             "content": content if isinstance(content, str) else [part(p) for p in content],
         }
 
-    return {"messages": [message(entry) for entry in row["messages"]]}
+    return {**row, "messages": [message(entry) for entry in row["messages"]]}
 
 
 def _message_row(message: Message, turn: int, path_of: PathOf) -> dict[str, Any]:
@@ -203,18 +215,26 @@ def _media_row(part: Media, role: str, at: str, path_of: PathOf) -> dict[str, An
     row: dict[str, Any] = {"type": part.modality}
     if part.source is not None:
         row["path"] = path_of(part, at)
-    elif role != "assistant" or part.caption is None:
-        raise ValueError(
-            f"a {role}'s {part.modality} has no source; "
-            "only an assistant's medium may have a caption alone"
-        )
+    elif part.caption is None:
+        raise ValueError(f"the {role}'s {part.modality} has neither a source nor a caption")
     if part.caption is not None:
         row["caption"] = part.caption
     return row
 
 
 def _recognised(row: Mapping[str, Any]) -> bool:
-    return set(row) == {"messages"}
+    """Whether a row has our keys alone, down to its parts; what stands under them may be wrong."""
+    turns = row.get("messages")
+    if not set(row) <= {"messages", "id"} or "messages" not in row:
+        return False
+    for turn in turns if isinstance(turns, list) else ():
+        if isinstance(turn, dict):
+            content = turn.get("content")
+            parts = content if isinstance(content, list) else ()
+            keys = {key for part in parts if isinstance(part, dict) for key in part}
+            if not set(turn) <= {"role", "content"} or not keys <= _PART:
+                return False
+    return True
 
 
 MESSAGES = Format(

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -36,6 +38,40 @@ class KnowsLengths(Protocol):
     def length(self, index: int, /) -> int | None: ...
 
 
+@runtime_checkable
+class KnowsPlaces(Protocol):
+    """A source that can tell where an item stands, like ``train.jsonl:12``."""
+
+    def where(self, index: int, /) -> str: ...
+
+
+def where(source: object, index: int) -> str:
+    """Where an item of a source stands, "" where nobody knows."""
+    return source.where(index) if isinstance(source, KnowsPlaces) else ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An item, and what of its row it has no place for."""
+
+    conversation: Any
+    lost: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class KnowsLosses(Protocol):
+    """A source that can tell what of a row its items have no place for."""
+
+    def reading(self, index: int, /) -> Reading: ...
+
+
+def reading(source: Source[Any], index: int) -> Reading:
+    """An item of a source with what is lost of it, as far as the source knows."""
+    if isinstance(source, KnowsLosses):
+        return source.reading(index)
+    return Reading(source[index])
+
+
 class Order(Protocol):
     """Which sample stands where: the number of its source, and its index there."""
 
@@ -57,6 +93,11 @@ class Mixture(Generic[Item]):
     Raises `ValueError` for an empty source, a weight that is not positive or has no source, a
     `block` that does not fit into the `buffer`.
     """
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that its sources read, as far as they tell."""
+        return tuple(f for source in self.sources.values() for f in getattr(source, "files", ()))
 
     def __init__(
         self,
@@ -134,6 +175,16 @@ class Epoch(Generic[Item]):
 
     def __getitem__(self, index: int) -> Item:
         return self.mixture.at(self.number, index)
+
+    def reading(self, index: int) -> Reading:
+        """The sample with what is lost of its row."""
+        name, place = self.mixture.locate(self.number, index)
+        return reading(self.mixture.sources[name], place)
+
+    def where(self, index: int) -> str:
+        """File and line of the sample, "" where its source does not know."""
+        name, place = self.mixture.locate(self.number, index)
+        return where(self.mixture.sources[name], place)
 
     def length(self, index: int) -> int | None:
         """About how many tokens the sample has, where its source knows."""

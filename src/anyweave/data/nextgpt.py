@@ -19,12 +19,19 @@ from typing import Any
 from anyweave.data.dialogue import NAMES, dialogue, without_system
 from anyweave.data.formats import Format, Written
 from anyweave.data.nextgpt_2023 import has_lists, read_single, read_tags, write_single, write_tags
-from anyweave.data.place import Place
+from anyweave.data.place import IDS, Place
 from anyweave.data.placeholders import Turn, read_turns, write_turn
+from anyweave.data.sharegpt import is_words
 from anyweave.data.store import PathOf
 from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality, Role
 
 _Named = dict[Modality, list[tuple[Any, str | None]]]
+_LISTS = tuple(
+    kind.format(modality)
+    for kind in ("input_{}", "output_{}", "{}_captions")
+    for modality in MEDIA_MODALITIES
+)
+_IGNORES = (*IDS, *(f"{modality}_caption_embeddings" for modality in MEDIA_MODALITIES))
 
 
 def read_reference(row: Any, place: Place) -> Conversation:
@@ -41,10 +48,11 @@ def is_reference(row: Mapping[str, Any]) -> bool:
     """Whether a row has keys that only the reference's JSON has."""
     if "conversation" in row:
         return "mm_name" in row or "image_name" in row or has_lists(row)
-    kinds = ("input_{}", "output_{}", "{}_captions")
-    return "conversations" in row and any(
-        kind.format(modality) in row for kind in kinds for modality in MEDIA_MODALITIES
-    )
+    return "conversations" in row and any(name in row for name in _LISTS)
+
+
+def _recognised(row: Mapping[str, Any]) -> bool | None:
+    return True if is_reference(row) else None if is_words(row) else False
 
 
 def _read_lists(row: Mapping[str, Any], place: Place) -> Conversation:
@@ -65,6 +73,7 @@ def _read_lists(row: Mapping[str, Any], place: Place) -> Conversation:
         names, captions = names or [None] * count, captions or [None] * count
         made[modality] = [(n, c or None) for n, c in zip(names, captions, strict=True)]
     turns = dialogue(row["conversations"], "conversations", place)
+    place.rest(row, "", ("conversations", *_LISTS))
     return read_turns(_once(turns, given), given, place, made=made)
 
 
@@ -108,16 +117,23 @@ def _write_lists(conversation: Conversation, path_of: PathOf) -> Written:
     return Written({**row, "conversations": turns}, lost)
 
 
-def _is_t2m(row: Mapping[str, Any]) -> bool:
+def _is_t2m(row: Mapping[str, Any]) -> bool | None:
+    if is_words(row):
+        return None
     if "conversation" in row:
         return row.get("output_modality") in MEDIA_MODALITIES
     return is_reference(row) and not any(f"input_{m}" in row for m in MEDIA_MODALITIES)
 
 
+def _is_mosit(row: Mapping[str, Any]) -> bool | None:
+    return True if has_lists(row) else None if is_words(row) else False
+
+
 NEXTGPT = Format(
     name="nextgpt",
     about="the reference's JSON of 2024: any media on both sides",
-    recognises=is_reference,
+    recognises=_recognised,
+    ignores=_IGNORES,
     read=read_reference,
     write=_write_lists,
 )
@@ -125,6 +141,7 @@ T2M = Format(
     name="t2m",
     about="T2M, both generations; written as of 2024",
     recognises=_is_t2m,
+    ignores=_IGNORES,
     read=read_reference,
     write=_write_lists,
 )
@@ -132,13 +149,15 @@ T2M_LEGACY = Format(
     name="t2m-legacy",
     about="T2M, both generations; written as of 2023",
     recognises=lambda row: False,
+    ignores=_IGNORES,
     read=read_reference,
     write=write_single,
 )
 MOSIT = Format(
     name="mosit",
     about="MosIT, both generations; written as of 2024",
-    recognises=has_lists,
+    recognises=_is_mosit,
+    ignores=_IGNORES,
     read=read_reference,
     write=_write_lists,
 )
@@ -146,6 +165,7 @@ MOSIT_LEGACY = Format(
     name="mosit-legacy",
     about="MosIT, both generations; written as of 2023",
     recognises=lambda row: False,
+    ignores=_IGNORES,
     read=read_reference,
     write=write_tags,
 )

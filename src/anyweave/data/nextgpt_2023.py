@@ -20,7 +20,7 @@ from typing import Any
 
 from anyweave.data.dialogue import NAMES, entries, without_system
 from anyweave.data.formats import Written
-from anyweave.data.place import Place, each, shown
+from anyweave.data.place import Place, each, is_empty, shown
 from anyweave.data.placeholders import parts_of, write_turn
 from anyweave.data.store import PathOf
 from anyweave.messages import (
@@ -45,7 +45,11 @@ def has_lists(row: Mapping[str, Any]) -> bool:
 
 def read_single(row: Mapping[str, Any], place: Place) -> Conversation:
     """A dialogue with one medium: of the first turn that has one."""
-    name = row.get("mm_name") or row.get("image_name") or None
+    names = [row[key] for key in ("mm_name", "image_name") if not is_empty(row.get(key))]
+    if len(names) > 1 and names[0] != names[1]:
+        raise place.error("", "mm_name and image_name name two media, and a dialogue has one")
+    name = names[0] if names else None
+    place.rest(row, "", ("mm_name", "image_name", "output_modality", "conversation"))
 
     def message(turn: _Entry, index: int) -> Message:
         nonlocal name
@@ -54,6 +58,8 @@ def read_single(row: Mapping[str, Any], place: Place) -> Conversation:
         kind: Modality = entry.get(side) or "text"
         if kind != "text" and kind not in MEDIA_MODALITIES:
             raise place.error(f"conversation[{index}]", f"unknown {side} {shown(kind)}")
+        if kind == "text" and not is_empty(entry.get("caption")):
+            place.lost.append("captions of words")
         if kind == "text" or (role == "user" and name is None):  # shown in an earlier turn
             return Message(role, words)
         at, caption = f"conversation[{index}]", entry.get("caption") or None
@@ -63,23 +69,30 @@ def read_single(row: Mapping[str, Any], place: Place) -> Conversation:
         text: list[Part] = [Text(words)] if words else []
         return Message(role, [*text, medium] if role == "assistant" else [medium, *text])
 
-    return each(message, entries(row["conversation"], "conversation", place))
+    read = ("caption", "input_modality", "output_modality")
+    return each(message, entries(row["conversation"], "conversation", place, read))
 
 
 def read_tags(row: Mapping[str, Any], place: Place) -> Conversation:
     """A dialogue with media where their tags stand, captions from the lists."""
     captions: dict[str, list[str | None]] = {}  # of one file shown twice, in that order
-    for modality in MEDIA_MODALITIES:
-        for entry in place.items(row.get(f"{modality}_list"), f"{modality}_list"):
-            if isinstance(entry, dict):
-                found = captions.setdefault(str(entry.get(f"{modality}_name")), [])
-                found.append(entry.get("caption") or None)
+    unshown: set[str] = set()
+    lists = [f"{modality}_list" for modality in MEDIA_MODALITIES]
+    for modality, key in zip(MEDIA_MODALITIES, lists, strict=True):
+        for index, entry in enumerate(place.items(row.get(key), key)):
+            at, name = f"{key}[{index}]", f"{modality}_name"
+            place.object(entry, at, required=(name,), optional=None)
+            place.rest(entry, at, (name, "caption", "data_source"))
+            unshown.add(place.text(entry[name], f"{at}.{name}"))
+            captions.setdefault(entry[name], []).append(entry.get("caption") or None)
+    place.rest(row, "", ("conversation", *lists))
 
     def message(turn: _Entry, index: int) -> Message:
         role, words, _ = turn
 
         def take(found: re.Match[str]) -> Media:
             modality: Modality = found[1].lower()  # type: ignore[assignment]
+            unshown.discard(found[2])
             known = captions.get(found[2]) or [None]
             caption = known.pop(0) if len(known) > 1 else known[0]
             at = f"conversation[{index}]"
@@ -87,7 +100,10 @@ def read_tags(row: Mapping[str, Any], place: Place) -> Conversation:
 
         return Message(role, parts_of(words, take, _TAG))
 
-    return each(message, entries(row["conversation"], "conversation", place))
+    read = ("caption", "input_modality", "output_modality")  # of no meaning where tags stand
+    messages = each(message, entries(row["conversation"], "conversation", place, read))
+    place.lost.extend(["media that no tag asks for"] * bool(unshown))
+    return messages
 
 
 def write_tags(conversation: Conversation, path_of: PathOf) -> Written:

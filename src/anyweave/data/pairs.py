@@ -1,12 +1,13 @@
 """X-caption pairs: CC3M, WebVid, AudioCaps, and any table that names a medium and what it shows.
 
 A row names its medium (``image``, ``image_name``, ``image_path`` or ``image_file``, likewise for
-`video` and `audio`) and has a `caption` (or `text`). Other keys are left alone. What the medium is
+`video` and `audio`) and has a `caption` (or `text`). What the medium is
 for is the reader's choice (`ReadOptions.task`): stage 1 describes it, stage 2 makes it.
 """
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 
 from anyweave.data.dialogue import without_system
 from anyweave.data.formats import Format, Written
-from anyweave.data.place import Place, listed
+from anyweave.data.place import IDS, Place, is_empty, listed, shown
 from anyweave.data.store import PathOf
 from anyweave.messages import (
     MEDIA_MODALITIES,
@@ -48,6 +49,13 @@ PROMPTS: dict[Modality, tuple[str, ...]] = {
 }
 """What the user asks about a medium; which of them depends on the caption alone."""
 _CAPTIONS = ("caption", "text")
+_IGNORES = (
+    *IDS,
+    *("image_id", "image_url", "videoid", "video_id", "contentUrl", "duration", "page_dir"),
+    *("audiocap_id", "audio_id", "youtube_id", "start_time", "width", "height", "exif", "status"),
+    *("error_message", "original_width", "original_height", "similarity", "punsafe", "pwatermark"),
+)
+_TALKS = ("messages", "conversations", "conversation", "instruction", "query", "QA")
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,7 @@ def _read_webvid(row: Any, place: Place) -> Conversation:
     place.object(row, "", required=(), optional=None)
     if "videoid" not in row:
         return read_pair(row, place)
-    path = f"{row.get('page_dir') or '.'}/{row['videoid']}.mp4"
+    path = f"{_stem(row, 'page_dir', place) or '.'}/{_stem(row, 'videoid', place)}.mp4"
     return _read(row, "video", path, "videoid", ("name", *_CAPTIONS), place)
 
 
@@ -122,12 +130,22 @@ def _read_audiocaps(row: Any, place: Place) -> Conversation:
     place.object(row, "", required=(), optional=None)
     if "youtube_id" not in row or any(row.get(key) for key in _names("audio")):
         return read_pair(row, place)
-    clip, start = row["youtube_id"], row.get("start_time")
-    stems = [row.get("audiocap_id"), f"{clip}_{start}", clip, f"Y{clip}"]
+    clip, start = _stem(row, "youtube_id", place), _stem(row, "start_time", place)
+    stems = [_stem(row, "audiocap_id", place), f"{clip}_{start}", clip, f"Y{clip}"]
     names = [f"{stem}.{end}" for stem in stems if stem for end in ("wav", "flac", "mp3", "ogg")]
     root = place.options.root("audio", place.folder)
-    name = next((name for name in names if (root / name).is_file()), names[0])
+    name = next((name for name in names if os.path.isfile(root / name)), names[0])
     return _read(row, "audio", name, "youtube_id", _CAPTIONS, place)
+
+
+def _stem(row: Mapping[str, Any], key: str, place: Place) -> str:
+    """What a file is called by: words or a number; "" where nothing is said."""
+    value = row.get(key)
+    if is_empty(value):
+        return ""
+    if not isinstance(value, (str, int, float)) or shown(value).startswith("a "):
+        raise place.error(key, f"words or a number, got {shown(value)}")
+    return place.text(str(value), key)
 
 
 def _read(
@@ -144,6 +162,8 @@ def _read(
     caption = place.text(row[named], named).strip()
     if not caption:
         raise place.error(named, "the caption is empty")
+    same = [name for name in captions if row.get(name) in (row[named], caption)]
+    place.rest(row, "", (key, *same))
     task = place.options.task
     if task == "describe":
         medium = place.medium(modality, value, key, role="user")
@@ -176,18 +196,24 @@ def _names(modality: Modality) -> tuple[str, ...]:
 
 
 def _recognise(*keys: str) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda row: all(key in row for key in keys)
+    return lambda row: all(key in row for key in keys) and not _talks(row)
 
 
 def _is_pair(row: Mapping[str, Any]) -> bool:
-    return any(key in row for key in _CAPTIONS) and any(
-        key in row for modality in MEDIA_MODALITIES for key in _names(modality)
-    )
+    media = (key for modality in MEDIA_MODALITIES for key in _names(modality))
+    captioned = any(key in row for key in _CAPTIONS) and any(key in row for key in media)
+    return captioned and not _talks(row)
+
+
+def _talks(row: Mapping[str, Any]) -> bool:
+    """Whether a row has turns: what else it says is about these."""
+    return any(key in row for key in _TALKS)
 
 
 PAIRS = Format(
     name="pairs",
     about="a medium and its caption a row",
+    ignores=_IGNORES,
     recognises=_is_pair,
     read=read_pair,
     write=write_pair,
@@ -195,6 +221,7 @@ PAIRS = Format(
 CC3M = Format(
     name="cc3m",
     about="CC3M as image_name and caption",
+    ignores=_IGNORES,
     recognises=lambda row: False,  # nothing tells it from other pairs
     read=read_pair,
     write=_write(
@@ -205,6 +232,7 @@ CC3M = Format(
 WEBVID = Format(
     name="webvid",
     about="WebVid as video_name and caption, or its published CSV",
+    ignores=_IGNORES,
     recognises=_recognise("videoid", "page_dir"),
     read=_read_webvid,
     write=_write(
@@ -215,6 +243,7 @@ WEBVID = Format(
 AUDIOCAPS = Format(
     name="audiocaps",
     about="AudioCaps as audio_name and caption, or its published CSV",
+    ignores=_IGNORES,
     recognises=_recognise("youtube_id", "caption"),
     read=_read_audiocaps,
     write=_write(

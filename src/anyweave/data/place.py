@@ -6,8 +6,10 @@ errors, which always begin with file and line, and turns what a row calls a medi
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -17,9 +19,23 @@ from typing import Any, Literal, TypeVar, get_args
 import PIL.Image
 
 from anyweave.media import MediaError
-from anyweave.messages import MEDIA_MODALITIES, MEDIA_TYPES, Media, Modality, Role
+from anyweave.messages import (
+    MEDIA_MODALITIES,
+    MEDIA_TYPES,
+    Conversation,
+    Media,
+    Modality,
+    Role,
+    broken_rules,
+)
 
 Task = Literal["describe", "generate"]
+IDS = (
+    *("id", "_id", "idx", "index", "uid", "uuid", "key", "hash", "sha256", "md5"),
+    *("source", "data_source", "source_data", "dataset", "origin", "url", "license", "licence"),
+    *("split", "lang", "language", "category", "topic", "tags", "model", "created", "timestamp"),
+)
+"""Keys that say where a row is from and nothing that is learnt: most formats ignore them."""
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
@@ -44,6 +60,10 @@ class ReadOptions:
     """Of data that come in splits; None is the training split."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """The file's own names of keys: ``{"caption": "title"}`` reads `caption` from `title`."""
+    allow_outside: bool = False
+    """Media may be copied from outside the folders of the data. Otherwise a foreign row could carry
+    any file of this machine into a data set, by ``..``, an absolute path or a link.
+    """
 
     def __post_init__(self) -> None:
         if self.task not in get_args(Task):
@@ -58,6 +78,12 @@ class ReadOptions:
         """The folder that paths of a modality are relative to."""
         named = self.media.get(modality) if isinstance(self.media, Mapping) else self.media
         return folder if named is None else Path(named)
+
+    def inside(self, folder: Path) -> tuple[Path, ...] | None:
+        """The folders that media may be copied from; None is anywhere."""
+        if self.allow_outside:
+            return None
+        return tuple(dict.fromkeys(self.root(modality, folder) for modality in MEDIA_MODALITIES))
 
 
 class RowError(ValueError):
@@ -76,15 +102,47 @@ class RowError(ValueError):
 class Place:
     """One row, for its errors: `name` is like ``train.jsonl:12``; `key` arguments are like
     ``messages[2].content[0]``.
+
+    `format` is how the row is read, for its errors. `ignores` are the keys of a row that carry no
+    meaning in that format. `sealed`: the row is inside a shard, so its media are too. `lost`
+    collects what the row has and its reader has no place for.
     """
 
     name: str
     folder: Path
     options: ReadOptions = field(default_factory=ReadOptions)
+    format: str = ""
+    ignores: tuple[str, ...] = ()
+    sealed: bool = False
+    lost: list[str] = field(default_factory=list, compare=False)
 
     def error(self, key: str, problem: str) -> RowError:
         """A problem at a key of this row ("" is the row itself), to be raised."""
-        return RowError(f"{self.name}: {key + ': ' if key else ''}{problem}")
+        return RowError(f"{self._at(key)}{problem}{self._read_as}")
+
+    def _at(self, key: str) -> str:
+        return f"{self.name}: {key + ': ' if key else ''}"
+
+    @property
+    def _read_as(self) -> str:
+        return f" (read as {self.format})" if self.format else ""
+
+    def rest(self, value: Mapping[Any, Any], key: str, read: Iterable[str]) -> None:
+        """Count as lost what an object has besides the keys that were `read`, and is not empty. Of
+        the row itself (`key` is ""), `ignores` may be left alone.
+        """
+        known = {*read, *(self.ignores if not key else ())}
+        where = re.sub(r"\[\d+\]", "[]", key)
+        for name, found in value.items():
+            if name not in known and not is_empty(found):
+                self.lost.append(f"the key {named(name)}" + (f" of {where}" if where else ""))
+
+    def checked(self, conversation: Conversation) -> Conversation:
+        """`conversation` if it keeps the rules of one (`broken_rules`). Raises `RowError`."""
+        problems = broken_rules(conversation)
+        if problems:
+            raise RowError(*(str(self.error("", problem)) for problem in problems))
+        return conversation
 
     def text(self, value: Any, key: str) -> str:
         """`value` if it is a string that can be written as UTF-8."""
@@ -109,12 +167,14 @@ class Place:
         """
         allowed = (*required, *(optional or ()))
         if not isinstance(value, dict):
-            raise self.error(key, f"an object with {listed(allowed)}, got {shown(value)}")
+            names = required or allowed
+            needed = f"an object with {listed(names)}" if names else "an object is needed"
+            raise self.error(key, f"{needed}, got {shown(value)}")
         for name in value if optional is not None else ():
             if name not in allowed:
-                near = get_close_matches(name, allowed, n=1)
+                near = get_close_matches(str(name), allowed, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else f"; known: {listed(allowed)}"
-                raise self.error(key, f"unknown key {name!r}{hint}")
+                raise self.error(key, f"unknown key {named(name)}{hint}")
         for name in required:
             if name not in value:
                 raise self.error(key, f"the key {name!r} is missing")
@@ -147,6 +207,8 @@ class Place:
             return MEDIA_TYPES[modality](None, caption=caption)
         if isinstance(value, dict) and {"bytes", "path"} & set(value):
             value = value.get("path") if value.get("bytes") is None else value["bytes"]
+        if isinstance(value, str) and value.startswith("data:"):
+            value = self.decoded(value.partition(",")[2], key)
         if isinstance(value, (bytes, PIL.Image.Image)):
             return MEDIA_TYPES[modality](value, caption=caption)
         if value is None:
@@ -155,16 +217,30 @@ class Place:
             )
         return MEDIA_TYPES[modality](self._path(modality, value, key), caption=caption)
 
+    def decoded(self, value: Any, key: str) -> bytes:
+        """The bytes of a medium that stands in the row as base64."""
+        try:
+            return base64.b64decode(self.text(value, key), validate=True)
+        except ValueError as error:
+            if isinstance(error, RowError):
+                raise
+            raise self.error(key, f"{shown(value)} is no base64") from error
+
     def _path(self, modality: Modality, value: Any, key: str) -> str:
         if not self.text(value, key):
             raise self.error(key, "it is empty; give the path of a file")
-        if "://" in value or value.startswith("data:"):
+        if "://" in value:
             raise self.error(key, f"{shown(value)} is a URL; download it and give the path")
+        if self.sealed:
+            raise self.error(
+                key, f"{shown(value)} names a file, but the media of a shard are inside the shard"
+            )
         root = self.options.root(modality, self.folder)
         full = root / value
         if self.options.check_media and not os.path.isfile(full):  # a name too long is none either
             advice = f"paths are relative to {root}"
-            raise MediaError(f"{self.name}: {key}: no such media file: {full}; {advice}")
+            problem = f"no such media file: {full}; {advice}{self._read_as}"
+            raise MediaError(f"{self._at(key)}{problem}")
         return str(full)
 
 
@@ -192,11 +268,28 @@ def each(read: Callable[[Item, int], Made], items: Iterable[Item]) -> list[Made]
 
 def shown(value: Any) -> str:
     """A value as JSON, short enough for an error message."""
+    if isinstance(value, str):
+        value = value[:100]
     try:
         text = json.dumps(value, ensure_ascii=False, default=lambda other: type(other).__name__)
     except RecursionError:
         return "something nested too deeply"
+    except (TypeError, ValueError):  # keys that are no strings; numbers too long to be written
+        return f"a {type(value).__name__} that JSON cannot hold"
     text = text.encode(errors="backslashreplace").decode()  # halves of surrogate pairs
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a row says nothing under a key: nothing, an empty text or list, a table's NaN."""
+    if isinstance(value, float):
+        return value != value
+    return value is None or (isinstance(value, (str, bytes, list, tuple, dict)) and not value)
+
+
+def named(key: Any) -> str:
+    """A key of a row in quotes, short enough for an error message."""
+    text = repr(key)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -58,6 +58,11 @@ def read_turns(
     return messages
 
 
+def find_placeholders(words: str) -> list[str]:
+    """The placeholders in some words."""
+    return [found[0] for found in _PLACEHOLDER.finditer(words)]
+
+
 def parts_of(
     words: str, take: Callable[[re.Match[str]], Media], pattern: re.Pattern[str] = _PLACEHOLDER
 ) -> list[Part]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from anyweave.data.formats import Format, recognise, resolve
+from anyweave.data.formats import Format, recognise, renamed, resolve
+from anyweave.data.mixture import Reading
 from anyweave.data.place import Place, ReadOptions
 from anyweave.data.tables import Table
 from anyweave.messages import Conversation
+
+logger = logging.getLogger(__name__)
+_TOLD = 100  # kinds of losses that are told one by one
 
 
 class Records(Sequence[Conversation]):
@@ -19,8 +24,10 @@ class Records(Sequence[Conversation]):
 
     `format` is a name from `FORMATS`, or None to know it by sight; the other arguments are those of
     `ReadOptions`. Raises `ValueError` for what is not there or damaged as a whole. A row that is
-    not in the format raises `RowError` when it is asked for, and a medium that is not there
-    `MediaError`, which a training run skips and counts.
+    not in the format, or breaks the rules of a conversation, raises `RowError` when it is asked
+    for, and a medium that is not there `MediaError`, which a training run skips and counts. What a
+    row has and its format has no place for is told by a warning, each kind once; `reading` says it
+    of every row.
     """
 
     def __init__(
@@ -51,28 +58,45 @@ class Records(Sequence[Conversation]):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(f"no record {index}; there are {len(self)}")
-        index %= len(self)
-        return self.read(self.row(index), index)
+        return self.reading(index % len(self)).conversation
 
-    def row(self, index: int) -> Any:
-        """The decoded row of a record, with its columns renamed as the options say."""
-        row = self.table.row(index)
+    def reading(self, index: int, *, warn: bool = True) -> Reading:
+        """A record with what is lost of it. Raises as indexing does.
+
+        `warn`: tell each kind of loss once.
+        """
+        row, place = self.table.row(index), self.place(index)
         if isinstance(row, dict):
-            row.update({ours: row[theirs] for ours, theirs in self._renamed if theirs in row})
-        return row
-
-    def read(self, row: Any, index: int) -> Conversation:
-        """The conversation of a row, with the errors of record `index`."""
-        return self.format.read(row, self.place(index))
+            row = renamed(row, self.options)
+        conversation = place.checked(self.format.read(row, place))
+        for what in place.lost if warn else ():
+            if what not in self._told and len(self._told) < _TOLD:
+                self._told.add(what)
+                logger.warning("%s: not read: %s (read as %s)", place.name, what, self._read_as)
+        return Reading(conversation, tuple(dict.fromkeys(place.lost)))
 
     def place(self, index: int) -> Place:
         """Where a record stands."""
-        return Place(self.table.place(index), self.table.folder, self.options)
+        return Place(
+            self.table.place(index),
+            self.table.folder,
+            self.options,
+            format=self._read_as,
+            ignores=self.format.ignores,
+            sealed=self.table.sealed,
+        )
+
+    def where(self, index: int) -> str:
+        """File and line of a record."""
+        return self.table.place(index)
 
     def _open(self, path: str | Path, format: str | Format | None, options: ReadOptions) -> None:
+        by_sight = format is None
         if format is None:
             format = recognise(path, options)
         self.format: Format = resolve(format) if isinstance(format, str) else format
+        self._read_as = self.format.name + ", known by sight" * by_sight
+        self._told: set[str] = set()
         self.options = options
         self.table: Table = self.format.open(path, options)
-        self._renamed = tuple(options.columns.items())
+        self.files = (Path(path),) if Path(path).is_file() else ()

@@ -1,11 +1,14 @@
 """Rows of many large files by index, with the places of the rows on disk instead of in memory.
 
 Every shard has a small file ``<shard>.index`` beside it, made once in one pass: a header, then 16
-bytes a record. A row costs two reads, of its place and of itself, wherever it stands.
+bytes a record. A row costs two reads, of its place and of itself, wherever it stands. A digest in
+the index is compared with every row that is read, and with some when a shard is opened: one that
+was changed in place, with its size and time kept, gets a new index or ends the run.
 """
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 from array import array
@@ -18,13 +21,15 @@ from typing import Any, BinaryIO
 from filelock import FileLock
 
 from anyweave.data.shard_kinds import Kind, kind_of
-from anyweave.data.writing import whole_file
+from anyweave.files import whole_file
 
 logger = logging.getLogger(__name__)
 
 # An index is int64s: magic, size and time of the shard, count; then start and number of every
-# record, and the end of the last.
-_MAGIC = int.from_bytes(b"anywshd1", "little")
+# record, and the end of the last. The upper half of a number is the record's digest.
+_MAGIC = int.from_bytes(b"anywshd2", "little")
+_NUMBERS = 1 << 32
+_TRIED = 16  # records that are compared when a shard is opened
 _HEADER, _ROW = 32, 16  # bytes
 _TOGETHER = 1 << 16  # numbers written at once
 _OPEN = 128  # files: the blocks of a shuffle window are in 64 shards at most, each with its index
@@ -47,6 +52,7 @@ class ShardTable:
             )
         self.problems: tuple[str, ...] = ()
         self._kind = kind_of(self.paths)
+        self.sealed = self._kind.sealed
         beside = self.folder if index_dir is None else Path(index_dir)
         self._indices = [beside / f"{path.name}.index" for path in self.paths]
         counts = map(self._counted, self.paths, self._indices)
@@ -57,8 +63,8 @@ class ShardTable:
         return self._ends[-1]
 
     def row(self, index: int) -> Any:
-        shard, start, end, number = self._span(index)
-        return self._kind.row(self._read(shard, start, end), self._name(shard, number))
+        data, place = self._record(index)
+        return self._kind.row(data, place)
 
     def place(self, index: int) -> str:
         shard, _, _, number = self._span(index)
@@ -76,8 +82,7 @@ class ShardTable:
     def copy(self, indices: Iterable[int], out: Path) -> None:
         with whole_file(out) as file:
             for index in indices:
-                shard, start, end, _ = self._span(index)
-                file.write(self._kind.copied(self._read(shard, start, end)))
+                file.write(self._kind.copied(self._record(index)[0]))
             file.write(self._kind.end)
 
     def _span(self, index: int) -> tuple[int, int, int, int]:
@@ -88,21 +93,29 @@ class ShardTable:
         row = array("q", self._files.read(self._indices[shard], offset, 2 * _ROW))
         return shard, row[0], row[2], row[1]
 
-    def _read(self, shard: int, start: int, end: int) -> bytes:
-        return self._files.read(self.paths[shard], start, end - start)
+    def _record(self, index: int) -> tuple[bytes, str]:
+        """The bytes of a record, and its place. Raises `ValueError` if the shard was changed."""
+        shard, start, end, number = self._span(index)
+        data = self._files.read(self.paths[shard], start, end - start)
+        if self._kind.digest(io.BytesIO(data), 0, len(data)) != number // _NUMBERS:
+            raise ValueError(
+                f"{self.paths[shard]}: it was changed after it was indexed; remove "
+                f"{self._indices[shard]} and start again"
+            )
+        return data, self._name(shard, number)
 
     def _name(self, shard: int, number: int) -> str:
-        return self._kind.place(self.paths[shard], number)
+        return self._kind.place(self.paths[shard], number % _NUMBERS)
 
     def _counted(self, path: Path, index: Path) -> int:
         """The number of records of a shard; its index is made if there is none that fits."""
-        found = _read_header(path, index)
+        found = _fitting(self._kind, path, index)
         if found is not None:
             return found
         try:
             index.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(index.parent / ".index.lock"):  # one process makes it, the others wait
-                found = _read_header(path, index)
+                found = _fitting(self._kind, path, index)
                 return _write_index(self._kind, path, index) if found is None else found
         except PermissionError as error:
             raise ValueError(
@@ -132,8 +145,24 @@ class _Files:
         return found
 
 
+def _fitting(kind: Kind, path: Path, index: Path) -> int | None:
+    """The number of records, or None without an index of the shard as it is now: some records are
+    compared.
+    """
+    count = _read_header(path, index)
+    if not count:
+        return count
+    with open(index, "rb") as places, open(path, "rb") as file:
+        for number in {place * (count - 1) // (_TRIED - 1) for place in range(_TRIED)}:
+            places.seek(_HEADER + number * _ROW)
+            start, known, end = array("q", places.read(_ROW + _ROW // 2))
+            if kind.digest(file, start, end) != known // _NUMBERS:
+                return None
+    return count
+
+
 def _read_header(path: Path, index: Path) -> int | None:
-    """The number of records, or None without an index of the shard as it is now."""
+    """The number of records, or None without an index of a shard of this size and time."""
     try:
         with open(index, "rb") as file:
             header = array("q", file.read(_HEADER))
@@ -152,8 +181,8 @@ def _write_index(kind: Kind, path: Path, index: Path) -> int:
     with whole_file(index) as out, open(path, "rb") as file:
         stat = os.fstat(file.fileno())
         out.write(bytes(_HEADER))
-        for row in kind.scan(file, path):
-            rows.extend(row)
+        for start, number, digest in kind.scan(file, path):
+            rows.extend((start, number + digest * _NUMBERS))
             if len(rows) >= _TOGETHER:
                 total += len(rows)
                 out.write(rows.tobytes())

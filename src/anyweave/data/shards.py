@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from anyweave.data.formats import recognise, resolve
-from anyweave.data.mixture import Mixture
+from anyweave.data.formats import recognise_rows, resolve
+from anyweave.data.mixture import Mixture, Reading
 from anyweave.data.place import ReadOptions
 from anyweave.data.records import Records
 from anyweave.data.shard_kinds import KINDS, SAMPLES, kind_of
@@ -27,7 +27,7 @@ class Shards(Sequence[Conversation]):
     """The conversations of shards by index, as `Records` has those of one file.
 
     `path` has ``*`` or ``{000..127}`` in it, or is a folder of shards. `format`: as for `Records`;
-    None is known by the first shard. `options` are those of `ReadOptions`.
+    None is known by rows of all shards. `options` are those of `ReadOptions`.
     """
 
     def __init__(
@@ -39,11 +39,15 @@ class Shards(Sequence[Conversation]):
         **options: Any,
     ) -> None:
         paths = data_files(path)
+        self.files = tuple(paths)
         kind = kind_of(paths)
         if format is None and kind is SAMPLES:
             format = "webdataset"
-        found = recognise(paths[0], ReadOptions(**options)) if format is None else resolve(format)
         self.table = ShardTable(paths, index_dir=index_dir)
+        if format is None:
+            found = recognise_rows(self.table, str(path), ReadOptions(**options))
+        else:
+            found = resolve(format)
         self._records = Records(path, replace(found, open=lambda *_: self.table), **options)
 
     def __len__(self) -> int:
@@ -51,6 +55,14 @@ class Shards(Sequence[Conversation]):
 
     def __getitem__(self, index: Any) -> Any:
         return self._records[index]
+
+    def reading(self, index: int) -> Reading:
+        """A conversation with what is lost of its row."""
+        return self._records.reading(index)
+
+    def where(self, index: int) -> str:
+        """File and line of a record."""
+        return self.table.place(index)
 
     def length(self, index: int) -> int | None:
         """About how many tokens a conversation has, if its size on disk tells."""

@@ -5,14 +5,16 @@ instances.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from anyweave.data.messages_jsonl import MessagesJsonl, read_messages
+from anyweave.data.hub import is_saved
+from anyweave.data.records import Records
+from anyweave.data.tables import DATA_SUFFIXES
 from anyweave.messages import MEDIA_MODALITIES, Conversation, Modality, Role
 
 __all__ = ["DatasetStats", "chosen", "dataset_file", "measure", "measure_file"]
@@ -38,6 +40,8 @@ class DatasetStats:
     uses: dict[Role, dict[Modality, int]]
     text: dict[Role, bool]
     combined: dict[Role, bool]
+    lost: Mapping[str, int] = field(default_factory=dict)
+    """Of a file: what its rows have and its format has no place for, by number of rows."""
 
     @property
     def mean_turns(self) -> float:
@@ -114,29 +118,44 @@ def measure(conversations: Iterable[Conversation]) -> DatasetStats:
     )
 
 
-def measure_file(path: str | Path) -> DatasetStats:
-    """Count a `messages` file, or the dataset in a folder. Media files need not be there."""
-    return measure(read_messages(dataset_file(path), check_media=False))
-
-
-def chosen(path: str | Path, num: int, seed: int = 0) -> list[tuple[int, Conversation]]:
-    """`num` random conversations of a `messages` file or dataset folder, in its order, with their
-    indices. Media files need not be there.
+def measure_file(path: str | Path, format: str | None = None, **options: Any) -> DatasetStats:
+    """Count a data file of any format, or the dataset in a folder, as `Records` reads it. Media
+    files need not be there.
     """
-    conversations = MessagesJsonl(dataset_file(path), check_media=False)
+    records = Records(dataset_file(path), format, **{**options, "check_media": False})
+    lost: Counter[str] = Counter()
+
+    def conversations() -> Iterator[Conversation]:
+        for index in range(len(records)):
+            read = records.reading(index, warn=False)
+            lost.update(read.lost)
+            yield read.conversation
+
+    return replace(measure(conversations()), lost=lost)
+
+
+def chosen(
+    path: str | Path, num: int, seed: int = 0, format: str | None = None, **options: Any
+) -> list[tuple[int, Conversation]]:
+    """`num` random conversations of a data file of any format or of a dataset folder, in its order,
+    with their indices. Media files need not be there.
+    """
+    conversations = Records(dataset_file(path), format, **{**options, "check_media": False})
     size = len(conversations)
     places = np.random.default_rng(seed).choice(size, min(num, size), replace=False)
     return [(int(place), conversations[int(place)]) for place in sorted(places)]
 
 
-def dataset_file(path: str | Path) -> Path:
-    """The `messages` file that `path` names: itself, or ``messages.jsonl`` in a folder.
+def dataset_file(path: str | Path) -> str | Path:
+    """What `path` names: itself, or ``messages.jsonl`` in the folder of a dataset.
 
-    Raises `ValueError` for a folder without one.
+    Raises `ValueError` for a folder that holds neither that nor samples.
     """
-    path = Path(path)
-    if not path.is_dir():
+    folder = Path(path)
+    if not folder.is_dir() or is_saved(folder):
         return path
-    if not (path / DATASET_FILE).is_file():
-        raise ValueError(f"{path}: this folder has no {DATASET_FILE}; give a messages file")
-    return path / DATASET_FILE
+    if (folder / DATASET_FILE).is_file():
+        return folder / DATASET_FILE
+    if any(file.suffix.lower() in DATA_SUFFIXES for file in folder.iterdir()):
+        raise ValueError(f"{path}: this folder has no {DATASET_FILE}; give one of its data files")
+    return path  # samples, or an error that says what is known

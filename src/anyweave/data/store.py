@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from anyweave import media
+from anyweave.data.place import listed
+from anyweave.files import whole_file
+from anyweave.media.source import open_encoded
 from anyweave.messages import Media
 
 PathOf = Callable[[Media, str], str]
@@ -18,8 +21,10 @@ class MediaStore:
     """Names media for rows of a file in `folder`: by relative paths, as POSIX writes them.
 
     Media in memory are saved in `media_dir`: arrays as PNG, MP4 or WAV, encoded bytes as they are.
-    Files on disk stay where they are, or with `copy` are copied there. With `absolute_outside`
-    files that are not below `folder` are named by absolute paths.
+    Files on disk stay where they are, or with `copy` are copied there; `embed` says that whoever
+    reads the rows copies them. Either way they must be what the row says, and below one of the
+    folders `inside` (None is anywhere). With `absolute_outside` files that are not below `folder`
+    are named by absolute paths.
     """
 
     def __init__(
@@ -28,11 +33,14 @@ class MediaStore:
         media_dir: Path,
         *,
         copy: bool = False,
+        embed: bool = False,
+        inside: Sequence[Path] | None = None,
         absolute_outside: bool = False,
     ) -> None:
         self._folder = folder.resolve()
         self._media_dir = media_dir
-        self._copy = copy
+        self._copy, self._embed = copy, embed
+        self._inside = inside
         self._absolute_outside = absolute_outside
         self._saved: list[Path] = []
 
@@ -50,10 +58,15 @@ class MediaStore:
         if not on_disk or self._copy:
             self._media_dir.mkdir(parents=True, exist_ok=True)
         path = media.store(part, self._media_dir / stem)
-        if not path.is_file():
+        if not os.path.isfile(path):  # a name too long is none either
             raise ValueError(f"no such media file: {path}; check the path")
+        if on_disk and (self._copy or self._embed):
+            check_inside(path, self._inside)
         if on_disk and self._copy:
-            path = _copied(path, self._media_dir / f"{stem}{path.suffix}")
+            path = copy_medium(part, self._media_dir / f"{stem}{path.suffix}")
+        elif on_disk and self._embed:
+            with open_encoded(part, media.DEFAULT_LIMITS):
+                pass
         if not on_disk or self._copy:
             self._saved.append(path)
         path = path.resolve()
@@ -67,11 +80,22 @@ class MediaStore:
             path.unlink(missing_ok=True)
 
 
-def _copied(path: Path, to: Path) -> Path:
-    temporary = to.with_name(f".{to.name}.{os.getpid()}.tmp")
-    try:
-        shutil.copyfile(path, temporary)
-        os.replace(temporary, to)
-    finally:
-        temporary.unlink(missing_ok=True)
+def check_inside(path: Path, inside: Sequence[Path] | None) -> None:
+    """Raise `ValueError` unless a file that is to be copied is below one of the folders `inside`,
+    links followed; None is anywhere.
+    """
+    real = path.resolve()
+    if inside is None or any(real.is_relative_to(folder.resolve()) for folder in inside):
+        return
+    leads = "" if real == path else f" (it leads to {real})"
+    raise ValueError(
+        f"{path} is outside {listed(map(str, inside))}{leads}, so it is not copied; "
+        "--allow-outside takes files from anywhere"
+    )
+
+
+def copy_medium(part: Media, to: Path) -> Path:
+    """Copy the file of a part, whole or not at all. Raises `MediaError` if it is no such medium."""
+    with open_encoded(part, media.DEFAULT_LIMITS) as encoded, whole_file(to) as file:
+        shutil.copyfileobj(encoded.file, file)
     return to

@@ -9,16 +9,19 @@ from __future__ import annotations
 import json
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
-from anyweave.data.place import ReadOptions, RowError, shown
-from anyweave.data.writing import whole_file
+from anyweave.data.place import ReadOptions, RowError, named, shown
+from anyweave.files import whole_file
 
 _DECODER = json.JSONDecoder()
+_MOST_NUMBERS = "Exceeds the limit"  # how Python begins to say that an integer has too many digits
 _SPACE = re.compile(r"\s*")
 _KEEP = "surrogateescape"
+DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".tar", ".parquet")
 
 
 class Table(Protocol):
@@ -28,6 +31,8 @@ class Table(Protocol):
 
     folder: Path
     problems: tuple[str, ...]
+    # Whether media are inside the rows' own files, so that rows name no others.
+    sealed: bool
 
     def __len__(self) -> int: ...
     def row(self, index: int) -> Any:
@@ -50,7 +55,7 @@ def open_table(path: str | Path, options: ReadOptions) -> Table:
     if name.endswith(".tar") or Path(name).is_dir():
         from anyweave.data.webdataset import open_samples
 
-        return open_samples(name)
+        return open_samples(name, allow_outside=options.allow_outside)
     path = existing_file(path)
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
@@ -78,6 +83,8 @@ def existing_file(path: str | Path, what: str = "the path of a data file") -> Pa
 
 class JsonLines:
     """One JSON value a line; blank lines are skipped."""
+
+    sealed = False
 
     def __init__(self, path: str | Path) -> None:
         self.path = existing_file(path)
@@ -118,6 +125,8 @@ class JsonArray:
     The file is parsed once, to find where rows stand. A row that cannot be parsed is a problem; the
     next one is looked for at the same indentation, so a list on one line ends there.
     """
+
+    sealed = False
 
     def __init__(self, path: str | Path) -> None:
         self.path = existing_file(path)
@@ -187,15 +196,26 @@ class JsonArray:
 def decode(data: bytes, place: str, advice: str) -> Any:
     """JSON from bytes. Raises `RowError` naming the place."""
     try:
-        return json.loads(data.decode("utf-8-sig"))
+        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise RowError(f"{place}: not UTF-8 ({error}); save the file as UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise RowError(f"{place}: bad JSON ({_why(error)}); {advice}") from error
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {named(twice)} stands twice in one object")
+    return made
+
+
 def _why(error: BaseException) -> str:
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    text = str(error)
+    return "a number has thousands of digits" if text.startswith(_MOST_NUMBERS) else text
 
 
 def _skip(text: str, position: int) -> int:
@@ -214,4 +234,7 @@ def json_kind(path: Path) -> Literal["list", "lines", "object"]:
         value = decode(first, "", "")
     except RowError:
         return "object"
-    return "object" if "images" in value and "messages" not in value else "lines"
+    images = value.get("images")
+    pictures = isinstance(images, list) and all(isinstance(image, dict) for image in images[:1])
+    turns = ("messages", "conversations", "conversation", "instruction", "query")
+    return "object" if pictures and not any(key in value for key in turns) else "lines"

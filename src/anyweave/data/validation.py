@@ -15,17 +15,17 @@ from anyweave.data.formats import Format
 from anyweave.data.hub import is_saved
 from anyweave.data.place import ReadOptions
 from anyweave.data.records import Records
+from anyweave.data.tables import DATA_SUFFIXES
 from anyweave.data.writing import save_rows
 from anyweave.media import DEFAULT_LIMITS, Limits
 
 Progress = Callable[[int, int], None]
-DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".tar", ".parquet")
 
 
 @dataclass
 class Validation:
     """What was found. `formats` says as what each file was read, `dropped` counts bad records by
-    the first reason they are bad for.
+    the first reason they are bad for, `lost` what records have and their format has no place for.
     """
 
     formats: dict[str, str] = field(default_factory=dict)
@@ -33,6 +33,7 @@ class Validation:
     media: int = 0
     problems: list[Problem] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
     clean: list[str] = field(default_factory=list)
 
     @property
@@ -49,6 +50,7 @@ class Validation:
             "media": self.media,
             "reasons": dict(self.reasons.most_common()),
             "dropped": dict(self.dropped.most_common()),
+            "lost": dict(self.lost.most_common()),
             "clean": self.clean,
             "problems": [problem.to_dict() for problem in self.problems],
         }
@@ -126,12 +128,13 @@ def _read_all(
         if progress is not None:
             progress(len(found), len(records))
     for index in sorted(found):
-        count, problems = found[index]
+        count, problems, lost = found[index]
+        result.lost.update(lost)
         result.media += count
         result.problems += problems
         result.dropped.update(problem.reason for problem in problems[:1])
     result.records += len(records)
-    return {index for index, (_, problems) in found.items() if problems}
+    return {index for index, (_, problems, _) in found.items() if problems}
 
 
 # --- the clean copy

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.data.formats import Format
-from anyweave.data.pairs import read_pair, write_pair
+from anyweave.data.pairs import PAIRS, read_pair, write_pair
 from anyweave.data.place import RowError
 from anyweave.data.tables import decode
-from anyweave.data.writing import whole_file
+from anyweave.files import whole_file
 from anyweave.messages import MEDIA_MODALITIES, Modality
 
 SUFFIXES: dict[Modality, tuple[str, ...]] = {
@@ -51,10 +51,13 @@ class _Sample:
     place: str
     key: str
     members: dict[str, _Member] = field(default_factory=dict)
+    problem: str | None = None
 
 
 class Samples:
     """Samples by index. `problems` says which shards are damaged, and from where on."""
+
+    sealed = True  # a sample's media are its own files
 
     def __init__(self, samples: list[_Sample], folder: Path, problems: tuple[str, ...]) -> None:
         self.folder = folder
@@ -66,6 +69,8 @@ class Samples:
 
     def row(self, index: int) -> Any:
         sample = self._samples[index]
+        if sample.problem is not None:
+            raise RowError(f"{sample.place}: {sample.problem}")
         return sample_row({s: member.read for s, member in sample.members.items()}, sample.place)
 
     def place(self, index: int) -> str:
@@ -81,29 +86,43 @@ class Samples:
 
 
 def sample_row(members: Mapping[str, Callable[[], bytes]], place: str) -> dict[str, Any]:
-    """The row of a sample, from what reads its members by suffix. Raises `RowError`."""
+    """The row of a sample, from what reads its members by suffix.
+
+    A file that is no medium, caption or JSON stands in the row as ``.suffix``, so that it counts as
+    not read; so does what the JSON says of a caption or a medium that has a file of its own.
+    Raises `RowError`, also for two media of one kind.
+    """
     row: dict[str, Any] = {}
     if "json" in members:
         found = decode(members["json"](), f"{place}.json", "write it again")
         if not isinstance(found, dict):
             raise RowError(f"{place}.json: an object is needed")
         row.update(found)
+    own: dict[str, str] = {}  # what files of the sample give, and the suffixes of these
     for suffix, read in members.items():
         modality = next((m for m in MEDIA_MODALITIES if suffix in SUFFIXES[m]), None)
-        if modality is not None:
-            row[modality] = read()
-        elif suffix in _CAPTIONS:
-            row["caption"] = _text(read(), f"{place}.{suffix}")
+        name = "caption" if suffix in _CAPTIONS else modality
+        if name is None:
+            row |= {f".{suffix}": "a file"} if suffix != "json" else {}
+            continue
+        if name in own:
+            raise RowError(f"{place}: two files are its {name}: .{own[name]} and .{suffix}")
+        own[name] = suffix
+        made: Any = read() if modality else _text(read(), f"{place}.{suffix}")
+        if row.get(name, made) != made:
+            row[f".json {name}"] = row[name]
+        row[name] = made
     return row
 
 
-def open_samples(path: str) -> Samples:
+def open_samples(path: str, *, allow_outside: bool = False) -> Samples:
     """The samples of a folder, of one shard, or of many: ``*`` and ``{000..127}`` are expanded.
 
-    Raises `ValueError` when there is no such file.
+    `allow_outside`: links in a folder may lead out of it. Raises `ValueError` when there is no such
+    file.
     """
     if Path(path).is_dir():
-        return Samples(_in_folder(Path(path)), Path(path), ())
+        return Samples(_in_folder(Path(path), allow_outside), Path(path), ())
     shards = shard_paths(path)
     samples: list[_Sample] = []
     problems: list[str] = []
@@ -121,6 +140,16 @@ def shard_paths(path: str) -> list[Path]:
         if not shard.is_file():
             raise ValueError(f"{shard}: no such file; the shards {path!r} were asked for")
     return shards
+
+
+def is_member(entry: tarfile.TarInfo) -> bool:
+    """Whether an entry of a shard belongs to a sample: a file, or a link where one should be."""
+    return entry.isfile() or entry.issym() or entry.islnk()
+
+
+def link_problem(entry: tarfile.TarInfo) -> str:
+    """Why a link in a shard is not followed."""
+    return f"{entry.name} is a link to {entry.linkname}, and a shard holds files; pack it again"
 
 
 def member_name(name: str) -> tuple[str, str]:
@@ -161,7 +190,7 @@ def _in_shard(shard: str, problems: list[str]) -> list[_Sample]:
     try:
         with tarfile.open(shard, "r:") as tar:
             for entry in tar:
-                if not entry.isfile():
+                if not is_member(entry):
                     continue
                 if entry.offset_data + entry.size > size:
                     raise tarfile.ReadError(f"{entry.name} is cut off")
@@ -170,22 +199,31 @@ def _in_shard(shard: str, problems: list[str]) -> list[_Sample]:
                     samples.append(_Sample(f"{shard}: {key}", key))
                 member = _Member(shard, entry.offset_data, entry.size)
                 samples[-1].members[suffix] = member
+                if not entry.isfile():
+                    samples[-1].problem = link_problem(entry)
     except tarfile.TarError as error:
         after = f" after {samples[-1].key}" if samples else ""
         problems.append(f"{shard}: this tar is damaged{after} ({error}); get it again")
     return samples
 
 
-def _in_folder(folder: Path) -> list[_Sample]:
+def _in_folder(folder: Path, allow_outside: bool) -> list[_Sample]:
     """The samples of a folder and the folders below it, by name."""
     samples: dict[str, _Sample] = {}
     known = {suffix for found in SUFFIXES.values() for suffix in found} | {*_CAPTIONS, "json"}
+    root = folder.resolve()
     for path in sorted(folder.rglob("*")):
         name, _, suffix = path.name.partition(".")
-        if suffix.lower() in known and path.is_file():
+        if name and path.is_file():
             key = (path.parent / name).relative_to(folder).as_posix()
             sample = samples.setdefault(key, _Sample(f"{folder}: {key}", key))
             sample.members[suffix.lower()] = _Member(str(path), 0, path.stat().st_size)
+            if not allow_outside and not path.resolve().is_relative_to(root):
+                sample.problem = (
+                    f"{path.name} leads out of the folder; --allow-outside takes files from "
+                    "anywhere"
+                )
+    samples = {key: one for key, one in samples.items() if known & one.members.keys()}
     if not samples:
         raise ValueError(f"{folder}: a folder without samples; these are files of one stem")
     return list(samples.values())
@@ -213,6 +251,7 @@ def _text(data: bytes, place: str) -> str:
 WEBDATASET = Format(
     name="webdataset",
     about="pairs as files of one stem, in tar shards or a folder",
+    ignores=PAIRS.ignores,
     recognises=lambda row: False,  # its rows are pairs
     read=read_pair,
     write=write_pair,

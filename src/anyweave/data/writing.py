@@ -1,33 +1,15 @@
-"""Files that appear whole or not at all, and rows as files."""
+"""Rows as files."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-
-@contextmanager
-def whole_file(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a file under a temporary name beside `path`; it takes its name when all went well.
-
-    Raises `ValueError` when there is no such folder.
-    """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"{path}: there is no folder {path.parent}; make it first")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+from anyweave.files import whole_file
 
 
 def save_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .mel import MelConfig, griffin_lim, log_mel
-from .sizes import MediaSize
+from .sizes import MediaSize, Rates
 from .vae import Lend, PictureVae
 
 
@@ -77,7 +77,15 @@ class AudioCodec:
         frames = math.ceil(mel_frames / self.vae.factor)
         return self.vae.channels, frames, self.mel.num_mels // self.vae.factor
 
-    def encode(self, media: Sequence[np.ndarray], size: MediaSize) -> Tensor:
+    def encode(
+        self, media: Sequence[np.ndarray], size: MediaSize, rates: Rates | None = None
+    ) -> Tensor:
+        for rate in rates or ():
+            if rate is not None and round(rate) != self.mel.sample_rate:
+                raise ValueError(
+                    f"this decoder makes sound of {self.mel.sample_rate} Hz, got a wave of "
+                    f"{rate:g} Hz; read it at the decoder's rate"
+                )
         _, frames, _ = self.latent_shape(size)
         waves = torch.zeros(len(media), frames * self.vae.factor * self.mel.hop_length)
         for row, wave in zip(waves, media, strict=True):

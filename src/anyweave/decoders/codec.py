@@ -15,7 +15,7 @@ from .audio import AudioCodec, vocoder_mel
 from .folder import DecoderDefaults
 from .image import ImageCodec
 from .mel import MelConfig
-from .sizes import MediaSize
+from .sizes import MediaSize, Rates
 from .vae import Lend, PictureVae
 from .video import VideoCodec
 
@@ -40,8 +40,12 @@ class Codec(Protocol):
         """The shape of one medium's latents, without the batch axis."""
         ...
 
-    def encode(self, media: Sequence[np.ndarray], size: MediaSize) -> Tensor:
-        """Latents of `media`, without gradients and without sampling noise."""
+    def encode(
+        self, media: Sequence[np.ndarray], size: MediaSize, rates: Rates | None = None
+    ) -> Tensor:
+        """Latents of `media`, without gradients and without sampling noise. `rates` are the
+        media's own, as they were read.
+        """
         ...
 
     def decode(self, latents: Tensor, size: MediaSize | None = None) -> list[np.ndarray]:

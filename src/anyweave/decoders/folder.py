@@ -5,9 +5,6 @@
 from __future__ import annotations
 
 import inspect
-import json
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from importlib import import_module
@@ -17,11 +14,12 @@ from typing import Any
 import diffusers
 import torch
 from diffusers.configuration_utils import FrozenDict
-from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoTokenizer, SpeechT5HifiGan
 
+from anyweave.files import read_object, replaced_folder, write_json
 from anyweave.messages import Modality
+from anyweave.tensors import load_tensors, save_tensors
 
 from .mel import MEL_CONFIG_FILE, MelConfig
 from .parts import Deferred
@@ -92,7 +90,7 @@ def read_defaults(
     Raises `ValueError` for unknown names and for a decoder of another modality.
     """
     file = source.file(DEFAULTS_FILE)
-    stored = PUBLIC_DEFAULTS if file is None else json.loads(file.read_text(encoding="utf-8"))
+    stored = PUBLIC_DEFAULTS if file is None else read_object(file)
     if (stated := stored.get("modality", modality)) != modality:
         raise ValueError(f"{source.where} holds a decoder of {stated}, not of {modality}")
     stored = {k: v for k, v in stored.items() if k not in ("modality", "format_version")}
@@ -126,14 +124,13 @@ def load_parts(
         if vae_tiling:
             vae.enable_tiling()
 
-    scheduler_class = source.config("scheduler", "scheduler_config.json")["_class_name"]
     parts: dict[str, Any] = {
         "unet": _diffusers_network(source, "unet", UNETS, dtype),
         "vae": _diffusers_network(source, "vae", VAES, dtype, prepare=prepare_vae),
-        "scheduler": source.read_small(getattr(diffusers, scheduler_class), "scheduler"),
+        "scheduler": source.read_small(_scheduler_class(source), "scheduler"),
     }
     if source.has("tokenizer", "tokenizer_config.json"):
-        parts["tokenizer"] = source.read_small(AutoTokenizer, "tokenizer")
+        parts["tokenizer"] = source.read_small(AutoTokenizer, "tokenizer", trust_remote_code=False)
     if load_text_encoder and source.has("text_encoder"):
         kind = _text_encoder_class(source)
         parts["text_encoder"] = _transformers_network(source, "text_encoder", kind, dtype)
@@ -142,10 +139,25 @@ def load_parts(
     if (mel := source.file(MEL_CONFIG_FILE)) is not None:
         parts["mel"] = MelConfig.load(mel)
     if (stored := source.file(UNCONDITIONAL_FILE)) is not None:
-        parts["unconditional"] = load_file(stored)["unconditional"]
+        parts["unconditional"] = _unconditional(stored)
     elif source.has("text_encoder"):
         parts["remembered"] = RememberedUnconditional(source, dtype)
     return parts
+
+
+def _unconditional(file: Path) -> torch.Tensor:
+    stored = load_tensors(file)
+    if set(stored) != {"unconditional"}:
+        raise ValueError(f"{file} holds {sorted(stored)[:4]}, expected one tensor 'unconditional'")
+    return stored["unconditional"]
+
+
+def _scheduler_class(source: DecoderSource) -> Any:
+    name = source.config("scheduler", "scheduler_config.json").get("_class_name")
+    kind = getattr(diffusers, name, None) if isinstance(name, str) else None
+    if not (isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin)):
+        raise ValueError(f"{source.where}: its scheduler is a {name!r}, which diffusers has not")
+    return kind
 
 
 def _diffusers_network(
@@ -156,7 +168,7 @@ def _diffusers_network(
     prepare: Callable[[Any], None] = lambda network: None,
 ) -> Deferred:
     stored = source.config(part)
-    name = stored["_class_name"]
+    name = stored.get("_class_name")
     if name not in supported:
         raise ValueError(
             f"{source.where}: the {part} is a {name}; supported: {', '.join(supported)}"
@@ -215,34 +227,22 @@ def save_parts(
     mel: MelConfig | None,
     unconditional: torch.Tensor | None,
 ) -> None:
-    """Write a decoder folder in one step: a temporary folder beside `path`, then a rename.
+    """Write a decoder folder whole or not at all, in the place of an earlier one.
 
     Raises `ValueError` if `path` exists and is neither empty nor a decoder folder.
     """
     target = Path(path)
     if target.exists() and any(target.iterdir()) and not (target / INDEX_FILE).is_file():
         raise ValueError(f"{target} exists and is not a decoder folder; give an empty or new path")
-    fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
-    fresh.mkdir(parents=True)
-    try:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replaced_folder(target) as fresh:
         for name, part in parts.items():
             part.save_pretrained(fresh / name)
         stated = {"format_version": 1, "modality": modality}
         stated |= {name: value for name, value in asdict(defaults).items() if value is not None}
-        (fresh / DEFAULTS_FILE).write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
-        index = json.dumps(_model_index(modality, parts), indent=2)
-        (fresh / INDEX_FILE).write_text(index + "\n", encoding="utf-8")
+        write_json(fresh / DEFAULTS_FILE, stated)
+        write_json(fresh / INDEX_FILE, _model_index(modality, parts))
         if mel is not None:
             mel.save(fresh / MEL_CONFIG_FILE)
         if unconditional is not None:
-            tensors = {"unconditional": unconditional.detach().float().cpu().contiguous()}
-            save_file(tensors, fresh / UNCONDITIONAL_FILE)
-        if target.exists():
-            old = target.with_name(f".{target.name}.{os.getpid()}.old")
-            target.rename(old)
-            fresh.rename(target)
-            shutil.rmtree(old)
-        else:
-            fresh.rename(target)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+            save_tensors({"unconditional": unconditional.float()}, fresh / UNCONDITIONAL_FILE)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from .sizes import MediaSize, check_multiple
+from .sizes import MediaSize, Rates, check_multiple
 from .vae import PictureVae
 
 
@@ -68,7 +68,9 @@ class ImageCodec:
         channels = self.vae.channels
         return channels, full.height // self.vae.factor, full.width // self.vae.factor
 
-    def encode(self, media: Sequence[np.ndarray], size: MediaSize) -> Tensor:
+    def encode(
+        self, media: Sequence[np.ndarray], size: MediaSize, rates: Rates | None = None
+    ) -> Tensor:
         full = self.resolve(size)
         assert full.height is not None and full.width is not None
         pixels = [fit_pixels(np.asarray(image)[None], full.height, full.width) for image in media]

@@ -34,7 +34,7 @@ from .mel import MelConfig
 from .parts import Deferred, FrozenParts
 from .sampling import Progress, edit_timesteps, initial_noise, run_sampler, sample_generators
 from .schedulers import build_scheduler
-from .sizes import MediaSize
+from .sizes import MediaSize, Rates
 from .source import DecoderSource
 from .unconditional import RememberedUnconditional
 from .vae import PictureVae
@@ -279,6 +279,7 @@ class LatentDiffusion(FrozenParts):
         self,
         media: Sequence[np.ndarray],
         *,
+        rates: Rates | None = None,
         height: int | None = None,
         width: int | None = None,
         num_frames: int | None = None,
@@ -287,14 +288,16 @@ class LatentDiffusion(FrozenParts):
         """Scaled latents of media, fitted to the given size or else to the decoder's own.
 
         Images [B, c, h, w], clips [B, c, F, h, w], waves [B, c, T/f, M/f] (at `rate` Hz).
-        Deterministic.
+        `rates` are the media's own: clips are taken at their true speed, and waves of another rate
+        than the decoder's are refused with `ValueError`. Without it a clip is taken whole, in
+        evenly spaced frames. Deterministic.
         """
         if not media:
             raise ValueError(f"no {self.modality} given to encode")
         size = MediaSize(
             height=height, width=width, num_frames=num_frames, audio_length=audio_length
         )
-        return self.codec.encode(media, size)
+        return self.codec.encode(media, size, rates)
 
     def decode_latents(self, latents: Float[Tensor, " B *latent"]) -> list[np.ndarray]:
         """uint8 images [H, W, 3], uint8 clips [F, H, W, 3] or float32 waves [S]."""

@@ -10,7 +10,6 @@ Shape legend: B batch, S samples, T frames, F frequency bins, M mel bands, N n_f
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -21,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+from anyweave.files import read_object, write_json
 
 MEL_CONFIG_FILE = "mel_config.json"
 
@@ -74,7 +75,7 @@ class MelConfig:
     @classmethod
     def load(cls, path: str | Path) -> MelConfig:
         """Read `mel_config.json`. Raises `ValueError` for keys that do not exist."""
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = read_object(path)
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"{path}: unknown keys {unknown}; known are {sorted(known)}")
@@ -82,7 +83,7 @@ class MelConfig:
 
     def save(self, path: str | Path) -> None:
         """Write `mel_config.json`."""
-        Path(path).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        write_json(path, asdict(self))
 
 
 def _hz_to_mel(hz: Tensor, scale: str) -> Tensor:

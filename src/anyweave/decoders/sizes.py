@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+
+Rates = Sequence[float | None]
+"""Of several media: Hz of sounds, frames/s of clips, None for pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)

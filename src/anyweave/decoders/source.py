@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +9,9 @@ from typing import Any
 
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
+
+from anyweave.files import read_object, settle
+from anyweave.tensors import check_complete, explained
 
 PARTS = ("unet", "vae", "scheduler", "text_encoder", "tokenizer", "vocoder")
 
@@ -42,7 +44,10 @@ class DecoderSource:
     def folder(self) -> Path | None:
         """The folder, if this is one."""
         path = Path(self.where).expanduser()
-        return path if path.is_dir() else None
+        if not path.is_dir():
+            return None
+        settle(path)
+        return path
 
     def subfolder(self, part: str) -> str:
         return self.subfolders.get(part, part)
@@ -85,8 +90,7 @@ class DecoderSource:
         """The JSON config of a part. Raises `ValueError` where it is missing."""
         path = self.file(f"{self.subfolder(part)}/{name}", required=True)
         assert path is not None
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return values
+        return read_object(path)
 
     def has(self, part: str, name: str = "config.json") -> bool:
         """Whether the decoder has this part."""
@@ -100,9 +104,17 @@ class DecoderSource:
         chosen = {"variant": self.variant, "use_safetensors": self.use_safetensors}
         where = str(self.folder or self.where)
         try:
-            return kind.from_pretrained(
-                where, subfolder=self.subfolder(part), **chosen, **self._hub(), **options
-            )
+            with explained(f"{where}, {part}", but=(OSError,)):
+                network, info = kind.from_pretrained(
+                    where,
+                    subfolder=self.subfolder(part),
+                    output_loading_info=True,
+                    **chosen,
+                    **self._hub(),
+                    **options,
+                )
+            check_complete(f"{where}, {part}", info["missing_keys"])
+            return network
         except OSError as error:
             asked = ", ".join(f"{k}={v!r}" for k, v in chosen.items() if v is not None)
             reason = str(error).strip().partition("\n")[0]
@@ -111,13 +123,14 @@ class DecoderSource:
                 "variant, or leave variant and use_safetensors out"
             ) from error
 
-    def read_small(self, kind: Any, part: str) -> Any:
+    def read_small(self, kind: Any, part: str, **options: Any) -> Any:
         """``kind.from_pretrained`` of what has no weights: a tokenizer, scheduler or config."""
         root = self.folder
         if root is None:
             wanted = [f"{self.subfolder(part)}/*{end}" for end in (".json", ".txt", ".model")]
             root = Path(snapshot_download(self.where, allow_patterns=wanted, **self._hub()))
-        return kind.from_pretrained(root / self.subfolder(part))
+        with explained(f"{self.where}, {part}"):
+            return kind.from_pretrained(root / self.subfolder(part), **options)
 
     def identity(self, *parts: str) -> list[Any]:
         """Values that change when the files of `parts` change; costs no reading of weights."""

@@ -5,15 +5,15 @@ and with it at hand no reply needs a text encoder.
 from __future__ import annotations
 
 import logging
-import os
 
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from anyweave.processing.cache import cache_folder, fingerprint
+from anyweave.files import cache_folder
+from anyweave.processing.cache import fingerprint
+from anyweave.tensors import load_tensors, save_tensors
 
 from .source import DecoderSource
 
@@ -34,17 +34,15 @@ class RememberedUnconditional:
         if not self.path.is_file():
             return None
         try:
-            return load_file(self.path)["unconditional"]
-        except (OSError, SafetensorError, KeyError) as error:
+            return load_tensors(self.path)["unconditional"]
+        except (ValueError, KeyError) as error:
             logger.warning("%s cannot be read and is made again (%s)", self.path, error)
             return None
 
     def put(self, embedding: Float[Tensor, "1 Q C"]) -> None:
         """Keep it. A folder that cannot be written costs the next run some seconds, no more."""
-        part = self.path.with_suffix(f".{os.getpid()}.part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"unconditional": embedding.cpu().contiguous()}, part)
-            part.replace(self.path)
+            save_tensors({"unconditional": embedding}, self.path)
         except (OSError, SafetensorError) as error:
             logger.warning("cannot keep the unconditional embedding (%s)", error)

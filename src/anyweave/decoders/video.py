@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from .image import fit_pixels, to_uint8
-from .sizes import MediaSize, check_multiple
+from .sizes import MediaSize, Rates, check_multiple
 from .vae import PictureVae
 
 
 class VideoCodec:
     """uint8 clips [T, H, W, 3] <-> latents [B, c, F, h, w]. Holds no weights of its own.
 
-    Encoding takes `num_frames` frames evenly spaced over the clip (repeating frames of a shorter
-    one).
+    Encoding takes `num_frames` frames: with the clip's own rate those that are shown when they will
+    be, so that things move as fast as they did (a longer clip is cut at its end, a shorter one
+    rests on its last frame); without it, evenly spaced over the clip.
     """
 
     def __init__(self, vae: PictureVae, default: MediaSize, *, fps: float) -> None:
@@ -45,17 +47,30 @@ class VideoCodec:
             full.width // self.vae.factor,
         )
 
-    def encode(self, media: Sequence[np.ndarray], size: MediaSize) -> Tensor:
+    def encode(
+        self, media: Sequence[np.ndarray], size: MediaSize, rates: Rates | None = None
+    ) -> Tensor:
         full = self.resolve(size)
         assert full.height is not None and full.width is not None and full.num_frames is not None
         frames = []
-        for clip in media:
-            if len(clip) == 0:
-                raise ValueError("a clip without frames cannot be encoded")
-            index = np.linspace(0, len(clip) - 1, full.num_frames).round().astype(int)
+        for clip, rate in zip(media, rates or [None] * len(media), strict=True):
+            index = self._shown(len(clip), rate, full.num_frames)
             frames.append(fit_pixels(np.asarray(clip)[index], full.height, full.width))
         latents = self.vae.encode(torch.cat(frames))
         return latents.unflatten(0, (len(media), full.num_frames)).transpose(1, 2).contiguous()
+
+    def _shown(self, length: int, rate: float | None, num_frames: int) -> npt.NDArray[np.int_]:
+        """Which frames of a clip of `length` to take."""
+        if length == 0:
+            raise ValueError("a clip without frames cannot be encoded")
+        if rate is None:
+            return np.linspace(0, length - 1, num_frames).round().astype(int)
+        if rate <= 0:
+            raise ValueError(f"a clip's rate is frames per second and positive, got {rate}")
+        assert self.rate is not None
+        # A tenth of a frame forgives rounding, and rates that a file tells a little too low.
+        times = np.arange(num_frames) * (rate / self.rate) + 0.1
+        return np.minimum(np.floor(times).astype(int), length - 1)
 
     def decode(self, latents: Tensor, size: MediaSize | None = None) -> list[np.ndarray]:
         batch, _, num_frames = latents.shape[:3]

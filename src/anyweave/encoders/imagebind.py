@@ -9,7 +9,6 @@ views averaged position by position; or, for `linear`, the one *pooled* vector o
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,7 +17,6 @@ from typing import Any, Self
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -33,7 +31,9 @@ from anyweave.encoders.imagebind_modules import (
     make_head,
 )
 from anyweave.encoders.preprocess import audio_views, image_views, video_views
+from anyweave.files import read_object, write_json
 from anyweave.messages import Modality
+from anyweave.tensors import save_tensors
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
@@ -58,6 +58,7 @@ class ImageBind(nn.Module):
         config = ImageBindConfig.from_dict(sizes)
         self.config = config
         self.feature_dim = config.out_dim
+        self.sample_rate = config.sample_rate if "audio" in config.towers else None
         self.modalities: tuple[Modality, ...] = tuple(
             m for m, tower in TOWER_OF.items() if tower in config.towers and m != "text"
         )
@@ -113,6 +114,7 @@ class ImageBind(nn.Module):
                 clip_seconds=c.video_clip_seconds,
                 frames_per_clip=c.frames_per_clip,
                 num_crops=c.num_video_crops,
+                reach_end=c.clips_reach_end,
                 **colours,
             )
         if modality == "audio":
@@ -131,6 +133,7 @@ class ImageBind(nn.Module):
                 frame_shift_ms=c.frame_shift_ms,
                 mean=c.audio_mean,
                 std=c.audio_std,
+                reach_end=c.clips_reach_end,
             )
         raise ValueError(
             "text enters as token ids of the CLIP tokenizer; there is nothing to preprocess"
@@ -273,7 +276,7 @@ class ImageBind(nn.Module):
         """
         path = Path(path).expanduser()
         if path.is_dir():
-            config = json.loads((path / CONFIG_FILE).read_text())
+            config = read_object(path / CONFIG_FILE)
         elif path.is_file():
             config = sizes_of(read_weights(path), overrides.get("towers"))
         else:
@@ -287,6 +290,5 @@ class ImageBind(nn.Module):
         """Writes config.json and model.safetensors into the folder `path`."""
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG_FILE).write_text(json.dumps(asdict(self.config), indent=2) + "\n")
-        state = {key: value.contiguous().cpu() for key, value in self.state_dict().items()}
-        save_file(state, folder / WEIGHTS_FILE)
+        write_json(folder / CONFIG_FILE, asdict(self.config))
+        save_tensors(self.state_dict(), folder / WEIGHTS_FILE)

@@ -18,10 +18,13 @@ class ImageBindConfig:
     """Every size of an `ImageBind`; the defaults are the public huge model with the paper's views.
 
     `features` "patches" gives the patches of a medium (for grouping), "pooled" its one CLS vector
-    (the released NExT-GPT checkpoint, for `linear`). `average_clips` True averages the views of a
-    medium position by position (the paper's code; the order of clips in time is lost); False lays
-    the clips one after the other along N. Crops are always averaged. `logit_scale` True multiplies
-    sounds by the public model's 20, which NExT-GPT leaves out.
+    (the released NExT-GPT checkpoint, for `linear`). `clips_reach_end` True ends the last clip
+    of a video or sound where that ends (ImageBind's own preprocessing); False spreads clips as
+    if there were one more (the code of that checkpoint, with pytorchvideo 0.1.5).
+    `average_clips` True averages the views of a medium position by position (the paper's code;
+    the order of clips in time is lost); False lays the clips one after the other along N. Crops
+    are always averaged. `logit_scale` True multiplies sounds by the public model's 20, which
+    NExT-GPT leaves out.
     """
 
     towers: tuple[str, ...] = ("vision", "audio", "text")
@@ -63,6 +66,7 @@ class ImageBindConfig:
     context_length: int = 77
     vocab_size: int = 49408
 
+    clips_reach_end: bool = True
     features: Literal["patches", "pooled"] = "patches"
     average_clips: bool = True
     logit_scale: bool = False

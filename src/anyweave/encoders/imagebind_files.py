@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from anyweave.tensors import load_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     not a flat list of them.
     """
     if path.suffix == ".safetensors":
-        return load_file(path)
+        return load_tensors(path)
     if path.suffix not in (".pth", ".pt", ".bin"):
         raise ValueError(f"{path} is neither .safetensors nor .pth")
     try:

@@ -15,6 +15,9 @@ from torch.nn import functional
 
 from anyweave.encoders.fbank import kaldi_fbank
 
+MAX_ASPECT = 500
+"""The longer side of a picture over its shorter one. The shorter is scaled to the encoder's size
+before the crop, so a line of 40,000 pixels would take gigabytes."""
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -23,7 +26,7 @@ def image_views(
     array: np.ndarray, *, size: int, mean: Sequence[float], std: Sequence[float]
 ) -> Float[Tensor, "3 H W"]:
     """``uint8[H, W, 3]`` -> short side to `size` (bicubic), centre crop, normalised colours."""
-    _check_picture(array, 3, "an image is uint8[H, W, 3]")
+    check_picture(array, 3, "an image is uint8[H, W, 3]")
     height, width = array.shape[:2]
     picture = PILImage.fromarray(np.ascontiguousarray(array))
     new_height, new_width = _short_side(height, width, size)
@@ -46,40 +49,46 @@ def video_views(
     num_crops: int,
     mean: Sequence[float],
     std: Sequence[float],
+    reach_end: bool = True,
 ) -> Float[Tensor, "V 3 T size size"]:
     """``uint8[F, H, W, 3]`` at `rate` frames/s -> V = num_clips * num_crops views, clips in order,
     crops inside.
 
-    Clips are spaced uniformly over the video; each gives `frames_per_clip` frames, from the first
-    that begins in it to the last. Frames are scaled by bilinear interpolation without smoothing.
-    Crops (1 or 3) lie along the longer side: centre, or both ends and the centre.
+    Clips are spaced uniformly over the video (see `clip_starts`); each gives `frames_per_clip`
+    frames, from the first that begins in it to the last. Frames are scaled by bilinear
+    interpolation without smoothing. Crops (1 or 3) lie along the longer side: centre, or both
+    ends and the centre.
     """
-    _check_picture(array, 4, "a video is uint8[T, H, W, 3]")
+    check_picture(array, 4, "a video is uint8[T, H, W, 3]")
     frames = array.shape[0]
     if rate <= 0:
         raise ValueError(f"a video's rate is frames per second and positive, got {rate}")
     per_second, length = _exact(rate), _exact(clip_seconds)
     picked = []
-    for start in clip_starts(frames / per_second, length, num_clips):
+    for start in clip_starts(frames / per_second, length, num_clips, reach_end):
         first = min(math.ceil(start * per_second), frames - 1)
         last = min(max(math.ceil((start + length) * per_second) - 1, first), frames - 1)
         picked.append(np.linspace(first, last, frames_per_clip).round().astype(int))
     index = np.concatenate(picked)
     unique, inverse = np.unique(index, return_inverse=True)
-    pixels = torch.from_numpy(np.ascontiguousarray(array[unique])).permute(0, 3, 1, 2).float()
-    pixels = pixels / 255.0
+    # One frame at a time: of an elongated clip, only the crops are kept.
+    cut = torch.stack([_frame_crops(array[number], size, num_crops) for number in unique])
+    cut = (cut - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    clips = cut[torch.from_numpy(inverse)].unflatten(0, (num_clips, frames_per_clip))
+    return clips.permute(0, 2, 3, 1, 4, 5).flatten(0, 1).contiguous()
+
+
+def _frame_crops(
+    frame: np.ndarray, size: int, num_crops: int
+) -> Float[Tensor, "num_crops 3 size size"]:
+    pixels = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float() / 255.0
     height, width = _covering(pixels.shape[2], pixels.shape[3], size)
     if (height, width) != tuple(pixels.shape[2:]):
         pixels = functional.interpolate(
             pixels, size=(height, width), mode="bilinear", align_corners=False
         )
-    pixels = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
-    clips = pixels[torch.from_numpy(inverse)].reshape(num_clips, frames_per_clip, 3, height, width)
-    crops = [
-        clips[..., top : top + size, left : left + size]
-        for top, left in _crop_corners(height, width, size, num_crops)
-    ]
-    return torch.stack(crops, dim=1).flatten(0, 1).transpose(1, 2).contiguous()
+    corners = _crop_corners(height, width, size, num_crops)
+    return torch.cat([pixels[..., top : top + size, left : left + size] for top, left in corners])
 
 
 def audio_views(
@@ -94,19 +103,21 @@ def audio_views(
     frame_shift_ms: float,
     mean: float,
     std: float,
+    reach_end: bool = True,
 ) -> Float[Tensor, "V 1 num_mel_bins num_frames"]:
     """``float32[S]`` mono -> V = num_clips normalised log-mel pictures, frequency on rows.
 
-    Each clip loses its own mean, becomes a Kaldi filterbank and is padded with zeros or cut to
-    `num_frames` *before* `(x - mean) / std`, so padding is not zero afterwards: ImageBind was
-    trained this way.
+    Clips lie as in `clip_starts`. Each loses its own mean, becomes a Kaldi filterbank and is padded
+    with zeros or cut to `num_frames` *before* `(x - mean) / std`, so padding is not zero
+    afterwards: ImageBind was trained this way.
     """
     if wave.ndim != 1 or wave.shape[0] == 0:
         raise ValueError(f"audio is mono float32[S] with S > 0, got shape {wave.shape}")
     samples = torch.from_numpy(np.ascontiguousarray(wave)).float()
     length = _exact(clip_seconds)
     views = []
-    for start in clip_starts(Fraction(len(samples), sample_rate), length, num_clips):
+    seconds = Fraction(len(samples), sample_rate)
+    for start in clip_starts(seconds, length, num_clips, reach_end):
         clip = samples[int(start * sample_rate) : int((start + length) * sample_rate)]
         mel = kaldi_fbank(
             clip - clip.mean(),
@@ -120,15 +131,19 @@ def audio_views(
     return torch.stack(views)
 
 
-def clip_starts(seconds: Fraction, clip_seconds: Fraction, num_clips: int) -> list[Fraction]:
+def clip_starts(
+    seconds: Fraction, clip_seconds: Fraction, num_clips: int, reach_end: bool = True
+) -> list[Fraction]:
     """Starts of `num_clips` clips spread uniformly from the beginning to the last one that still
-    fits.
+    fits. Without `reach_end` that last one is left out, as if there were a clip more: so did
+    pytorchvideo up to 0.1.5.
 
     A medium shorter than a clip gives the same start, 0, every time. Exact numbers: a start that
     falls between two frames must not depend on the rounding of a division.
     """
     latest = max(seconds - clip_seconds, Fraction(0))
-    return [number * latest / max(num_clips - 1, 1) for number in range(num_clips)]
+    steps = max(num_clips - 1, 1) if reach_end else num_clips
+    return [number * latest / steps for number in range(num_clips)]
 
 
 def _exact(number: float) -> Fraction:
@@ -158,6 +173,13 @@ def _crop_corners(height: int, width: int, size: int, num_crops: int) -> list[tu
     return [(top, 0), (top, left), (top, width - size)]
 
 
-def _check_picture(array: np.ndarray, ndim: int, rule: str) -> None:
+def check_picture(array: np.ndarray, ndim: int, rule: str) -> None:
+    """Raise `ValueError` unless `array` is ``uint8``, has `ndim` axes, the last of 3 colours."""
     if array.ndim != ndim or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape:
         raise ValueError(f"{rule}, got {array.dtype}{list(array.shape)}")
+    long, short = max(array.shape[-3:-1]), min(array.shape[-3:-1])
+    if long > MAX_ASPECT * short:
+        raise ValueError(
+            f"a picture of {array.shape[-2]} x {array.shape[-3]} pixels is too elongated to be "
+            f"encoded, its sides may differ {MAX_ASPECT} times; crop or scale it first"
+        )

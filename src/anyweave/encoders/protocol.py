@@ -24,6 +24,8 @@ class Encoder(Protocol):
 
     modalities: tuple[Modality, ...]
     feature_dim: int
+    sample_rate: int | None
+    """Hz of the sounds that it reads; None for one that reads none."""
 
     def num_patches(self, modality: Modality) -> int:
         """N: how many feature vectors one medium gives."""

@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoFeatureExtractor, AutoImageProcessor, AutoModel
 
+from anyweave.encoders.preprocess import check_picture
 from anyweave.messages import Modality
+from anyweave.tensors import check_complete, explained, foreign_code_explained
 
 # What a two-tower model (CLIP, CLAP, SigLIP) calls the tower that we want.
 TOWERS: dict[str, tuple[str, ...]] = {
@@ -67,6 +69,7 @@ class TransformersBackbone(nn.Module):
         self.frame_pooling = frame_pooling
         self.audio_seconds = audio_seconds
         self.skip_tokens = skip_tokens
+        self.sample_rate = int(processor.sampling_rate) if reads == "audio" else None
 
     def preprocess(
         self, modality: Modality, array: np.ndarray, *, rate: float | None = None
@@ -79,19 +82,25 @@ class TransformersBackbone(nn.Module):
         self._check(modality)
         if modality == "audio":
             return self._audio_inputs(array, rate)
+        check_picture(array, 3 if modality == "image" else 4, "pictures are uint8[..., H, W, 3]")
         frames = [array]
         if modality == "video":
             index = np.linspace(0, len(array) - 1, self.video_frames).round().astype(int)
             frames = list(array[index])
-        pixels = self.processor(images=frames, return_tensors="pt")["pixel_values"]
+        # Left to guess, a processor takes the rows of a picture 1 or 3 pixels high for channels.
+        made = self.processor(images=frames, return_tensors="pt", input_data_format="channels_last")
+        pixels = made["pixel_values"]
         return pixels if modality == "video" else pixels[0]
 
     def _audio_inputs(self, wave: np.ndarray, rate: float | None) -> Tensor:
-        expected = int(self.processor.sampling_rate)
+        expected = self.sample_rate
+        assert expected is not None
         if rate is not None and round(rate) != expected:
             raise ValueError(
                 f"this backbone hears {expected} Hz, got {rate}; resample the audio first"
             )
+        if wave.ndim != 1 or len(wave) == 0:
+            raise ValueError(f"audio is mono float32[S] with S > 0, got shape {list(wave.shape)}")
         length = round(self.audio_seconds * expected)
         padded = np.zeros(length, dtype=np.float32)
         padded[: min(length, len(wave))] = wave[:length]
@@ -177,16 +186,23 @@ class TransformersBackbone(nn.Module):
         revision: str | None = None,
         token: str | bool | None = None,
         cache_dir: str | Path | None = None,
+        trust_remote_code: bool = False,
         **options: Any,
     ) -> Self:
         """A folder or hub id with a model and its processor. `options` are those of the class;
         `revision`, `token` and `cache_dir` are the hub's and mean nothing for a folder.
 
-        Of a two-tower model only the tower that reads the medium is kept.
+        Of a two-tower model only the tower that reads the medium is kept. `trust_remote_code` lets
+        a model that needs Python code of its own run it. Raises `ValueError` for files that cannot
+        be read or lack weights.
         """
-        hub = {"revision": revision, "token": token, "cache_dir": cache_dir}
-        whole = AutoModel.from_pretrained(path, **hub)
-        return cls._of(whole, path, reads, hub, options)
+        hub: dict[str, Any] = {"revision": revision, "token": token, "cache_dir": cache_dir}
+        hub["trust_remote_code"] = trust_remote_code
+        with explained(f"the encoder {path}"), foreign_code_explained(path):
+            whole, info = AutoModel.from_pretrained(path, output_loading_info=True, **hub)
+            # Poolers come after the hidden state that is read here, and many files lack them.
+            check_complete(str(path), (k for k in info["missing_keys"] if "pooler" not in k))
+            return cls._of(whole, path, reads, hub, options)
 
     @classmethod
     def skeleton(
@@ -197,16 +213,19 @@ class TransformersBackbone(nn.Module):
         revision: str | None = None,
         token: str | bool | None = None,
         cache_dir: str | Path | None = None,
+        trust_remote_code: bool = False,
         **options: Any,
     ) -> Self:
         """The encoder of `from_pretrained` on the meta device: it preprocesses and knows its
         shapes.
         """
-        hub = {"revision": revision, "token": token, "cache_dir": cache_dir}
-        config = AutoConfig.from_pretrained(path, **hub)
-        with torch.device("meta"):
-            whole = AutoModel.from_config(config)
-        return cls._of(whole, path, reads, hub, options)
+        hub: dict[str, Any] = {"revision": revision, "token": token, "cache_dir": cache_dir}
+        hub["trust_remote_code"] = trust_remote_code
+        with explained(f"the encoder {path}"), foreign_code_explained(path):
+            config = AutoConfig.from_pretrained(path, **hub)
+            with torch.device("meta"):
+                whole = AutoModel.from_config(config, trust_remote_code=trust_remote_code)
+            return cls._of(whole, path, reads, hub, options)
 
     @classmethod
     def _of(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from anyweave.evaluation.metrics import Proportion, Ratio
+from anyweave.files import read_object, write_json, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +88,17 @@ class Comparison:
         """Write ``NAME.md`` and ``NAME.json`` into `folder`; returns it."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{self.name}.md").write_text(self.to_markdown())
-        (folder / f"{self.name}.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        write_text(folder / f"{self.name}.md", self.to_markdown())
+        write_json(folder / f"{self.name}.json", self.to_dict(), indent=1)
         return folder
+
+
+def check_same_settings(folder: str | Path, name: str, settings: Mapping[str, Any]) -> None:
+    """Raise `ValueError` if ``NAME.json`` in `folder` was measured with other settings."""
+    path = Path(folder) / f"{name}.json"
+    found = read_object(path).get("settings") if path.is_file() else settings
+    if found != dict(settings):
+        raise ValueError(
+            f"{path} was measured with {found}, now it is {dict(settings)}: not replacing it; "
+            "choose another folder (--report), or replace it with --overwrite (overwrite=True)"
+        )

@@ -16,7 +16,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from anyweave import media
 from anyweave.batch import Sample
 from anyweave.generation.background import Report, with_progress
 from anyweave.generation.draft import Draft
@@ -36,6 +35,7 @@ from anyweave.generation.reply import Reply
 from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Part
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import collate
+from anyweave.processing.processor import DEFAULT_RATE, load_array
 
 Said = Message | str | Part | Iterable[Part | str]
 """A user's turn: a message, or the parts of one."""
@@ -249,11 +249,15 @@ class ChatSession:
             if options.negative_prompt is not None:
                 extra["negative"] = decoder.encode_captions([options.negative_prompt])
             if source is not None and source.modality == modality:
-                array = media.load(source, sample_rate=round(decoder.rate or 16000))
+                # Only sounds are resampled; a clip keeps its own rate, and its speed.
+                array, rate = load_array(source, round(decoder.rate or DEFAULT_RATE))
                 # The source is fitted to the asked size, and the decoder then keeps the size of its
                 # latents.
                 size = {name: extra.pop(name) for name in SIZE_OPTIONS[modality] if name in extra}
-                extra["latents"] = decoder.encode_media([array] * len(indices), **size)
+                count = len(indices)
+                extra["latents"] = decoder.encode_media(
+                    [array] * count, rates=[rate] * count, **size
+                )
                 extra["strength"] = options.strength
             seeds = [seed + index for index in indices]
             return decoder.generate(conditioning, seeds=seeds, callback=report, **extra)

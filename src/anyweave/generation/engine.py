@@ -51,6 +51,8 @@ class TokenEngine:
         # An embedding matrix may have more rows than the tokenizer has tokens: those are no text.
         self.num_text_ids = signals.base_vocab if num_text_ids is None else num_text_ids
         self.use_cache = use_cache
+        # A model that cannot continue from a cache is fed everything again: right, and slower.
+        self._caches = use_cache and language.feeding.cached
         self.num_forwards = 0
         self.reset()
 
@@ -64,7 +66,7 @@ class TokenEngine:
     def keep(self, length: int) -> int:
         """Shorten the consumed sequence to `length` positions; returns how many really remain.
 
-        A cache that cannot be cut (sliding windows) is dropped: then 0 remain.
+        A cache that cannot be cut (sliding windows, running states) is dropped: then 0 remain.
         """
         if length >= self.length:
             return self.length
@@ -73,7 +75,7 @@ class TokenEngine:
         elif self._embeds_1LD is not None:
             self._embeds_1LD = self._embeds_1LD[:, :length]
             self.length = length
-        elif self._cache.is_croppable and not any(self._cache.is_sliding):
+        elif self.language.feeding.croppable and not any(self._cache.is_sliding):
             self._cache.crop(length - self.length)  # negative: how many positions to drop
             self.length = length
         else:
@@ -86,7 +88,7 @@ class TokenEngine:
         """Consume new positions in one forward; returns the state after each of them."""
         new = embeds.shape[1]
         self.num_forwards += 1
-        if self.use_cache:
+        if self._caches:
             hidden_1LD, self._cache = self.language(
                 embeds,
                 past_key_values=self._cache,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 import PIL.Image
 
 from anyweave import media
+from anyweave.files import write_json
 from anyweave.generation.writing import write_message
 from anyweave.media.showing import array_and_rate, message_html
 from anyweave.messages import Media, Message, Modality
@@ -51,8 +51,7 @@ class Reply(Message):
         returns these parts, as `write_message` does. Files of the same names are replaced.
         """
         parts = write_message(self, folder, stem)
-        text = json.dumps(parts, indent=1, ensure_ascii=False)
-        (Path(folder) / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
+        write_json(Path(folder) / f"{stem}.json", parts)
         return parts
 
     def _made(self, modality: Modality) -> list[Media]:

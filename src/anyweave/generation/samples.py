@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from anyweave.files import clear, write_json
 from anyweave.generation.chat import ChatSession
 from anyweave.generation.options import GenerationOptions
 from anyweave.generation.writing import write_message
@@ -24,7 +24,7 @@ def write_samples(
     """
     settings = options or GenerationOptions(max_new_tokens=64, temperature=0, seed=0)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    clear(folder, ["[0-9][0-9]-[0-9]*.*"])  # of the same step, before the run was resumed
     written = [
         {
             "prompt": prompt,
@@ -34,4 +34,4 @@ def write_samples(
         }
         for number, prompt in enumerate(prompts)
     ]
-    (folder / "samples.json").write_text(json.dumps(written, indent=1, ensure_ascii=False))
+    write_json(folder / "samples.json", written, indent=1)

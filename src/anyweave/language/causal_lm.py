@@ -27,9 +27,12 @@ from transformers import (
 )
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from anyweave.language.feeding import PROBED, Feeding, try_feeding
 from anyweave.language.fetch import SOURCES, ensure_language_model
 from anyweave.language.quantization import quantization_config
+from anyweave.language.readout import Readout, measure_readout
 from anyweave.language.signal_rows import SignalRows
+from anyweave.tensors import check_complete, explained, foreign_code_explained
 
 
 class CausalLM(nn.Module):
@@ -37,6 +40,9 @@ class CausalLM(nn.Module):
 
     `model` is any Hugging Face causal LM; all its parameters are frozen here and stay in eval mode.
     Only `signals` (a `SignalRows`) and LoRA adapters (`anyweave.language.lora`) can train.
+
+    A few tokens are run through it at once: `readout` is what it does to its logits, `feeding`
+    whether a key-value cache continues it. Raises `ValueError` for a model that cannot be right.
     """
 
     def __init__(
@@ -56,18 +62,17 @@ class CausalLM(nn.Module):
                 f"{type(model).__name__} has no output head of the embedding's shape "
                 f"{tuple(embeddings.weight.shape)}; use a causal LM whose head and embedding match"
             )
-        if getattr(model.config.get_text_config(), "final_logit_softcapping", None) is not None:
-            raise ValueError(
-                f"{type(model).__name__} caps its logits after the head, which signal rows cannot "
-                "follow; use a model without final_logit_softcapping"
-            )
         self.hidden_size: int = embeddings.weight.shape[1]
         self.base_vocab_size: int = embeddings.weight.shape[0]
         self.signals = SignalRows(num_signals, self.hidden_size)
-        self.signals.initialise(embeddings.weight, head.weight, seed=seed)
+        self.signals.initialise(_looked_up(embeddings), head.weight, seed=seed)
+        # As their rows start from the mean word's, so does what a bias adds to every word.
+        bias = getattr(head, "bias", None)
+        self._mean_bias = 0.0 if bias is None else float(bias.detach().float().mean())
         self.gradient_checkpointing = False
-        self._takes_positions = "position_ids" in inspect.signature(self.decoder.forward).parameters
+        self._takes = frozenset(inspect.signature(self.decoder.forward).parameters)
         self.eval()
+        self.readout, self.feeding = self._probe()
 
     @classmethod
     def from_pretrained(
@@ -80,6 +85,7 @@ class CausalLM(nn.Module):
         num_signals: int = 0,
         seed: int = 0,
         quantization: str | None = None,
+        trust_remote_code: bool = False,
         token: str | bool | None = None,
         cache_dir: str | Path | None = None,
     ) -> CausalLM:
@@ -92,11 +98,12 @@ class CausalLM(nn.Module):
                 float32.
             num_signals: rows to train, `SignalTokens.total`.
             quantization: "nf4" quantises the linear layers while loading (see `quantization`).
+            trust_remote_code: let a model that needs Python code of its own (``auto_map``) run it.
             token: of the hub; it means nothing for a folder.
             cache_dir: likewise.
 
         Raises:
-            ValueError: the folder or id cannot be loaded, or not quantised.
+            ValueError: the folder or id cannot be loaded, lacks weights, or not quantised.
         """
         source = Path(id_or_folder) if Path(id_or_folder).is_dir() else id_or_folder
         if source in SOURCES:
@@ -104,18 +111,27 @@ class CausalLM(nn.Module):
         given = {
             "revision": revision, "gguf_file": gguf_file, "token": token, "cache_dir": cache_dir,
         }  # fmt: skip
-        keywords = {name: value for name, value in given.items() if value is not None}
+        keywords: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+        keywords |= {name: value for name, value in given.items() if value is not None}
         quantized = (
             {}
             if quantization is None
             else {"quantization_config": quantization_config(quantization)}
         )
         try:
-            tokenizer = AutoTokenizer.from_pretrained(str(source), **keywords)
-            model = AutoModelForCausalLM.from_pretrained(
-                str(source), dtype=dtype or "auto", **keywords, **quantized
-            )
+            with explained("a model", but=(OSError,)), foreign_code_explained(source):
+                tokenizer = AutoTokenizer.from_pretrained(str(source), **keywords)
+                model, info = AutoModelForCausalLM.from_pretrained(
+                    str(source),
+                    dtype=dtype or "auto",
+                    output_loading_info=True,
+                    **keywords,
+                    **quantized,
+                )
+                check_complete(str(source), info["missing_keys"])
         except (OSError, ValueError) as error:
+            if "trust_remote_code" in str(error):
+                raise
             raise ValueError(
                 f"cannot load a language model from {str(id_or_folder)!r}: {error}. It is neither "
                 "a folder with config.json and model.safetensors, nor a reachable hub id, nor one "
@@ -155,6 +171,25 @@ class CausalLM(nn.Module):
             found += value if isinstance(value, list) else [value] if value is not None else []
         return tuple(dict.fromkeys(found))
 
+    @torch.no_grad()
+    def _probe(self) -> tuple[Readout, Feeding]:
+        """How this model's logits come about and how it can be fed, from a few tokens through it.
+
+        Raises `ValueError` for a model that cannot be used rightly.
+        """
+        step = max(min(self.base_vocab_size, len(self.tokenizer)) // (PROBED + 1), 1)
+        ids = torch.arange(1, PROBED + 1, device=self.device)[None] * step % self.base_vocab_size
+        name, head = type(self.model).__name__, self.model.get_output_embeddings()
+        readout, hidden = measure_readout(self.model, self.decoder, head, ids)
+
+        def feed(embeds: Tensor, cache: Any, start: int | None) -> tuple[Tensor, Any]:
+            if start is None:
+                return self._run(embeds, None, None, False, None)
+            places = torch.arange(start, start + embeds.shape[1], device=embeds.device)[None]
+            return self._run(embeds, None, cache, True, places)
+
+        return readout, try_feeding(name, feed, self.embed(ids), hidden)
+
     def embed(self, input_ids: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
         """Rows of the frozen matrix for base ids, `signals.input_rows` for signal ids, zeros for
         placeholders.
@@ -179,18 +214,36 @@ class CausalLM(nn.Module):
 
         `attention_mask` covers past and new positions (P = past + L). Positions are counted over
         the mask's ones when `position_ids` is absent, so padding on either side does not shift
-        them.
+        them. Raises `ValueError` for a cache where `feeding` says that it does not work.
         """
+        if use_cache and not self.feeding.cached:
+            raise ValueError(
+                f"{type(self.model).__name__} cannot continue from a key-value cache; feed all "
+                "positions every time, with use_cache=False"
+            )
+        return self._run(inputs_embeds, attention_mask, past_key_values, use_cache, position_ids)
+
+    def _run(
+        self,
+        inputs_embeds: Float[Tensor, "B L D"],
+        attention_mask: Int[Tensor, "B P"] | None,
+        past_key_values: Cache | None,
+        use_cache: bool,
+        position_ids: Int[Tensor, "B L"] | None,
+    ) -> tuple[Float[Tensor, "B L D"], Cache | None]:
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.model.config)
         if position_ids is None and attention_mask is not None:
             positions = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
             position_ids = positions[:, -inputs_embeds.shape[1] :]
-        keywords: dict[str, Any] = {"position_ids": position_ids} if self._takes_positions else {}
+        keywords: dict[str, Any] = {}
+        if "position_ids" in self._takes:
+            keywords["position_ids"] = position_ids
+        if past_key_values is not None:
+            keywords["past_key_values"] = past_key_values
         output = self.decoder(
             inputs_embeds=inputs_embeds.to(self.dtype),
             attention_mask=attention_mask,
-            past_key_values=past_key_values,
             use_cache=use_cache,
             **keywords,
         )
@@ -198,9 +251,12 @@ class CausalLM(nn.Module):
 
     def logits(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N K"]:
         """Scores over base vocabulary and signal tokens, K = V + S; select positions first."""
+        hidden = self.readout.enter(hidden)
         base = self.model.get_output_embeddings()(hidden)
         signal = hidden @ self.signals.output_rows.to(hidden.dtype).mT
-        return torch.cat([base, signal], dim=-1)
+        if self._mean_bias:
+            signal = signal + self._mean_bias
+        return self.readout.leave(torch.cat([base, signal], dim=-1))
 
     def enable_gradient_checkpointing(self, enabled: bool = True) -> None:
         """Trade compute for memory in training: activations are made again in backward."""
@@ -227,3 +283,11 @@ class CausalLM(nn.Module):
 
     def _adapters(self) -> Iterator[BaseTunerLayer]:
         return (module for module in self.model.modules() if isinstance(module, BaseTunerLayer))
+
+
+def _looked_up(embeddings: nn.Module) -> Float[Tensor, "V D"]:
+    """The rows as the model sees them: some families (Gemma) scale them while looking them up."""
+    weight = embeddings.weight
+    assert isinstance(weight, Tensor)
+    rows: Tensor = embeddings(torch.arange(len(weight), device=weight.device))
+    return rows

@@ -9,23 +9,27 @@ exactly these weights. It is dequantised once into a safetensors folder in the c
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from anyweave.processing.cache import cache_folder
+from anyweave.files import (
+    cache_folder,
+    file_digest,
+    path_lock,
+    read_object,
+    whole_folder,
+    write_json,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -91,18 +95,18 @@ def ensure_language_model(
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     say = progress or (lambda line: None)
-    with FileLock(f"{folder}.lock"):
+    with path_lock(folder, patience=-1):
         # Another process may have converted it while this one waited for the lock.
         if not (folder / RECORD).is_file():
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".part-") as temporary:
-                work = Path(temporary)
+            shutil.rmtree(folder, ignore_errors=True)
+            with whole_folder(folder) as fresh:
+                work = fresh / "work"
+                work.mkdir()
                 file = _obtain(name, source, work, Path(gguf) if gguf else None, say)
                 _check_file(file, source)
                 _report(say, f"converting {file.name} to safetensors, once, in {folder}")
-                _convert(file, source, work / "model")
-                if folder.exists():
-                    shutil.rmtree(folder)
-                (work / "model").rename(folder)
+                _convert(file, source, fresh)
+                shutil.rmtree(work)
     return folder
 
 
@@ -132,7 +136,7 @@ def recorded_fingerprint(folder: str | Path) -> str | None:
     record = Path(folder) / RECORD
     if not record.is_file():
         return None
-    return str(json.loads(record.read_text())["weights"])
+    return str(read_object(record)["weights"])
 
 
 def _obtain(name: str, source: PackagedGGUF, work: Path, given: Path | None, say: Progress) -> Path:
@@ -173,8 +177,7 @@ def _download(name: str, source: PackagedGGUF, work: Path, say: Progress) -> Pat
 
 
 def _check_file(file: Path, source: PackagedGGUF) -> None:
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = file_digest(file)
     if found != source.sha256:
         raise ValueError(
             f"{file.name} has sha256 {found}, expected {source.sha256} ({source.package} "
@@ -185,9 +188,11 @@ def _check_file(file: Path, source: PackagedGGUF) -> None:
 
 def _convert(file: Path, source: PackagedGGUF, target: Path) -> None:
     """Dequantise `file` into the folder `target`, with a record of hashes written last."""
-    tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
+    tokenizer = AutoTokenizer.from_pretrained(
+        str(file.parent), gguf_file=file.name, trust_remote_code=False
+    )
     model = AutoModelForCausalLM.from_pretrained(
-        str(file.parent), gguf_file=file.name, dtype=torch.float32
+        str(file.parent), gguf_file=file.name, dtype=torch.float32, trust_remote_code=False
     ).to(source.dtype)
     # The weights are ordinary numbers now, but the model still calls itself quantised and would
     # refuse to be saved.
@@ -210,7 +215,7 @@ def _convert(file: Path, source: PackagedGGUF, target: Path) -> None:
         "gguf_sha256": source.sha256,
         "weights": found,
     }
-    (target / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+    write_json(target / RECORD, record, indent=1)
 
 
 def _report(say: Progress, line: str) -> None:

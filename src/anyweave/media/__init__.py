@@ -5,12 +5,14 @@ An image is ``uint8[H, W, 3]``, a video ``uint8[T, H, W, 3]``, audio ``float32[S
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 
 from anyweave.media import audio as _audio
 from anyweave.media import image as _image
+from anyweave.media import isolation
 from anyweave.media import video as _video
 from anyweave.media.errors import DEFAULT_LIMITS, Limits, MediaError, media_error
 from anyweave.media.files import write_whole
@@ -25,6 +27,7 @@ __all__ = [
     "encode",
     "load",
     "load_video_with_rate",
+    "read",
     "save",
     "store",
 ]
@@ -46,11 +49,28 @@ def load(part: Media, *, sample_rate: int = 16_000, limits: Limits = DEFAULT_LIM
     a wrong extension does not matter. The result may share memory with an array source.
     Raises `MediaError`.
     """
-    if part.modality == "image":
-        return _image.load_image(part, limits)
-    if part.modality == "video":
-        return _video.load_video(part, limits)[0]
-    return _audio.load_audio(part, sample_rate, limits)
+    return read(part, sample_rate=sample_rate, limits=limits)[0]
+
+
+def read(
+    part: Media, *, sample_rate: int = 16_000, limits: Limits = DEFAULT_LIMITS
+) -> tuple[np.ndarray, float | None]:
+    """`load`, and the rate that belongs to the array: frames/s, Hz, None for images and for a video
+    array that tells none.
+
+    The one door to decoding: by another process where `isolation` says so.
+    """
+    if not sample_rate > 0:
+        raise ValueError(f"sample_rate must be positive, got {sample_rate}")
+    decoder = isolation.decoder_for(part)
+    if decoder is not None:
+        return decoder.read(part, sample_rate, limits)
+    with isolation.bounded_time(limits):
+        if part.modality == "image":
+            return _image.load_image(part, limits), None
+        if part.modality == "video":
+            return _video.load_video(part, limits)
+        return _audio.load_audio(part, sample_rate, limits), float(sample_rate)
 
 
 def load_video_with_rate(
@@ -60,8 +80,10 @@ def load_video_with_rate(
 
     Raises `MediaError`, also for an array without a rate.
     """
-    frames, rate = _video.load_video(part, limits)
-    if not rate or rate <= 0:
+    if part.modality != "video":
+        raise media_error(part.name, f"it is {part.modality}, not a video", "use media.load")
+    frames, rate = read(part, limits=limits)
+    if not rate or not 0 < rate < math.inf:
         raise media_error(
             part.name,
             f"a video array needs its rate in frames/s, got rate={rate}",

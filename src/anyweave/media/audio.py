@@ -7,7 +7,10 @@ that. The sound of an MP4 or WebM counts as audio.
 from __future__ import annotations
 
 import io
+import math
+import os
 from itertools import chain
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -15,15 +18,22 @@ import soundfile
 import soxr
 from jaxtyping import Float
 
-from anyweave.media.errors import Limits, explain, media_error
+from anyweave.media.containers import wav_data
+from anyweave.media.errors import DAMAGE, Limits, MediaError, Meter, explain, media_error
+from anyweave.media.mpeg import mpeg_frames
 from anyweave.media.source import Encoded, check_source, open_encoded
 from anyweave.messages import Media
 
 FORMATS: tuple[str, ...] = ("wav", "flac", "ogg", "mp3")
-DEMUXERS = {"MP4": "mp4", "M4A": "mp4", "WebM": "matroska", "AVI": "avi", "Ogg video": "ogg"}
+DEMUXERS = {
+    "MP4": "mp4", "M4A": "mp4", "WebM": "matroska", "AVI": "avi", "Ogg video": "ogg",
+    "MP3": "mp3", "AAC": "aac", "FLAC": "flac",
+}  # fmt: skip
+ESTIMATED = ("MP3", "AAC")  # the length is guessed from the first frames
 _SUBTYPES = {"wav": "PCM_16", "flac": "PCM_16", "ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}
 _MAX_PEAK = 100.0  # float files run a little over 1; beyond this they hold integers
-_DAMAGE = (av.FFmpegError, soundfile.SoundFileError, OSError, ValueError, RuntimeError)
+_BLOCK = 65_536  # samples at a time
+_LARGEST = 0xFFFF_FFFF
 
 
 def load_audio(part: Media, sample_rate: int, limits: Limits) -> Float[np.ndarray, " S"]:
@@ -31,21 +41,21 @@ def load_audio(part: Media, sample_rate: int, limits: Limits) -> Float[np.ndarra
 
     An array source is ``float32[S]`` and needs the part's `rate` (Hz); a file has its own.
     """
-    if not sample_rate > 0:
-        raise ValueError(f"sample_rate must be positive, got {sample_rate}")
     source = part.source
     if isinstance(source, np.ndarray):
-        if not part.rate or not part.rate > 0:
+        if not part.rate or not 0 < part.rate < math.inf:
             raise media_error(
                 part.name,
                 f"an audio array needs its sampling rate in Hz, got rate={part.rate}",
                 "pass Audio(array, rate=16000)",
             )
-        return _resample(check_audio(source, part.name), part.rate, sample_rate, part.name)
+        samples = check_audio(source, part.name)
+        limits.check(part.name, decoded_bytes=len(samples) / part.rate * sample_rate * 4)
+        return _resample(samples, part.rate, sample_rate, part.name)
     check_source(part, "a path, bytes or an array float32[S]")
     with open_encoded(part, limits) as encoded:
         reason = f"this {encoded.format} is damaged or its codec is not supported"
-        with explain(part.name, reason, "get the file again, or convert it to WAV", _DAMAGE):
+        with explain(part.name, reason, "get the file again, or convert it to WAV", DAMAGE):
             read = _read_track if encoded.format in DEMUXERS else _read_file
             samples, rate = read(encoded, limits)
         if len(samples) == 0:
@@ -89,20 +99,18 @@ def check_audio(array: np.ndarray, name: str) -> Float[np.ndarray, " S"]:
 def encode_audio(array: np.ndarray, rate: float | None, format: str, name: str) -> bytes:
     """Encode mono ``float32[S]`` at `rate` Hz, clipped to -1..1. WAV and FLAC get 16 bits."""
     samples = np.clip(check_audio(array, name), -1.0, 1.0)
-    if not rate or rate <= 0 or rate != int(rate):
+    if not rate or not 0 < rate < math.inf or rate != int(rate):
         raise media_error(
             name, f"audio needs a whole sampling rate in Hz, got rate={rate}", "pass rate=16000"
         )
     buffer = io.BytesIO()
     advice = "resample to a usual rate such as 16000, or write WAV"
-    with explain(name, f"cannot be written as {format} at {rate:g} Hz", advice, _DAMAGE):
+    with explain(name, f"cannot be written as {format} at {rate:g} Hz", advice, DAMAGE):
         with soundfile.SoundFile(
             buffer, "w", int(rate), 1, _SUBTYPES[format], format=format.upper()
         ) as file:
-            for start in range(
-                0, len(samples), 65_536
-            ):  # Vorbis overflows its stack on long writes
-                file.write(samples[start : start + 65_536])
+            for start in range(0, len(samples), _BLOCK):  # Vorbis overflows on long writes
+                file.write(samples[start : start + _BLOCK])
     return buffer.getvalue()
 
 
@@ -110,7 +118,7 @@ def _resample(
     samples: Float[np.ndarray, " S"], rate: float, target: float, name: str
 ) -> Float[np.ndarray, " S"]:
     if rate != target:
-        with explain(name, f"cannot go from {rate:g} to {target:g} Hz", "resample it", _DAMAGE):
+        with explain(name, f"cannot go from {rate:g} to {target:g} Hz", "resample it", DAMAGE):
             samples = soxr.resample(samples, rate, target)
         if len(samples) == 0:
             raise media_error(name, "it is too short to resample", "give a longer sound")
@@ -118,25 +126,48 @@ def _resample(
 
 
 def _read_file(encoded: Encoded, limits: Limits) -> tuple[Float[np.ndarray, " S"], float]:
-    with soundfile.SoundFile(encoded.file) as file:
+    meter = Meter(encoded.name, limits)
+    with _source(encoded) as source, soundfile.SoundFile(source) as file:
+        rate, channels = file.samplerate, file.channels
         limits.check(
             encoded.name,
-            seconds=file.frames / file.samplerate,
-            bytes=file.frames * file.channels * 4,
+            seconds=file.frames / rate,
+            decoded_bytes=file.frames * channels * 4,
         )
-        samples_SC = file.read(dtype="float32", always_2d=True)
-        if len(samples_SC) < file.frames:
-            raise media_error(
-                encoded.name,
-                f"it is truncated: {len(samples_SC):,} samples of {file.frames:,}",
-                "it was cut off while it was written or downloaded: get it again",
-            )
-        return np.asarray(samples_SC.mean(axis=1)), file.samplerate
+        pieces: list[np.ndarray] = []
+        count = 0
+        while len(block_SC := file.read(_BLOCK, dtype="float32", always_2d=True)):
+            count += len(block_SC)
+            meter.add(block_SC.nbytes)
+            pieces.append(block_SC.mean(axis=1))
+        if count < file.frames:
+            raise _shortened(encoded, count, file.frames)
+    return _joined(pieces), rate
+
+
+def _source(encoded: Encoded) -> BinaryIO:
+    """The file without its name, from which libsndfile would guess what it holds, and a WAV with
+    the length that its writer could not know.
+    """
+    file = encoded.file
+    found = wav_data(file, encoded.size) if encoded.format == "WAV" else None
+    file.seek(0)
+    if found is not None and found.streamed:
+        data = bytearray(file.read())
+        data[found.start - 4 : found.start] = min(found.length, _LARGEST).to_bytes(4, "little")
+        return io.BytesIO(data)
+    if isinstance(file, io.BytesIO):
+        return file
+    nameless = open(os.dup(file.fileno()), "rb")
+    nameless.seek(0)  # the offset is shared with `file`, whose buffer has moved it
+    return nameless
 
 
 def _read_track(encoded: Encoded, limits: Limits) -> tuple[Float[np.ndarray, " S"], float]:
-    """The first audio track of a container that may hold video too."""
-    with av.open(encoded.file, mode="r", format=DEMUXERS[encoded.format]) as container:
+    """The first audio track of what FFmpeg reads; a container may hold video too."""
+    meter = Meter(encoded.name, limits)
+    file = _frames_alone(encoded) if encoded.format in ESTIMATED else encoded.file
+    with av.open(file, mode="r", format=DEMUXERS[encoded.format]) as container:
         if not container.streams.audio:
             raise media_error(
                 encoded.name,
@@ -149,14 +180,46 @@ def _read_track(encoded: Encoded, limits: Limits) -> tuple[Float[np.ndarray, " S
                 encoded.name, "its audio codec is not supported", "convert the sound to AAC or WAV"
             )
         rate = stream.rate
-        if container.duration:
-            limits.check(encoded.name, seconds=container.duration / av.time_base)
-        resampler = av.AudioResampler(format="fltp", rate=rate)
-        chunks: list[np.ndarray] = []
+        if not rate or rate <= 0:
+            raise media_error(encoded.name, "it tells no sampling rate", "convert it to WAV")
+        if container.duration and encoded.format not in ESTIMATED:
+            seconds = container.duration / av.time_base
+            size = round(seconds * rate) * stream.channels * 4
+            limits.check(encoded.name, seconds=seconds, decoded_bytes=size)
+        stream.codec_context.options = {"err_detect": "crccheck+explode"}
+        # Packed: PyAV reads planes beyond the last where there are eight channels, and crashes.
+        resampler = av.AudioResampler(format="flt", rate=rate)
+        pieces: list[np.ndarray] = []
         count = 0
         for frame in chain(container.decode(stream), [None]):  # None flushes the resampler
             for piece in resampler.resample(frame):
-                chunks.append(piece.to_ndarray().mean(axis=0))
-                count += len(chunks[-1])
+                block_SC = piece.to_ndarray().reshape(piece.samples, -1)
+                count += len(block_SC)
+                meter.add(block_SC.nbytes)
                 limits.check(encoded.name, seconds=count / rate)
-        return np.concatenate(chunks) if chunks else np.zeros(0, np.float32), rate
+                pieces.append(block_SC.mean(axis=1))
+        if encoded.format == "FLAC" and stream.duration and stream.time_base:
+            declared = round(stream.duration * stream.time_base * rate)
+            if count < declared:
+                raise _shortened(encoded, count, declared)
+    return _joined(pieces), rate
+
+
+def _frames_alone(encoded: Encoded) -> BinaryIO:
+    """An MP3 or AAC stream without the tags and other bytes that stand around its frames."""
+    spans = mpeg_frames(encoded.file, encoded.size, encoded.format).spans
+    encoded.file.seek(0)
+    data = encoded.file.read()
+    return io.BytesIO(b"".join(data[start:end] for start, end in spans) or data)
+
+
+def _joined(pieces: list[np.ndarray]) -> Float[np.ndarray, " S"]:
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+
+
+def _shortened(encoded: Encoded, count: int, declared: int) -> MediaError:
+    return media_error(
+        encoded.name,
+        f"it is truncated: {count:,} samples of {declared:,}",
+        "it was cut off while it was written or downloaded: get it again",
+    )

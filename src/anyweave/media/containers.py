@@ -1,11 +1,25 @@
 """Is a container whole? Decoders read one that stops early without complaint.
 
 A WAV becomes shorter, an MP4 loses its last frames; so the containers' own lengths are checked.
+Only media data that is declared and not there counts: what stands after it (tags, a camera's
+footer, a line break) is no damage, and a length that a pipe's writer could not know is none.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import BinaryIO
+
+from anyweave.media.matroska import segment_missing
+from anyweave.media.mpeg import mpeg_frames
+
+_ENDLESS = 0x7FFF_F000  # what writers to a pipe put for a length, or the largest, less a header
+_BOXES = {
+    b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"pdin",
+    b"sidx", b"ssix", b"prft", b"emsg", b"meta", b"uuid", b"udta", b"pnot", b"PICT", b"junk",
+}  # fmt: skip
+_MEDIA_BOXES = (b"moov", b"mdat", b"moof")
+_OGG_PAGE = 65_307  # the longest
 
 
 def missing_bytes(file: BinaryIO, size: int, format: str) -> str | None:
@@ -13,18 +27,20 @@ def missing_bytes(file: BinaryIO, size: int, format: str) -> str | None:
 
     PNG, JPEG and FLAC are left to their decoders, which do notice.
     """
-    if format in ("WAV", "AVI", "WebP"):
-        return _riff_missing(file, size)
-    if format in ("MP4", "M4A"):
-        return _boxes_missing(file, size)
+    if format == "WAV":
+        return _wav_missing(file, size)
+    if format in ("AVI", "WebP"):
+        missing = _riff_missing(file, size)
+        return missing or (_webp_broken(file) if format == "WebP" else None)
+    if format in ("MP4", "M4A", "HEIC", "AVIF"):
+        return _boxes_missing(file, size, needed=b"moov" if format in ("MP4", "M4A") else b"meta")
     if format == "WebM":
-        return _segment_missing(file, size)
+        return segment_missing(file, size)
+    if format in ("MP3", "AAC"):
+        return mpeg_frames(file, size, format).missing
     if format.startswith("Ogg"):
         return _pages_missing(file, size)
-    if format == "GIF":
-        file.seek(max(0, size - 64))
-        return None if file.read().rstrip(b"\0").endswith(b"\x3b") else "its trailer is missing"
-    return None
+    return _gif_missing(file, size) if format == "GIF" else None
 
 
 def _short(declared: int, size: int) -> str | None:
@@ -33,73 +49,155 @@ def _short(declared: int, size: int) -> str | None:
     return f"it should have {declared:,} bytes and has {size:,}"
 
 
-def _riff_missing(file: BinaryIO, size: int) -> str | None:
-    """RIFF: a chunk is longer than the file. A pipe's writer cannot know: its data chunk passes."""
-    position = 12
+@dataclass(frozen=True)
+class WavData:
+    """Where the samples of a WAV begin and how many bytes they have. `streamed`: the header does
+    not know, they go to the end of the file.
+    """
+
+    start: int
+    length: int
+    streamed: bool
+
+
+def wav_data(file: BinaryIO, size: int) -> WavData | None:
+    """The data chunk of a WAV or RF64, None if there is none."""
+    position, long = 12, None
     while position + 8 <= size:
         file.seek(position)
         kind, length = file.read(4), int.from_bytes(file.read(4), "little")
-        if kind == b"data" and (length == 0 or length >= 0x7FFFF000):  # the largest, less a header
+        start = position + 8
+        if kind == b"ds64":  # RF64 keeps its lengths of 64 bits here
+            long = int.from_bytes(file.read(16)[8:], "little")
+        elif kind == b"data":
+            if length == 0xFFFF_FFFF and long not in (None, 0) and long < 1 << 62:
+                return WavData(start, long, streamed=False)
+            streamed = length >= _ENDLESS or (
+                length == 0 and not _only_chunks(file, start, size) and long in (None, 0)
+            )
+            return WavData(start, size - start if streamed else length, streamed)
+        position = start + length + length % 2
+    return None
+
+
+def _only_chunks(file: BinaryIO, position: int, size: int) -> bool:
+    """Whether nothing but RIFF chunks stands from `position` on."""
+    while position + 8 <= size:
+        file.seek(position)
+        kind, length = file.read(4), int.from_bytes(file.read(4), "little")
+        if not _is_name(kind):
+            return False
+        position += 8 + length + length % 2
+    return position in (size, size + 1)
+
+
+def _wav_missing(file: BinaryIO, size: int) -> str | None:
+    data = wav_data(file, size)
+    if data is None:
+        return "it has no data chunk"
+    return _short(data.start + data.length, size)
+
+
+def _riff_missing(file: BinaryIO, size: int) -> str | None:
+    """RIFF: its length, unless nobody knew it, and for AVI those of the RIFFs that continue it."""
+    position = 0
+    while position + 12 <= size:
+        file.seek(position)
+        kind, length, what = file.read(4), int.from_bytes(file.read(4), "little"), file.read(4)
+        if position and (kind, what) != (b"RIFF", b"AVIX"):
+            return None
+        if length == 0 or length >= _ENDLESS:
             return None
         if position + 8 + length > size:
             return _short(position + 8 + length, size)
         position += 8 + length + length % 2
-    return None if position > 12 else "it ends within its first chunk"
+    return None if position >= 20 else "it ends within its first chunk"
 
 
-def _boxes_missing(file: BinaryIO, size: int) -> str | None:
-    """ISO base media: walk the top-level boxes; each must fit, and there must be a `moov`."""
+def _webp_broken(file: BinaryIO) -> str | None:
+    """WebP: readers stop at a chunk they cannot follow, with the frames so far."""
+    file.seek(4)
+    end = 8 + int.from_bytes(file.read(4), "little")
+    position = 12
+    while position + 8 <= end:
+        file.seek(position)
+        kind, length = file.read(4), int.from_bytes(file.read(4), "little")
+        if not _is_name(kind) or position + 8 + length > end:
+            return f"its structure breaks at byte {position:,}"
+        position += 8 + length + length % 2
+    return None
+
+
+def _is_name(kind: bytes) -> bool:
+    return kind.isascii() and kind.decode("ascii").isprintable()
+
+
+def _boxes_missing(file: BinaryIO, size: int, needed: bytes) -> str | None:
+    """ISO base media: the top-level boxes of media must fit, and the index must be there."""
     position, kinds = 0, set()
     while position + 8 <= size:
         file.seek(position)
         length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
+        if kind not in _BOXES:
+            break  # no box: trailing bytes, or damage that the decoder tells
         if length == 1:
             length = int.from_bytes(file.read(8), "big")
         kinds.add(kind)
         if length == 0:  # up to the end of the file
             break
         if length < 8:
-            return None  # not a box: damage of another kind, the decoder tells
-        if position + length > size:
+            break
+        if position + length > size and (kind in _MEDIA_BOXES or needed not in kinds):
             return _short(position + length, size)
         position += length
-    return None if b"moov" in kinds else "its index (the moov box) is missing"
-
-
-def _segment_missing(file: BinaryIO, size: int) -> str | None:
-    """Matroska: the EBML header, then one segment whose length is known unless it was streamed."""
-    file.seek(4)
-    header = _vint(file.read(8))
-    if header is None:
-        return None
-    position = 4 + header[1] + header[0]
-    file.seek(position)
-    if file.read(4) != b"\x18\x53\x80\x67":
-        return _short(position + 4, size)
-    segment = _vint(file.read(8))
-    if segment is None or segment[0] == (1 << (7 * segment[1])) - 1:  # unknown length
-        return None
-    return _short(position + 4 + segment[1] + segment[0], size)
-
-
-def _vint(data: bytes) -> tuple[int, int] | None:
-    """An EBML variable-length number at the start of `data`: its value and its own length."""
-    if not data or data[0] == 0:
-        return None
-    length = 9 - data[0].bit_length()
-    if len(data) < length:
-        return None
-    return int.from_bytes(data[:length], "big") & ((1 << (7 * length)) - 1), length
+    return None if needed in kinds else f"its index (the {needed.decode()} box) is missing"
 
 
 def _pages_missing(file: BinaryIO, size: int) -> str | None:
-    """Ogg: the last page must be complete (a page has at most 65,307 bytes)."""
-    start = max(0, size - 65_307)
-    file.seek(start)
-    tail = file.read()
-    page = tail.rfind(b"OggS")
-    if page < 0 or len(tail) < page + 27 or len(tail) < page + 27 + tail[page + 26]:
-        return "its last page is incomplete"
-    segments = tail[page + 26]
-    length = 27 + segments + sum(tail[page + 27 : page + 27 + segments])
-    return _short(start + page + length, size)
+    """Ogg: the last page must be complete."""
+    end = size
+    while end > 0:
+        start = max(0, end - _OGG_PAGE)
+        file.seek(start)
+        tail = file.read(_OGG_PAGE + 300)
+        page = tail.rfind(b"OggS", 0, end - start)
+        if page >= 0:
+            if len(tail) < page + 27 or len(tail) < page + 27 + tail[page + 26]:
+                return "its last page is incomplete"
+            segments = tail[page + 26]
+            length = 27 + segments + sum(tail[page + 27 : page + 27 + segments])
+            return _short(start + page + length, size)
+        end = start + 3 if start else 0
+    return "it has no page"
+
+
+def _gif_missing(file: BinaryIO, size: int) -> str | None:
+    """GIF: walk its blocks to the trailer."""
+    file.seek(10)
+    flags = file.read(1)
+    file.seek(13 + _palette(flags))
+    missing = "its trailer is missing"
+    while kind := file.read(1):
+        if kind == b"\x3b":
+            return None
+        if kind == b"\x2c":
+            descriptor = file.read(9)
+            if len(descriptor) < 9:
+                return missing
+            file.seek(_palette(descriptor[8:]) + 1, 1)  # and the code size
+        elif kind == b"\x21":
+            file.seek(1, 1)
+        elif kind == b"\0":
+            continue  # padding between blocks, which decoders skip
+        else:
+            return "its structure breaks"
+        while length := file.read(1):
+            if length == b"\0":
+                break
+            file.seek(length[0], 1)
+    return missing
+
+
+def _palette(flags: bytes) -> int:
+    """Bytes of the colour table that `flags` tells of."""
+    return 3 * 2 ** ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import struct
+import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+import av
+import PIL.Image
+import soundfile
 
 
 class MediaError(ValueError):
@@ -30,46 +37,73 @@ def explain(
         raise media_error(name, f"{reason} ({cause})", advice) from error
 
 
+# What decoders and their bindings raise on damaged or hostile files.
+DAMAGE: tuple[type[BaseException], ...] = (
+    av.FFmpegError, soundfile.SoundFileError, PIL.Image.DecompressionBombError, struct.error,
+    zlib.error, OSError, ValueError, TypeError, ArithmeticError, LookupError, SyntaxError,
+    EOFError, AttributeError, AssertionError, RuntimeError, MemoryError, BufferError,
+)  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The largest medium that is read. Checked against the headers, before anything is decoded.
+    """The largest medium that is read. Checked against the headers before anything is decoded, and
+    again while it is decoded: headers may lie.
 
     `max_pixels`: width x height of an image or of one video frame.
     `max_seconds`: length of audio or video.
     `max_frames`: frames of a video.
-    `max_bytes`: size of the encoded file, and of the decoded array.
+    `max_bytes`: size of the encoded file.
+    `max_decoded_bytes`: what it decodes to: height x width x 3 of all frames, 4 bytes for each
+    sample of every channel. Time and memory follow it.
+    `max_work_seconds`: time that decoding may take.
     """
 
     max_pixels: int = 80_000_000
     max_seconds: float = 600.0
     max_frames: int = 18_000
     max_bytes: int = 2**31
+    max_decoded_bytes: int = 2**30
+    max_work_seconds: float = 60.0
 
     def __post_init__(self) -> None:
         for limit, value in vars(self).items():
             if not value > 0:
                 raise ValueError(f"Limits.{limit} must be positive, got {value}")
 
-    def check(
-        self,
-        name: str,
-        *,
-        pixels: int = 0,
-        seconds: float = 0.0,
-        frames: int = 0,
-        bytes: int = 0,  # the noun of `max_bytes`
-    ) -> None:
-        """Raise `MediaError` if any of the given sizes is over its limit."""
-        found = {"pixels": pixels, "seconds": seconds, "frames": frames, "bytes": bytes}
+    def check(self, name: str, **found: float) -> None:
+        """Raise `MediaError` if any of the given sizes (``pixels=...``) is over its limit."""
         for noun, size in found.items():
             limit = getattr(self, f"max_{noun}")
             if size > limit:
                 shown = f"{size:,.1f}" if isinstance(size, float) else f"{size:,}"
                 raise media_error(
                     name,
-                    f"it has {shown} {noun}, more than the limit of {limit:,}",
+                    f"it has {shown} {noun.replace('_', ' ')}, more than the limit of {limit:,}",
                     f"make it smaller, or raise the limit with limits=Limits(max_{noun}=...)",
                 )
+
+
+class Meter:
+    """Counts what is decoded of one medium, before room is made for it, and the time it takes.
+
+    Raises `MediaError` once a limit is passed.
+    """
+
+    def __init__(self, name: str, limits: Limits) -> None:
+        self.name = name
+        self.limits = limits
+        self._decoded = 0
+        self._start = time.monotonic()
+
+    def add(self, decoded_bytes: int) -> None:
+        """Count the bytes of one more frame or block."""
+        self._decoded += decoded_bytes
+        self.limits.check(
+            self.name,
+            decoded_bytes=self._decoded,
+            work_seconds=time.monotonic() - self._start,
+        )
 
 
 DEFAULT_LIMITS = Limits()

@@ -1,29 +1,28 @@
-"""Write a file whole or not at all."""
+"""Media files are written whole or not at all, and what kept them from it is told."""
 
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
+from anyweave.files import whole_file
 from anyweave.media.errors import media_error
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write beside `path` under a temporary name, then rename: nobody ever sees half a file.
+    """Write a file that nobody ever sees half of.
 
     Raises `MediaError` (with the system's reason, such as a full disk) and leaves `path` as it was.
     """
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
-    try:
-        try:
-            with open(temporary, "xb") as file:
-                file.write(content)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        advice = "make the folder first" if not path.parent.is_dir() else "check space and rights"
+    if not path.parent.is_dir():
         raise media_error(
-            str(path), f"cannot be written ({error.strerror or error})", advice
+            str(path), "cannot be written (No such file or directory)", "make the folder first"
+        )
+    try:
+        with whole_file(path) as file:
+            file.write(content)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise media_error(
+            str(path), f"cannot be written ({reason})", "check space and rights"
         ) from error

@@ -8,26 +8,19 @@ video, not an image.
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
 from jaxtyping import UInt8
 
-from anyweave.media.errors import Limits, explain, media_error
+from anyweave.media.errors import DAMAGE, Limits, explain, media_error
 from anyweave.media.source import check_source, open_encoded
 from anyweave.messages import Media
 
 FORMATS: tuple[str, ...] = ("png", "jpeg", "webp")
+ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 _READ = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "MPO")
-
-# What Pillow and its plugins raise on damaged files; anything else is a bug of ours to be seen.
-DAMAGE: tuple[type[BaseException], ...] = (
-    OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, KeyError, OverflowError,
-    NotImplementedError, RuntimeError, struct.error, zlib.error, PIL.Image.DecompressionBombError,
-)  # fmt: skip
 
 
 def load_image(part: Media, limits: Limits) -> UInt8[np.ndarray, "H W 3"]:
@@ -77,9 +70,9 @@ def _to_rgb(picture: PIL.Image.Image, name: str, limits: Limits) -> UInt8[np.nda
     width, height = picture.size
     if width == 0 or height == 0:
         raise media_error(name, "the picture has no pixels", "give a picture with pixels")
-    limits.check(name, pixels=width * height, bytes=width * height * 3)
+    limits.check(name, pixels=width * height, decoded_bytes=width * height * 3)
     frames = getattr(picture, "n_frames", 1)
-    if frames > 1 and picture.format in ("GIF", "WEBP", "PNG"):
+    if frames > 1 and picture.format in ANIMATED:
         raise media_error(
             name, f"it is an animation of {frames} frames, not an image", "pass it as Video(...)"
         )
@@ -92,6 +85,8 @@ def flatten(picture: PIL.Image.Image, name: str) -> PIL.Image.Image:
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         picture = _to_8_bit(picture, name)
     if picture.mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in picture.info:
+        if picture.mode == "La":  # Pillow turns it into nothing else
+            picture = picture.convert("LA")
         opaque = PIL.Image.new("RGBA", picture.size, "white")
         opaque.alpha_composite(picture.convert("RGBA"))
         picture = opaque

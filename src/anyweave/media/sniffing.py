@@ -5,10 +5,12 @@ from __future__ import annotations
 import mimetypes
 from pathlib import Path
 
+import av
 import PIL.Image
 
-from anyweave.media.errors import DEFAULT_LIMITS, MediaError, explain
-from anyweave.media.image import DAMAGE
+from anyweave.media.audio import DEMUXERS
+from anyweave.media.errors import DAMAGE, DEFAULT_LIMITS, MediaError, explain
+from anyweave.media.film import video_tracks
 from anyweave.media.source import Encoded, open_encoded
 from anyweave.messages import MEDIA_TYPES, Modality
 
@@ -16,10 +18,13 @@ from anyweave.messages import MEDIA_TYPES, Modality
 def sniff(path: str | Path) -> Modality:
     """The modality of a file, by its content and not by its name.
 
-    Where a container holds several kinds the suffix decides; a GIF or WebP is a video when it has
-    several frames. Raises `MediaError` for what is not a whole medium.
+    Where a container holds several kinds the suffix decides; a GIF, WebP, PNG or AVIF is a video
+    when it has several frames, an MP4 or WebM without a picture track is audio. Raises `MediaError`
+    for what is not a whole medium.
     """
     named = (mimetypes.guess_type(str(path))[0] or "").partition("/")[0]
+    if Path(path).suffix.lower() in (".3gp", ".3g2"):  # systems call these audio
+        named = "video"
     order = sorted(MEDIA_TYPES, key=lambda modality: modality != named)  # the suffix's kind first
     first: MediaError | None = None
     for modality in order:
@@ -33,8 +38,14 @@ def sniff(path: str | Path) -> Modality:
 
 
 def _kind(encoded: Encoded, modality: Modality) -> Modality:
-    if set(encoded.modalities) != {"image", "video"}:
-        return modality
     reason = f"this {encoded.format} is damaged"
     with explain(encoded.name, reason, "get the file again", DAMAGE):
-        return "video" if getattr(PIL.Image.open(encoded.file), "n_frames", 1) > 1 else "image"
+        if set(encoded.modalities) == {"image", "video"}:
+            frames = getattr(PIL.Image.open(encoded.file), "n_frames", 1)
+            return "video" if frames > 1 else "image"
+        if set(encoded.modalities) == {"video", "audio"}:
+            with av.open(encoded.file, mode="r", format=DEMUXERS[encoded.format]) as container:
+                film, sound = bool(video_tracks(container)), bool(container.streams.audio)
+            if film != sound:
+                return "video" if film else "audio"
+    return modality

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from anyweave.media.containers import missing_bytes
 from anyweave.media.errors import Limits, explain, media_error
+from anyweave.media.mpeg import id3_length
 from anyweave.messages import Media, Modality
 
 _ARTICLES: dict[Modality, str] = {"image": "an image", "video": "a video", "audio": "audio"}
@@ -39,7 +40,7 @@ def open_encoded(part: Media, limits: Limits) -> Iterator[Encoded]:
     if isinstance(source, (bytes, bytearray, memoryview)):
         file: BinaryIO = io.BytesIO(source)
     else:
-        file = _open_path(part)
+        file = open_path(part)
     with file:
         size = file.seek(0, io.SEEK_END)
         if size == 0:
@@ -47,7 +48,9 @@ def open_encoded(part: Media, limits: Limits) -> Iterator[Encoded]:
         limits.check(part.name, bytes=size)
         file.seek(0)
         head = file.read(512)
-        file.seek(0)
+        if tag := id3_length(head):  # a tag says nothing of what follows it
+            file.seek(tag)
+            head = file.read(512) or head
         format, modalities = _identify(part.name, part.modality, head)
         if part.modality not in modalities:
             raise media_error(
@@ -83,7 +86,8 @@ def check_source(part: Media, accepted: str) -> None:
     )
 
 
-def _open_path(part: Media) -> BinaryIO:
+def open_path(part: Media) -> BinaryIO:
+    """Open the regular file that `part` names. Raises `MediaError`."""
     path = Path(part.source)
     if str(part.source).split(":", 1)[0] in ("http", "https", "data", "s3", "gs", "hf"):
         raise media_error(
@@ -107,7 +111,7 @@ def _open_path(part: Media) -> BinaryIO:
 
 
 _MAGIC: tuple[tuple[bytes, str, tuple[Modality, ...]], ...] = (
-    (b"\x89PNG\r\n\x1a\n", "PNG", ("image",)),
+    (b"\x89PNG\r\n\x1a\n", "PNG", ("image", "video")),
     (b"\xff\xd8\xff", "JPEG", ("image",)),
     (b"GIF87a", "GIF", ("image", "video")),
     (b"GIF89a", "GIF", ("video", "image")),
@@ -118,6 +122,7 @@ _MAGIC: tuple[tuple[bytes, str, tuple[Modality, ...]], ...] = (
     (b"ID3", "MP3", ("audio",)),
     (b"\x1aE\xdf\xa3", "WebM", ("video", "audio")),
 )
+_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _RIFF: dict[bytes, tuple[str, tuple[Modality, ...]]] = {
     b"WAVE": ("WAV", ("audio",)),
     b"WEBP": ("WebP", ("image", "video")),
@@ -139,12 +144,19 @@ def _identify(name: str, wanted: Modality, head: bytes) -> tuple[str, tuple[Moda
     for magic, format, modalities in _MAGIC:
         if head.startswith(magic):
             return format, modalities
-    if head[:4] in (b"RIFF", b"RF64") and head[8:12] in _RIFF:
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] in _RIFF:
         return _RIFF[head[8:12]]
     if head[4:8] == b"ftyp":
         brand = head[8:12]
-        if brand in (b"avif", b"avis"):
-            return "AVIF", ("image",)
+        brands = {head[at : at + 4] for at in range(8, min(int.from_bytes(head[:4]), 512), 4)}
+        if brands & {b"avif", b"avis"}:
+            return "AVIF", ("image", "video")
+        if brands & _HEIF:
+            raise media_error(
+                name,
+                "it is an HEIC picture, which is not read",
+                "convert it to JPEG or PNG",
+            )
         return ("M4A", ("audio",)) if brand == b"M4A " else ("MP4", ("video", "audio"))
     if head[4:8] in (b"moov", b"mdat", b"wide", b"free"):  # QuickTime files without a brand
         return "MP4", ("video", "audio")
@@ -152,6 +164,8 @@ def _identify(name: str, wanted: Modality, head: bytes) -> tuple[str, tuple[Moda
         return ("Ogg video", ("video", "audio")) if b"\x80theora" in head else ("Ogg", ("audio",))
     if len(head) > 3 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 and head[2] >> 4 != 15:
         return "MP3", ("audio",)  # a bare MPEG layer III frame
+    if len(head) > 3 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
+        return "AAC", ("audio",)  # a bare ADTS frame
     text = head.lstrip().lower()
     kind = next((kind for start, kind in _NOT_MEDIA if text.startswith(start)), None)
     reason = (
@@ -159,8 +173,8 @@ def _identify(name: str, wanted: Modality, head: bytes) -> tuple[str, tuple[Moda
     )
     readable = {
         "image": "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF",
-        "video": "MP4, WebM, MKV, AVI, GIF or WebP",
-        "audio": "WAV, FLAC, MP3, OGG, or the sound of an MP4 or WebM",
+        "video": "MP4, WebM, MKV, AVI, GIF, WebP or APNG",
+        "audio": "WAV, FLAC, MP3, AAC, OGG, or the sound of an MP4 or WebM",
     }
     raise media_error(
         name, f"{reason}, not {_ARTICLES[wanted]}", f"convert it to {readable[wanted]}"

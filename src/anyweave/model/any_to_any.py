@@ -12,11 +12,12 @@ vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -85,6 +86,7 @@ class NextGPT(nn.Module):
         quantization: str | None = None,
         lazy_encoders: bool = False,
         verify: bool = True,
+        trust_remote_code: bool = False,
     ) -> NextGPT:
         """Read a model by embedded name ("emoji-mini"), folder or hub id; options as in
         `checkpoint.load_pretrained`, which is `anyweave.load`.
@@ -103,6 +105,7 @@ class NextGPT(nn.Module):
             quantization=quantization,
             lazy_encoders=lazy_encoders,
             verify=verify,
+            trust_remote_code=trust_remote_code,
         )
 
     def save_pretrained(
@@ -234,6 +237,16 @@ class NextGPT(nn.Module):
         if self.spec.output_projectors[modality].normalize:
             conditioning_TQC = functional.normalize(conditioning_TQC, dim=-1)
         return conditioning_TQC
+
+    @torch.no_grad()
+    def encode_targets(
+        self, modality: Modality, arrays: Sequence[np.ndarray], rates: Sequence[float | None]
+    ) -> Float[Tensor, " T *latent"]:
+        """Latents of the assistant's media, at the size and speed that replies are made at."""
+        latents: Tensor = self.decoders[modality].encode_media(
+            arrays, rates=rates, **self.spec.decoders[modality].size
+        )
+        return latents
 
     def train(self, mode: bool = True) -> NextGPT:
         """Training mode for the parts that train; frozen parts stay in eval, whatever the caller

@@ -27,6 +27,9 @@ from anyweave.model.lazy_encoder import LazyEncoder
 from anyweave.model.sources import local_copy, missing_weights_explained
 from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec, ModelSpec
 from anyweave.processing import Processor, SignalTokens, fingerprint
+from anyweave.processing.processor import DEFAULT_RATE
+
+_MOST_PARAMETERS = 4_000_000_000  # of one projector; the paper's largest have 31 million
 
 
 def build(
@@ -39,6 +42,7 @@ def build(
     seed: int = 0,
     lazy_encoders: bool = False,
     quantization: str | None = None,
+    trust_remote_code: bool = False,
     hub: Mapping[str, Any] | None = None,
 ) -> NextGPT:
     """The model that `spec` describes, everything frozen, in eval mode.
@@ -52,6 +56,7 @@ def build(
         seed: of the trained parts' initial values.
         lazy_encoders: read an encoder when it first encodes, as decoders always are.
         quantization: "nf4" keeps the language model in 4 bits (QLoRA).
+        trust_remote_code: let frozen parts that need Python code of their own run it.
         hub: `token` and `cache_dir` for frozen parts that come from the hub. Never saved.
 
     Raises:
@@ -59,12 +64,20 @@ def build(
     """
     root = None if root is None else Path(root)
     language = build_language(
-        spec, root=root, dtype=dtype, verify=verify, seed=seed, quantization=quantization, hub=hub
+        spec,
+        root=root,
+        dtype=dtype,
+        verify=verify,
+        seed=seed,
+        quantization=quantization,
+        trust_remote_code=trust_remote_code,
+        hub=hub,
     )
     pool = decoder_pool(spec, root=root, dtype=dtype, verify=verify, hub=hub)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        perception = _build_encoders(spec, root, verify, lazy_encoders, hub)
+        reading = {**(hub or {}), "trust_remote_code": trust_remote_code}
+        perception = _build_encoders(spec, root, verify, lazy_encoders, reading)
         model = assemble(spec, language, perception, pool, root=root)
     return model if device is None else model.to(device)
 
@@ -86,7 +99,7 @@ def assemble(
         spec=spec,
         root=root,
         language=language,
-        processor=_build_processor(spec, root, language, perception, inputs),
+        processor=_build_processor(spec, root, language, perception, inputs, pool),
         encoders=perception,
         input_projectors=inputs,
         output_projectors=outputs,
@@ -138,6 +151,7 @@ def build_language(
     verify: bool = True,
     seed: int = 0,
     quantization: str | None = None,
+    trust_remote_code: bool = False,
     hub: Mapping[str, Any] | None = None,
 ) -> CausalLM:
     """The frozen language model with its signal rows and, if the spec has them, adapters."""
@@ -154,6 +168,7 @@ def build_language(
             num_signals=sum(spec.signal_tokens.values()),
             seed=seed,
             quantization=quantization,
+            trust_remote_code=trust_remote_code,
             **(hub or {}),
         )
     if spec.lora is not None:
@@ -179,20 +194,16 @@ def build_output_projectors(spec: ModelSpec, hidden_size: int) -> dict[Modality,
 
 
 def _build_encoders(
-    spec: ModelSpec,
-    root: Path | None,
-    verify: bool,
-    lazy: bool,
-    hub: Mapping[str, Any] | None,
+    spec: ModelSpec, root: Path | None, verify: bool, lazy: bool, reading: Mapping[str, Any]
 ) -> dict[Modality, nn.Module]:
     built: dict[Modality, nn.Module] = {}
     for part in spec.encoders:
-        load = partial(_load_encoder, part, root, verify, hub)
+        load = partial(_load_encoder, part, root, verify, reading)
         source = resolve_source(part.source, root)
         skeleton = getattr(encoders.resolve(part.type), "skeleton", None)
         if lazy and skeleton is not None:
             with missing_weights_explained("encoder", source):
-                options = {**part.args, **understood(skeleton, hub)}
+                options = dict(part.args) | understood(skeleton, reading)
                 encoder = LazyEncoder(skeleton(source, **options), load)
         else:
             encoder = load()
@@ -212,14 +223,14 @@ def _build_encoders(
 
 
 def _load_encoder(
-    part: EncoderSpec, root: Path | None, verify: bool, hub: Mapping[str, Any] | None
+    part: EncoderSpec, root: Path | None, verify: bool, reading: Mapping[str, Any]
 ) -> Any:
     source = resolve_source(part.source, root)
     if verify and isinstance(source, Path):
         check_sha256(f"encoder {part.type!r}", source, part.sha256)
     with missing_weights_explained("encoder", source):
         load = encoders.resolve(part.type).from_pretrained
-        return load(source, **_reading(part), **understood(load, hub))
+        return load(source, **_reading(part), **understood(load, reading))
 
 
 def _build_input_projectors(
@@ -253,6 +264,7 @@ def _build_processor(
     language: CausalLM,
     perception: dict[Modality, Any],
     inputs: dict[Modality, Any],
+    pool: DecoderPool,
 ) -> Processor:
     return Processor(
         language.tokenizer,
@@ -264,8 +276,24 @@ def _build_processor(
         encoder_fingerprints={
             m: _identity(part, root) for part in spec.encoders for m in part.modalities
         },
+        target_rate=partial(_target_rate, pool),
         decoder_fingerprints={m: _identity(part, root) for m, part in spec.decoders.items()},
+        latents_fingerprints={
+            m: _latents_identity(part, root) for m, part in spec.decoders.items()
+        },
     )
+
+
+def _target_rate(pool: DecoderPool) -> int:
+    """At what rate the assistant's sounds are read: their decoder's."""
+    return round(pool.rate("audio") or DEFAULT_RATE)
+
+
+def _latents_identity(part: DecoderSpec, root: Path | None) -> str:
+    """Names a decoder and how media are fitted to it, for latents in the cache. The number counts
+    the ways of fitting: with another, those in old caches are no longer asked for.
+    """
+    return fingerprint("latents", 2, _identity(part, root), part.size)
 
 
 def _reading(part: EncoderSpec | DecoderSpec) -> dict[str, Any]:
@@ -290,10 +318,12 @@ def _whereabouts(part: EncoderSpec | DecoderSpec, root: Path | None) -> tuple[st
     return part.source, part.revision
 
 
-def understood(load: Any, hub: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The hub's options that a part takes: one that is read from files alone takes none."""
+def understood(load: Any, reading: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options of reading that a part takes: one that is read from plain files takes none, and
+    who cannot be asked to run foreign code never does.
+    """
     taken = inspect.signature(load).parameters
-    return {name: value for name, value in (hub or {}).items() if name in taken}
+    return {name: value for name, value in (reading or {}).items() if name in taken}
 
 
 def _load_decoder(
@@ -324,9 +354,25 @@ def _load_decoder(
 
 
 def _construct(what: str, kind: Any, **arguments: Any) -> Any:
+    """A projector of these arguments, which may come from anywhere: their sizes are counted before
+    memory is taken.
+    """
     try:
+        size = _counted(kind, arguments)
+        if size > _MOST_PARAMETERS:
+            raise ValueError(f"it would have {size:,} parameters, at most {_MOST_PARAMETERS:,}")
         return kind(**arguments)
-    except TypeError as error:
+    except (TypeError, ValueError, ArithmeticError, AssertionError, LookupError) as error:
         raise ValueError(
             f"{what}: {kind.__name__} does not take these arguments: {error}"
         ) from error
+    except RuntimeError as error:  # torch, of sizes below zero or beyond all memory
+        raise ValueError(f"{what}: {kind.__name__} cannot be made: {error}") from error
+
+
+def _counted(kind: Any, arguments: dict[str, Any]) -> int:
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return sum(parameter.numel() for parameter in kind(**arguments).parameters())
+    except NotImplementedError:  # a projector of others that computes while it is made
+        return 0

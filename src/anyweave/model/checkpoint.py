@@ -4,17 +4,17 @@
     input_projectors.safetensors     output_projectors.safetensors
     signal_rows.safetensors          lora.safetensors
     processor.json                   ids and lengths that must come out the same when the model is
-    built again encoders/ decoders/              optional: frozen parts that travel with the
-    checkpoint
+                                     built again
+    sha256.json                      the hash of every file, checked on loading
+    encoders/ decoders/              optional: frozen parts that travel with the checkpoint
 
-Never pickle. Written to a temporary folder, then renamed. Loading is strict per role.
+Never pickle. A checkpoint is whole at any time, whenever its writer is killed: it is the old one or
+the new one. Loading is strict per role.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,19 +24,20 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import anyweave
+from anyweave.files import drop, read_object, replaced_folder, settle, write_json
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import ROLES, NextGPT, Role
 from anyweave.model.build import build, resolve_source
 from anyweave.model.catalogue import SPECS, is_spec_name, named_spec
-from anyweave.model.hashing import folder_sha256
+from anyweave.model.hashing import check_hashes, checkable, folder_sha256, write_hashes
 from anyweave.model.sources import local_copy
 from anyweave.model.spec import DTYPES, Bridge, DecoderSpec, EncoderSpec, ModelSpec
 from anyweave.model.swapping import with_decoders
 from anyweave.processing import Processor
+from anyweave.tensors import load_tensors, save_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ def load_pretrained(
     quantization: str | None = None,
     lazy_encoders: bool = False,
     verify: bool = True,
+    trust_remote_code: bool = False,
 ) -> NextGPT:
     """A trained model by embedded name, folder or hub id; or by a name of `catalogue.SPECS`, frozen
     parts with everything that trains at its first, random values. Decoders are read when they are
@@ -76,10 +78,14 @@ def load_pretrained(
         bridge: what conditions the decoders, "signal" or "caption"; None takes the spec's.
         quantization: "nf4" keeps the language model in 4 bits (QLoRA).
         lazy_encoders: read an encoder when it first encodes.
-        verify: refuse frozen parts whose hash is not the one in the spec.
+        verify: refuse files that are not as they were written (``sha256.json``), and frozen parts
+            whose hash is not the one in the spec.
+        trust_remote_code: let frozen parts that need Python code of their own (``auto_map``) run
+            it. Without it such a part is an error: nothing asks, nothing runs.
 
     Raises:
-        ValueError: nothing there, a frozen part is another one, or a role's weights do not fit.
+        ValueError: nothing there, a file is damaged, a frozen part is another one, or a role's
+            weights do not fit.
     """
     dtype = _dtype_name(dtype)
     hub: dict[str, Any] = {"token": token, "cache_dir": cache_dir}
@@ -87,6 +93,8 @@ def load_pretrained(
     folder = (
         None if is_spec_name(path_or_id) else find_checkpoint(path_or_id, revision=revision, **hub)
     )
+    if folder is not None and verify:
+        check_hashes(folder, _OWN)
     spec = named_spec(str(path_or_id)) if folder is None else read_spec(folder)
     if bridge is not None:
         spec = replace(spec, bridge=bridge)
@@ -97,6 +105,7 @@ def load_pretrained(
         verify=verify,
         lazy_encoders=lazy_encoders,
         quantization=quantization,
+        trust_remote_code=trust_remote_code,
         hub=hub,
     )
     if folder is None:
@@ -131,29 +140,32 @@ def save_pretrained(
         ValueError: `folder` holds something that is no checkpoint.
     """
     folder = Path(folder)
+    check_target(folder)
+    dtype = _dtype_name(dtype)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with replaced_folder(folder, keep=True) as fresh:
+        spec = _portable_spec(model, folder, fresh, include_frozen)
+        for role in ROLES:
+            tensors = role_tensors(model, role)
+            if tensors:
+                kept = {"format": "pt", "role": role}
+                save_tensors(_as_type(tensors, dtype), fresh / role_file(role), kept)
+        write_json(fresh / SPEC_FILE, spec.to_dict())
+        write_json(fresh / PROCESSOR_FILE, processor_facts(model.processor))
+        write_hashes(fresh, _checked_files(spec, folder, fresh))
+        drop(fresh, [name for name in _OWN if not (fresh / name).exists()])
+    return folder
+
+
+def check_target(folder: Path) -> None:
+    """Raise `ValueError` if `folder` holds something that is no checkpoint."""
+    settle(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; choose another folder")
     if folder.exists() and any(folder.iterdir()) and not (folder / SPEC_FILE).is_file():
         raise ValueError(
             f"{folder} exists and holds no {SPEC_FILE}: not overwriting it; choose another folder"
         )
-    dtype = _dtype_name(dtype)
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
-    temporary.mkdir(parents=True)
-    try:
-        spec = _portable_spec(model, folder, temporary, include_frozen)
-        for role in ROLES:
-            tensors = role_tensors(model, role)
-            if tensors:
-                save_file(
-                    _on_disk(tensors, dtype),
-                    temporary / role_file(role),
-                    {"format": "pt", "role": role},
-                )
-        _write_json(temporary / SPEC_FILE, spec.to_dict())
-        _write_json(temporary / PROCESSOR_FILE, processor_facts(model.processor))
-        _move_into_place(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return folder
 
 
 def find_checkpoint(
@@ -178,6 +190,7 @@ def find_checkpoint(
                 f"no model {str(source)!r}: not an embedded name ({', '.join(EMBEDDED)}), not a "
                 f"spec ({', '.join(SPECS)}), not a folder, and not a hub id in reach ({error})"
             ) from error
+    settle(folder)
     if not (folder / SPEC_FILE).is_file():
         inside = folder / "model"  # of a training run
         hint = f"; the run's model is {inside}" if (inside / SPEC_FILE).is_file() else ""
@@ -187,14 +200,17 @@ def find_checkpoint(
 
 def read_spec(folder: str | Path) -> ModelSpec:
     """The spec of a checkpoint folder. Raises `ValueError` for an unknown key, naming the nearest
-    known one.
+    known one, and for values that no model has.
     """
-    return ModelSpec.from_dict(json.loads((Path(folder) / SPEC_FILE).read_text(encoding="utf-8")))
+    return ModelSpec.from_dict(read_object(Path(folder) / SPEC_FILE))
 
 
 def role_file(role: Role) -> str:
     """The name of the file that holds a role's weights."""
     return f"{role}.safetensors"
+
+
+_OWN = (SPEC_FILE, PROCESSOR_FILE, *map(role_file, ROLES))
 
 
 def role_tensors(model: NextGPT, role: Role) -> dict[str, Tensor]:
@@ -209,9 +225,10 @@ def role_tensors(model: NextGPT, role: Role) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def load_role(model: NextGPT, role: Role, folder: str | Path) -> None:
-    """Read one role's weights into the model. Names and shapes must be exactly the model's.
+    """Read one role's weights into the model. Names and shapes must be exactly the model's, and all
+    numbers finite.
 
-    Raises `ValueError` with what is missing, unexpected or of another shape.
+    Raises `ValueError` with what is missing, unexpected, of another shape or damaged.
     """
     path = Path(folder) / role_file(role)
     own = role_tensors(model, role)
@@ -221,20 +238,8 @@ def load_role(model: NextGPT, role: Role, folder: str | Path) -> None:
         raise ValueError(
             f"{folder} lacks {path.name}: its spec has {len(own)} tensors of the role {role}"
         )
-    stored = load_file(path)
-    missing, unexpected = sorted(own.keys() - stored.keys()), sorted(stored.keys() - own.keys())
-    if missing or unexpected:
-        raise ValueError(
-            f"{path} does not fit the spec: {len(missing)} tensors missing {missing[:3]}, "
-            f"{len(unexpected)} unexpected {unexpected[:3]}; weights and spec.json are of "
-            "different models"
-        )
+    stored = load_tensors(path, own)
     for name, tensor in own.items():
-        if tensor.shape != stored[name].shape:
-            raise ValueError(
-                f"{path}: {name} has shape {tuple(stored[name].shape)}, the spec makes it "
-                f"{tuple(tensor.shape)}"
-            )
         tensor.copy_(stored[name])
 
 
@@ -259,7 +264,7 @@ def _check_processor(model: NextGPT, folder: Path) -> None:
         raise ValueError(
             f"{folder} lacks {PROCESSOR_FILE}; save the checkpoint again with save_pretrained"
         )
-    stored, now = json.loads(path.read_text(encoding="utf-8")), processor_facts(model.processor)
+    stored, now = read_object(path), processor_facts(model.processor)
     for key in sorted(stored.keys() | now.keys()):
         if stored.get(key) != now.get(key):
             raise ValueError(
@@ -308,31 +313,21 @@ def _portable_spec(model: NextGPT, folder: Path, target: Path, include_frozen: b
     )
 
 
-def _on_disk(tensors: dict[str, Tensor], dtype: str | None) -> dict[str, Tensor]:
-    def convert(tensor: Tensor) -> Tensor:
-        tensor = tensor.detach().cpu()
-        if dtype is not None and tensor.is_floating_point():
-            tensor = tensor.to(getattr(torch, dtype))
-        return tensor.contiguous()
+def _checked_files(spec: ModelSpec, folder: Path, fresh: Path) -> dict[str, Path]:
+    """What ``sha256.json`` lists: the new files, and those of the parts that stay in `folder`."""
+    files = {path.relative_to(fresh).as_posix(): path for path in checkable(fresh)}
+    sources = [spec.language.source, *(part.source for part in spec.encoders)]
+    sources += [part.source for part in spec.decoders.values()]
+    for source in sources:
+        if source.startswith("./") and not (fresh / source).exists():
+            for path in checkable(folder / source):
+                if path.suffix != ".safetensors":
+                    files[path.relative_to(folder).as_posix()] = path
+    return files
 
-    return {name: convert(tensor) for name, tensor in tensors.items()}
 
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _move_into_place(temporary: Path, folder: Path) -> None:
-    if not folder.exists():
-        temporary.rename(folder)
-        return
-    old = temporary.with_suffix(".old")
-    folder.rename(old)
-    temporary.rename(folder)
-    written = {path.name for path in folder.iterdir()} | {role_file(role) for role in ROLES}
-    for path in old.iterdir():
-        if (
-            path.name not in written
-        ):  # decoders/, training/, ... belong to the folder, not to this save
-            path.rename(folder / path.name)
-    shutil.rmtree(old)
+def _as_type(tensors: dict[str, Tensor], dtype: str | None) -> dict[str, Tensor]:
+    if dtype is None:
+        return tensors
+    wanted: torch.dtype = getattr(torch, dtype)
+    return {n: t.to(wanted) if t.is_floating_point() else t for n, t in tensors.items()}

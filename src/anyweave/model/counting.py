@@ -23,6 +23,7 @@ from anyweave.model.architectures import (
 )
 from anyweave.model.build import resolve_source
 from anyweave.model.spec import EncoderSpec, ModelSpec
+from anyweave.tensors import explained
 
 
 def _architecture(source: str, root: Path | None) -> Architecture | None:
@@ -37,7 +38,9 @@ def meta_language(spec: ModelSpec, root: Path | None) -> Any:
         return found.build()["model"]
     source = resolve_source(spec.language.source, root)
     try:
-        config = AutoConfig.from_pretrained(str(source), revision=spec.language.revision)
+        config = AutoConfig.from_pretrained(
+            str(source), revision=spec.language.revision, trust_remote_code=False
+        )
     except (OSError, ValueError):
         return None
     with torch.device("meta"):
@@ -84,7 +87,7 @@ def stored_parameters(source: str | Path) -> int | None:
         return None
     total = 0
     for path in files:
-        with safe_open(path, framework="pt") as stored:
+        with explained(str(path)), safe_open(path, framework="pt") as stored:
             slices = [stored.get_slice(key) for key in stored.keys()]  # noqa: SIM118
         total += sum(math.prod(s.get_shape()) for s in slices if "F" in s.get_dtype())
     return total

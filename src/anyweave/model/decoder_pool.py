@@ -22,6 +22,7 @@ class DecoderPool(Mapping[Modality, Any]):
     def __init__(self, loaders: Mapping[Modality, Loader]) -> None:
         self._loaders = dict(loaders)
         self._loaded: dict[Modality, Any] = {}
+        self._rates: dict[Modality, float | None] = {}
         self._device: torch.device | None = None
         self._checkpointing = False
 
@@ -57,6 +58,18 @@ class DecoderPool(Mapping[Modality, Any]):
     def loaded(self) -> tuple[Modality, ...]:
         """The modalities whose decoder is in memory."""
         return tuple(self._loaded)
+
+    def rate(self, modality: Modality) -> float | None:
+        """Hz or frames/s of what the decoder of `modality` makes; None for pictures, and where
+        there is no decoder. It is not kept or placed for that: data workers ask too.
+        """
+        if modality not in self._loaders:
+            return None
+        if modality not in self._rates:
+            found = self._loaded.get(modality)
+            decoder = self._loaders[modality]() if found is None else found
+            self._rates[modality] = decoder.rate
+        return self._rates[modality]
 
     def to(self, device: torch.device) -> DecoderPool:
         """Place loaded decoders, and those loaded later, on `device`."""

@@ -37,6 +37,7 @@ class LazyEncoder(nn.Module):
         self._device = torch.device("cpu")
         self.modalities: tuple[Modality, ...] = skeleton.modalities
         self.feature_dim = int(skeleton.feature_dim)
+        self.sample_rate: int | None = getattr(skeleton, "sample_rate", None)
 
     @property
     def loaded(self) -> bool:

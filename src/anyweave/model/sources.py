@@ -16,7 +16,9 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
-from anyweave.language.fetch import SOURCES, cache_folder
+from anyweave.files import cache_folder
+from anyweave.language.fetch import SOURCES
+from anyweave.tensors import explained
 
 # Public files that no hub holds under this name.
 DOWNLOADS = {
@@ -70,11 +72,12 @@ def how_to_get(source: str) -> str:
 @contextmanager
 def missing_weights_explained(part: str, source: str | Path) -> Iterator[None]:
     """Within the block, failing to load a public source that is not on this machine says how to get
-    it. Raises `ValueError`.
+    it, and failing to load one that is says what part it is. Raises `ValueError`.
     """
     try:
-        yield
-    except (ValueError, OSError) as error:
+        with explained(f"the {part} from {source}"):
+            yield
+    except ValueError as error:
         if isinstance(source, Path) or is_here(source):
             raise
         raise ValueError(

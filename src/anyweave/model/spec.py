@@ -14,9 +14,11 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args
 
 from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.model.bounds import check_fields, check_source, shown
 
 FORMAT_VERSION = 1
 Bridge = Literal["signal", "caption"]
+SIZE_NAMES = ("height", "width", "num_frames", "audio_length")
 DTYPES = ("float32", "bfloat16", "float16")
 SpecT = TypeVar("SpecT")
 
@@ -38,6 +40,8 @@ class LanguageSpec:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
+        check_fields(self, "language")
+        check_source(self.source, "language.source")
         _one_of("language.dtype", self.dtype, DTYPES)
 
 
@@ -51,10 +55,11 @@ class LoraSpec:
     target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
 
     def __post_init__(self) -> None:
-        if self.r < 1:
+        if isinstance(self.r, int) and self.r < 1:
             raise ValueError(
                 f"lora.r must be at least 1, got {self.r}; use lora=None for no adapters"
             )
+        check_fields(self, "lora")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +79,8 @@ class EncoderSpec:
     """Keyword overrides of the encoder's `from_pretrained`."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "encoder")
+        check_source(self.source, "encoder.source")
         for modality in self.modalities:
             _one_of(f"encoder {self.type!r} modalities", modality, MEDIA_MODALITIES)
 
@@ -91,6 +98,9 @@ class ProjectorSpec:
     normalize: bool = False
     """Output side only: bring every conditioning vector to length 1, as CLAP's text embeddings are.
     """
+
+    def __post_init__(self) -> None:
+        check_fields(self, "projector")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +126,16 @@ class DecoderSpec:
     """Further defaults of `generate`, such as height, width, num_frames, audio_length, scheduler.
     """
 
+    @property
+    def size(self) -> dict[str, Any]:
+        """How large its media are, where `generate` says so: replies are made at this size, and the
+        denoising loss is trained at it.
+        """
+        return {name: self.generate[name] for name in SIZE_NAMES if name in self.generate}
+
     def __post_init__(self) -> None:
-        for name in ("conditioning_tokens", "conditioning_dim", "num_inference_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"decoder {name} must be at least 1, got {getattr(self, name)}")
+        check_fields(self, "decoder")
+        check_source(self.source, "decoder.source")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +163,14 @@ class ModelSpec:
     """"signal": hidden states condition the decoder; "caption": the reply's own words do (pipeline
     ablation).
     """
+    fine_tuning: Mapping[str, Any] = field(default_factory=dict)
+    """How stages that start from this checkpoint differ from `training.recipes.fine_tune`, as
+    settings of a `TrainConfig`: ``{"optimizer.learning_rate": 2e-4}``.
+    """
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
+        check_fields(self, "spec")
         _one_of("bridge", self.bridge, get_args(Bridge))
         _check_inputs(self)
         _check_outputs(self)
@@ -192,7 +213,7 @@ class ModelSpec:
             values["lora"] = _read(LoraSpec, values["lora"], "spec.lora")
         values["encoders"] = tuple(
             _read(EncoderSpec, item, f"spec.encoders[{number}]")
-            for number, item in enumerate(values.get("encoders", ()))
+            for number, item in enumerate(_listed(values.get("encoders", ()), "spec.encoders"))
         )
         if "input_projector" in values:
             values["input_projector"] = _read_input_projector(values["input_projector"])
@@ -200,7 +221,7 @@ class ModelSpec:
             ("output_projectors", ProjectorSpec),
             ("decoders", DecoderSpec),
         ):
-            given = values.get(name, {})
+            given = _mapping(values.get(name, {}), f"spec.{name}")
             values[name] = {
                 key: _read(kind, item, f"spec.{name}.{key}") for key, item in given.items()
             }
@@ -224,14 +245,13 @@ def _known(kind: type, data: Any, where: str) -> dict[str, Any]:
     """The keyword arguments in `data`, lists as tuples, after checking its keys against the
     dataclass `kind`.
     """
-    if not isinstance(data, Mapping):
-        raise ValueError(f"{where} must be a mapping, got {type(data).__name__}")
+    data = _mapping(data, where)
     names = [item.name for item in fields(kind)]
     for key in data:
         if key not in names:
             near = difflib.get_close_matches(str(key), names, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(names)}"
-            raise ValueError(f"{where} has no key {key!r}; {hint}")
+            raise ValueError(f"{where} has no key {shown(key)}; {hint}")
     required = [
         f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING
     ]
@@ -241,6 +261,18 @@ def _known(kind: type, data: Any, where: str) -> dict[str, Any]:
             f"{where} lacks {', '.join(missing)}; it has {', '.join(data) or 'no keys'}"
         )
     return {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{where} must be a mapping, got {type(value).__name__}")
+    return value
+
+
+def _listed(value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, tuple):  # lists are tuples by now
+        raise ValueError(f"{where} must be a list, got {type(value).__name__}")
+    return value
 
 
 def _check_inputs(spec: ModelSpec) -> None:
@@ -274,12 +306,7 @@ def _check_outputs(spec: ModelSpec) -> None:
     for name in ("output_projectors", "decoders", "signal_tokens"):
         for modality in getattr(spec, name):
             _one_of(name, modality, MEDIA_MODALITIES)
-    for modality, count in spec.signal_tokens.items():
-        if count < 1:
-            raise ValueError(
-                f"signal_tokens[{modality!r}] must be at least 1, got {count}; leave the modality "
-                "out instead"
-            )
+    for modality in spec.signal_tokens:
         if modality not in spec.decoders:
             raise ValueError(
                 f"{modality} has signal tokens but no decoder; `decoders` has {list(spec.decoders)}"
@@ -307,7 +334,9 @@ def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         near = difflib.get_close_matches(str(value), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{what}: unknown value {value!r}, known are {', '.join(known)}{hint}")
+        raise ValueError(
+            f"{what[:200]}: unknown value {shown(value)}, known are {', '.join(known)}{hint}"
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
 import threading
 import weakref
@@ -25,6 +26,7 @@ from filelock import FileLock
 logger = logging.getLogger(__name__)
 
 SHARD_BYTES = 1 << 28
+_OWN = re.compile(r"index\..*|\d{6}\.shard|\..*")  # names that may be there before the index is
 _PATIENCE = 60.0  # seconds that a writer waits for the others
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -204,6 +206,13 @@ class BlobStore:
                 raise
 
     def _connect(self) -> sqlite3.Connection:
+        if not (self.folder / "index.sqlite").is_file() and self.folder.is_dir():
+            foreign = [p.name for p in self.folder.iterdir() if not _OWN.fullmatch(p.name)]
+            if foreign:
+                raise CacheError(
+                    f"{self.folder} holds {foreign[0]} and no feature cache: not writing into it; "
+                    "choose another folder"
+                )
         self.folder.mkdir(parents=True, exist_ok=True)
         # Two that make the index at once would not wait for each other: SQLite gives up where
         # changing the journal's mode might deadlock.

@@ -23,6 +23,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from anyweave import media
+from anyweave.media.audio import check_audio
+from anyweave.media.source import open_path
 from anyweave.messages import Media
 from anyweave.processing.blobs import SHARD_BYTES, BlobStore, CacheError
 
@@ -31,7 +34,6 @@ __all__ = [
     "CacheError",
     "FeatureCache",
     "Kind",
-    "cache_folder",
     "fingerprint",
     "media_digest",
     "text_digest",
@@ -41,13 +43,9 @@ logger = logging.getLogger(__name__)
 
 Kind = Literal["features", "caption", "latents"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-
-
-def cache_folder(cache: str | Path | None = None) -> Path:
-    """Where downloads, conversions and other things made once per user are kept: `cache`, else
-    ``$ANYWEAVE_CACHE``, else ``~/.cache/anyweave``.
-    """
-    return Path(cache or os.environ.get("ANYWEAVE_CACHE") or Path.home() / ".cache" / "anyweave")
+READER = 2
+"""Raised when the same file is read or prepared as other values than before: old entries of caches
+are made again."""
 
 
 def fingerprint(*values: Any) -> str:
@@ -59,25 +57,33 @@ def fingerprint(*values: Any) -> str:
 
 
 def media_digest(part: Media) -> str:
-    """sha256 of a medium's content: file bytes, encoded bytes, or array values with shape, type and
-    rate.
+    """sha256 of what a model is given of a medium: the bytes of a file, or decoded values.
+
+    Pictures and arrays count as what `media.load` makes of them: colours, not palette indices, and
+    not how numbers lie in memory. Shape and rate belong to it, a caption does not. Raises
+    `MediaError` for a source that cannot be read.
     """
     source = part.source
-    digest = hashlib.sha256(part.modality.encode())
-    if isinstance(source, (str, Path)):
-        with Path(source).open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-    elif isinstance(source, (bytes, bytearray, memoryview)):
-        digest.update(source)
-    elif source is None:
+    digest = hashlib.sha256(f"{part.modality} {READER}".encode())
+    if source is None:
         raise ValueError(
             f"a {part.modality} without a source has no content to address; give it a source"
         )
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        digest.update(source)
+    elif isinstance(source, (str, os.PathLike)):
+        with open_path(part) as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    elif part.modality == "audio" and isinstance(source, np.ndarray):
+        samples = check_audio(source, part.name)  # at its own rate
+        digest.update(f"{samples.shape}{part.rate and float(part.rate)}".encode())
+        digest.update(samples.tobytes())
     else:
-        array = np.ascontiguousarray(np.asarray(source))
-        digest.update(f"{array.shape}{array.dtype}{part.rate}".encode())
-        digest.update(array.tobytes())
+        array = media.load(part)
+        rate = part.rate and float(part.rate) if part.modality == "video" else None
+        digest.update(f"{array.shape}{rate}".encode())
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

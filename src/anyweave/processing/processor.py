@@ -9,7 +9,7 @@ of placeholder ids plus a `MediaInput`; the assistant's becomes its signal run p
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,13 +18,15 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from anyweave.batch import IGNORE_INDEX, MediaInput, Sample, Target
-from anyweave.messages import Media, Message, Modality, Role, Text, Video
+from anyweave.media.errors import explain
+from anyweave.messages import Media, Message, Modality, Role, Text, Video, broken_rules
 from anyweave.processing.cache import FeatureCache, media_digest, text_digest
 from anyweave.processing.layout import Piece, Supervision, Truncation, TurnLayout, fit
 from anyweave.processing.reply import SignalRun, split_reply
 from anyweave.processing.signals import SignalTokens
-from anyweave.processing.template import Template, encode_control, encode_text, resolve_template
+from anyweave.processing.template import Template, encode_text, resolve_template
 
+DEFAULT_RATE = 16_000  # Hz, where neither encoder nor decoder names another
 TrainOn = Literal["assistant", "last", "none"]
 
 
@@ -54,10 +56,14 @@ class Processor:
             their end, which `Sample.cut` tells. A prompt to reply to is never cut.
         supervise_run: "first" learns the first id of a signal run (the rest is forced while
             generating), "all" every id.
-        input_rate: sample rate in Hz at which the user's audio is read.
-        target_rate: likewise for the assistant's audio.
+        input_rate: sample rate in Hz at which the user's audio is read; None takes the encoder's
+            own `sample_rate`, and 16000 where it names none.
+        target_rate: likewise for the assistant's audio; a function is asked when one is read, as a
+            decoder may not be there before.
         encoder_fingerprints: cache names of the frozen encoders, per modality.
         decoder_fingerprints: likewise of the frozen decoders.
+        latents_fingerprints: of the decoders with the size that media are encoded at; by default
+            the decoders' own.
     """
 
     def __init__(
@@ -73,10 +79,11 @@ class Processor:
         max_length: int | None = None,
         truncate: Truncation = "error",
         supervise_run: Literal["first", "all"] = "first",
-        input_rate: int = 16000,
-        target_rate: int = 16000,
+        input_rate: int | None = None,
+        target_rate: int | Callable[[], int] = DEFAULT_RATE,
         encoder_fingerprints: Mapping[Modality, str] | None = None,
         decoder_fingerprints: Mapping[Modality, str] | None = None,
+        latents_fingerprints: Mapping[Modality, str] | None = None,
     ) -> None:
         if len(tokenizer) > signals.base_vocab:
             raise ValueError(
@@ -89,10 +96,11 @@ class Processor:
         self.tokenizer = copy.deepcopy(tokenizer)
         self.signals = signals
         self.template = resolve_template(template)
-        self.turn_ids = self.template.bind(self.tokenizer)
-        self._around_media = tuple(
-            encode_control(self.tokenizer, text) for text in self.template.around_media
-        )
+        # Everything but text is encoded here and now: afterwards the tokenizer never changes its
+        # mind about special tokens, and threads may render at the same time.
+        self.control = self.template.bind(self.tokenizer)
+        self.turn_ids = self.control.turns
+        encode_text(self.tokenizer, "a")
         self.encoders = dict(encoders)
         self.num_input_tokens = dict(num_input_tokens)
         self.cache = cache
@@ -100,10 +108,12 @@ class Processor:
         self.max_length = max_length
         self.truncate = truncate
         self.supervise_run = supervise_run
-        self.input_rate = input_rate
+        own_rate = getattr(self.encoders.get("audio"), "sample_rate", None)
+        self.input_rate = input_rate or own_rate or DEFAULT_RATE
         self.target_rate = target_rate
         self.encoder_fingerprints = dict(encoder_fingerprints or {})
         self.decoder_fingerprints = dict(decoder_fingerprints or {})
+        self.latents_fingerprints = dict(latents_fingerprints or self.decoder_fingerprints)
 
     @property
     def end_of_turn_id(self) -> int:
@@ -112,14 +122,8 @@ class Processor:
 
     @property
     def stops(self) -> tuple[tuple[int, ...], ...]:
-        """All runs of ids at which generation stops: the end of the turn, the template's other
-        endings and the tokenizer's end of sequence.
-        """
-        found = [self.turn_ids["assistant"].end]
-        found += [encode_control(self.tokenizer, text) for text in self.template.stops]
-        if self.tokenizer.eos_token_id is not None:
-            found.append((int(self.tokenizer.eos_token_id),))
-        return tuple(dict.fromkeys(found))
+        """All runs of ids at which generation stops (see `BoundTemplate`)."""
+        return self.control.stops
 
     @property
     def pad_id(self) -> int:
@@ -162,7 +166,7 @@ class Processor:
                 "add_generation_prompt asks for a reply, but the last message is the assistant's; "
                 "end with a user message"
             )
-        opening = self.template.opening_ids(self.tokenizer)
+        opening = self.control.opening
         truncate = "error" if add_generation_prompt else self.truncate
         turns, cut = fit(turns, len(opening) + len(prompt), self.max_length, truncate)
         ids: list[int] = list(opening)
@@ -199,7 +203,7 @@ class Processor:
     def length(self, messages: Sequence[Message]) -> int:
         """Number of ids of a conversation, without reading its media (for length bucketing)."""
         turns = self._layout(messages, "none")
-        overhead = len(self.template.opening_ids(self.tokenizer))
+        overhead = len(self.control.opening)
         kept, _ = fit(turns, overhead, self.max_length, self.truncate)
         return overhead + sum(turn.length for turn in kept)
 
@@ -235,26 +239,30 @@ class Processor:
     # pieces
 
     def _layout(self, messages: Sequence[Message], train_on: TrainOn) -> list[TurnLayout]:
-        if not messages:
-            raise ValueError("nothing to render: the conversation has no messages")
+        problems = broken_rules(messages)
+        if problems:
+            raise ValueError(problems[0])
         last_reply = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=-1)
+        first_user = next((i for i, m in enumerate(messages) if m.role == "user"), None)
         turns: list[TurnLayout] = []
         if self.system_prompt and messages[0].role != "system":
             turns.append(self._turn(Message("system", self.system_prompt), -1, False))
         for index, message in enumerate(messages):
-            if message.role == "system" and index > 0:
-                raise ValueError(
-                    f"message {index} is a system message; only the first message may be one"
-                )
             learn = train_on == "assistant" or (train_on == "last" and index == last_reply)
-            turns.append(self._turn(message, index, learn and message.role == "assistant"))
+            turns.append(
+                self._turn(
+                    message, index, learn and message.role == "assistant", index == first_user
+                )
+            )
         return turns
 
-    def _turn(self, message: Message, index: int, learn: bool) -> TurnLayout:
+    def _turn(self, message: Message, index: int, learn: bool, opens: bool = False) -> TurnLayout:
         control = self.turn_ids[message.role]
         supervised: Supervision = "all" if learn else "none"
+        begins_with_text = opens and isinstance(next(iter(message.parts), None), Text)
         pieces = [
             Piece(control.prefix, control=True),
+            Piece(self.control.before_first_text if begins_with_text else (), control=True),
             *self._content(message, supervised),
             Piece(control.end, supervised, control=True),
             Piece(control.suffix, control=True),
@@ -272,7 +280,7 @@ class Processor:
                     Piece(run, self.supervise_run if supervised == "all" else "none", part)
                 )
             else:
-                before, after = self._around_media
+                before, after = self.control.around_media
                 run = self._placeholders(part.modality, message.role)
                 around = [Piece(ids, control=True) for ids in (before, after)]
                 pieces += [around[0], Piece(run, "none", part), around[1]]
@@ -311,20 +319,25 @@ class Processor:
         return MediaInput(modality, start, len(piece.ids), inputs=inputs, features=features)
 
     def preprocess(self, part: Media) -> Tensor:
-        """A user medium as its encoder's input tensor, without batch axis."""
+        """A user medium as its encoder's input tensor, without batch axis. Whatever the encoder's
+        own preprocessing stumbles over becomes a `MediaError` with the medium's name.
+        """
         if part.source is None:
             raise ValueError(
                 f"a {part.modality} in a user message has no source to read; give a path, bytes or "
                 "array"
             )
         array, rate = load_array(part, self.input_rate)
-        return self.encoders[part.modality].preprocess(part.modality, array, rate=rate)
+        reason = f"the {part.modality} encoder cannot prepare it, shape {list(array.shape)}"
+        stumbles = (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError)
+        with explain(part.name, reason, "leave it out, or convert it", stumbles):
+            return self.encoders[part.modality].preprocess(part.modality, array, rate=rate)
 
     def _target(self, piece: Piece, start: int, load: bool) -> Target:
         part = piece.media
         assert part is not None
         decoder = self.decoder_fingerprints.get(part.modality)
-        embedding = latents = array = None
+        embedding = latents = array = rate = None
         if load:
             if part.caption is not None and self.cache is not None and decoder is not None:
                 found = self.cache.get(
@@ -332,18 +345,25 @@ class Processor:
                 )
                 embedding = None if found is None else found["caption"]
             if part.source is not None:
-                latents = self._cached("latents", part, decoder, "latents")
+                owner = self.latents_fingerprints.get(part.modality)
+                latents = self._cached("latents", part, owner, "latents")
                 if latents is None:
-                    array, _ = load_array(part, self.target_rate)
+                    array, rate = load_array(part, self._target_rate(part.modality))
         return Target(
             part.modality,
             start,
             len(piece.ids),
             caption=part.caption,
             array=array,
+            rate=rate,
             caption_embedding=embedding,
             latents=latents,
         )
+
+    def _target_rate(self, modality: Modality) -> int:
+        if modality != "audio":
+            return DEFAULT_RATE  # nothing to resample, and no decoder to ask
+        return self.target_rate() if callable(self.target_rate) else self.target_rate
 
     def _cached(
         self, kind: Literal["features", "latents"], part: Media, owner: str | None, name: str

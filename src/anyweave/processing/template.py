@@ -39,12 +39,29 @@ class TurnIds:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BoundTemplate:
+    """A `Template` as token ids of one tokenizer, never changed again.
+
+    `stops` are all runs of ids at which generation stops: the end of the assistant's turn, the
+    template's other endings and the tokenizer's end of sequence.
+    """
+
+    turns: Mapping[Role, TurnIds]
+    opening: tuple[int, ...]
+    before_first_text: tuple[int, ...]
+    around_media: tuple[tuple[int, ...], tuple[int, ...]]
+    stops: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Template:
     """How a conversation is written.
 
     `bos`: begin with the tokenizer's begin-of-sequence token. `opening`: what every conversation
     begins with, after that token. `control`: tokens that must be single ids in the tokenizer.
-    `around_media`: what stands before and after a user's medium. `stops`: other ways in which a
+    `around_media`: what stands before and after a user's medium. `before_first_text`: what stands
+    before the text that the first user turn begins with. `own_spaces`: a space at the end of a
+    control string is a token of its own (see `encode_control`). `stops`: other ways in which a
     model trained on this template ends its turn. `system_prompt`: said before every conversation
     that brings no system message of its own.
     """
@@ -55,57 +72,70 @@ class Template:
     opening: str = ""
     control: tuple[str, ...] = field(default=())
     around_media: tuple[str, str] = ("", "")
+    before_first_text: str = ""
+    own_spaces: bool = False
     stops: tuple[str, ...] = ()
     system_prompt: str | None = None
 
-    def bind(self, tokenizer: PreTrainedTokenizerBase) -> dict[Role, TurnIds]:
-        """The ids of every role's control strings.
+    def bind(self, tokenizer: PreTrainedTokenizerBase) -> BoundTemplate:
+        """All control strings as ids, once: a tokenizer is told with every call whether special
+        tokens count, which threads that share it must not do at the same time.
 
         Raises `ValueError` when the tokenizer lacks a control token, or when nothing ends the
         assistant's turn.
         """
+
+        def ids(text: str) -> tuple[int, ...]:
+            return encode_control(tokenizer, text, own_spaces=self.own_spaces)
+
         for token in self.control:
-            if len(encode_control(tokenizer, token)) != 1:
+            if len(ids(token)) != 1:
                 raise ValueError(
                     f"template {self.name!r} needs {token!r} as one token, but this tokenizer "
                     "splits it; "
                     f"choose another template: {', '.join(sorted(TEMPLATES))}"
                 )
-        bound: dict[Role, TurnIds] = {}
-        for role in ROLES:
-            turn = self.turns[role]
-            end = self._eos(tokenizer) if turn.end is None else encode_control(tokenizer, turn.end)
-            bound[role] = TurnIds(
-                encode_control(tokenizer, turn.prefix), end, encode_control(tokenizer, turn.suffix)
-            )
-        if not bound["assistant"].end:
-            raise ValueError(
-                f"template {self.name!r}: the assistant's turn ends in nothing, so generation "
-                "would never stop; give its Turn an `end`"
-            )
-        return bound
-
-    def opening_ids(self, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-        """What every conversation begins with."""
-        bos = self.bos and tokenizer.bos_token_id is not None
-        first = (int(tokenizer.bos_token_id),) if bos else ()
-        return first + encode_control(tokenizer, self.opening)
-
-    def _eos(self, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-        if tokenizer.eos_token_id is None:
+        eos = () if tokenizer.eos_token_id is None else (int(tokenizer.eos_token_id),)
+        if not eos and any(turn.end is None for turn in self.turns.values()):
             raise ValueError(
                 f"template {self.name!r} ends turns with the tokenizer's eos token, but it has "
                 "none; "
                 "set tokenizer.eos_token or use 'chatml'"
             )
-        return (int(tokenizer.eos_token_id),)
+        turns = {
+            role: TurnIds(
+                ids(turn.prefix), eos if turn.end is None else ids(turn.end), ids(turn.suffix)
+            )
+            for role, turn in ((role, self.turns[role]) for role in ROLES)
+        }
+        end = turns["assistant"].end
+        if not end:
+            raise ValueError(
+                f"template {self.name!r}: the assistant's turn ends in nothing, so generation "
+                "would never stop; give its Turn an `end`"
+            )
+        bos = self.bos and tokenizer.bos_token_id is not None
+        first = (int(tokenizer.bos_token_id),) if bos else ()
+        before, after = self.around_media
+        stops = (end, *map(ids, self.stops), eos)
+        return BoundTemplate(
+            turns=turns,
+            opening=first + ids(self.opening),
+            before_first_text=ids(self.before_first_text),
+            around_media=(ids(before), ids(after)),
+            stops=tuple(dict.fromkeys(stop for stop in stops if stop)),
+        )
 
 
-def encode_control(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+def encode_control(
+    tokenizer: PreTrainedTokenizerBase, text: str, *, own_spaces: bool = False
+) -> tuple[int, ...]:
     """Ids of a control string: special tokens in it are recognised.
 
-    A string that begins with a line break continues what stands before it. Llama tokenizers put
-    the mark of a new word before everything they are given on its own; here it is left out.
+    Llama tokenizers put the mark of a new word, a space, before everything they are given on its
+    own. So a string that begins with a line break or a space is encoded as continuing what stands
+    before it, and a space at its end is left out, as what follows brings it along; with
+    `own_spaces` it is a token of its own.
     """
     if not text:
         return ()
@@ -114,7 +144,9 @@ def encode_control(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, 
         ids = tokenizer(string, add_special_tokens=False, split_special_tokens=False).input_ids
         return tuple(int(i) for i in ids)
 
-    if not text.startswith("\n"):
+    if text.endswith(" ") and not own_spaces and encode("a b") == encode("a") + encode("b"):
+        return encode_control(tokenizer, text[:-1], own_spaces=True)
+    if not text[0].isspace():
         return encode(text)
     before = encode("a")
     continued = encode(f"a{text}")
@@ -139,9 +171,14 @@ TEMPLATES: dict[str, Template] = {
         turns={role: _chatml_turn(role) for role in ROLES},
         control=("<|im_start|>", "<|im_end|>"),
     ),
+    # As Vicuna v1.1 and v1.5 were trained; v0, below, had another.
     "vicuna": Template(
         name="vicuna",
         bos=True,
+        system_prompt=(
+            "A chat between a curious user and an artificial intelligence assistant. The assistant "
+            "gives helpful, detailed, and polite answers to the user's questions."
+        ),
         turns={
             "system": Turn("", " "),
             "user": Turn("USER:", " "),
@@ -151,17 +188,20 @@ TEMPLATES: dict[str, Template] = {
     # What the released NExT-GPT checkpoint was trained on. The "###" that ends a reply also opens
     # the next turn, so only the first one needs it. Llama tokenizers write it in two tokens after a
     # line break and in one after a signal run, where the original's tokenizer dropped the break.
+    # That code encoded piece by piece, so spaces at the ends of its pieces became tokens.
     "nextgpt-legacy": Template(
         name="nextgpt-legacy",
         bos=True,
         opening="###",
         control=("<Img>", "</Img>"),
         around_media=("<Img>", "</Img>"),
+        before_first_text=" ",
+        own_spaces=True,
         stops=("###",),
         turns={
             "system": Turn("", "\n###"),
             "user": Turn("Human:", ""),
-            "assistant": Turn("\n### Assistant:", "\n###"),
+            "assistant": Turn("\n### Assistant: ", "\n###"),
         },
     ),
     "plain": Template(

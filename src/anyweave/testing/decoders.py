@@ -151,7 +151,7 @@ def _video_parts() -> dict[str, Any]:
     )
 
 
-def _audio_parts(*, vocoder: bool) -> dict[str, Any]:
+def _audio_parts(*, vocoder: bool, sample_rate: int = 16000) -> dict[str, Any]:
     unet = UNet2DConditionModel(
         sample_size=(16, 8),  # the picture of a sound is not square
         in_channels=8,
@@ -172,7 +172,7 @@ def _audio_parts(*, vocoder: bool) -> dict[str, Any]:
     if vocoder:
         config = SpeechT5HifiGanConfig(
             model_in_dim=16,
-            sampling_rate=16000,
+            sampling_rate=sample_rate,
             upsample_initial_channel=64,
             upsample_rates=[5, 4, 2, 2, 2],
             upsample_kernel_sizes=[10, 8, 4, 4, 4],
@@ -182,25 +182,33 @@ def _audio_parts(*, vocoder: bool) -> dict[str, Any]:
         )
         parts["vocoder"] = SpeechT5HifiGan(config)
     else:
-        parts["mel"] = MelConfig(n_fft=512, hop_length=160, num_mels=16)
+        parts["mel"] = MelConfig(
+            sample_rate=sample_rate, n_fft=512, hop_length=160, num_mels=16, fmax=sample_rate / 2
+        )
     return parts
 
 
 def tiny_decoder(
-    modality: Modality, *, seed: int = 0, prediction_type: str = "epsilon", vocoder: bool = False
+    modality: Modality,
+    *,
+    seed: int = 0,
+    prediction_type: str = "epsilon",
+    vocoder: bool = False,
+    sample_rate: int = 16000,
 ) -> LatentDiffusion:
     """A random decoder of a few 10k parameters: 16x16 pictures, clips of 4 such frames, sounds of
     0.32 s.
 
     Conditioning is [B, 8, 32] (audio [B, 1, 32]). `vocoder` gives the audio decoder a random
-    HiFi-GAN instead of Griffin-Lim. The caller's random state is left alone.
+    HiFi-GAN instead of Griffin-Lim; another `sample_rate` gives its sounds another length. The
+    caller's random state is left alone.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         builders = {
             "image": _image_parts,
             "video": _video_parts,
-            "audio": lambda: _audio_parts(vocoder=vocoder),
+            "audio": lambda: _audio_parts(vocoder=vocoder, sample_rate=sample_rate),
         }
         if modality not in builders:
             raise ValueError(f"no tiny decoder for {modality!r}; there is {', '.join(builders)}")

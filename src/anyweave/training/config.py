@@ -41,9 +41,15 @@ class DataConfig:
     """"module:function"; the function returns a sequence of conversations."""
     args: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 4
-    """Conversations per process and forward."""
+    """Conversations per process and micro-batch."""
+    max_padded_tokens: int = 8192
+    """Of a forward: a micro-batch that would have more is run in parts, of conversations of similar
+    length. Bounds memory; the step's losses and gradients stay the same.
+    """
     max_length: int = 512
-    """Tokens; longer conversations are cut before the first medium that would not fit."""
+    """Tokens; longer conversations are cut at their end, before the first medium that would not
+    fit.
+    """
     bucketing: bool = True
     """Put conversations of similar length together, in windows of `bucket_window` batches."""
     bucket_window: int = 32
@@ -52,7 +58,8 @@ class DataConfig:
     """Processes that read and render conversations; 0 is the training process itself."""
 
     def __post_init__(self) -> None:
-        _at_least(self, "data", 1, "batch_size", "max_length", "bucket_window")
+        counts = ("batch_size", "max_padded_tokens", "max_length", "bucket_window")
+        _at_least(self, "data", 1, *counts)
         _at_least(self, "data", 0, "num_workers")
 
 

@@ -24,6 +24,15 @@ def sum_over_processes(values: Mapping[str, float]) -> dict[str, float]:
     return {name: sum(one.get(name, 0.0) for one in gathered) for name in names}
 
 
+def max_over_processes(value: int) -> int:
+    """The largest value of all processes."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return value
+    gathered = [0] * dist.get_world_size()
+    dist.all_gather_object(gathered, value)
+    return max(gathered)
+
+
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Add up gradients over processes. A parameter that no process used keeps None, so Adam leaves
     it alone.

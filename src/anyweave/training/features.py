@@ -9,7 +9,8 @@ missing. Captions repeat, so their embeddings also stay in memory.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,8 +18,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from anyweave.batch import Batch, BatchMedia, MediaInput, Sample, Target
+from anyweave.data.mixture import reading, where
 from anyweave.media import MediaError
-from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality
+from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality, silent_replies
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache, media_digest, text_digest
 from anyweave.processing.collate import collate
@@ -32,7 +34,7 @@ _REMEMBERED = 4096  # captions; 1 GB for SD-1.5
 @dataclass(frozen=True)
 class Rendered:
     """One conversation ready for the trainer. `sample` is None when it had to be skipped; `problem`
-    says why.
+    says why. `lost`: what the row has and its format has no place for.
     """
 
     index: int
@@ -40,6 +42,7 @@ class Rendered:
     user_media: tuple[Media, ...] = ()
     assistant_media: tuple[Media, ...] = ()
     problem: str | None = None
+    lost: tuple[str, ...] = ()
 
 
 class Renderer:
@@ -50,18 +53,36 @@ class Renderer:
         self.source = source
 
     def __call__(self, index: int, *, load_targets: bool, epoch: int = 0) -> Rendered:
-        """Render item `index` of an epoch. A medium that cannot be read, or too long a text, skips
-        the item instead of the run.
+        """Render item `index` of an epoch. A medium that cannot be read, too long a text, or a
+        reply that says nothing, skips the item instead of the run.
+
+        Raises `ValueError` naming the item's place for one that breaks the rules of its format, of
+        a conversation or of the model.
         """
+        items = in_epoch(self.source, epoch)
         try:
-            conversation = in_epoch(self.source, epoch)[index]
+            read = reading(items, index)
+            conversation: Conversation = read.conversation
             sample = self.processor.render(conversation, load_targets=load_targets)
         except (MediaError, OSError, ConversationTooLongError) as error:
-            return Rendered(index, None, problem=f"item {index}: {error}")
+            return Rendered(index, None, problem=_placed(items, index, str(error)))
+        except ValueError as error:
+            raise ValueError(_placed(items, index, str(error))) from error
+        silent = silent_replies(conversation)
+        if silent:
+            return Rendered(index, None, problem=_placed(items, index, silent[0]))
         if not bool((sample.labels != -100).any()):
-            return Rendered(index, None, problem=f"item {index}: no assistant turn to learn from")
+            problem = "no assistant turn to learn from"
+            return Rendered(index, None, problem=_placed(items, index, problem))
         user, assistant = _media_of(conversation, sample)
-        return Rendered(index, sample, user, assistant)
+        return Rendered(index, sample, user, assistant, lost=read.lost)
+
+
+def _placed(items: Source, index: int, problem: str) -> str:
+    """A problem with the number of its item, and with file and line where the source knows them."""
+    place = where(items, index)
+    known = not place or problem.startswith(place)
+    return f"item {index}: {problem if known else f'{place}: {problem}'}"
 
 
 class FrozenFeatures:
@@ -170,7 +191,8 @@ class FrozenFeatures:
             inputs = torch.stack([inputs for _, _, inputs, _ in found]).to(self.model.device)
             nowhere = torch.zeros(len(found), dtype=torch.long)
             batch = BatchMedia(nowhere, nowhere, 0, inputs=inputs)
-            made = self.model.encode(modality, batch)
+            with _named("encoder", modality, [parts[row][column] for row, column, _, _ in found]):
+                made = self.model.encode(modality, batch)
             for (row, column, _, key), features in zip(found, made, strict=True):
                 stored = self._write("features", key, "features", features)
                 media[row][column] = replace(media[row][column], inputs=None, features=stored)
@@ -179,17 +201,20 @@ class FrozenFeatures:
         self, targets: list[list[Target]], parts: Sequence[tuple[Media, ...]]
     ) -> None:
         """Replace the arrays of targets by latents."""
-        owners = self.model.processor.decoder_fingerprints
+        owners = self.model.processor.latents_fingerprints
         for modality in MEDIA_MODALITIES:
             found = [
-                (row, column, target.array)
+                (row, column, target)
                 for row, entries in enumerate(targets)
                 for column, target in enumerate(entries)
                 if target.modality == modality and target.array is not None
             ]
             if not found or modality not in self.model.decoders:
                 continue
-            made = self.model.decoders[modality].encode_media([array for _, _, array in found])
+            with _named("decoder", modality, [parts[row][column] for row, column, _ in found]):
+                made = self.model.encode_targets(
+                    modality, [t.array for _, _, t in found], [t.rate for _, _, t in found]
+                )
             for (row, column, _), latents in zip(found, made, strict=True):
                 key = self._media_key(parts[row][column], owners)
                 stored = self._write("latents", key, "latents", latents)
@@ -221,6 +246,20 @@ class FrozenFeatures:
         if self.cache is None or key is None:
             return tensor
         return self.cache.get_or_compute(kind, key, lambda: {name: tensor})[name]  # type: ignore[arg-type]
+
+
+@contextmanager
+def _named(part: str, modality: Modality, media: Sequence[Media]) -> Iterator[None]:
+    """Within the block an error of a frozen part says which media it was given. Raises
+    `ValueError`.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        names = ", ".join(sorted({medium.name for medium in media}))
+        raise ValueError(f"the {modality} {part} cannot take one of {names}: {error}") from error
 
 
 def _media_of(

@@ -65,6 +65,11 @@ def held_out_losses(
         for item in rendered:
             if item.problem is not None:
                 raise ValueError(f"a held-out conversation cannot be used: {item.problem}")
+            if item.sample is not None and item.sample.cut:
+                raise ValueError(
+                    f"held-out item {item.index} has {item.sample.cut.tokens} tokens more than "
+                    f"max_length={max_length}; give more, a figure must not depend on what was cut"
+                )
         samples = frozen.complete(rendered, latents=False)
         batch = frozen.batch(samples, captions=True).to(model.device)
         output = model(batch)

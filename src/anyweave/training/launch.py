@@ -21,10 +21,11 @@ from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache
 from anyweave.training.cluster import precompute_on_ray
 from anyweave.training.config import ModelConfig, TrainConfig
-from anyweave.training.own_data import config_for, data_of
+from anyweave.training.own_data import data_of
 from anyweave.training.plan import EpochSource, Source
 from anyweave.training.precompute import job_name, parts_left, precompute
-from anyweave.training.recipes import load_recipe
+from anyweave.training.recipes import load_recipe, recipes
+from anyweave.training.recipes.fine_tune import fine_tune
 from anyweave.training.report import TrainReport
 from anyweave.training.trainer import SampleWriter, Trainer
 
@@ -106,8 +107,8 @@ def train_stage(
 
     Args:
         recipe: a family ("tiny", "emoji-mini", "paper-7b", "paper-7b-24gb"), a full recipe name or
-            ``module:function``. None takes the one that the model is of: the family of its spec's
-            name, else the paper's; over your own data it runs for three epochs.
+            ``module:function``. By default that of `fine_tune` where a model is given, which the
+            checkpoint's own settings refine, and "tiny" where none is.
         data: instead of the recipe's data: a file, a data set or shards (which are streamed) in any
             format that is read, or conversations.
         format: of `data`, by name; None is known by sight. `read` says more about its rows.
@@ -118,7 +119,13 @@ def train_stage(
     Raises:
         ValueError: a name that leads nowhere, or a setting that is not one.
     """
-    config = config_for(number, recipe, model, own_data=data is not None)
+    if number not in (1, 2, 3):
+        raise ValueError(f"a stage is 1, 2 or 3, got {number!r}")
+    if recipe is None and model is not None:
+        config = fine_tune(number, model)
+    else:
+        name = recipe or "tiny"
+        config = load_recipe(name if name in recipes() or ":" in name else f"{name}-{number}")
     source = None if data is None or isinstance(data, (str, Path)) else data
     loaded = model if isinstance(model, NextGPT) else None
     if source is not None:
@@ -133,6 +140,16 @@ def train_stage(
     if output is not None:
         config = replace(config, output_dir=str(output))
     config = config.with_overrides(settings)
+    if recipe is None and config.cache_dir is None:
+        config = replace(config, cache_dir=str(Path(config.output_dir) / "cache"))
+    logger.info(
+        "recipe %s: learning rate %g, batch %d x %d, %s",
+        config.name,
+        config.optimizer.learning_rate,
+        config.data.batch_size,
+        config.grad_accumulation,
+        f"{config.steps} steps" if config.steps is not None else f"{config.epochs:g} epochs",
+    )
     return run(config, resume=resume, model=loaded, source=source)
 
 

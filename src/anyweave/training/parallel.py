@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from anyweave.batch import IGNORE_INDEX, Batch, ModelOutput
 from anyweave.model.any_to_any import ROLES, NextGPT
 from anyweave.training.config import TrainConfig
-from anyweave.training.distributed import same_start, sum_gradients
+from anyweave.training.distributed import max_over_processes, same_start, sum_gradients
 from anyweave.training.resume import Parameters, optimizer_state
 from anyweave.training.sharding import shard_base
 
@@ -134,8 +134,8 @@ class ShardedBase(Replicas):
         model.language.register_forward_pre_hook(_ask_for_gradients)
 
     def micro_batches(self, batches: Sequence[MicroBatch]) -> Sequence[MicroBatch]:
-        missing = self.config.grad_accumulation - len(batches)
-        return [*batches, *[(self._nothing(), []) for _ in range(missing)]]
+        most = max_over_processes(len(batches))
+        return [*batches, *[(self._nothing(), []) for _ in range(most - len(batches))]]
 
     def total(self, weighted: Sequence[Tensor], output: ModelOutput) -> Tensor | None:
         # Sums over no rows: exactly zero, and they make the backward pass run everywhere.

@@ -126,16 +126,38 @@ class BatchPlan:
     window: int = 32
     shuffle: bool = True
     streamed: bool = False
+    order: tuple[int, int] | None = None
+    """(conversations of a micro-batch over all processes, micro-batches of a step) that a run was
+    begun with: it goes on through the same steps however they are divided now.
+    """
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise ValueError("the data source is empty; there is nothing to train on")
+        if self.order is not None and math.prod(self.order) != math.prod(self.division):
+            raise ValueError(
+                f"a step of this run has {math.prod(self.order)} conversations, but "
+                f"{self.world} process(es) x data.batch_size {self.batch_size} x "
+                f"grad_accumulation {self.accumulation} make {math.prod(self.division)}"
+                f"{self._advice(math.prod(self.order))}"
+            )
+
+    def _advice(self, wanted: int) -> str:
+        each = wanted // (self.world * self.accumulation)
+        if each * self.world * self.accumulation == wanted:
+            return f"; give data.batch_size={each}"
+        return f"; {wanted} cannot be divided so: use another number of processes"
+
+    @property
+    def division(self) -> tuple[int, int]:
+        """As `order`, of the processes that there are."""
+        return self.batch_size * self.world, self.accumulation
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in one pass, at least 1 (a smaller source gives smaller batches)."""
-        full = self.size // self._together
-        return max(1, full // self.accumulation)
+        together, accumulation = self._order
+        return max(1, self.size // together // accumulation)
 
     def epoch_of(self, number: int) -> int:
         """The epoch that step `number` belongs to."""
@@ -144,22 +166,27 @@ class BatchPlan:
     def step(self, number: int, rank: int = 0) -> list[list[int]]:
         """The micro-batches of step `number` for one process, as indices into its epoch's items."""
         epoch, position = divmod(number, self.steps_per_epoch)
-        first = position * self.accumulation
+        _, accumulation = self._order
+        first = position * accumulation
         if not self._in_windows:
-            batches = self._window(epoch, 0)[first : first + self.accumulation]
+            batches = self._window(epoch, 0)[first : first + accumulation]
         else:
-            places = [divmod(first + micro, self.window) for micro in range(self.accumulation)]
+            places = [divmod(first + micro, self.window) for micro in range(accumulation)]
             batches = [self._window(epoch, window)[place] for window, place in places]
+        if self._order != self.division:
+            together, _ = self.division
+            items = [item for batch in batches for item in batch]
+            batches = [items[k : k + together] for k in range(0, len(items), together)]
         return [batch[rank :: self.world] for batch in batches]
 
     @property
-    def _together(self) -> int:
-        return self.batch_size * self.world
+    def _order(self) -> tuple[int, int]:
+        return self.order or self.division
 
     @property
     def _in_windows(self) -> bool:
         # Too few items for a step are one window, whose short batches are used.
-        return self.streamed and self.size >= self._together * self.accumulation
+        return self.streamed and self.size >= math.prod(self._order)
 
     def _window(self, epoch: int, number: int) -> list[list[int]]:
         cached: dict[tuple[int, int], list[list[int]]] = self.__dict__.setdefault("_cached", {})
@@ -170,17 +197,17 @@ class BatchPlan:
         return cached[epoch, number]
 
     def _batches(self, epoch: int, number: int) -> list[list[int]]:
-        together, seed, items = self._together, self.seed, range(self.size)
+        (together, accumulation), seed, items = self._order, self.seed, range(self.size)
         if self._in_windows:
             span = together * self.window
             items = items[number * span : (number + 1) * span]
             seed = step_seed(seed, "window", number)
         # Short batches would change the meaning of a step; they stay only where there is nothing
         # else.
-        full = self.size >= together * self.accumulation
+        full = self.size >= together * accumulation
         if not self.shuffle:
             # What an epoch leaves over is what the next one begins with.
-            used = self.steps_per_epoch * self.accumulation * together if full else 0
+            used = self.steps_per_epoch * accumulation * together if full else 0
             first = items.start + epoch * used
             places = [
                 range(k, min(k + together, len(items))) for k in range(0, len(items), together)

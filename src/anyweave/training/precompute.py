@@ -99,7 +99,11 @@ def job_name(model: NextGPT, files: Iterable[str | Path], *facts: Any) -> str:
     """
     stamps = [(str(path), os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in files]
     processor = model.processor
-    parts = (processor.encoder_fingerprints, processor.decoder_fingerprints)
+    parts = (
+        processor.encoder_fingerprints,
+        processor.decoder_fingerprints,
+        processor.latents_fingerprints,
+    )
     return fingerprint(stamps, *parts, facts, _TOGETHER)
 
 

@@ -9,13 +9,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from anyweave.files import whole_file, write_json, write_text
+
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainReport:
     """What a run did. `losses` are the last step's terms; `skipped` counts items left out, by
-    problem.
+    problem; `cut` what `data.max_length` took from the ends of conversations.
     """
 
     output_dir: Path
@@ -28,6 +30,7 @@ class TrainReport:
     bad_steps: int
     losses: Mapping[str, float] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
+    cut: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -41,7 +44,7 @@ class RunLog:
         self.path = path
         kept = [line for line in _lines(path) if json.loads(line)["step"] <= from_step]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{line}\n" for line in kept))
+        write_text(path, "".join(f"{line}\n" for line in kept))
 
     def write(self, record: Mapping[str, Any]) -> None:
         with self.path.open("a") as file:
@@ -65,12 +68,18 @@ def write_report(report: TrainReport) -> None:
     """``summary.json`` and, where matplotlib is installed, ``losses.png``; logs the skipped."""
     folder = report.output_dir
     values = asdict(report) | {"output_dir": str(folder)}
-    (folder / "summary.json").write_text(json.dumps(values, indent=2))
+    write_json(folder / "summary.json", values)
     for problem, times in list(report.skipped.items())[:20]:
         logger.warning("left out %d times: %s", times, problem)
     if len(report.skipped) > 20:
         logger.warning(
             "and %d other items, see %s", len(report.skipped) - 20, folder / "summary.json"
+        )
+    if report.cut:
+        logger.warning(
+            "%d times a conversation was longer than data.max_length and cut at its end: %d tokens "
+            "and %d media were not learned from",
+            *(report.cut.get(what, 0) for what in ("conversations", "tokens", "media")),
         )
     try:
         plot_losses(folder / "log.jsonl", folder / "losses.png")
@@ -97,7 +106,8 @@ def plot_losses(log: Path, picture: Path) -> None:
         axes.plot(steps, _smooth(values), linewidth=1.2)
         axes.set_title(name, fontsize=9, loc="left")
         axes.set_xlabel("step", fontsize=8)
-    figure.savefig(picture, dpi=120)
+    with whole_file(picture) as file:
+        figure.savefig(file, dpi=120, format="png")
 
 
 def _smooth(values: tuple[float, ...], keep: float = 0.95) -> list[float]:

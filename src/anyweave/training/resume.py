@@ -3,33 +3,39 @@ Never pickle.
 
     trained.safetensors     "role.name" -> tensor
     optimizer.safetensors   "role.name|state" -> tensor
-    state.json              steps done, counters, the resolved config
+    state.json              steps done, counters, the resolved config; the hash of every file
 
 The data position and all randomness follow from the step number (see `plan`), so nothing else is
-needed to go on exactly. A folder is written under another name and renamed: a checkpoint that
-exists is whole.
+needed to go on exactly. A checkpoint that exists is whole; one that was damaged since is told, and
+the one before it is taken.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
+import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from anyweave.files import file_digest, read_object, replaced_folder, settle, write_json
 from anyweave.model.any_to_any import Role
+from anyweave.tensors import load_tensors, save_tensors
+
+logger = logging.getLogger(__name__)
 
 TRAINED, OPTIMIZER, STATE = "trained.safetensors", "optimizer.safetensors", "state.json"
 _FREE = {  # what may differ between the two halves of a run without changing its losses
     "name", "output_dir", "cache_dir", "checkpoint_every", "keep", "sample_every", "log_every",
     "sample_prompts", "max_bad_steps", "data.num_workers", "model.source", "model.args",
+    # `BatchPlan.order` keeps the steps, however they are divided.
+    "data.batch_size", "grad_accumulation", "data.max_padded_tokens",
 }  # fmt: skip
 Parameters = Mapping[Role, Mapping[str, nn.Parameter]]
 
@@ -41,10 +47,24 @@ class Progress:
     step: int = 0
     bad_steps: int = 0
     bad_in_a_row: int = 0
+    moved: int = 0
+    """Steps in which anything that trains had a gradient."""
     samples: int = 0
     tokens: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     """Problems of items that were left out, and how often."""
+    cut: dict[str, int] = field(default_factory=dict)
+    """Conversations that were longer than `data.max_length`, and the tokens and media lost of them,
+    counted each time they came.
+    """
+    order: list[int] = field(default_factory=list)
+    """`BatchPlan.order`, as the run was begun."""
+    data: str = ""
+    """`data_identity` of what it reads."""
+
+
+class DamagedError(ValueError):
+    """A checkpoint that is not as it was written."""
 
 
 def save_checkpoint(
@@ -61,23 +81,45 @@ def save_checkpoint(
     `optimizer_state`: as `optimizer_state` gives it.
     """
     folder = run / "checkpoints" / f"step-{progress.step:07d}"
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_file(_trained(parameters), str(partial / TRAINED))
-    save_file(dict(optimizer_state), str(partial / OPTIMIZER))
-    state = {"format_version": 1, "progress": asdict(progress), "config": config}
-    (partial / STATE).write_text(json.dumps(state, indent=2))
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with replaced_folder(folder) as fresh:
+        save_tensors(_trained(parameters), fresh / TRAINED)
+        save_tensors(optimizer_state, fresh / OPTIMIZER)
+        state = {"format_version": 1, "progress": asdict(progress), "config": config}
+        state["sha256"] = {name: file_digest(fresh / name) for name in (TRAINED, OPTIMIZER)}
+        write_json(fresh / STATE, state | {"sha256_of_state": _state_digest(state)})
     for old in checkpoints(run)[:-keep]:
         shutil.rmtree(old)
     return folder
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """The whole checkpoints of a run folder, oldest first."""
-    return sorted(path for path in (run / "checkpoints").glob("step-*") if (path / STATE).is_file())
+    """The checkpoints of a run folder, oldest first."""
+    return sorted(path for path in (run / "checkpoints").glob("step-*") if path.is_dir())
+
+
+def load_newest(
+    folders: Sequence[Path],
+    parameters: Parameters,
+    optimizer: torch.optim.Optimizer,
+    config: Mapping[str, Any],
+) -> Progress:
+    """`load_checkpoint` of the last of `folders` that is not damaged, with a warning for every one
+    that is.
+
+    Raises `ValueError` when all are, or a whole one is of another run.
+    """
+    told = []
+    for folder in reversed(folders):
+        try:
+            return load_checkpoint(folder, parameters, optimizer, config)
+        except DamagedError as error:
+            told.append(str(error))
+            logger.warning("%s: trying the checkpoint before it", error)
+    raise ValueError(
+        f"no checkpoint of {folders[0].parent.parent} can be continued: {'; '.join(told)}. Start a "
+        "new run in another output_dir"
+    )
 
 
 def load_checkpoint(
@@ -88,11 +130,11 @@ def load_checkpoint(
 ) -> Progress:
     """Put a checkpoint's weights and optimizer state in place and say where the run stood.
 
-    Raises `ValueError` when the run was made with another config or has other parameters.
+    Raises `DamagedError` when it is not as it was written, `ValueError` when the run was made with
+    another config or has other parameters.
     """
-    state = json.loads((folder / STATE).read_text())
-    _check_same_run(folder, state["config"], config)
-    stored = load_file(str(folder / TRAINED))
+    state, stored, moments = _read(folder)
+    check_same_run(folder, state["config"], config)
     current = {
         f"{role}.{name}": p for role, named in parameters.items() for name, p in named.items()
     }
@@ -110,8 +152,38 @@ def load_checkpoint(
                     f"{tuple(parameter.shape)}"
                 )
             parameter.copy_(stored[name])
-    _load_optimizer_state(optimizer, load_file(str(folder / OPTIMIZER)))
+    _load_optimizer_state(optimizer, moments)
     return Progress(**state["progress"])
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
+    """State, weights and optimizer state, after comparing all with their hashes."""
+    try:
+        settle(folder)
+        state = read_object(folder / STATE)
+        hashes = state.get("sha256")
+        if hashes is None:
+            logger.warning(
+                "%s was written by an older version: damage to it would not be noticed", folder
+            )
+        else:
+            own = state.pop("sha256_of_state", None)
+            if own != _state_digest(state):
+                raise ValueError(f"{folder / STATE} is damaged: it is not as it was written")
+            for name, expected in hashes.items():
+                if file_digest(folder / name) != expected:
+                    raise ValueError(f"{folder / name} is damaged: its sha256 is another")
+        missing = {"config", "progress"} - state.keys()
+        if missing:
+            raise ValueError(f"{folder / STATE} lacks {', '.join(sorted(missing))}")
+        return state, load_tensors(folder / TRAINED), load_tensors(folder / OPTIMIZER)
+    except (ValueError, OSError) as error:
+        raise DamagedError(str(error)) from error
+
+
+def _state_digest(state: Mapping[str, Any]) -> str:
+    text = json.dumps(state, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _trained(parameters: Parameters) -> dict[str, Tensor]:
@@ -149,7 +221,10 @@ def _load_optimizer_state(optimizer: torch.optim.Optimizer, stored: Mapping[str,
         optimizer.state[parameter][entry] = place
 
 
-def _check_same_run(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_same_run(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise `ValueError` that names what differs, unless a run of the config `now` may go on with
+    one of `then`.
+    """
     before, after = _flat(then), _flat(now)
     changed = [
         f"{key} was {before.get(key)!r}, is {after.get(key)!r}"

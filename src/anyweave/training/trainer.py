@@ -14,6 +14,8 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,16 @@ import torch
 from accelerate import Accelerator
 
 from anyweave.batch import Batch
+from anyweave.files import write_json
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache
 from anyweave.training.attention import fast_attention
 from anyweave.training.config import TrainConfig
 from anyweave.training.distributed import sum_over_processes
 from anyweave.training.features import FrozenFeatures, Rendered, Renderer
+from anyweave.training.identity import data_identity
 from anyweave.training.interruption import Interruption
-from anyweave.training.loading import rendered_steps
+from anyweave.training.loading import rendered_steps, within_budget
 from anyweave.training.objective import compute_terms, pays_denoising, term_counts
 from anyweave.training.optim import build_optimizer, set_learning_rates
 from anyweave.training.parallel import DivergenceError, choose
@@ -43,11 +47,13 @@ from anyweave.training.plan import (
 )
 from anyweave.training.progress import ProgressBar
 from anyweave.training.report import RunLog, TrainReport, write_report
-from anyweave.training.resume import Progress, checkpoints, load_checkpoint, save_checkpoint
+from anyweave.training.resume import Progress, checkpoints, load_newest, save_checkpoint
+from anyweave.training.run_folder import CONFIG_FILE, claimed
 from anyweave.training.stages import set_trainable
 
 logger = logging.getLogger(__name__)
-_SKIPPED = "skipped: "
+_SKIPPED, _CUT = "skipped: ", "cut: "
+_PATIENCE = 200  # steps that may teach nothing at the beginning of a run
 
 SampleWriter = Callable[[NextGPT, Path, Sequence[str]], None]
 """Writes the model's replies to prompts into a folder (`generation.samples.write_samples`).
@@ -109,9 +115,14 @@ class Trainer:
         folder.
 
         Ctrl-C finishes the step, saves a checkpoint and returns a report with `interrupted`. Raises
-        `ValueError` when the run folder holds a run and `resume` is off, `DivergenceError` after
-        `max_bad_steps` bad steps in a row.
+        `ValueError` when the run folder is in use, is no run's, holds another run, or one while
+        `resume` is off; `DivergenceError` after `max_bad_steps` bad steps in a row.
         """
+        with ExitStack() as held:
+            self._claim(held, resume)
+            return self._train(resume)
+
+    def _train(self, resume: bool) -> TrainReport:
         self._open_run(resume)
         self.parallel.adopt(self.model, self.parameters, self.optimizer)
         log = RunLog(self.run / "log.jsonl", from_step=self.progress.step) if self._main else None
@@ -139,6 +150,7 @@ class Trainer:
                     bar.update(record)
                     if self.progress.step % self.config.log_every == 0:
                         logger.info("%s", json.dumps(record))
+                self._check_that_it_learns()
                 self._after_step()
                 if self._stopping():
                     break
@@ -165,9 +177,10 @@ class Trainer:
         # All processes stop after the same step, whichever of them was told to.
         self._stop = counts.pop("stop") > 0
         samples, tokens = int(counts.pop("samples")), int(counts.pop("tokens"))
-        for problem in [name for name in counts if name.startswith(_SKIPPED)]:
-            times = self.progress.skipped.get(problem.removeprefix(_SKIPPED), 0)
-            self.progress.skipped[problem.removeprefix(_SKIPPED)] = times + int(counts.pop(problem))
+        for kind, kept in ((_SKIPPED, self.progress.skipped), (_CUT, self.progress.cut)):
+            for name in [name for name in counts if name.startswith(kind)]:
+                what = name.removeprefix(kind)
+                kept[what] = kept.get(what, 0) + int(counts.pop(name))
         sums = sum_over_processes(self._backward(number, batches, counts, denoising))
         losses = {name: value / counts[name] for name, value in sums.items()}
         norm = self._apply_gradients(losses)
@@ -198,23 +211,31 @@ class Trainer:
             facts["samples"] += len(batch.input_ids)
             facts["tokens"] += int(batch.attention_mask.sum())
         for item in (item for micro in rendered for item in micro):
+            found: dict[str, float] = {}
             if item.problem is not None:
-                name = f"{_SKIPPED}{item.problem}"
-                facts[name] = facts.get(name, 0.0) + 1
+                found[f"{_SKIPPED}{item.problem}"] = 1
+            for what in item.lost:
+                found[f"{_SKIPPED}{what} (not read; the rest of the item is kept)"] = 1
+            if item.sample is not None and (cut := item.sample.cut):
+                lost = {"conversations": 1, "tokens": cut.tokens, "media": cut.media}
+                found |= {f"{_CUT}{what}": number for what, number in lost.items()}
+            for name, number in found.items():
+                facts[name] = facts.get(name, 0.0) + number
         return facts
 
     def _batches(
         self, number: int, rendered: Sequence[Sequence[Rendered]], denoising: bool
     ) -> list[tuple[Batch, list[int]]]:
-        """Collated micro-batches with a seed per conversation; those that lost all are left out."""
+        """Collated micro-batches with a seed per conversation, none above `max_padded_tokens`;
+        those that lost all are left out.
+        """
         captions = self.config.stage.losses.get("alignment", 0) > 0
         batches = []
         for micro in rendered:
-            kept = [item for item in micro if item.sample is not None]
-            if kept:
-                samples = self.frozen.complete(kept, latents=denoising)
+            for part in within_budget(micro, self.config.data.max_padded_tokens):
+                samples = self.frozen.complete(part, latents=denoising)
                 batch = self.frozen.batch(samples, captions=captions).to(self.device)
-                seeds = [step_seed(self.config.seed, number, item.index) for item in kept]
+                seeds = [step_seed(self.config.seed, number, item.index) for item in part]
                 batches.append((batch, seeds))
         return batches
 
@@ -262,6 +283,7 @@ class Trainer:
         norm = self.parallel.apply(finite=finite)
         if finite and math.isfinite(norm):
             self.progress.bad_in_a_row = 0
+            self.progress.moved += norm > 0
             return norm
         self.progress.bad_steps += 1
         self.progress.bad_in_a_row += 1
@@ -275,6 +297,25 @@ class Trainer:
                 f"resume from {self.run / 'checkpoints'}"
             )
         return norm
+
+    def _check_that_it_learns(self) -> None:
+        """Raises `ValueError` when an epoch, or the first hundreds of steps, taught nothing."""
+        done, enough = self.progress, min(self.plan.steps_per_epoch, self.total_steps, _PATIENCE)
+        if done.moved or done.bad_steps or done.step < enough:
+            return
+        reasons = sorted(done.skipped, key=lambda reason: -done.skipped[reason])
+        if not done.samples:
+            why = f"none of {sum(done.skipped.values())} conversations could be used"
+        else:
+            learns = ", ".join(self.config.stage.trainable)
+            why = f"no conversation held anything that teaches {learns}"
+            reasons = [f"its losses were {sorted(self.config.stage.losses)}", *reasons]
+        listed = "; ".join(reasons[:3])
+        raise ValueError(
+            f"nothing was learned in {done.step} steps, and no model is written: {why} ({listed}). "
+            "anyweave data validate checks the data; data.max_length is "
+            f"{self.config.data.max_length} tokens"
+        )
 
     # --- around the steps ---
 
@@ -300,25 +341,46 @@ class Trainer:
             streamed=is_streamed(self.source),
         )
 
+    def _claim(self, held: ExitStack, resume: bool) -> None:
+        """Take the run folder; all processes learn whether the main one could."""
+        refused: ValueError | OSError | None = None
+        if self._main:
+            try:
+                held.enter_context(claimed(self.run, self.config.to_dict(), resume=resume))
+            except (ValueError, OSError) as error:
+                refused = error
+        if sum_over_processes({"refused": float(refused is not None)})["refused"]:
+            raise refused or ValueError(f"{self.run} cannot be used; the first process says why")
+
     def _open_run(self, resume: bool) -> None:
         found = checkpoints(self.run)
-        if found and not resume:
-            raise ValueError(
-                f"{self.run} already holds a run ({found[-1].name}); pass resume=True "
-                f"(--resume) to continue it, or choose "
-                "another output_dir"
-            )
         if found:
-            self.progress = load_checkpoint(
-                found[-1], self.parameters, self.optimizer, self.config.to_dict()
+            self.progress = load_newest(
+                found, self.parameters, self.optimizer, self.config.to_dict()
             )
+            self._go_on_with_the_same_data()
             logger.info("continuing %s after step %d", self.run, self.progress.step)
-        elif resume:
-            logger.info("no checkpoint in %s yet, starting at step 0", self.run)
+        else:
+            if resume:
+                logger.info("no checkpoint in %s yet, starting at step 0", self.run)
+            self.progress.order = list(self.plan.division)
+            self.progress.data = data_identity(self.source)
         if self._main:
             self.run.mkdir(parents=True, exist_ok=True)
-            (self.run / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2))
+            write_json(self.run / CONFIG_FILE, self.config.to_dict())
         self.accelerator.wait_for_everyone()
+
+    def _go_on_with_the_same_data(self) -> None:
+        begun, now = self.progress.data, data_identity(self.source)
+        if begun and begun != now:
+            raise ValueError(
+                f"cannot continue {self.run} exactly: its data are not what they were when it was "
+                "begun (other rows, or other files). Put them back, or start a new run in another "
+                f"output_dir from {self.run / 'model'} or another checkpoint"
+            )
+        if self.progress.order:
+            together, accumulation = self.progress.order
+            self.plan = replace(self.plan, order=(together, accumulation))
 
     def _after_step(self) -> None:
         step, config = self.progress.step, self.config
@@ -366,4 +428,5 @@ class Trainer:
             bad_steps=self.progress.bad_steps,
             losses=losses,
             skipped=dict(self.progress.skipped),
+            cut=dict(self.progress.cut),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from anyweave.cli.console import print_plain, progress_bar
+from anyweave.cli.data.reading import AllowOutsideOption
 from anyweave.cli.loading import load_model
 from anyweave.cli.options import DeviceOption
 from anyweave_making.cli.making import (
@@ -92,6 +93,7 @@ def data_mosit_build(
 def data_mosit_fill(
     work: Annotated[Path, typer.Argument(help="The folder of the drafts.")],
     collection: CollectionOption = [],  # noqa: B006  (typer wants a list)
+    allow_outside: AllowOutsideOption = False,
     generate: Annotated[
         str | None, typer.Option(help="Model that makes what is not found: 'emoji-mini', a folder.")
     ] = None,
@@ -113,7 +115,17 @@ def data_mosit_fill(
     """
     from anyweave_making import mosit
 
-    filler = _filler(work, collection, source, licence, generate, device, min_score, max_uses)
+    filler = _filler(
+        work,
+        collection,
+        source,
+        licence,
+        generate,
+        device,
+        min_score,
+        max_uses,
+        allow_outside=allow_outside,
+    )
     settings = {
         "collections": [str(path) for path in collection],
         "generate": generate,
@@ -143,16 +155,21 @@ def data_mosit_review(
     from anyweave_making.mosit.publish import filled_dialogues
     from anyweave_making.mosit.review import DECISIONS
 
+    try:
+        from anyweave_making.mosit.review_server import review_server
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"the review page needs {error.name}, which is not installed: "
+            "pip install 'anyweave[serve]'"
+        ) from error
     filters, hidden = mosit.Filters(), mosit.read_held_out(held_out or [])
     selection = mosit.select(filled_dialogues(work), filters, hidden)
     with Journal(work / DECISIONS) as decisions:
-        server = mosit.review_server(mosit.Review(selection.kept, decisions), port)
+        server = review_server(mosit.Review(selection.kept, decisions), port)
         for reason, count in selection.counts().items():
             print_plain(f"left out: {count:,} ({reason})")
-        address = f"http://127.0.0.1:{server.server_port}"
-        print_plain(f"{len(selection.kept):,} dialogues at {address}, Ctrl+C to stop")
-        with suppress(KeyboardInterrupt):
-            server.serve_forever()
+        print_plain(f"{len(selection.kept):,} dialogues at {server.url} , Ctrl+C to stop")
+        server.serve_forever()
 
 
 @app.command(name="release")
@@ -174,6 +191,7 @@ def data_mosit_release(
         float, typer.Option(help="Of the commonest kind of media to the rarest.")
     ] = 3.0,
     collection: CollectionOption = [],  # noqa: B006  (typer wants a list)
+    allow_outside: AllowOutsideOption = False,
 ) -> None:
     """Sift the dialogues and write the dataset: conversations, media, origins, hashes and a card.
 
@@ -196,7 +214,7 @@ def data_mosit_release(
         version=version,
         held_out=mosit.read_held_out(held_out) if held_out else None,
         only_reviewed=only_reviewed,
-        filler=_filler(work, collection) if collection else None,
+        filler=_filler(work, collection, allow_outside=allow_outside) if collection else None,
     )
     print_release(facts, output)
 
@@ -210,6 +228,8 @@ def _filler(
     device: str = "cpu",
     min_score: float = 0.5,
     max_uses: int | None = None,
+    *,
+    allow_outside: bool,
 ) -> Any:
     from anyweave_making.mosit import Filler, Generator
 
@@ -227,4 +247,5 @@ def _filler(
         generator=generator,
         min_score=min_score,
         max_uses=max_uses,
+        allow_outside=allow_outside,
     )

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from anyweave.cli.console import progress_bar
+from anyweave.cli.data.reading import AllowOutsideOption
 from anyweave_making.cli.making import (
     BudgetOption,
     CollectionOption,
@@ -41,6 +42,7 @@ def data_t2m(
     copy_media: Annotated[
         bool, typer.Option("--copy-media", help="Copy the media into the dataset.")
     ] = False,
+    allow_outside: AllowOutsideOption = False,
     licence: LicenceOption = "",
     source: SourceOption = "",
     llm: LLMOption = None,
@@ -79,6 +81,7 @@ def data_t2m(
             name=name,
             version=version,
             copy_media=copy_media,
+            allow_outside=allow_outside,
             progress=stack.enter_context(progress_bar("exchanges")),
         )
     print_release(facts, output)

@@ -18,7 +18,6 @@ from anyweave_making.mosit.phrases import PHRASES
 from anyweave_making.mosit.prompting import Prompter, read_examples
 from anyweave_making.mosit.publish import publish, selected
 from anyweave_making.mosit.review import Review
-from anyweave_making.mosit.review_server import review_server
 from anyweave_making.mosit.talk import Talk
 from anyweave_making.mosit.topics import Plan, Question, Topic, grounded, read_topics
 
@@ -47,7 +46,6 @@ __all__ = [
     "read_examples",
     "read_held_out",
     "read_topics",
-    "review_server",
     "select",
     "selected",
     "write_conversation",

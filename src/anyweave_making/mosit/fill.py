@@ -11,7 +11,7 @@ from typing import Any
 
 from anyweave import media
 from anyweave.messages import MEDIA_MODALITIES, Media, Modality
-from anyweave_making.collection import Item
+from anyweave_making.collection import Item, check_items
 from anyweave_making.journal import Journal, work_through
 from anyweave_making.mosit.build import DRAFTS, read_dialogues
 from anyweave_making.mosit.dialogue import Dialogue, media_of
@@ -46,6 +46,8 @@ class Filler:
         generator: for what is not found.
         max_uses: how often one item may be taken over all dialogues.
         folder: where generated media are stored.
+        allow_outside: take media too that are not below the folder of their table; a data set
+            copies what it is filled with.
     """
 
     def __init__(
@@ -57,7 +59,10 @@ class Filler:
         embed: Embed | None = None,
         min_score: float = 0.5,
         max_uses: int | None = None,
+        allow_outside: bool = False,
     ) -> None:
+        if not allow_outside:
+            check_items(items)
         self._items: dict[Modality, list[Item]] = {
             m: [item for item in items if item.modality == m] for m in MEDIA_MODALITIES
         }

@@ -12,13 +12,13 @@ from functools import cache
 from pathlib import Path
 
 from anyweave.data.written import write_conversation
+from anyweave.files import file_digest
 from anyweave.media import MediaError
 from anyweave.media.sniffing import sniff
 from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave_making.mosit.dialogue import Dialogue, media_of
 from anyweave_making.mosit.duplicates import near_duplicates
 from anyweave_making.mosit.held_out import HeldOut
-from anyweave_making.release import file_digest
 
 __all__ = ["Filters", "Selection", "select"]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anyweave.data.messages_jsonl import read_messages
+from anyweave.files import file_digest
 from anyweave.messages import Text
 from anyweave_making.collection import read_collection
 from anyweave_making.mosit.dialogue import Dialogue, media_of
-from anyweave_making.release import file_digest
 
 __all__ = ["HeldOut", "read_held_out"]
 

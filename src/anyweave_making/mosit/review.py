@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
+from urllib.parse import quote
 
 from anyweave.data.written import read_conversation, write_conversation, written_caption
 from anyweave.messages import Media, Text
@@ -160,6 +161,6 @@ class Review:
             facts.append(f"score {origin.score:.2f}")
         return {
             **shown,
-            "url": f"/media/{dialogue.id}/{number}",
+            "url": f"/media/{quote(dialogue.id, safe='')}/{number}",
             "origin": " · ".join(fact for fact in facts if fact),
         }

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from anyweave.data import MessagesJsonl
+from anyweave.files import file_digest
 from anyweave.messages import Image, Message
 from anyweave_making.journal import Journal
 from anyweave_making.mosit import (
@@ -31,7 +32,7 @@ from anyweave_making.mosit import (
 from anyweave_making.mosit.build import DRAFTS
 from anyweave_making.mosit.publish import filled_dialogues
 from anyweave_making.mosit.review import DECISIONS
-from anyweave_making.release import Origin, Record, Release, file_digest, write_release
+from anyweave_making.release import Origin, Record, Release, write_release
 
 from .conftest import TOPICS
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import re
+import shutil
+import socket
+import subprocess
 import threading
-import urllib.error
-import urllib.request
+from dataclasses import replace
+from pathlib import Path
 
+import httpx2
 import pytest
 
 from anyweave_making.journal import Journal
-from anyweave_making.mosit import Dialogue, Review, read_conversation, review_server
+from anyweave_making.mosit import Dialogue, Review, read_conversation
 from anyweave_making.mosit.dialogue import media_of
 from anyweave_making.mosit.review import decided, edited
+from anyweave_making.mosit.review_server import review_server
 
 TEXT = """Human: [image: a red tent beside a lake] And this one? [image: an owl on a branch]
 Machine: A tent and an owl.
@@ -95,59 +100,186 @@ def test_decisions_are_kept_and_applied(dialogues, tmp_path):
 
 
 @pytest.fixture
-def page(dialogues, tmp_path, monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def server(dialogues, tmp_path):
+    """The page of three dialogues; the media of the last lie about what they are."""
+    (tmp_path / "x.html").write_bytes(
+        Path(media_of(dialogues[2].conversation)[0].source).read_bytes()
+    )
+    (tmp_path / "x.jpg").write_text("<!doctype html><script>alert(1)</script>")
+    (tmp_path / "x.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>")
+    parts = media_of(dialogues[2].conversation)
+    lying = [
+        replace(part, source=str(tmp_path / name))
+        for part, name in zip(parts, ("x.html", "x.jpg", "x.svg"), strict=True)
+    ]
+    dialogues[2] = dialogues[2].with_media(lying, dialogues[2].origins)
     with Journal(tmp_path / "decisions.jsonl") as decisions:
         server = review_server(Review(dialogues, decisions))
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-
-        def ask(path, body=None, **headers):
-            data = None if body is None else json.dumps(body).encode()
-            address = f"http://127.0.0.1:{server.server_port}{path}"
-            request = urllib.request.Request(address, data, headers)
-            try:
-                with urllib.request.urlopen(request, timeout=20) as reply:
-                    return reply.status, reply.headers, reply.read()
-            except urllib.error.HTTPError as error:
-                return error.code, error.headers, error.read()
-
-        yield ask
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
         server.shutdown()
-        server.server_close()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def page(server):
+    """A client that a browser which opened the printed address would be."""
+    origin = f"http://127.0.0.1:{server.port}"
+    with httpx2.Client(base_url=origin, trust_env=False, timeout=20) as client:
+        reply = client.get(server.url)
+        assert reply.status_code == 303 and reply.headers["Location"] == "/"
+        cookie = reply.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie and "SameSite=strict" in cookie
+        client.headers["Origin"] = origin
+        yield client
 
 
 def test_the_page(page, dialogues, tmp_path):
-    status, headers, body = page("/")
-    assert status == 200 and "text/html" in headers["Content-Type"] and b"Accept" in body
-    assert b"http" not in body.replace(b"http-equiv", b"")  # nothing is fetched from elsewhere
-    overview = json.loads(page("/dialogues")[2])
+    reply = page.get("/")
+    assert "text/html" in reply.headers["Content-Type"] and "Accept" in reply.text
+    assert "<style" not in reply.text and not re.search(
+        r"<script(?! type=.module. src)", reply.text
+    )
+    for path, kind in (("/review.css", "text/css"), ("/review.js", "text/javascript")):
+        assert kind in page.get(path).headers["Content-Type"]
+        assert "http" not in page.get(path).text  # nothing is fetched from elsewhere
+    overview = page.get("/dialogues").json()
     assert [row["id"] for row in overview["dialogues"]] == ["d0", "d1", "d2"]
-    shown = json.loads(page("/dialogues/d0")[2])
-    tent = shown["messages"][0]["parts"][0]
+    tent = page.get("/dialogues/d0").json()["messages"][0]["parts"][0]
     assert tent["url"] == "/media/d0/0" and "toy" in tent["origin"] and "CC0" in tent["origin"]
-    path = media_of(dialogues[0].conversation)[0].source
-    content = open(path, "rb").read()
-    status, headers, body = page("/media/d0/0")
-    assert (status, headers["Content-Type"], body) == (200, "image/png", content)
-    status, headers, body = page("/media/d0/0", Range="bytes=4-9")
-    assert (status, body) == (206, content[4:10])
-    assert headers["Content-Range"] == f"bytes 4-9/{len(content)}"
-    assert page("/media/d0/0", Range="bytes=4-")[2] == content[4:]
-    assert page("/media/d0/0", Range="bytes=999999-")[0] == 416
-    status, _, body = page("/dialogues/d1", {"decision": "reject"})
-    assert status == 200 and json.loads(body)["decision"] == "reject"
+    content = Path(media_of(dialogues[0].conversation)[0].source).read_bytes()
+    reply = page.get("/media/d0/0")
+    assert (reply.headers["Content-Type"], reply.content) == ("image/png", content)
+    reply = page.get("/media/d0/0", headers={"Range": "bytes=4-9"})
+    assert (reply.status_code, reply.content) == (206, content[4:10])
+    assert reply.headers["Content-Range"] == f"bytes 4-9/{len(content)}"
+    assert page.get("/media/d0/0", headers={"Range": "bytes=4-"}).content == content[4:]
+    assert page.get("/media/d0/0", headers={"Range": "bytes=999999-"}).status_code == 416
+    assert page.post("/dialogues/d1", json={"decision": "reject"}).json()["decision"] == "reject"
+    # On disk while the server still runs: a killed one loses nothing.
     assert '"key": "d1", "decision": "reject"' in (tmp_path / "decisions.jsonl").read_text()
 
 
-def test_what_the_page_refuses(page):
-    for path in ("/x", "/dialogues/d9", "/media/d0/9", "/media/d9/0", "/media/d0/../../etc/passwd"):
-        status, _, body = page(path)
-        assert status == 404 and "error" in json.loads(body)
-    assert page("/dialogues/d0", ["decision"])[0] == 400
-    status, _, body = page("/dialogues/d0", {"decision": "accept", "text": "Human: x"})
-    assert status == 400 and "ends with Machine" in json.loads(body)["error"]
-    assert page("/dialogues/d9", {"decision": "accept"})[0] == 404
-    # Other pages of the same browser: by name, and by origin.
-    assert page("/dialogues", Host="evil.example:80")[0] == 403
-    assert page("/dialogues/d0", {"decision": "reject"}, Origin="http://evil.example")[0] == 403
-    assert json.loads(page("/dialogues/d0")[2])["decision"] == "open"
+def test_the_type_is_what_the_content_says(page):
+    picture, html, svg = (page.get(f"/media/d2/{number}") for number in range(3))
+    assert picture.headers["Content-Type"] == "image/png"
+    for reply in (html, svg):
+        assert reply.headers["Content-Type"] == "application/octet-stream"
+        assert reply.headers["Content-Disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/x", "/dialogues/d9", "/media/d0/9", "/media/d9/0", "/media/d0/-1", "/review.html"]
+    + ["/media/d0/%2e%2e/%2e%2e/etc/passwd", "/..%2fetc/passwd", "/%00", f"/media/d0/{10**99}"],
+)
+def test_pages_that_are_not(page, path):
+    reply = page.get(path)
+    assert reply.status_code == 404 and "error" in reply.json()
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+
+
+BODIES = [b"", b"{", b"\xff", b"[" * 100_000, b"null", b'["decision"]', b'{"decision": 1}']
+BODIES += [b'{"decision": ["accept"]}', b'{"decision": "accept", "text": 5}', b'{"decision": "x"}']
+BODIES += [b'{"decision": "accept", "text": "\\ud800"}', b'{"decision": "accept", "more": 1}']
+
+
+@pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
+def test_odd_bodies(page, body):
+    kind = {"Content-Type": "application/json"}
+    reply = page.post("/dialogues/d0", content=body, headers=kind)
+    assert reply.status_code == 400 and reply.json()["error"]
+    assert page.get("/dialogues/d0").json()["decision"] == "open"
+
+
+def test_a_text_that_is_no_dialogue(page):
+    reply = page.post("/dialogues/d0", json={"decision": "accept", "text": "Human: x"})
+    assert reply.status_code == 400 and "ends with Machine" in reply.json()["error"]
+    assert page.post("/dialogues/d9", json={"decision": "accept"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": None}, 403),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "127.0.0.1"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/json; charset=utf-16"}, 415),
+        ({"Content-Type": None}, 415),
+        ({"Cookie": None}, 403),
+        ({"Cookie": "anyweave=x"}, 403),
+    ],
+)
+def test_forged_votes(page, server, headers, status):
+    own = {
+        "Origin": f"http://127.0.0.1:{server.port}",
+        "Content-Type": "application/json",
+        "Cookie": f"anyweave-{server.port}={server.token}",
+    }
+    sent = {name: value for name, value in {**own, **headers}.items() if value is not None}
+    address, body = f"http://127.0.0.1:{server.port}/dialogues/d0", b'{"decision": "reject"}'
+    reply = httpx2.post(address, content=body, headers=sent, trust_env=False)
+    assert reply.status_code == status and "Content-Security-Policy" in reply.headers
+    assert page.get("/dialogues/d0").json()["decision"] == "open"
+    assert httpx2.post(address, content=body, headers=own, trust_env=False).status_code == 200
+
+
+def test_nothing_is_shown_without_the_token(server):
+    with httpx2.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as stranger:
+        for path in ("/", "/?token=x", "/?token=%C3%A9", "/dialogues", "/media/d0/0", "/review.js"):
+            assert stranger.get(path).status_code == 403
+        assert stranger.get("/" + "x" * 3000).status_code == 414
+        assert stranger.request("DELETE", "/").status_code == 405
+
+
+@pytest.mark.parametrize("length", ["Content-Length: -1", "Content-Length: x", "chunks"])
+def test_bodies_without_an_end(page, server, length):
+    own = f"127.0.0.1:{server.port}"
+    head = [
+        "POST /dialogues/d0 HTTP/1.1",
+        f"Host: {own}",
+        f"Origin: http://{own}",
+        f"Cookie: anyweave-{server.port}={server.token}",
+        "Content-Type: application/json",
+        "Transfer-Encoding: chunked" if length == "chunks" else length,
+    ]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+        line.sendall(("\r\n".join(head) + "\r\n\r\n").encode())
+        answer = b""
+        try:
+            for _ in range(40 if length == "chunks" else 0):
+                line.sendall(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+            answer = line.recv(100)
+        except ConnectionError:
+            assert length == "chunks"  # it hung up on us while we were still sending
+        else:
+            assert answer.split()[1] == (b"413" if length == "chunks" else b"400")
+    assert page.get("/dialogues/d0").json()["decision"] == "open"
+
+
+def test_a_port_that_is_taken(server, dialogues):
+    with pytest.raises(ValueError, match="--port 0"):
+        review_server(Review(dialogues, None), server.port)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium")
+def test_in_a_browser(server, tmp_path):
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    flags += ["--no-first-run", f"--user-data-dir={tmp_path / 'b'}", "--virtual-time-budget=5000"]
+    flags += [
+        "--no-proxy-server",
+        "--window-size=900,1100",
+        f"--screenshot={tmp_path / 'page.png'}",
+    ]
+    command = ["chromium", *flags, "--dump-dom", server.url]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "0 of 3" in found.stdout and "/media/d0/0" in found.stdout

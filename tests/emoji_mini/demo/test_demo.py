@@ -86,6 +86,8 @@ def test_a_script_of_ones_own(tmp_path: Path) -> None:
         model, tmp_path / "out", say=lambda text: None, scripts=[talk], max_new_tokens=4
     )
     assert (page.parent / "inputs" / "dot.png").is_file()
+    with pytest.raises(ValueError, match="earlier conversations .*--overwrite"):
+        run_demo(model, tmp_path / "out", say=lambda text: None, scripts=[talk])
     assert "in the manner of the paper" not in page.read_text(encoding="utf-8")
 
 

@@ -49,7 +49,9 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_report, "plot_losses", lambda log, picture: None)
 
 
-def _run(name: str, base: str, folder: Path, trials: int = 1) -> Comparison:
+def _run(
+    name: str, base: str, folder: Path, trials: int = 1, overwrite: bool = False
+) -> Comparison:
     return run_ablation(
         name,
         folder / "runs",
@@ -58,6 +60,7 @@ def _run(name: str, base: str, folder: Path, trials: int = 1) -> Comparison:
         steps=1,
         trials=trials,
         verifiers=Blind(),  # type: ignore[arg-type]
+        overwrite=overwrite,
     )
 
 
@@ -95,8 +98,10 @@ def test_signal_tokens_are_measured_once(
     monkeypatch.setattr(ablations, "run_world", None)
     monkeypatch.setattr(ablations, "held_out_losses", None)
     assert json.loads(json.dumps(_run("signal-tokens", base, tmp_path).to_dict())) == saved
-    with pytest.raises(TypeError, match="not callable"):  # more trials have to be measured
+    with pytest.raises(ValueError, match="not replacing it.*--overwrite"):
         _run("signal-tokens", base, tmp_path, trials=2)
+    with pytest.raises(TypeError, match="not callable"):  # more trials have to be measured
+        _run("signal-tokens", base, tmp_path, trials=2, overwrite=True)
 
 
 def test_bridges_need_no_training(base: str, tmp_path: Path) -> None:

@@ -246,3 +246,14 @@ def test_a_real_session_can_be_asked() -> None:
         verifiers=Anything(),  # type: ignore[arg-type]
     )
     assert report.model == "tiny"
+
+
+def test_reports_are_not_mixed(tmp_path: Path) -> None:
+    (tmp_path / "report.md").write_text("of an earlier one")
+    (tmp_path / "image.png").write_text("of an earlier one")
+    how = {"session": _always(Message("assistant", "Hi!")), "verifiers": Oracle()}
+    with pytest.raises(ValueError, match=r"earlier reports \(image.png, report.md\)"):
+        run_world(object(), tmp_path, num_trials=1, tasks=["talk"], **how)
+    run_world(object(), tmp_path, num_trials=1, tasks=["talk"], overwrite=True, **how)
+    assert json.loads((tmp_path / "report.json").read_text())["num_trials"] == 1
+    assert not (tmp_path / "image.png").exists()

@@ -200,3 +200,19 @@ def test_rare_directions_of_embeddings_count_as_much_as_common_ones() -> None:
     assert measure.shape == (3, 2)  # nothing varies along the third number
     centred = (embeddings - embeddings.mean(0)).flatten(1)
     assert torch.allclose((centred @ measure).std(0), torch.ones(2), atol=0.01)
+
+
+def test_a_part_is_not_continued_with_other_options(tmp_path: Path) -> None:
+    module = nn.Linear(2, 2)
+
+    def loss(generator: torch.Generator) -> dict[str, torch.Tensor]:
+        return {"size": module.weight.square().mean()}
+
+    options = FitOptions(steps=4, batch_size=2, checkpoint_every=2)
+    fit(module, loss, options, tmp_path)
+    fit(module, loss, replace(options, log_every=1), tmp_path)
+    with pytest.raises(ValueError, match="begun with other options: steps was 4, is 8"):
+        fit(module, loss, replace(options, steps=8), tmp_path)
+    (tmp_path / "fit.pt").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="fit.pt cannot be loaded"):
+        fit(module, loss, options, tmp_path)

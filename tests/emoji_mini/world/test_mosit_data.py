@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from emoji_mini.world.mosit import DATASETS, build_emoji_data, read_bank, read_situations
-from emoji_mini.world.mosit.build import medium_of
+from emoji_mini.world.mosit.build import SETTINGS_FILE, medium_of
 from emoji_mini.world.reading import scene_of
 from typer.testing import CliRunner
 
 from anyweave import media
 from anyweave.cli import app
 from anyweave.data import MessagesJsonl
+from anyweave.files import file_digest
 from anyweave.messages import Part, Text
 from anyweave_making.mosit.dialogue import media_of
-from anyweave_making.release import file_digest
 
 # --- situations as files
 
@@ -167,7 +168,7 @@ def noting(steps: list[str]):
 
 def test_what_is_there_stays_as_it_is(built):
     before = (built / "emoji-mosit" / "dataset.json").stat().st_mtime_ns
-    facts = build_emoji_data(built, num={"emoji-mosit": 99}, seed=8, bar=stopping_at(""))
+    facts = build_emoji_data(built, num=SMALL, seed=3, bar=stopping_at(""))
     assert facts == {name: facts_of(built / name) for name in DATASETS}
     assert (built / "emoji-mosit" / "dataset.json").stat().st_mtime_ns == before
 
@@ -177,8 +178,24 @@ def test_unknown_data_sets_and_other_seeds_are_refused(built, tmp_path):
         build_emoji_data(tmp_path, num={"mosit": 3})
     with pytest.raises(StoppedError):
         build_emoji_data(tmp_path, num=SMALL, bar=stopping_at("emoji-mosit, drafts"))
+    with pytest.raises(ValueError, match="made otherwise: seed was 0, is 1"):
+        build_emoji_data(tmp_path, num=SMALL, seed=1)
+    (tmp_path / SETTINGS_FILE).unlink()  # the journal tells too
     with pytest.raises(ValueError, match="begun with seed=0, now it is 1"):
         build_emoji_data(tmp_path, num=SMALL, seed=1)
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_data_sets_of_another_seed_are_told_and_not_mixed(built, tmp_path, older):
+    folder = tmp_path / "copy"
+    shutil.copytree(built, folder)
+    if older:
+        (folder / SETTINGS_FILE).unlink()
+    with pytest.raises(ValueError, match="made otherwise: seed was 3, is 8"):
+        build_emoji_data(folder, num=SMALL, seed=8)
+    if not older:
+        with pytest.raises(ValueError, match="num was .* is .*'emoji-mosit': 99"):
+            build_emoji_data(folder, num={**SMALL, "emoji-mosit": 99}, seed=3)
 
 
 def test_a_medium_is_made_of_its_caption():

@@ -4,13 +4,13 @@ the tools of `anyweave_making.mosit` and filled with renderings of the world.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from anyweave.files import read_object, write_json
 from anyweave.messages import Media, Modality
 from anyweave_making.mosit import (
     Act,
@@ -34,6 +34,7 @@ from emoji_mini.world.reading import scene_of
 __all__ = ["DATASETS", "Dataset", "build_emoji_data", "medium_of", "writer_of"]
 
 VERSION = "1.0.0"
+SETTINGS_FILE = "emoji.json"
 _LICENCE = "pictures MIT (Fluent Emoji), sounds MIT (FluidR3) and Apache-2.0"
 Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
@@ -123,17 +124,40 @@ def build_emoji_data(
             as many as emoji-mini was taught with.
         bar: opened with a title for a long step, gives where its progress goes.
 
-    Raises `ValueError` for a data set that does not exist, or a run that was begun with another
-    seed or other situations.
+    Raises `ValueError` for a data set that does not exist, or a folder that holds data sets, or a
+    run, of another seed, other numbers or other situations.
     """
     if unknown := sorted(set(num or {}) - set(DATASETS)):
         raise ValueError(f"unknown data set {unknown[0]!r}; there are {', '.join(DATASETS)}")
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {name: (num or {}).get(name, dataset.num) for name, dataset in DATASETS.items()}
+    _claim(folder, {"version": VERSION, "seed": seed, "num": wanted})
     return {
-        name: _build(dataset, folder, (num or {}).get(name, dataset.num), seed, bar)
-        for name, dataset in DATASETS.items()
+        name: _build(dataset, folder, wanted[name], seed, bar) for name, dataset in DATASETS.items()
     }
+
+
+def _claim(folder: Path, settings: dict[str, Any]) -> None:
+    """Write down what is made in `folder`, or check that it is this."""
+    path = folder / SETTINGS_FILE
+    found = read_object(path) if path.is_file() else {}
+    for name in () if found else DATASETS:  # made by an older version
+        if (folder / name / "dataset.json").is_file():
+            drafts = _facts(folder / name).get("made", {}).get("drafts") or {}
+            found = {"seed": drafts.get("seed")}
+    changed = [
+        f"{name} was {found[name]!r}, is {value!r}"
+        for name, value in settings.items()
+        if name in found and found[name] != value
+    ]
+    if changed:
+        raise ValueError(
+            f"{folder} holds data sets that were made otherwise: {'; '.join(changed)}. Use the "
+            "same values, or choose another folder"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if not path.is_file():
+        write_json(path, settings)
 
 
 def medium_of(modality: Modality, caption: str, seed: int) -> Media | None:
@@ -168,7 +192,7 @@ def _build(dataset: Dataset, folder: Path, num: int, seed: int, bar: Bar) -> dic
 
 
 def _facts(output: Path) -> dict[str, Any]:
-    return json.loads((output / "dataset.json").read_text(encoding="utf-8"))
+    return read_object(output / "dataset.json")
 
 
 def _topic(situation: Situation) -> Topic:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,9 +12,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from anyweave.files import read_object
+from anyweave.tensors import load_tensors
 from emoji_mini.world.catalogue import (
     AUDIO_SAMPLES,
     BACKGROUNDS,
@@ -194,7 +194,7 @@ def load_verifiers(folder: Path = FOLDER) -> Verifiers:
                 f"no verifier weights {file}; make them with: anyweave train part verifiers"
             )
         network = network_class()
-        weights = {key: value.float() for key, value in load_file(file).items()}
+        weights = {key: value.float() for key, value in load_tensors(file).items()}
         missing, unexpected = network.load_state_dict(weights, strict=False)
         missing = [key for key in missing if not key.endswith("num_batches_tracked")]
         if missing or unexpected:
@@ -213,5 +213,4 @@ def accuracy(folder: Path = FOLDER) -> dict[str, Any]:
     file = folder / "accuracy.json"
     if not file.is_file():
         raise ValueError(f"no {file}; make it with: anyweave train part verifiers")
-    found: dict[str, Any] = json.loads(file.read_text())
-    return found
+    return read_object(file)

@@ -8,7 +8,6 @@ truth stays that of the scene.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Callable
@@ -18,10 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from anyweave.files import read_object, write_json
+from anyweave.tensors import load_tensors, save_tensors
 from emoji_mini.world.catalogue import (
     AUDIO_SAMPLES,
     BACKGROUNDS,
@@ -79,7 +79,7 @@ def train_verifiers(
     """
     folder.mkdir(parents=True, exist_ok=True)
     report_file = folder / "accuracy.json"
-    report = json.loads(report_file.read_text()) if report_file.is_file() else {}
+    report = read_object(report_file) if report_file.is_file() else {}
     for name in which:
         torch.manual_seed(seed)
         maker = {"image": _train_image, "video": _train_video, "audio": _train_audio}[name]
@@ -91,8 +91,8 @@ def train_verifiers(
             for key, value in network.state_dict().items()
             if not key.endswith("num_batches_tracked")
         }
-        save_file(weights, folder / f"{name}.safetensors")
-        report_file.write_text(json.dumps(report, indent=1) + "\n")
+        save_tensors(weights, folder / f"{name}.safetensors")
+        write_json(report_file, report, indent=1)
         logger.info("%s verifier: %s", name, report[name])
     return report
 
@@ -245,7 +245,7 @@ def _warm_start(network: VideoVerifier, folder: Path) -> None:
     file = folder / "image.safetensors"
     if file.is_file():
         known = ("trunk.", "presence.", "background.")
-        weights = {k: v.float() for k, v in load_file(file).items() if k.startswith(known)}
+        weights = {k: v.float() for k, v in load_tensors(file).items() if k.startswith(known)}
         network.load_state_dict(weights, strict=False)
 
 

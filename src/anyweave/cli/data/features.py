@@ -12,6 +12,7 @@ from anyweave.cli.console import print_json, print_plain
 from anyweave.cli.data.reading import (
     CaptionsOnlyOption,
     ColumnOption,
+    FormatOption,
     MediaFolderOption,
     SplitOption,
     TaskOption,
@@ -39,9 +40,7 @@ def data_features(
         bool, typer.Option(help="Of the assistant's media too: stages 2 and 3 need them.")
     ] = True,
     ray: Annotated[bool, typer.Option("--ray", help="On a Ray cluster (extra: ray).")] = False,
-    read_as: Annotated[
-        str | None, typer.Option("--format", help="Format of the data; default: known by sight.")
-    ] = None,
+    read_as: FormatOption = None,
     media: MediaFolderOption = None,
     column: ColumnOption = None,
     task: TaskOption = "describe",

@@ -7,22 +7,32 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from anyweave.cli.console import out, print_json, print_plain, progress_bar
+from anyweave.cli.console import out, print_json, print_plain, printable, progress_bar
 from anyweave.cli.data.reading import (
+    AllowOutsideOption,
     CaptionsOnlyOption,
     ColumnOption,
+    FormatOption,
     MediaFolderOption,
     SplitOption,
     TaskOption,
+    print_lost,
     read_options,
 )
 from anyweave.cli.options import JsonOption
 
 
 def data_stats(
-    path: Annotated[Path, typer.Argument(help="A messages file, or the folder of a dataset.")],
+    path: Annotated[str, typer.Argument(help="A data file, or the folder of a dataset.")],
+    read_as: FormatOption = None,
+    media: MediaFolderOption = None,
+    column: ColumnOption = None,
+    task: TaskOption = "describe",
+    split: SplitOption = None,
+    captions_only: CaptionsOnlyOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Count a dataset as the paper's Table 6 does: modalities in and out, media, turns, instances.
@@ -30,26 +40,36 @@ def data_stats(
     \b
     anyweave data stats mosit-0.1.0
     anyweave data stats mine.jsonl --json
+    anyweave data stats cc3m.tsv --task generate
     """
     from anyweave.data.stats import measure_file
 
-    stats = measure_file(path).to_dict()
+    options = read_options(media, column, task, split, captions_only)
+    found = measure_file(path, read_as, **options)
+    stats = found.to_dict()
     if as_json:
-        print_json(stats)
+        print_json({**stats, "lost": dict(found.lost)})
         return
     table = Table("dataset", "in→out modality", title="as in Table 6 of the paper")
-    for column in ("images/videos/audios", "turns", "instances"):
-        table.add_column(column, justify="right")
-    media = "/".join(f"{count:,}" for count in stats["media"].values())
+    for name in ("images/videos/audios", "turns", "instances"):
+        table.add_column(name, justify="right")
+    counts = "/".join(f"{count:,}" for count in stats["media"].values())
     turns, instances = str(stats["mean_turns"]), f"{stats['instances']:,}"
-    table.add_row(path.name, stats["in_out"], media, turns, instances)
+    table.add_row(escape(printable(Path(path).name)), stats["in_out"], counts, turns, instances)
     out.print(table)
+    print_lost(found.lost)
 
 
 def data_show(
-    path: Annotated[Path, typer.Argument(help="A messages file, or the folder of a dataset.")],
+    path: Annotated[str, typer.Argument(help="A data file, or the folder of a dataset.")],
     num: Annotated[int, typer.Option("--num", "-n", help="Conversations to print.")] = 10,
     seed: Annotated[int, typer.Option(help="Which ones: same seed, same choice.")] = 0,
+    read_as: FormatOption = None,
+    media: MediaFolderOption = None,
+    column: ColumnOption = None,
+    task: TaskOption = "describe",
+    split: SplitOption = None,
+    captions_only: CaptionsOnlyOption = False,
 ) -> None:
     """Print random conversations of a dataset in words; media stand as [image: what it shows].
 
@@ -59,7 +79,8 @@ def data_show(
     from anyweave.data.stats import chosen
     from anyweave.data.written import write_conversation
 
-    for index, conversation in chosen(path, num, seed):
+    options = read_options(media, column, task, split, captions_only)
+    for index, conversation in chosen(path, num, seed, read_as, **options):
         print_plain(f"--- {index}\n{write_conversation(conversation)}\n")
 
 
@@ -80,6 +101,7 @@ def data_convert(
     copy_media: Annotated[
         bool, typer.Option("--copy-media", help="Copy media beside OUT; default: name them there.")
     ] = False,
+    allow_outside: AllowOutsideOption = False,
     skip: Annotated[
         bool, typer.Option("--skip", help="Leave out what does not convert, and count it.")
     ] = False,
@@ -96,7 +118,7 @@ def data_convert(
     from anyweave.data.conversion import convert
     from anyweave.data.records import Records
 
-    options = read_options(media, column, task, split, captions_only)
+    options = read_options(media, column, task, split, captions_only, allow_outside)
     records = Records(source, read_as, **options)
     with progress_bar(f"{records.format.name} to {write_as}") as progress:
         done = convert(
@@ -105,8 +127,7 @@ def data_convert(
     if as_json:
         print_json(done.to_dict())
         return
-    for what, count in done.lost.most_common():
-        print_plain(f"lost: {what}, of {count:,} conversations")
+    print_lost(done.lost)
     for reason, count in done.skipped.most_common():
         print_plain(f"left out: {count:,} ({reason})")
     print_plain(f"{output}: {done.written:,} of {done.records:,} records of {source}")
@@ -114,9 +135,7 @@ def data_convert(
 
 def data_validate(
     path: Annotated[str, typer.Argument(help="A data file, or a folder with data files.")],
-    read_as: Annotated[
-        str | None, typer.Option("--format", help="Default: each file is known by sight.")
-    ] = None,
+    read_as: FormatOption = None,
     clean: Annotated[
         Path | None, typer.Option(help="Write what is good here; for a folder, a new folder.")
     ] = None,
@@ -152,6 +171,9 @@ def data_validate(
             print_plain(problem["problem"])
         for reason, count in report["reasons"].items():
             print_plain(f"{count:6,}  {reason}")
+        print_lost(report["lost"])
+        for file, name in report["formats"].items():
+            print_plain(f"{file}: read as {name}")
         print_plain(
             f"{report['good_records']:,} of {report['records']:,} records are good, "
             f"with {report['media']:,} media read"

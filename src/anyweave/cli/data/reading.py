@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
+
+from anyweave.cli.console import print_plain
 
 MediaFolderOption = Annotated[
     list[str] | None,
@@ -13,6 +15,9 @@ MediaFolderOption = Annotated[
         "--media",
         help="Folder that paths are relative to, or image=FOLDER and so on; default: the file's.",
     ),
+]
+FormatOption = Annotated[
+    str | None, typer.Option("--format", help="Format of the data; default: known by sight.")
 ]
 ColumnOption = Annotated[
     list[str] | None, typer.Option(help="The file's name of a key: caption=title; again for more.")
@@ -27,12 +32,21 @@ CaptionsOnlyOption = Annotated[
 ]
 
 
+AllowOutsideOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-outside", help="Copy media from outside the data's folders too, links followed."
+    ),
+]
+
+
 def read_options(
     media: Sequence[str] | None,
     column: Sequence[str] | None,
     task: str,
     split: str | None,
     captions_only: bool,
+    allow_outside: bool = False,
 ) -> dict[str, Any]:
     """These options as the keyword arguments of `anyweave.data.ReadOptions`."""
     folders = [entry.partition("=") for entry in media or ()]
@@ -48,4 +62,11 @@ def read_options(
         "task": task,
         "split": split,
         "captions_only": captions_only,
+        "allow_outside": allow_outside,
     }
+
+
+def print_lost(lost: Mapping[str, int]) -> None:
+    """What rows have and their format, or the target, has no place for; the commonest first."""
+    for what, count in sorted(lost.items(), key=lambda entry: -entry[1]):
+        print_plain(f"lost: {what}, of {count:,} conversations")

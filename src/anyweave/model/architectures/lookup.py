@@ -6,7 +6,6 @@ source -> folder, title, and the licence by its name in `licences`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,9 +14,11 @@ from typing import Any
 
 import torch
 
+from anyweave.files import read_object
 from anyweave.model.architectures import licences
 from anyweave.model.architectures.component import Component, parameter_count
 from anyweave.model.architectures.licences import Licence
+from anyweave.tensors import explained
 
 CONFIGS = Path(__file__).parent / "configs"
 NETWORKS = ("unet", "vae", "text_encoder", "vocoder")  # of a decoder's folder
@@ -47,7 +48,8 @@ class Architecture:
         weights; see `Component.build`.
         """
         names = list(self.components if only is None else only)
-        return {name: self.components[name].build(device=device, dtype=dtype) for name in names}
+        with explained(f"the architecture of {self.source}"):
+            return {name: self.components[name].build(device=device, dtype=dtype) for name in names}
 
     @cached_property
     def parameters(self) -> dict[str, int]:
@@ -62,7 +64,10 @@ def architecture(source: str | Path) -> Architecture | None:
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
-        return _of_folder(folder)
+        found = _of_folder(folder)
+        for name, component in found.components.items() if found else ():
+            _check(component, f"{folder} ({name})")
+        return found
     return ARCHITECTURES.get(str(source))
 
 
@@ -83,16 +88,32 @@ def _of_folder(folder: Path) -> Architecture | None:
 def _component(folder: Path, file: str = "config.json") -> Component | None:
     if not (folder / file).is_file():
         return None
-    config = json.loads((folder / file).read_text(encoding="utf-8"))
+    config = read_object(folder / file)
     if "_class_name" in config:
         return Component(f"diffusers:{config['_class_name']}", config)
     if "towers" in config:
         return Component("anyweave.encoders.imagebind:ImageBind", config)
     kinds = [config.get(key) for key in ("image_processor_type", "feature_extractor_type")]
-    for name in [*kinds, *config.get("architectures", [])[:1]]:
+    with explained(f"the architecture of {folder}"):
+        named = [*kinds, *map(str, config.get("architectures", [])[:1])]
+    for name in named:
         if name is not None:
             return Component(_DEEPER.get(name, f"transformers:{name}"), config)
     return None
+
+
+def _check(component: Component, where: str) -> None:
+    """The class is named by a file from anywhere: it must be a network, a scheduler, or what
+    prepares media.
+    """
+    with explained(f"the architecture of {where}"):
+        prepares = hasattr(component.type, "get_feature_extractor_dict") or hasattr(
+            component.type, "get_image_processor_dict"
+        )
+        if not component.is_module and not prepares and not hasattr(component.type, "add_noise"):
+            raise ValueError(
+                f"{where}: {component.kind} is neither a network nor a scheduler nor a processor"
+            )
 
 
 _PROCESSOR_FILE = "preprocessor_config.json"
@@ -104,7 +125,7 @@ _DEEPER = {
 
 
 def _public() -> dict[str, Architecture]:
-    index = json.loads((CONFIGS / "index.json").read_text(encoding="utf-8"))
+    index = read_object(CONFIGS / "index.json")
     made = {}
     for source, about in index.items():
         found = _of_folder(CONFIGS / about["folder"])

@@ -1,0 +1,64 @@
+"""Content as a list of parts, in the forms that chat interfaces and training tools write.
+
+    {"type": "text", "text": "What is this?"}
+    {"type": "image", "image": "a.png"}     also under path, url, image_url or image_path
+    {"type": "image"}                       the next one of the row's own list
+    {"type": "image_url", "image_url": {"url": "a.png"}}
+    {"type": "input_audio", "input_audio": {"data": "UklGRg...", "format": "wav"}}
+
+Addresses are not fetched; ``data:`` ones and base64 are decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from anyweave.data.place import Place, is_empty, listed, shown
+from anyweave.messages import MEDIA_MODALITIES, Modality
+
+_TEXTS = ("text", "input_text", "output_text")
+_KINDS: dict[str, Modality] = {
+    kind: modality
+    for modality in MEDIA_MODALITIES
+    for kind in (modality, f"{modality}_url", f"input_{modality}")
+}
+_ABOUT = ("type", "text", "index", "detail", "format")  # what says nothing more about a medium
+
+
+def read_part(part: Any, key: str, place: Place) -> str | tuple[Modality, Any, str | None]:
+    """A part: its words, or modality, what `Place.medium` takes (None: it stands elsewhere) and
+    caption. Raises `RowError` for a type that is not known, or a medium that is named twice.
+    """
+    kind = place.object(part, key, required=("type",), optional=None)["type"]
+    if kind in _TEXTS:
+        place.rest(part, key, ("type", "text", "index"))
+        return place.text(part.get("text"), f"{key}.text")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        known = listed((*_TEXTS[:1], *_KINDS))
+        raise place.error(key, f"unknown type {shown(kind)}; a type is {known}")
+    modality = _KINDS[kind]
+    names = [modality, "path", "url", *(f"{modality}_{end}" for end in ("url", "path"))]
+    names.append(f"input_{modality}")
+    found = [name for name in names if not is_empty(part.get(name))]
+    if len(found) > 1:
+        raise place.error(key, f"its medium is named {len(found)} times, by {listed(found)}")
+    if not is_empty(part.get("text")):
+        raise place.error(key, f"the words of a part of type {kind} have no place; make them one")
+    caption = part.get("caption")
+    place.rest(part, key, (*names, *_ABOUT, "caption"))
+    if not found:
+        return modality, None, caption
+    return modality, _source(part[found[0]], f"{key}.{found[0]}", place), caption
+
+
+def _source(value: Any, key: str, place: Place) -> Any:
+    """What a part names its medium by, out of its wrapping."""
+    if not isinstance(value, Mapping) or {"bytes", "path"} & set(value):
+        return value
+    if "data" in value:
+        return place.decoded(value["data"], f"{key}.data")
+    if "url" not in value:
+        raise place.error(key, f"a path, or an object with url or data, got {shown(value)}")
+    place.rest(value, key, ("url", *_ABOUT))
+    return value["url"]

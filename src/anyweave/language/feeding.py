@@ -1,0 +1,99 @@
+"""Whether a language model can be fed as a chat feeds it, tried on a few tokens when it is loaded.
+
+A chat gives embeddings instead of ids, a few at a time, and takes some back. Not every family can:
+Mamba's layers keep a running state that another call does not continue, and that cannot be cut;
+others look up more than the embedding of an id. Whichever part fails, it would fail in silence, so
+it is compared with one plain forward of the same ids.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+# (embeddings [1, L, D], cache or None, position of the first) -> (hidden [1, L, D], cache); without
+# a position nothing is cached
+Feed = Callable[[Tensor, Any, int | None], tuple[Tensor, Any]]
+PROBED = 6  # tokens; fed as 3, 1 and 2
+# Another order of the same sums differs by a few roundings; a lost state by about everything.
+_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
+_HALF_TOLERANCE = 0.15
+# Families with a state of their own refuse our cache, or a cut in it, each in their own way.
+_REFUSALS = (TypeError, ValueError, AttributeError, RuntimeError, LookupError)
+
+
+@dataclass(frozen=True)
+class Feeding:
+    """`cached`: continuing from a cache equals one forward. `croppable`: so does a cut cache."""
+
+    cached: bool
+    croppable: bool
+
+
+@torch.no_grad()
+def try_feeding(
+    name: str,
+    feed: Feed,
+    embeds: Float[Tensor, "1 L D"],
+    reference: Float[Tensor, "1 L D"],
+) -> Feeding:
+    """Compare feeding `embeds` piece by piece with `reference`, the states of the same ids.
+
+    Raises `ValueError` where embeddings do not stand for their ids even in one forward.
+    """
+    cached, cache = _in_pieces(name, feed, embeds, reference)
+    if cached:
+        return Feeding(True, _after_cut(feed, embeds, reference, cache))
+    whole, _ = feed(embeds, None, None)
+    if not _agree(whole, reference, 0):
+        raise ValueError(
+            f"{name} cannot be used: given the embeddings of its tokens it computes something else "
+            "than given the tokens, and media enter as embeddings; choose a model of another "
+            "family (Llama, Mistral, Qwen, Gemma, Granite and most others work)"
+        )
+    logger.warning(
+        "%s cannot continue from a key-value cache (a recurrent state, perhaps): replies are right "
+        "but slow, as everything is computed again for every token",
+        name,
+    )
+    return Feeding(False, False)
+
+
+def _in_pieces(name: str, feed: Feed, embeds: Tensor, reference: Tensor) -> tuple[bool, Any]:
+    cache, pieces = None, []
+    try:
+        for start, end in ((0, 3), (3, 4), (4, PROBED)):
+            hidden, cache = feed(embeds[:, start:end], cache, start)
+            pieces.append(hidden)
+    except _REFUSALS as error:
+        logger.info("%s takes no key-value cache: %s", name, error)
+        return False, None
+    return _agree(torch.cat(pieces, dim=1), reference, 3), cache
+
+
+def _after_cut(feed: Feed, embeds: Tensor, reference: Tensor, cache: Any) -> bool:
+    if not getattr(cache, "is_croppable", False):
+        return False
+    try:
+        cache.crop(-2)
+        hidden, _ = feed(embeds[:, 4:], cache, 4)
+    except _REFUSALS:
+        return False
+    return _agree(hidden, reference[:, 4:], 0)
+
+
+def _agree(found: Tensor, reference: Tensor, first: int) -> bool:
+    """Whether most positions from `first` on agree: experts may flip at one, a lost state spoils
+    all.
+    """
+    difference = (found.float() - reference.float())[0, first:].norm(dim=-1)
+    relative = difference / reference[0, first:].float().norm(dim=-1).clamp(min=1e-12)
+    return float(relative.median()) < _TOLERANCE.get(reference.dtype, _HALF_TOLERANCE)

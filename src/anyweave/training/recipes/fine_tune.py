@@ -1,0 +1,80 @@
+"""Going on from a trained checkpoint with data of one's own: careful rates, a schedule, a cache.
+
+What a model needs otherwise travels with it, as `ModelSpec.fine_tuning`. This is what a stage takes
+when it is given a checkpoint and no recipe.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from anyweave.model.any_to_any import NextGPT
+from anyweave.model.catalogue import is_spec_name, named_spec
+from anyweave.model.checkpoint import find_checkpoint, read_spec
+from anyweave.model.spec import ModelSpec
+from anyweave.training.config import (
+    DataConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    OptimizerConfig,
+    TrainConfig,
+)
+from anyweave.training.stages import (
+    DECODING_ALIGNMENT,
+    ENCODING_ALIGNMENT,
+    INSTRUCTION_TUNING,
+    Stage,
+)
+
+_STAGES: dict[int, Stage] = {1: ENCODING_ALIGNMENT, 2: DECODING_ALIGNMENT, 3: INSTRUCTION_TUNING}
+
+
+def fine_tune(number: int, model: str | Path | NextGPT) -> TrainConfig:
+    """Stage `number` (1 to 3) from `model`: a name, folder or hub id, or one in memory.
+
+    Rates are a fraction of those that a first training takes, for what is there should stay. The
+    model's own `fine_tuning` has the last word; the data are still to be said. Raises `ValueError`
+    for a model that is not found and for settings of its that do not exist.
+    """
+    name, spec = _named(model)
+    stage = _STAGES[number]
+    if spec.lora is None:
+        kept = tuple(role for role in stage.trainable if role != "lora")
+        stage = replace(stage, trainable=kept)
+    output = Path("runs") / f"{name}-fine-tuned-{number}"
+    config = TrainConfig(
+        name=f"fine-tune-{number}",
+        stage=stage,
+        model=ModelConfig(source=str(model) if isinstance(model, (str, Path)) else name),
+        data=DataConfig(source="anyweave.data:MessagesJsonl", batch_size=8),
+        optimizer=OptimizerConfig(learning_rate=1e-4, schedule="cosine", warmup_ratio=0.05),
+        objective=ObjectiveConfig(denoising_fraction=0.1),
+        epochs=3,
+        precision="bf16" if _multiplies_bfloat16() else "fp32",
+        checkpoint_every=100,
+        log_every=10,
+        output_dir=str(output),
+    )
+    own = [f"{key}={json.dumps(value)}" for key, value in spec.fine_tuning.items()]
+    return config.with_overrides(own)
+
+
+def _named(model: str | Path | NextGPT) -> tuple[str, ModelSpec]:
+    if isinstance(model, NextGPT):
+        return model.spec.name, model.spec
+    if is_spec_name(model):
+        return str(model), named_spec(str(model))
+    folder = find_checkpoint(model)
+    return folder.name, read_spec(folder)
+
+
+def _multiplies_bfloat16() -> bool:
+    """Whether half precision is faster here: on CPUs without the instructions it is emulated."""
+    if torch.accelerator.is_available():
+        return True
+    instructions = torch.cpu.get_capabilities()
+    return any(instructions.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -1,0 +1,7 @@
+"""The base of every page we serve to the person at this machine (extra ``serve``)."""
+
+from anyweave.web.guard import Guard
+from anyweave.web.local import LocalServer
+from anyweave.web.medium import medium_response
+
+__all__ = ["Guard", "LocalServer", "medium_response"]

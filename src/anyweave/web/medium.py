@@ -1,0 +1,59 @@
+"""A medium as an answer: its type is what its bytes say, never what its name says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from anyweave.media import MediaError
+from anyweave.media.errors import DEFAULT_LIMITS
+from anyweave.media.source import open_encoded
+from anyweave.messages import Media
+
+__all__ = ["medium_response"]
+
+# By the formats of `open_encoded`. The same container has a type per modality.
+_TYPES = {
+    "PNG": "image/png",
+    "JPEG": "image/jpeg",
+    "GIF": "image/gif",
+    "WebP": "image/webp",
+    "BMP": "image/bmp",
+    "TIFF": "image/tiff",
+    "AVIF": "image/avif",
+    "MP3": "audio/mpeg",
+    "M4A": "audio/mp4",
+    "WAV": "audio/wav",
+    "FLAC": "audio/flac",
+    "MP4": "{modality}/mp4",
+    "WebM": "{modality}/webm",
+    "AVI": "video/x-msvideo",
+    "Ogg": "audio/ogg",
+    "Ogg video": "{modality}/ogg",
+}
+
+
+def medium_response(part: Media) -> Response:
+    """The encoded medium of `part`, whole or the byte range that is asked for.
+
+    What is no medium of its modality (HTML or SVG with a picture's name) is only ever downloaded;
+    a file that is gone is 404.
+    """
+    kind = None
+    try:
+        with open_encoded(part, DEFAULT_LIMITS) as encoded:
+            kind = _TYPES.get(encoded.format, "").format(modality=part.modality) or None
+    except MediaError:
+        pass  # not shown, but a person may still want to see what it is
+    shown = kind is not None
+    kind = kind or "application/octet-stream"
+    if isinstance(part.source, (bytes, bytearray, memoryview)):
+        how = {} if shown else {"Content-Disposition": "attachment"}
+        return Response(bytes(part.source), media_type=kind, headers=how)
+    if not isinstance(part.source, (str, Path)) or not Path(part.source).is_file():
+        return JSONResponse({"error": "no such medium"}, 404)
+    path = Path(part.source)
+    if shown:
+        return FileResponse(path, media_type=kind)
+    return FileResponse(path, media_type=kind, filename=path.name)
