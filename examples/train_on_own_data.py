@@ -20,7 +20,7 @@ for name, colour in {"rust": (183, 65, 14), "teal": (0, 128, 128), "plum": (142,
     )
 aw.write_messages(rows, folder / "colours.jsonl")
 
-# Rates and batch are the model's own for fine-tuning; `settings` change single values of the config.
+# Rates and batch are the model's own for fine-tuning; `settings` change single values.
 report = aw.train(
     source,
     folder / "colours.jsonl",
