@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from anyweave.generation import ChatSession, GenerationOptions, TextDelta, TokenEngine
+from anyweave.language.replying import for_replies
 from anyweave.messages import Message
 from anyweave.model import NextGPT
 from anyweave.processing import collate
@@ -132,7 +133,7 @@ def _engine(model: NextGPT, use_cache: bool = True) -> TokenEngine:
     """An engine that has read the prompt and that nothing stops."""
     processor = model.processor
     engine = TokenEngine(
-        model.language,
+        for_replies(model.language),
         processor.signals,
         stops=(),
         decode=processor.decode_text,

@@ -168,8 +168,11 @@ def test_run_prints_for_people(
         main(
             ["run", "-m", model, "-t", "hi", "--force", "audio", "--max-new-tokens", "1"]
             + ["--modalities", "audio", "--steps", "1", "-o", str(tmp_path)]
+            + ["--quantization", "int8"]
         )
-    assert f"audio: {tmp_path}/reply-1.wav" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert f"audio: {tmp_path}/reply-1.wav" in printed.out
+    assert "cut off: the reply was as long as --max-new-tokens allows" in printed.err
 
 
 def test_replies_are_not_mixed(
@@ -207,6 +210,11 @@ def test_measurements_are_not_mixed(
 
 def test_nothing_to_say(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "nothing to say: give --text" in fails("run", "-m", model, capsys=capsys)
+
+
+def test_quantised_activations_are_refused(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line = fails("run", "-m", model, "-t", "hi", "--quantization", "dynamic", capsys=capsys)
+    assert "unknown quantization 'dynamic' of replies; there is 'int8'" in line
 
 
 def test_unknown_model(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,43 @@ def test_progress_counts_every_step(decoders: Decoders, conditioning: Conditioni
         callback=lambda step, total: calls.append((step, total)),
     )
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+def test_step_by_step_is_bit_equal_to_at_once(
+    decoders: Decoders, conditioning: Conditioning, modality: str
+) -> None:
+    decoder, options = decoders[modality], {"seeds": [1, 2, 3], "num_inference_steps": 3}
+    expected = decoder.generate(conditioning[modality], **options)
+    steps, seen = decoder.generate_steps(conditioning[modality], **options), []
+    while True:
+        assert torch.is_grad_enabled()  # between the steps the caller's state is the caller's
+        torch.rand(3)  # and what the caller draws meanwhile changes nothing
+        try:
+            seen.append(next(steps))
+        except StopIteration as stop:
+            made = stop.value
+            break
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    for one, other in zip(made, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_decoder_works_in_the_callers_thread_and_stops_where_it_is_left(
+    decoders: Decoders, conditioning: Conditioning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder, threads = decoders["image"], []
+    predict = decoder._predict
+
+    def watched(*arguments: Any) -> torch.Tensor:
+        threads.append(threading.get_ident())
+        return predict(*arguments)
+
+    monkeypatch.setattr(decoder, "_predict", watched)
+    steps = decoder.generate_steps(conditioning["image"], seeds=[1, 2, 3], num_inference_steps=50)
+    assert [next(steps), next(steps)] == [(1, 50), (2, 50)]
+    steps.close()
+    assert threads == [threading.get_ident()] * 2
 
 
 @pytest.mark.parametrize("modality", MEDIA_MODALITIES)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from anyweave.generation import (
     ChatSession,
@@ -24,6 +26,7 @@ from anyweave.generation import (
 from anyweave.messages import Audio, Image, Message, Text
 from anyweave.model import NextGPT
 from anyweave.model.build import build
+from anyweave.processing import collate
 from anyweave.testing.model import tiny_model, tiny_spec
 
 OPTIONS = GenerationOptions(max_new_tokens=12, temperature=1.0, seed=3, num_inference_steps=2)
@@ -181,6 +184,53 @@ def test_a_turn_that_was_not_read_to_its_end_leaves_no_trace(model: NextGPT) -> 
     assert reply == ChatSession(model, OPTIONS, messages=session.messages[:2]).reply("again")
 
 
+@pytest.mark.parametrize("heard", [1, 2, 3, 5, 7, 9, 11])
+def test_whoever_stops_listening_anywhere_leaves_the_conversation_as_it_was(
+    model: NextGPT, heard: int
+) -> None:
+    """Text is said before its token is consumed: a stop between the two must not be felt."""
+    session = ChatSession(model, OPTIONS)
+    session.reply(Message("user", [picture(), "hello"]))
+    events = session.send("stop", force=("image",), seed=5)
+    for _ in range(heard):
+        next(events)
+    events.close()
+    # The same words again: the same ids, of which the engine lacks the last.
+    for words, seed in (("stop", 5), ("again", 6)):
+        plain = ChatSession(model, replace(OPTIONS, use_cache=False), messages=session.messages)
+        expected = plain.reply(words, force=("image",), seed=seed)
+        reply = session.reply(words, force=("image",), seed=seed)
+        assert [part.token_ids for part in reply.parts if isinstance(part, Text)] == [
+            part.token_ids for part in expected.parts if isinstance(part, Text)
+        ]
+        for one, other in zip(arrays(reply), arrays(expected), strict=True):
+            np.testing.assert_allclose(one.astype(float), other.astype(float), atol=1.5)
+
+
+def test_text_comes_before_the_forward_that_only_the_next_token_needs(model: NextGPT) -> None:
+    session = ChatSession(model, OPTIONS)
+    events = session.send("hello")
+    forwards = [session._engine.num_forwards for e in events if isinstance(e, TextDelta)]
+    assert forwards[0] == 1  # the prompt's
+    assert forwards == sorted(forwards)
+
+
+def test_opening_a_conversation_walks_no_modules(
+    model: NextGPT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walked: list[bool] = []
+    train = NextGPT.train
+    monkeypatch.setattr(
+        NextGPT, "train", lambda self, mode=True: (walked.append(mode), train(self, mode))[1]
+    )
+    ChatSession(model, OPTIONS)
+    assert walked == []
+    model.language.train()
+    ChatSession(model, OPTIONS)
+    assert walked == [False]
+    assert not any(module.training for module in model.modules())
+
+
 def test_only_allowed_media(model: NextGPT) -> None:
     for seed in range(4):
         options = replace(OPTIONS, seed=seed, temperature=3.0, max_new_tokens=25)
@@ -262,3 +312,92 @@ def test_text_only_model(tmp_path: Any) -> None:
     reply = ChatSession(build(spec, root=tmp_path), OPTIONS).reply("hello")
     assert not reply.media()
     assert torch.is_grad_enabled()
+
+
+def adapted() -> NextGPT:
+    """A model of its own, whose adapters say something."""
+    model = tiny_model()
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in model.parameters_of("lora").values():
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def interrupt(session: ChatSession) -> None:
+    """A turn that is left, and one that fails, after the engine has worked."""
+    events = session.send("stop", force=("image",))
+    next(events)
+    events.close()
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the language model fails in the middle of its work")
+
+    hook = session._engine.language.decoder.norm.register_forward_hook(fail)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        session.reply("fail")
+    hook.remove()
+
+
+@pytest.mark.parametrize("quantization", [None, "int8"])
+def test_replies_leave_no_trace_in_training_and_saving(tmp_path: Path, quantization: Any) -> None:
+    talked, silent = adapted(), adapted()
+    sessions = [ChatSession(talked, replace(OPTIONS, quantization=quantization)) for _ in range(2)]
+    for session in (*sessions, *sessions):
+        session.reply("hello")
+        interrupt(session)
+    files = [
+        model.save_pretrained(tmp_path / name) for model, name in ((talked, "a"), (silent, "b"))
+    ]
+    names = sorted(path.name for path in files[0].iterdir())
+    assert "lora.safetensors" in names
+    for name in names:
+        one, other = (file / name for file in files)
+        if one.suffix == ".safetensors":  # its header is in no fixed order
+            a, b = load_file(one), load_file(other)
+            assert a.keys() == b.keys()
+            assert all(torch.equal(a[key], b[key]) for key in a), name
+        elif name != "sha256.json":  # of files whose headers differ
+            assert one.read_bytes() == other.read_bytes(), name
+    batch = collate(
+        [talked.processor.render([Message("user", "hi"), Message("assistant", "yes")])], pad_id=0
+    )
+    losses = []
+    for model in (talked, silent):
+        trained = list(model.parameters_of("lora").values())
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        torch.manual_seed(0)  # of the dropout
+        model.train()
+        optimizer = torch.optim.AdamW(trained, lr=0.01)
+        for _ in range(3):
+            output = model(batch)
+            loss = torch.nn.functional.cross_entropy(output.logits, output.labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        model.eval()
+    assert losses[:3] == losses[3:]
+    assert losses[2] < losses[0]
+    # What was learnt is said: also by the sessions that were open before.
+    sessions[0].messages.clear()
+    for other in (sessions[0], ChatSession(talked, replace(OPTIONS, quantization=quantization))):
+        assert other.reply("hello") == ChatSession(silent, other.options).reply("hello")
+
+
+def test_merged_adapters_say_what_unmerged_ones_say() -> None:
+    model = adapted()
+    greedy = replace(OPTIONS, temperature=0.0, force=("image",))
+    one, other = (
+        ChatSession(model, replace(greedy, merge_adapters=merge)).reply("hello")
+        for merge in (True, False)
+    )
+    assert one == other
+    for a, b in zip(arrays(one), arrays(other), strict=True):
+        np.testing.assert_allclose(a.astype(float), b.astype(float), atol=1.5)
+
+
+def test_quantised_activations_are_refused_with_the_reason() -> None:
+    with pytest.raises(ValueError, match="with quantised activations the model no longer says"):
+        GenerationOptions(quantization="int8-dynamic")

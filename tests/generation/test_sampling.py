@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 
 from anyweave.generation.sampling import sample_token
@@ -12,7 +13,7 @@ LOGITS = torch.tensor([1.0, 3.0, 2.0, 2.9])
 EVERYTHING = torch.ones(4, dtype=torch.bool)
 
 
-def draw(count: int = 1, **changes: Any) -> list[int]:
+def draw_options(**changes: Any) -> dict[str, Any]:
     options: dict[str, Any] = {
         "allowed": EVERYTHING,
         "temperature": 1.0,
@@ -22,7 +23,11 @@ def draw(count: int = 1, **changes: Any) -> list[int]:
         "said": (),
         "generator": torch.Generator().manual_seed(0),
     }
-    options |= changes
+    return options | changes
+
+
+def draw(count: int = 1, **changes: Any) -> list[int]:
+    options = draw_options(**changes)
     return [sample_token(LOGITS, **options) for _ in range(count)]
 
 
@@ -55,3 +60,19 @@ def test_repetition_penalty_moves_what_was_said() -> None:
 
 def test_same_seed_same_tokens() -> None:
     assert draw(50) == draw(50)
+
+
+@pytest.mark.parametrize(("top_k", "top_p"), [(7, 1.0), (0, 0.6), (7, 0.6), (1, 1.0), (500, 0.9)])
+def test_a_seed_says_what_the_plain_definition_says(top_k: int, top_p: float) -> None:
+    """Against the definition over all ids, token for token."""
+    logits = torch.randn(300, generator=torch.Generator().manual_seed(1)) * 2
+    options = draw_options(allowed=torch.ones(300, dtype=torch.bool), top_k=top_k, top_p=top_p)
+    got = [sample_token(logits, **options) for _ in range(100)]
+    generator = torch.Generator().manual_seed(0)
+    ranked = logits.sort(descending=True)
+    kept = torch.full_like(logits, -torch.inf)
+    kept[ranked.indices[: top_k or None]] = ranked.values[: top_k or None]
+    chances = kept.softmax(-1).sort(descending=True)
+    nucleus = (chances.values.cumsum(-1) - chances.values) < top_p
+    chosen = torch.zeros_like(logits).scatter(0, chances.indices, chances.values * nucleus)
+    assert got == [int(torch.multinomial(chosen, 1, generator=generator)) for _ in range(100)]

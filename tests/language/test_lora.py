@@ -73,16 +73,6 @@ def test_disabled_adapters_leave_the_base_model() -> None:
     assert [p for p in lm.model.parameters() if p.requires_grad] == [trained]
 
 
-def test_merged_adapters_say_the_same() -> None:
-    lm = adapted()
-    shake(lm)
-    before = states(lm)
-    lora.set_merged(lm, True)
-    assert torch.allclose(states(lm), before, atol=1e-4)
-    lora.set_merged(lm, False)
-    assert torch.allclose(states(lm), before, atol=1e-4)
-
-
 def test_same_seed_same_adapters() -> None:
     one, two, other = (lora.lora_state(adapted(seed=seed)) for seed in (1, 1, 2))
     assert all(torch.equal(one[name], two[name]) for name in one)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from anyweave.language import CausalLM, lora, quantization
+from anyweave.language.replying import for_replies
 from anyweave.testing.language import write_tiny_language_model
 
 
@@ -25,6 +26,11 @@ def test_without_bitsandbytes_it_says_how_to_get_it(
     monkeypatch.setattr(quantization, "is_bitsandbytes_available", lambda: False)
     with pytest.raises(ValueError, match=r"needs bitsandbytes.*pip install 'anyweave\[qlora\]'"):
         CausalLM.from_pretrained(folder, quantization="nf4")
+
+
+def test_8_bit_weights_are_an_option_of_replies(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"GenerationOptions\(quantization='int8'\)"):
+        CausalLM.from_pretrained(folder, quantization="int8")
 
 
 def test_unknown_quantization(folder: Path) -> None:
@@ -48,8 +54,9 @@ def test_a_quantised_base_trains_adapters_and_stays_bit_identical(folder: Path) 
     lora.attach(lm, r=4)
     assert lm.model.model.layers[0].self_attn.q_proj.weight.dtype == torch.uint8
     assert lm.dtype == torch.bfloat16  # embedding and head are not quantised
-    with pytest.raises(ValueError, match="4-bit base"):
-        lora.set_merged(lm, True)
+    assert for_replies(lm) is lm  # 4-bit matrices would lose the adapters to rounding
+    with pytest.raises(ValueError, match="needs the plain weights"):
+        for_replies(lm, quantization="int8")
     lm.train()
     lm.enable_gradient_checkpointing()
     trained = [*lora.lora_parameters(lm).values(), *lm.signals.parameters()]

@@ -17,6 +17,7 @@ from anyweave.benchmarking.hardware import (
 )
 from anyweave.benchmarking.report import BenchReport, Phase
 from anyweave.generation import GenerationOptions, TokenEngine
+from anyweave.language.replying import for_replies
 from anyweave.messages import Modality
 from anyweave.model import NextGPT
 
@@ -98,7 +99,7 @@ def _reading(model: NextGPT, modality: Modality, repeats: int) -> Phase:
 def _speaking(model: NextGPT, prompt: int, speech: int, repeats: int) -> list[Phase]:
     ids = torch.randint(0, 256, (prompt,)).tolist()
     engine = TokenEngine(
-        model.language,
+        for_replies(model.language),
         model.processor.signals,
         stops=(),
         decode=model.processor.decode_text,

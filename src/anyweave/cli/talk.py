@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -24,6 +24,10 @@ _REPLY, _TURNS = ("reply-[0-9]*.*",), ("turn-[0-9]*-[0-9]*.*",)
 
 SeedOption = Annotated[int | None, typer.Option(help="Same seed, same reply.")]
 TokensOption = Annotated[int, typer.Option(help="Stop a reply after so many tokens.")]
+QuantizationOption = Annotated[
+    str | None,
+    typer.Option(help="'int8': 8-bit weights of the language model, faster on a CPU."),
+]
 TemperatureOption = Annotated[float, typer.Option(help="0 always says the likeliest.")]
 
 
@@ -50,6 +54,7 @@ def run(
     temperature: TemperatureOption = 0.0,
     max_new_tokens: TokensOption = 96,
     seed: SeedOption = 0,
+    quantization: QuantizationOption = None,
     device: DeviceOption = "cpu",
     trust_remote_code: TrustOption = False,
 ) -> None:
@@ -64,7 +69,8 @@ def run(
     user = Message("user", _parts(text, {"image": image, "video": video, "audio": audio}))
     folder = output or free_folder("reply")
     check_unmixed(folder, _REPLY, overwrite=overwrite, what="replies")
-    from anyweave.generation import ChatSession, GenerationOptions
+    from anyweave.generation import ChatSession, Done, GenerationOptions
+    from anyweave.generation.terminal import why_cut_off
     from anyweave.generation.writing import write_message
 
     options = GenerationOptions(
@@ -75,12 +81,16 @@ def run(
         force=read_names(force) or (),
         num_inference_steps=steps,
         guidance_scale=guidance,
+        quantization=cast("Any", quantization),
     )
     loaded = load_model(model, device, trust_remote_code=trust_remote_code)
     with err.status("thinking"):
-        reply = ChatSession(loaded, options).reply(user)
+        *_, done = ChatSession(loaded, options).send(user)
+    assert isinstance(done, Done)
+    if cut := why_cut_off(done):
+        err.print(f"cut off: {cut}", highlight=False)
     clear(folder, _REPLY)
-    parts = write_message(reply, folder)
+    parts = write_message(done.message, folder)
     if as_json:
         print_json({"model": model, "parts": parts})
         return
@@ -101,6 +111,7 @@ def chat(
     temperature: TemperatureOption = 0.3,
     max_new_tokens: TokensOption = 128,
     seed: SeedOption = None,
+    quantization: QuantizationOption = None,
     device: DeviceOption = "cpu",
     trust_remote_code: TrustOption = False,
 ) -> None:
@@ -117,7 +128,12 @@ def chat(
     from anyweave.generation import ChatSession, GenerationOptions
     from anyweave.generation.terminal import converse
 
-    options = GenerationOptions(temperature=temperature, seed=seed, max_new_tokens=max_new_tokens)
+    options = GenerationOptions(
+        temperature=temperature,
+        seed=seed,
+        max_new_tokens=max_new_tokens,
+        quantization=cast("Any", quantization),
+    )
     loaded = load_model(model, device, trust_remote_code=trust_remote_code)
     clear(folder, _TURNS)
     print_plain("Write anything; /help says what else there is.")

@@ -32,7 +32,15 @@ from .denoising import add_noise, denoising_target, min_snr_weight
 from .folder import GUIDANCE, DecoderDefaults, load_parts, read_defaults, read_dtype, save_parts
 from .mel import MelConfig
 from .parts import Deferred, FrozenParts
-from .sampling import Progress, edit_timesteps, initial_noise, run_sampler, sample_generators
+from .sampling import (
+    Progress,
+    Steps,
+    drain,
+    edit_timesteps,
+    initial_noise,
+    run_sampler,
+    sample_generators,
+)
 from .schedulers import build_scheduler
 from .sizes import MediaSize, Rates
 from .source import DecoderSource
@@ -326,27 +334,55 @@ class LatentDiffusion(FrozenParts):
         conditioning: Float[Tensor, "B Q C"],
         *,
         seeds: Sequence[int],
+        callback: Progress | None = None,
+        **arguments: Any,
+    ) -> list[np.ndarray]:
+        """Media of `conditioning`, one per row, each as if it were generated alone with its seed.
+
+        `callback(step, total)` follows every UNet call; `arguments` are those of
+        `generate_steps`.
+        """
+        return drain(self.generate_steps(conditioning, seeds=seeds, **arguments), callback)
+
+    @torch.no_grad()
+    def generate_steps(
+        self,
+        conditioning: Float[Tensor, "B Q C"],
+        *,
+        seeds: Sequence[int],
         height: int | None = None,
         width: int | None = None,
         num_frames: int | None = None,
         audio_length: float | None = None,
         **sampling: Any,
-    ) -> list[np.ndarray]:
-        """Media of `conditioning`, one per row, each as if it were generated alone with its seed.
+    ) -> Steps[list[np.ndarray]]:
+        """`generate` step by step, in the caller's thread: yields (step, total) after every UNet
+        call and returns the media. Closing it ends the work there.
 
-        `sampling` takes the arguments of `sample_latents`. Raises `ValueError` for sizes the VAE
+        `sampling` takes the arguments of `latent_steps`. Raises `ValueError` for sizes the VAE
         cannot make.
         """
         size = MediaSize(
             height=height, width=width, num_frames=num_frames, audio_length=audio_length
         )
-        latents = self.sample_latents(conditioning, seeds=seeds, size=size, **sampling)
+        latents = yield from self.latent_steps(conditioning, seeds=seeds, size=size, **sampling)
         # Edited media keep the length of the latents they started from.
         cut = size if sampling.get("latents") is None or audio_length is not None else None
         return self.codec.decode(latents, cut)
 
-    @torch.no_grad()
     def sample_latents(
+        self,
+        conditioning: Float[Tensor, "B Q C"],
+        *,
+        seeds: Sequence[int],
+        callback: Progress | None = None,
+        **sampling: Any,
+    ) -> Float[Tensor, " B *latent"]:
+        """All of `latent_steps` at once; `callback(step, total)` follows every UNet call."""
+        return drain(self.latent_steps(conditioning, seeds=seeds, **sampling), callback)
+
+    @torch.no_grad()
+    def latent_steps(
         self,
         conditioning: Float[Tensor, "B Q C"],
         *,
@@ -359,16 +395,15 @@ class LatentDiffusion(FrozenParts):
         latents: Float[Tensor, " B *latent"] | None = None,
         strength: float = 1.0,
         eta: float = 0.0,
-        callback: Progress | None = None,
-    ) -> Float[Tensor, " B *latent"]:
-        """The one sampling loop.
+    ) -> Steps[Tensor]:
+        """The one sampling loop: yields (step, total) after every UNet call and
+        returns the latents, one row per row of `conditioning`.
 
         `num_inference_steps`, `guidance_scale` and `scheduler` (a name in `SCHEDULERS`, or "own"
         for the folder's) default to the decoder's `defaults`. `negative` replaces the unconditional
         embedding under guidance; guidance at or below 1 is skipped and costs half. `latents` are
         those of finished media to start from (SDEdit): they are noised as far as `strength` (0..1)
-        says and denoised from there. `eta` is DDIM's. `callback(step, total)` follows every UNet
-        call.
+        says and denoised from there. `eta` is DDIM's.
         """
         conditioning = self._check_conditioning("conditioning", conditioning)
         if len(seeds) != len(conditioning):
@@ -400,17 +435,18 @@ class LatentDiffusion(FrozenParts):
             start = timesteps[:1].repeat(len(seeds))
             current = sampler.add_noise(latents, noise.to(self.device, self.dtype), start)
         with self.use("unet") as unet:
-            return run_sampler(
-                partial(self._predict, unet),
-                sampler,
-                current,
-                timesteps,
-                conditioning,
-                negative=negative,
-                guidance_scale=guidance,
-                generators=generators,
-                eta=eta,
-                callback=callback,
+            return (
+                yield from run_sampler(
+                    partial(self._predict, unet),
+                    sampler,
+                    current,
+                    timesteps,
+                    conditioning,
+                    negative=negative,
+                    guidance_scale=guidance,
+                    generators=generators,
+                    eta=eta,
+                )
             )
 
     def _check_latents(self, latents: Tensor, size: MediaSize | None, batch: int) -> Tensor:

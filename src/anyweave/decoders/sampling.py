@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
+# (step, total) after every step, from 1; what it returns is the work's result
+Steps = Generator[tuple[int, int], None, T]
 # (latents, timestep, conditioning) -> what the UNet predicts
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -47,6 +50,18 @@ def edit_timesteps(sampler: Any, num_inference_steps: int, strength: float) -> T
     return timesteps
 
 
+def drain(steps: Steps[T], callback: Progress | None = None) -> T:
+    """Take all steps at once and return their result; `callback(step, total)` hears of each."""
+    while True:
+        try:
+            step, total = next(steps)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        if callback is not None:
+            callback(step, total)
+
+
 def run_sampler(
     predict: Predict,
     sampler: Any,
@@ -58,13 +73,12 @@ def run_sampler(
     guidance_scale: float,
     generators: list[torch.Generator],
     eta: float = 0.0,
-    callback: Progress | None = None,
-) -> Float[Tensor, " B *latent"]:
-    """Denoise `latents` over `timesteps`.
+) -> Steps[Tensor]:
+    """Denoise `latents` over `timesteps`; yields after every step and returns the latents.
 
     With `negative` every step predicts both halves in one forward and extrapolates from the
     negative to the conditioned one by `guidance_scale` (Ho and Salimans, 2022); None runs the
-    conditioned half alone. `callback(step, total)` follows every step, from 1.
+    conditioned half alone.
     """
     accepted = inspect.signature(sampler.step).parameters
     extra = {"eta": eta, "generator": generators}
@@ -78,6 +92,5 @@ def run_sampler(
             without, with_ = prediction.chunk(2)
             prediction = without + guidance_scale * (with_ - without)
         latents = sampler.step(prediction, timestep, latents, return_dict=False, **extra)[0]
-        if callback is not None:
-            callback(index + 1, len(timesteps))
+        yield index + 1, len(timesteps)
     return latents

@@ -6,6 +6,7 @@ from anyweave.generation.editing import edit
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import (
     Done,
+    Dropped,
     Event,
     Finished,
     MediaDone,
@@ -21,6 +22,7 @@ from anyweave.generation.reply import Reply
 __all__ = [
     "ChatSession",
     "Done",
+    "Dropped",
     "Event",
     "Finished",
     "GenerationOptions",

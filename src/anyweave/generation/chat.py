@@ -8,6 +8,7 @@ import operator
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from anyweave.batch import Sample
-from anyweave.generation.background import Report, with_progress
+from anyweave.generation.context import context_limit, fit_context
 from anyweave.generation.draft import Draft
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import (
@@ -32,6 +33,7 @@ from anyweave.generation.events import (
 )
 from anyweave.generation.options import SIZE_OPTIONS, GenerationOptions
 from anyweave.generation.reply import Reply
+from anyweave.language.replying import for_replies
 from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Part
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import collate
@@ -45,7 +47,9 @@ class ChatSession:
     """One conversation with one model. Not thread-safe: one session per conversation.
 
     A turn that ends in an error, or whose events are not read to `Done`, leaves the conversation as
-    it was.
+    it was. `messages` are what the model still knows: where a turn and its reply no longer fit into
+    the language model's positions, the oldest exchanges leave with their media, and the reply's
+    `usage.dropped` says how many.
     """
 
     def __init__(
@@ -55,12 +59,13 @@ class ChatSession:
         *,
         messages: Iterable[Message] = (),
     ) -> None:
-        self.model = model.eval()
+        # `eval` walks every module, which a model of many layers feels at each new conversation.
+        self.model = model.eval() if _in_training(model) else model
         self.options = options or GenerationOptions()
         self.messages: list[Message] = list(messages)
-        self._ids: list[int] = []  # what the engine consumed
+        self._ids: list[int] = []  # what was said; the engine may lack the end of it
         self._seen: list[Message] = []  # the messages whose media are among it
-        self._engine = self._new_engine(self.options)
+        self._engine = self._new_engine()
 
     def reply(
         self, message: Said, options: GenerationOptions | None = None, **overrides: Any
@@ -84,7 +89,7 @@ class ChatSession:
 
         `overrides` replace single options for this turn. `source` is a medium to be edited:
         decoders of its modality start from it (see `editing.edit`). Raises `ValueError` for a
-        message that is not the user's.
+        message that is not the user's, or that alone is longer than the model's context.
         """
         user = message if isinstance(message, Message) else Message("user", message)
         if user.role != "user":
@@ -99,7 +104,10 @@ class ChatSession:
     ) -> Generator[Event, None, None]:
         draft = Draft()
         started = time.perf_counter()
-        conversation = [*self.messages, user]
+        limit = context_limit(self.model.language, options)
+        conversation, dropped = fit_context(
+            self.model.processor, [*self.messages, user], options, limit
+        )
         prompt_tokens, cached_tokens = self._prefill(conversation, options)
         finished: Finished | None = None
         for event in self._engine.generate(options):
@@ -122,12 +130,14 @@ class ChatSession:
             prompt_tokens=prompt_tokens,
             cached_tokens=cached_tokens,
             completion_tokens=finished.num_tokens,
+            dropped=dropped,
+            context_length=limit,
             seconds=dict(draft.seconds),
             steps=dict(draft.steps),
         )
         yield Done(message=reply, finish_reason=finished.finish_reason, usage=usage)
 
-    def _new_engine(self, options: GenerationOptions) -> TokenEngine:
+    def _new_engine(self) -> TokenEngine:
         processor = self.model.processor
         return TokenEngine(
             self.model.language,
@@ -135,7 +145,7 @@ class ChatSession:
             stops=(*processor.stops, *((i,) for i in self.model.language.eos_ids)),
             decode=processor.decode_text,
             num_text_ids=len(processor.tokenizer),
-            use_cache=options.use_cache,
+            use_cache=self.options.use_cache,
         )
 
     def _prefill(
@@ -144,8 +154,17 @@ class ChatSession:
         """Consume what the engine has not seen yet; returns (tokens of the prompt, of these already
         cached).
         """
-        if options.use_cache != self._engine.use_cache:
-            self._engine, self._ids, self._seen = self._new_engine(options), [], []
+        language = for_replies(
+            self.model.language,
+            merge=options.merge_adapters,
+            quantization=options.quantization,
+        )
+        engine = self._engine
+        if options.use_cache != engine.use_cache or language is not engine.language:
+            # Keys and values of other weights are of no use.
+            engine.use_cache, engine.language = options.use_cache, language
+            engine.reset()
+            self._ids, self._seen = [], []
         seen = _common_prefix(self._seen, conversation, same=operator.is_)
         sample, common = self._plan(conversation, seen)
         if common < 0:
@@ -219,6 +238,7 @@ class ChatSession:
                 draft.parts[index] = part
                 yield MediaDone(index=index, part=part)
 
+    @torch.inference_mode()
     def _generate(
         self,
         modality: Modality,
@@ -229,47 +249,54 @@ class ChatSession:
         source: Media | None,
     ) -> Generator[Event, None, list[np.ndarray]]:
         decoder = self.model.decoders[modality]
-        spec = self.model.spec.decoders[modality]
+        if self.model.spec.bridge == "caption":
+            conditioning = decoder.encode_captions([captions[index] for index in indices])
+        else:
+            hidden_TSD = torch.stack([draft.spans[index].hidden for index in indices])
+            conditioning = self.model.condition(modality, hidden_TSD)
+        seeds = [(options.seed or 0) + index for index in indices]
+        arguments = self._decoder_arguments(modality, len(indices), options, source)
+        steps = decoder.generate_steps(conditioning, seeds=seeds, **arguments)
+        with closing(steps):
+            while True:
+                try:
+                    step, total = next(steps)
+                except StopIteration as stop:
+                    made: list[np.ndarray] = stop.value
+                    return made
+                draft.steps[modality] += len(indices)
+                yield Progress(modality=modality, indices=indices, step=step, total=total)
+
+    def _decoder_arguments(
+        self, modality: Modality, count: int, options: GenerationOptions, source: Media | None
+    ) -> dict[str, Any]:
+        """What the decoder is told beside conditioning and seeds."""
+        decoder, spec = self.model.decoders[modality], self.model.spec.decoders[modality]
         defaults = {
             "num_inference_steps": spec.num_inference_steps,
             "guidance_scale": spec.guidance_scale,
             **spec.generate,
         }
         arguments = options.decoder_arguments(modality, defaults)
-        seed = options.seed or 0
+        if options.negative_prompt is not None:
+            arguments["negative"] = decoder.encode_captions([options.negative_prompt])
+        if source is not None and source.modality == modality:
+            # Only sounds are resampled; a clip keeps its own rate, and its speed.
+            array, rate = load_array(source, round(decoder.rate or DEFAULT_RATE))
+            # The source is fitted to the asked size, and the decoder then keeps the size of its
+            # latents.
+            size = {n: arguments.pop(n) for n in SIZE_OPTIONS[modality] if n in arguments}
+            arguments["latents"] = decoder.encode_media(
+                [array] * count, rates=[rate] * count, **size
+            )
+            arguments["strength"] = options.strength
+        return arguments
 
-        @torch.inference_mode()
-        def call(report: Report) -> list[np.ndarray]:
-            if self.model.spec.bridge == "caption":
-                conditioning = decoder.encode_captions([captions[index] for index in indices])
-            else:
-                hidden_TSD = torch.stack([draft.spans[index].hidden for index in indices])
-                conditioning = self.model.condition(modality, hidden_TSD)
-            extra = dict(arguments)
-            if options.negative_prompt is not None:
-                extra["negative"] = decoder.encode_captions([options.negative_prompt])
-            if source is not None and source.modality == modality:
-                # Only sounds are resampled; a clip keeps its own rate, and its speed.
-                array, rate = load_array(source, round(decoder.rate or DEFAULT_RATE))
-                # The source is fitted to the asked size, and the decoder then keeps the size of its
-                # latents.
-                size = {name: extra.pop(name) for name in SIZE_OPTIONS[modality] if name in extra}
-                count = len(indices)
-                extra["latents"] = decoder.encode_media(
-                    [array] * count, rates=[rate] * count, **size
-                )
-                extra["strength"] = options.strength
-            seeds = [seed + index for index in indices]
-            return decoder.generate(conditioning, seeds=seeds, callback=report, **extra)
 
-        steps = with_progress(call)
-        while True:
-            try:
-                step, total = next(steps)
-            except StopIteration as stop:
-                return stop.value
-            draft.steps[modality] += len(indices) if step else 0
-            yield Progress(modality=modality, indices=indices, step=step, total=total)
+def _in_training(model: NextGPT) -> bool:
+    """Whether the model, or a part that `train` switches by itself, is in training mode."""
+    parts = (model, model.language, *model.input_projectors.values())
+    return any(part.training for part in (*parts, *model.output_projectors.values()))
 
 
 def _groups(

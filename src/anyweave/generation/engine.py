@@ -10,6 +10,7 @@ Legend: L new positions, D width, V ids that have logits, S tokens of one signal
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from anyweave.generation.context import context_limit
 from anyweave.generation.detokenizer import IncrementalDetokenizer
 from anyweave.generation.ending import EndOfTurn
 from anyweave.generation.events import EngineEvent, Finished, FinishReason, SignalSpan, TextDelta
@@ -116,14 +118,21 @@ class TokenEngine:
         )
 
     def generate(self, options: GenerationOptions) -> Iterator[EngineEvent]:
-        """Speak until the end of turn or `max_new_tokens`; the last event is `Finished`.
+        """Speak until the end of turn, `max_new_tokens` or the model's last position; the last
+        event is `Finished`. Forced media are always completed: their positions are kept free.
 
-        Raises `ValueError` for a forced or allowed modality without signal tokens, or when nothing
-        was fed.
+        Raises `ValueError` for a forced or allowed modality without signal tokens, when nothing was
+        fed, or when forced media no longer fit.
         """
         if self._last_D is None:
             raise ValueError("nothing to continue: feed the prompt before generating")
         _check_modalities(options, self.signals)
+        limit = context_limit(self.language, options)
+        if self._room(limit, options.force) < 0:
+            raise ValueError(
+                f"{self.length} of the language model's {limit} positions are taken, and the "
+                "forced media do not fit into the rest"
+            )
         generator = torch.Generator().manual_seed(options.seed or 0)
         text = IncrementalDetokenizer(self.decode)
         ending = EndOfTurn(self.stops)
@@ -132,7 +141,11 @@ class TokenEngine:
         count = 0
         finish_reason: FinishReason = "length"
         while count < options.max_new_tokens:
-            token_id = self._sample(options, said, len(emitted), generator)
+            owed = [modality for modality in options.force if modality not in emitted]
+            if (room := self._room(limit, owed)) < 1:
+                break
+            media = self._speakable(options, len(emitted), owed, room)
+            token_id = self._sample(options, said, media, generator)
             if end := ending.completed_by(token_id):
                 self._forget(len(end) - 1, options)
                 count -= len(end) - 1
@@ -148,11 +161,13 @@ class TokenEngine:
                 emitted.append(modality)
                 count += self.signals.count(modality)
                 continue
-            self.feed_ids([token_id])
             said.append(token_id)
             count += 1
+            # Said before it is consumed: the listener need not wait for the forward that only the
+            # next token needs. Who stops listening here leaves a sequence without this token.
             for certain in ending.push(token_id):
                 yield from _deltas(text.push(certain))
+            self.feed_ids([token_id])
         for held in ending.release():
             yield from _deltas(text.push(held))
         yield from _deltas(text.flush())
@@ -171,6 +186,25 @@ class TokenEngine:
         for modality in media:
             allowed_V[self.signals.first(modality)] = True
         return allowed_V
+
+    def _room(self, limit: int | None, owed: Sequence[Modality]) -> float:
+        """Positions left to speak in when those of the media that must follow are kept free."""
+        if limit is None:
+            return math.inf
+        return limit - self.length - sum(self.signals.count(modality) for modality in owed)
+
+    def _speakable(
+        self, options: GenerationOptions, num_media: int, owed: Sequence[Modality], room: float
+    ) -> tuple[Modality, ...]:
+        """The media that may be asked for now: allowed, not too many, and with room for the run."""
+        if num_media >= options.max_media:
+            return ()
+        return tuple(
+            m
+            for m in self.signals.modalities
+            if (options.modalities is None or m in options.modalities)
+            and (m in owed or self.signals.count(m) <= room)
+        )
 
     def _forget(self, count: int, options: GenerationOptions) -> None:
         """Take back the ids of an ending that were consumed before it was complete."""
@@ -193,18 +227,11 @@ class TokenEngine:
         self,
         options: GenerationOptions,
         said: Sequence[int],
-        num_media: int,
+        media: Sequence[Modality],
         generator: torch.Generator,
     ) -> int:
         assert self._last_D is not None
         logits_V = self.language.logits(self._last_D)
-        media: tuple[Modality, ...] = ()
-        if num_media < options.max_media:
-            media = tuple(
-                m
-                for m in self.signals.modalities
-                if options.modalities is None or m in options.modalities
-            )
         return sample_token(
             logits_V,
             allowed=self.allowed_ids(media),

@@ -41,6 +41,7 @@ class Finished:
     """The engine's last event."""
 
     finish_reason: FinishReason
+    """ "length" where `max_new_tokens` or the last position of the model was reached."""
     num_tokens: int
     """Tokens generated, signal runs included, the end of turn excluded."""
 
@@ -73,12 +74,30 @@ class MediaDone:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """What left the conversation before this reply, oldest first, because the language model has no
+    more positions: whole exchanges with their media.
+    """
+
+    exchanges: int = 0
+    messages: int = 0
+    tokens: int = 0
+    media: int = 0
+
+    def __bool__(self) -> bool:
+        return self.messages > 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Usage:
     """What a reply cost. `cached_tokens` of the prompt were already in the key-value cache."""
 
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    dropped: Dropped = Dropped()
+    context_length: int | None = None
+    """Positions that prompt and reply could take; None where the model has no limit."""
     seconds: Mapping[Modality, float] = field(default_factory=dict)
     """Wall-clock seconds per modality; "text" is prefill and decoding."""
     steps: Mapping[Modality, int] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from anyweave.messages import MEDIA_MODALITIES, MODALITIES, Modality
 
@@ -20,6 +20,10 @@ class GenerationOptions:
 
     max_new_tokens: int = 256
     """The model is stopped after so many tokens; a signal run that has begun is always completed.
+    """
+    context_length: int | None = None
+    """Positions that a prompt and its reply may take together. None is the language model's own
+    limit; oldest exchanges leave a conversation that grows beyond it.
     """
     temperature: float = 0.7
     """0 is greedy: always the likeliest token."""
@@ -65,8 +69,24 @@ class GenerationOptions:
     use_cache: bool = True
     """Keep keys and values between steps. False recomputes everything: slow, for tests."""
 
+    merge_adapters: bool = True
+    """Reply with the adapters folded into copies of the matrices they adapt: faster, for the memory
+    of these copies. Training and saving see the model without them.
+    """
+    quantization: Literal["int8"] | None = None
+    """8-bit copies of the language model's weights, for replies on a CPU: faster, for half of its
+    memory more. Weights alone are rounded, and prompts are read with the weights as they are.
+    """
+
     def __post_init__(self) -> None:
         _at_least("max_new_tokens", self.max_new_tokens, 1)
+        if self.context_length is not None:
+            _at_least("context_length", self.context_length, 1)
+        if self.quantization not in (None, "int8"):
+            raise ValueError(
+                f"unknown quantization {self.quantization!r} of replies; there is 'int8' (weights "
+                "alone: with quantised activations the model no longer says the same)"
+            )
         _at_least("temperature", self.temperature, 0)
         _at_least("top_k", self.top_k, 0)
         _at_least("max_media", self.max_media, 0)

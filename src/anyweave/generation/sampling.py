@@ -24,7 +24,7 @@ def sample_token(
     top-p.
 
     `said` are the ids that `repetition_penalty` holds against themselves (divides a positive logit,
-    multiplies a negative one; Keskar et al. 2019).
+    multiplies a negative one; Keskar et al. 2019). V ids, K of them left by top-k (or all).
     """
     scores_V = logits.float().cpu().masked_fill(~allowed, -torch.inf)
     if repetition_penalty != 1.0 and said:
@@ -37,12 +37,17 @@ def sample_token(
         return int(scores_V.argmax())
     scores_V = scores_V / temperature
     if 0 < top_k < scores_V.numel():
-        scores_V = scores_V.masked_fill(scores_V < scores_V.topk(top_k).values[-1], -torch.inf)
-    probabilities_V = scores_V.softmax(-1)
+        scores_K, ids_K = scores_V.topk(top_k)  # likeliest first: top-p need not sort again
+    elif top_p < 1.0:
+        scores_K, ids_K = scores_V.sort(descending=True)
+    else:
+        return int(torch.multinomial(scores_V.softmax(-1), 1, generator=generator))
+    probabilities_K = scores_K.softmax(-1)
     if top_p < 1.0:
-        sorted_V, order_V = probabilities_V.sort(descending=True)
         # A token stays while the mass before it is below top_p, so the likeliest always stays.
-        keep_V = (sorted_V.cumsum(-1) - sorted_V) < top_p
-        keep_V[0] = True
-        probabilities_V = torch.zeros_like(probabilities_V).scatter(0, order_V, sorted_V * keep_V)
+        keep_K = (probabilities_K.cumsum(-1) - probabilities_K) < top_p
+        keep_K[0] = True
+        probabilities_K = probabilities_K * keep_K
+    # Drawn in the order of the ids, so that a seed says the same whatever was sorted.
+    probabilities_V = torch.zeros_like(scores_V).scatter(0, ids_K, probabilities_K)
     return int(torch.multinomial(probabilities_V, 1, generator=generator))

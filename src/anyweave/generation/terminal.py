@@ -181,8 +181,26 @@ def _report(done: Done, turn: int, output: Path, say: Say) -> None:
     parts = [p for p in write_message(done.message, output, f"turn-{turn}") if p["type"] != "text"]
     for number, part in enumerate(parts, 1):
         say(f"{part['type']} {number}: {part['path']}")
-    if done.finish_reason == "length":
-        say("(cut off: the reply was as long as --max-new-tokens allows)")
+    usage = done.usage
+    if cut := why_cut_off(done):
+        say(f"(cut off: {cut})")
+    if gone := usage.dropped:
+        say(
+            f"(the conversation is longer than the language model's {usage.context_length} "
+            f"positions: it has forgotten the oldest {gone.exchanges} exchanges, {gone.tokens} "
+            f"tokens, {gone.media} media)"
+        )
+
+
+def why_cut_off(done: Done) -> str:
+    """Why a reply did not end by itself; empty where it did."""
+    usage = done.usage
+    if done.finish_reason != "length":
+        return ""
+    taken = usage.prompt_tokens + usage.completion_tokens
+    if usage.context_length is not None and taken >= usage.context_length:
+        return f"the language model has {usage.context_length} positions, and they are taken"
+    return "the reply was as long as --max-new-tokens allows"
 
 
 def _first_free_turn(output: Path) -> int:

@@ -34,6 +34,8 @@ from anyweave.language.readout import Readout, measure_readout
 from anyweave.language.signal_rows import SignalRows
 from anyweave.tensors import check_complete, explained, foreign_code_explained
 
+_POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
+
 
 class CausalLM(nn.Module):
     """The language model as the rest sees it: embed, forward to final hidden states, logits.
@@ -71,6 +73,7 @@ class CausalLM(nn.Module):
         self._mean_bias = 0.0 if bias is None else float(bias.detach().float().mean())
         self.gradient_checkpointing = False
         self._takes = frozenset(inspect.signature(self.decoder.forward).parameters)
+        self.view_for_replies: Any = None  # `replying.for_replies` keeps it here
         self.eval()
         self.readout, self.feeding = self._probe()
 
@@ -158,6 +161,29 @@ class CausalLM(nn.Module):
     @property
     def num_signals(self) -> int:
         return self.signals.input_rows.shape[0]
+
+    @property
+    def context_length(self) -> int | None:
+        """Positions the model was made for, as its config says under one of several names; None for
+        a model without such a limit, a recurrent one for example.
+        """
+        config = self.model.config.get_text_config()
+        named = (getattr(config, name, None) for name in _POSITIONS)
+        return next((n for n in named if isinstance(n, int) and n > 0), None)
+
+    @property
+    def has_position_table(self) -> bool:
+        """Whether positions are looked up in a table of `context_length` rows, so that a later one
+        does not exist; rotary positions are computed and go on, beyond what was trained.
+        """
+        limit, words = self.context_length, self.model.get_input_embeddings()
+        if limit is None:
+            return False
+        tables = [m.weight for m in self.decoder.modules() if isinstance(m, nn.Embedding)]
+        tables = [table for table in tables if table is not words.weight]
+        tables += [buffer for buffer in self.decoder.buffers() if buffer.ndim == 2]
+        # Some tables begin with two rows for padding.
+        return any(limit <= table.shape[0] <= limit + 2 for table in tables)
 
     @property
     def eos_ids(self) -> tuple[int, ...]:
@@ -270,6 +296,8 @@ class CausalLM(nn.Module):
     def train(self, mode: bool = True) -> CausalLM:
         """Frozen parts stay in eval mode; adapters (their dropout) follow `mode`."""
         super().train(mode)
+        if mode:
+            self.view_for_replies = None  # training needs its memory
         self.model.eval()
         for module in self._adapters():
             module.train(mode)

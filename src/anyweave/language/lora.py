@@ -16,7 +16,6 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from anyweave.language.causal_lm import CausalLM
-from anyweave.language.quantization import is_quantized
 
 DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 _ADAPTER = "default"
@@ -66,7 +65,7 @@ def attach(
 
 
 def has_lora(lm: CausalLM) -> bool:
-    return any(True for _ in _layers(lm))
+    return any(True for _ in lora_layers(lm))
 
 
 def lora_parameters(lm: CausalLM) -> dict[str, nn.Parameter]:
@@ -112,7 +111,7 @@ def load_lora_state(lm: CausalLM, state: Mapping[str, Tensor], strict: bool = Tr
 def set_enabled(lm: CausalLM, enabled: bool) -> None:
     """Let adapters take part, or make the model its base self. What trains does not change."""
     trains = {name: p.requires_grad for name, p in lora_parameters(lm).items()}
-    for layer in _layers(lm):
+    for layer in lora_layers(lm):
         layer.enable_adapters(enabled)
     # peft ties "enabled" to requires_grad; here stages alone decide what trains.
     for name, parameter in lora_parameters(lm).items():
@@ -129,24 +128,6 @@ def adapters_disabled(lm: CausalLM) -> Iterator[None]:
         set_enabled(lm, True)
 
 
-def set_merged(lm: CausalLM, merged: bool) -> None:
-    """Fold the adapters into the base weights for faster decoding, or take them out again.
-
-    Meant for a model that will not be trained or saved afterwards: in bfloat16 the weights are
-    rounded, and taking the adapters out need not restore every bit. Raises `ValueError` for a base
-    in 4 bits, which cannot take them.
-    """
-    if is_quantized(lm.model):
-        raise ValueError(
-            "adapters cannot be folded into a 4-bit base without losing them to rounding; load the "
-            "model without quantization to merge"
-        )
-    for layer in _layers(lm):
-        if merged and not layer.merged:
-            layer.merge()
-        elif not merged and layer.merged:
-            layer.unmerge()
-
-
-def _layers(lm: CausalLM) -> Iterator[LoraLayer]:
+def lora_layers(lm: CausalLM) -> Iterator[LoraLayer]:
+    """The adapted layers, in the model's order."""
     return (module for module in lm.model.modules() if isinstance(module, LoraLayer))

@@ -27,6 +27,11 @@ def quantization_config(name: str) -> Any:
     Embedding and head stay in the model's own type: signal rows stand beside them. Raises
     `ValueError` for an unknown name, or when bitsandbytes is not installed.
     """
+    if name == "int8":
+        raise ValueError(
+            "quantization='int8' is an option of replies, not of loading: 8-bit copies are made "
+            "beside the weights; give GenerationOptions(quantization='int8')"
+        )
     if name not in QUANTIZATIONS:
         raise ValueError(
             f"unknown quantization {name!r}; there is {', '.join(QUANTIZATIONS)}, or None for the "

@@ -207,6 +207,12 @@ class Processor:
         kept, _ = fit(turns, overhead, self.max_length, self.truncate)
         return overhead + sum(turn.length for turn in kept)
 
+    def turn_lengths(self, messages: Sequence[Message]) -> list[int]:
+        """Number of ids of each message, without reading its media. What opens a conversation (its
+        first id, a default system prompt) belongs to none of them.
+        """
+        return [turn.length for turn in self._layout(messages, "none") if turn.index >= 0]
+
     # ids -> parts
 
     def parts_from_ids(self, ids: Sequence[int]) -> list[Text | SignalRun]:
