@@ -1,23 +1,20 @@
 """Talk to a model from Python: python examples/chat.py [MODEL] [FOLDER]"""
 
 import sys
-from pathlib import Path
 
 from emoji_mini.world.render import render
 from emoji_mini.world.scenes import ImageScene
 
-from anyweave.generation import ChatSession, Done, GenerationOptions, Progress, TextDelta
-from anyweave.generation.writing import write_message
-from anyweave.messages import Image, Message
-from anyweave.model import NextGPT
+import anyweave as aw
+from anyweave.generation import Done, Progress, TextDelta
 
-model = NextGPT.from_pretrained(sys.argv[1] if len(sys.argv) > 1 else "emoji-mini")
-folder = Path(sys.argv[2] if len(sys.argv) > 2 else "chat")
-session = ChatSession(model, GenerationOptions(temperature=0.0, max_new_tokens=48, seed=0))
+model = aw.load(sys.argv[1] if len(sys.argv) > 1 else "emoji-mini")
+folder = sys.argv[2] if len(sys.argv) > 2 else "chat"
+session = model.chat(aw.GenerationOptions(temperature=0.0, max_new_tokens=48, seed=0))
 
 # Wait for a whole reply. A medium is a path, encoded bytes, an array or a PIL image.
-picture = Image(render(ImageScene(object="cow", background="grass")))
-reply = session.reply(Message("user", [picture, "What is this?"]))
+picture = aw.Image(render(ImageScene(object="cow", background="grass")))
+reply = session.reply([picture, "What is this?"])
 print(reply.text)
 
 # Or watch the next one come; the session remembers what was said and seen.
@@ -28,5 +25,5 @@ for event in session.send("What sound does it make?", force=("audio",)):
         print(f"\r{event.modality}: step {event.step} of {event.total}", end="", flush=True)
     elif isinstance(event, Done):
         print()
-        for part in write_message(event.message, folder):
+        for part in event.message.save(folder):
             print(part)

@@ -5,12 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anyweave.data import MessagesJsonl, write_messages
-from anyweave.messages import Image, Message
-from anyweave.model import NextGPT
-from anyweave.training.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
-from anyweave.training.stages import STAGES
-from anyweave.training.trainer import Trainer
+import anyweave as aw
 
 source = sys.argv[1] if len(sys.argv) > 1 else "emoji-mini"
 folder = Path(sys.argv[2] if len(sys.argv) > 2 else "own-data")
@@ -19,23 +14,21 @@ folder.mkdir(parents=True, exist_ok=True)
 # Your data: one conversation a line, media as files beside it. Here: names for plain colours.
 rows = []
 for name, colour in {"rust": (183, 65, 14), "teal": (0, 128, 128), "plum": (142, 69, 133)}.items():
-    picture = Image(np.full((64, 64, 3), colour, np.uint8))
+    picture = aw.Image(np.full((64, 64, 3), colour, np.uint8))
     rows.append(
-        [Message("user", [picture, "Which colour?"]), Message("assistant", f"It is {name}.")]
+        [aw.Message("user", [picture, "Which colour?"]), aw.Message("assistant", f"It is {name}.")]
     )
-write_messages(rows, folder / "colours.jsonl")
+aw.write_messages(rows, folder / "colours.jsonl")
 
-# Ten lines of training: what learns is the stage's business (here adapters and projectors).
-config = TrainConfig(
-    name="colours",
-    stage=STAGES["instruction_tuning"],
-    model=ModelConfig(source=source),
-    data=DataConfig(source="anyweave.data:MessagesJsonl", batch_size=3),
-    optimizer=OptimizerConfig(learning_rate=1e-3),
+# Rates and batch are the model's own for fine-tuning; `settings` change single values.
+report = aw.train(
+    source,
+    folder / "colours.jsonl",
+    stage=3,
     steps=8,
-    output_dir=str(folder / "run"),
+    settings=["optimizer.learning_rate=1e-3"],
+    output=folder / "run",
 )
-model = NextGPT.from_pretrained(source)
-report = Trainer(model, config, MessagesJsonl(folder / "colours.jsonl")).train()
 print(report)
+print(aw.evaluate(folder / "run" / "model", folder / "colours.jsonl").to_markdown())
 print(f"anyweave chat --model {folder / 'run' / 'model'}")

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from emoji_mini.demo.script import SCRIPTS, Script
+from emoji_mini.parts.recipes import train_named_part
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from anyweave import media
 from anyweave.cli import app, main
-from anyweave.testing.conversations import tiny_media
+from anyweave.data import write_messages
+from anyweave.model.catalogue import SPECS
+from anyweave.model.checkpoint import EMBEDDED
+from anyweave.testing.conversations import tiny_conversations, tiny_media
 from anyweave.testing.model import tiny_model
+from anyweave.training.recipes import recipes
 
 COMMANDS = [
     "run",
@@ -27,6 +36,7 @@ COMMANDS = [
     "train stage2",
     "train stage3",
     "train part",
+    "eval data",
     "eval world",
     "eval ablation",
     "data world",
@@ -59,6 +69,57 @@ def test_help_teaches_by_example(command: str) -> None:
     result = CliRunner().invoke(app, [*command.split(), "--help"])
     assert result.exit_code == 0
     assert f"anyweave {command}" in result.stdout
+
+
+def _help_examples() -> list[tuple[str, str]]:
+    """Every line of every command's help that begins with the program's name."""
+    found = []
+
+    def walk(command: Any, path: str) -> None:
+        for name, child in getattr(command, "commands", {}).items():
+            walk(child, f"{path} {name}".strip())
+        text = (command.help or "").replace("\\\n", " ")
+        found.extend((path, line.strip()) for line in text.splitlines() if _EXAMPLE.match(line))
+
+    walk(get_command(app), "")
+    return found
+
+
+_EXAMPLE = re.compile(r"\s*anyweave ")
+
+
+def test_every_command_has_examples() -> None:
+    assert {path for path, _ in _help_examples()} >= set(COMMANDS)
+
+
+@pytest.mark.parametrize(("path", "line"), _help_examples())
+def test_examples_in_help_parse(path: str, line: str) -> None:
+    """Commands, options and arguments exist, and so do the names of recipes, models and specs."""
+    words = shlex.split(line, comments=True)[1:]
+    command: Any = get_command(app)
+    while hasattr(command, "commands") and words:
+        assert words[0] in command.commands, f"{line}: no command {words[0]!r}"
+        command = command.commands[words.pop(0)]
+    given = command.make_context(path, words).params
+    if given.get("recipe"):
+        named = {given["recipe"], f"{given['recipe']}-{command.name[-1]}"} & set(recipes())
+        assert named, f"{line}: no recipe {given['recipe']!r}"
+    others = [other for at, other in _help_examples() if at == path and other != line]
+    made = {word for other in others for word in other.split()}  # by an example before this one
+    for key in ("model", "spec"):
+        name = given.get(key)
+        if isinstance(name, str) and not name.startswith("runs/") and name not in made:
+            assert name in EMBEDDED or name in SPECS, f"{line}: no model {name!r}"
+
+
+def test_parts_in_help_exist(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no part 'none'; there are ") as error:
+        train_named_part("none", tmp_path)
+    known = set(str(error.value).partition("there are ")[2].split(", "))
+    command: Any = get_command(app)
+    (argument,) = (p for p in command.commands["train"].commands["part"].params if p.name == "name")
+    named = re.findall(r"[a-z-]+", re.sub(r"\(.*?\)| or ", " ", argument.help))
+    assert set(named) == known
 
 
 def test_the_package_runs_as_a_module(
@@ -199,6 +260,38 @@ def test_inspect_counts_parts(model: str) -> None:
     assert 0 < report["trained_share"] < 1
     table = CliRunner().invoke(app, ["inspect", model])
     assert "language model" in table.stdout
+
+
+def test_eval_data_measures_a_file(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "test.jsonl"
+    write_messages(tiny_conversations()[:2], data)
+    with pytest.raises(SystemExit) as stopped:
+        main(["eval", "data", str(data), "-m", model, "--json", "-o", str(tmp_path / "r.json")])
+    assert stopped.value.code == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["conversations"] == 2 and report["decisions"]["exact"]["trials"] == 2
+    assert json.loads((tmp_path / "r.json").read_text()) == report
+    again = ["eval", "data", str(data), "-m", model, "-o", str(tmp_path / "r.json")]
+    assert "r.json is there already" in fails(*again, capsys=capsys)
+    result = CliRunner().invoke(app, ["eval", "data", str(data), "-m", model])
+    assert "| language, nats per token | 2 |" in result.stdout
+    line = fails("eval", "data", str(tmp_path / "no.jsonl"), "-m", model, capsys=capsys)
+    assert "no.jsonl" in line
+
+
+def test_train_reads_data_as_convert_does(model: str, tmp_path: Path) -> None:
+    picture = media.save("image", tiny_media("image", 1).source, tmp_path / "dot.png")
+    data = tmp_path / "mine.csv"
+    data.write_text(f"image,title\n{picture.name},a dot\n")
+    options = ["--format", "pairs", "--column", "caption=title", "--media", str(tmp_path)]
+    stage = ["train", "stage2", "--data", str(data), *options, "-m", model, "--set", "steps=1"]
+    result = CliRunner().invoke(app, [*stage, "-o", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    assert "steps=1" in result.stdout
+    (step,) = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert "alignment/image" in json.loads(step)["losses"]
 
 
 def test_demo_names_its_page(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,22 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
+
+from anyweave import media
+from anyweave.data import write_messages
+from anyweave.messages import Image, Message
+from anyweave.model import checkpoint
+from anyweave.model.sources import is_here
+from anyweave.testing.conversations import tiny_media
+from anyweave.testing.decoders import write_tiny_decoder
+from anyweave.testing.model import tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +107,68 @@ def test_python_examples_import_what_exists(root: Path) -> None:
                         )
 
 
-def test_the_readmes_python_runs(
-    readme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+PARTS = (
+    "tiny",
+    pytest.param(
+        "emoji-mini",
+        marks=[
+            pytest.mark.slow,
+            pytest.mark.skipif(
+                not is_here("smollm2-135m-instruct"), reason="its language model is not at hand"
+            ),
+        ],
+    ),
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """A folder with what the programs of README and quickstart name: a picture, data, a decoder.
+
+    Of "tiny" parts, the model called emoji-mini is the tiny one.
+    """
     monkeypatch.chdir(tmp_path)
+    for name, number in (("cat.png", 1), ("dog.png", 2)):
+        media.save("image", tiny_media("image", number).source, tmp_path / name)
+    heard = Message("user", [Image("cat.png"), "its sound?"])
+    shown = Message("assistant", ["Here:", tiny_media("audio", 3, "a meow")])
+    for name in ("mine.jsonl", "test.jsonl"):
+        write_messages([[heard, shown]] * 2, name)
+    if request.param == "tiny":
+        model = tiny_model(tmp_path / "parts").save_pretrained(tmp_path / "tiny")
+        monkeypatch.setattr(checkpoint, "EMBEDDED", {"emoji-mini": str(model)})
+        write_tiny_decoder("my-decoder", "image", seed=9)
+    else:
+        shutil.copytree(checkpoint.WEIGHTS / "emoji_mini/decoders/image", "my-decoder")
+    return tmp_path
+
+
+@pytest.mark.parametrize("home", PARTS, indirect=True)
+def test_the_readmes_python_runs(
+    readme: str, home: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    programs = blocks(section(readme, "In Python"), "python")
+    marks = ("reply(", "aw.train(", "aw.evaluate(", "decoders=")
+    assert [mark in program for mark, program in zip(marks, programs, strict=True)] == [True] * 4
     for block in blocks(readme, "python"):
         exec(compile(block, "README.md", "exec"), {})
-    assert (tmp_path / "mine.jsonl").read_text().count("a red square") == 2
+    assert (home / "mine.jsonl").read_text().count("a red square") == 2
+    assert (home / "out" / "reply.json").is_file() and (home / "out-2" / "reply.json").is_file()
+    assert (home / "runs" / "mine" / "model" / "spec.json").is_file()
+    assert "| language, nats per token | 2 |" in capsys.readouterr().out
+    assert "my-decoder is the image decoder of" in caplog.text
+
+
+@pytest.mark.parametrize("home", PARTS, indirect=True)
+def test_the_quickstarts_python_runs(
+    root: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for block in blocks((root / "docs" / "quickstart.md").read_text(encoding="utf-8"), "python"):
+        exec(compile(block, "quickstart.md", "exec"), {})
+    assert "| language, nats per token | 1 |" in capsys.readouterr().out
+    spec = json.loads((home / "my-model" / "spec.json").read_text())
+    assert spec["decoders"]["image"]["source"] == "./decoders/image"
+    assert spec["bridge"] == "caption"
 
 
 def test_the_tour_has_six_files(readme: str) -> None:

@@ -1,7 +1,87 @@
 """Any-to-any chat: text, images, videos and sounds in and out of one language model (NExT-GPT).
 
-Importing the package imports no torch: take what you need from its rooms, such as
-`anyweave.messages`.
+    import anyweave as aw
+
+    chat = aw.load("emoji-mini").chat()
+    chat.reply([aw.Image("cat.png"), "its sound?"]).save("out")
+
+The names of `__all__` are read when they are first used, so importing the package costs no torch.
+Everything else is taken from its room, such as `anyweave.training.config`.
 """
 
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anyweave.data import Records, read_messages, write_messages
+    from anyweave.evaluation.on_data import evaluate
+    from anyweave.generation import ChatSession, GenerationOptions, Reply
+    from anyweave.media.showing import show
+    from anyweave.messages import Audio, Image, Message, Modality, Text, Video
+    from anyweave.model import NextGPT
+    from anyweave.model.checkpoint import load_pretrained as load
+    from anyweave.training.config import TrainConfig
+    from anyweave.training.launch import train
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Audio",
+    "ChatSession",
+    "GenerationOptions",
+    "Image",
+    "Message",
+    "Modality",
+    "NextGPT",
+    "Records",
+    "Reply",
+    "Text",
+    "TrainConfig",
+    "Video",
+    "__version__",
+    "evaluate",
+    "load",
+    "read_messages",
+    "show",
+    "train",
+    "write_messages",
+]
+
+_PLACES = {
+    "Audio": "anyweave.messages:Audio",
+    "ChatSession": "anyweave.generation:ChatSession",
+    "GenerationOptions": "anyweave.generation:GenerationOptions",
+    "Image": "anyweave.messages:Image",
+    "Message": "anyweave.messages:Message",
+    "Modality": "anyweave.messages:Modality",
+    "NextGPT": "anyweave.model:NextGPT",
+    "Records": "anyweave.data:Records",
+    "Reply": "anyweave.generation:Reply",
+    "Text": "anyweave.messages:Text",
+    "TrainConfig": "anyweave.training.config:TrainConfig",
+    "Video": "anyweave.messages:Video",
+    "evaluate": "anyweave.evaluation.on_data:evaluate",
+    "load": "anyweave.model.checkpoint:load_pretrained",
+    "read_messages": "anyweave.data:read_messages",
+    "show": "anyweave.media.showing:show",
+    "train": "anyweave.training.launch:train",
+    "write_messages": "anyweave.data:write_messages",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        near = get_close_matches(name, __all__, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(__all__)}"
+        raise AttributeError(f"module 'anyweave' has no attribute {name!r}; {hint}")
+    module, _, attribute = _PLACES[name].partition(":")
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,6 +4,8 @@ place in it is said.
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import os
 import re
 from pathlib import Path
@@ -718,3 +720,18 @@ def test_the_examples_of_the_docs(root, tmp_path):
         path.write_text(example, encoding="utf-8")
         records = Records(path, name, check_media=False)
         assert len(records) > 0 and all(len(conversation) > 1 for conversation in records)
+
+
+def test_records_take_every_option_of_reading_by_name() -> None:
+    """Editors see them; a new option that is not passed on would be read with its default."""
+    taken = inspect.signature(Records).parameters
+    options = dataclasses.fields(ReadOptions)
+    assert set(taken) == {"path", "format", *(item.name for item in options)}
+    for item in options:
+        default = None if item.name == "columns" else getattr(ReadOptions(), item.name)
+        assert taken[item.name].default == default
+    assert set(taken) == {
+        "path",
+        "format",
+        *(item.name for item in dataclasses.fields(ReadOptions)),
+    }

@@ -14,7 +14,10 @@ from anyweave.cli.options import DeviceOption
 def train_part(
     name: Annotated[
         str,
-        typer.Argument(help="encoder, image, video, audio, verifiers, or emoji-mini (assemble)."),
+        typer.Argument(
+            help="image-encoder, audio-encoder, image, video, audio, verifiers, emoji-mini "
+            "(assemble) or output-projectors."
+        ),
     ],
     output: Annotated[Path, typer.Option("--out", "-o", help="Folder of parts.")] = Path(
         "runs/parts"
@@ -24,7 +27,7 @@ def train_part(
         float, typer.Option(help="Share of the recipe's steps; 0.01 to try it out.")
     ] = 1.0,
 ) -> None:
-    """Train a frozen part of emoji-mini again: the encoder or a decoder.
+    """Train a part of emoji-mini again: an encoder, a decoder, or a lesson of the projectors.
 
     \b
     anyweave train part image --out runs/parts      # then video; audio-encoder, then audio

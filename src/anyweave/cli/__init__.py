@@ -13,6 +13,7 @@ from rich.markup import escape
 from anyweave.cli.bench import app as bench_app
 from anyweave.cli.console import err
 from anyweave.cli.data import app as data_app
+from anyweave.cli.eval import app as eval_app
 from anyweave.cli.packages import add_commands
 from anyweave.cli.talk import chat, inspect, run
 from anyweave.cli.train import app as train_app
@@ -32,7 +33,7 @@ for _command in (run, chat, inspect):
     app.command()(_command)
 _groups = {
     "train": train_app,
-    "eval": typer.Typer(no_args_is_help=True, help="Measure a model."),
+    "eval": eval_app,
     "data": data_app,
     "bench": bench_app,
     "convert": typer.Typer(no_args_is_help=True, help="Convert checkpoints of other systems."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from anyweave.cli.console import err
 
@@ -16,7 +16,10 @@ def load_model(
 
         hide_loading_bars()
         return NextGPT.from_pretrained(
-            model, device=device, bridge=bridge, trust_remote_code=trust_remote_code
+            model,
+            device=device,
+            bridge=cast(Any, bridge),  # checked where it is used
+            trust_remote_code=trust_remote_code,
         )
 
 

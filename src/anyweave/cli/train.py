@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,14 @@ from typing import Annotated
 import typer
 
 from anyweave.cli.console import out
+from anyweave.cli.data.reading import (
+    CaptionsOnlyOption,
+    ColumnOption,
+    MediaFolderOption,
+    SplitOption,
+    TaskOption,
+    read_options,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Train the three stages, or a part.")
 
@@ -20,8 +29,18 @@ def _stage_command(number: int) -> Callable[..., None]:
             typer.Option(help="Named recipe; default: that of --model, without one the tiny one."),
         ] = None,
         data: Annotated[
-            Path | None, typer.Option(help="Your conversations as messages JSONL.")
+            str | None,
+            typer.Option(help="Your conversations: a file in any format, or shards 'x/*.tar'."),
         ] = None,
+        read_as: Annotated[
+            str | None,
+            typer.Option("--format", help="Format of the data; default: known by sight."),
+        ] = None,
+        media: MediaFolderOption = None,
+        column: ColumnOption = None,
+        task: TaskOption = "generate" if number == 2 else "describe",
+        split: SplitOption = None,
+        captions_only: CaptionsOnlyOption = False,
         model: Annotated[
             str | None, typer.Option("--model", "-m", help="Checkpoint to start from.")
         ] = None,
@@ -34,27 +53,30 @@ def _stage_command(number: int) -> Callable[..., None]:
             typer.Option("--set", help="Change one value: --set optimizer.clip=0.5"),
         ] = None,
     ) -> None:
-        from anyweave.generation.samples import write_samples
+        from anyweave.data.place import ReadOptions
         from anyweave.training.launch import train_stage
 
         report = train_stage(
             number,
             recipe=recipe,
             data=data,
+            format=read_as,
+            read=ReadOptions(**read_options(media, column, task, split, captions_only)),
             model=model,
             output=output,
             resume=resume,
             settings=settings or [],
-            write_samples=write_samples,
         )
-        out.print(report)
+        if os.environ.get("RANK", "0") == "0":  # torchrun starts one of these per process
+            out.print(report)
 
     command.__doc__ = f"""Train stage {number} of three, resumable, into a run folder.
 
     \b
     anyweave train stage{number}                  # the tiny model, to try it out
     anyweave train stage{number} --recipe emoji-mini --out runs/s{number}
-    anyweave train stage{number} --data mine.jsonl --model emoji-mini --set steps=200
+    anyweave train stage{number} --data mine.jsonl --model emoji-mini --out runs/mine
+    anyweave train stage{number} --data llava.json --format llava --media coco --model emoji-mini
     anyweave train stage{number} --out runs/s{number} --resume
     """
     return command

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from anyweave.data.formats import Format, recognise, renamed, resolve
 from anyweave.data.mixture import Reading
-from anyweave.data.place import Place, ReadOptions
+from anyweave.data.place import Place, ReadOptions, Task
 from anyweave.data.tables import Table
-from anyweave.messages import Conversation
+from anyweave.messages import Conversation, Modality
 
 logger = logging.getLogger(__name__)
 _TOLD = 100  # kinds of losses that are told one by one
@@ -31,9 +31,28 @@ class Records(Sequence[Conversation]):
     """
 
     def __init__(
-        self, path: str | Path, format: str | Format | None = None, **options: Any
+        self,
+        path: str | Path,
+        format: str | Format | None = None,
+        *,
+        media: str | Path | Mapping[Modality, str | Path] | None = None,
+        check_media: bool = True,
+        captions_only: bool = False,
+        task: Task = "describe",
+        split: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        allow_outside: bool = False,
     ) -> None:
-        self._open(path, format, ReadOptions(**options))
+        options = ReadOptions(
+            media=media,
+            check_media=check_media,
+            captions_only=captions_only,
+            task=task,
+            split=split,
+            columns=columns or {},
+            allow_outside=allow_outside,
+        )
+        self._open(path, format, options)
         if self.table.problems:
             more = f" (and {len(self.table.problems) - 1} more)" * (len(self.table.problems) > 1)
             raise ValueError(

@@ -184,16 +184,20 @@ class TransformersBackbone(nn.Module):
         *,
         reads: Reads = "image",
         revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
         trust_remote_code: bool = False,
         **options: Any,
     ) -> Self:
-        """A folder or hub id with a model and its processor. `options` are those of the class.
+        """A folder or hub id with a model and its processor. `options` are those of the class;
+        `revision`, `token` and `cache_dir` are the hub's and mean nothing for a folder.
 
         Of a two-tower model only the tower that reads the medium is kept. `trust_remote_code` lets
         a model that needs Python code of its own run it. Raises `ValueError` for files that cannot
         be read or lack weights.
         """
-        hub = {"revision": revision, "trust_remote_code": trust_remote_code}
+        hub: dict[str, Any] = {"revision": revision, "token": token, "cache_dir": cache_dir}
+        hub["trust_remote_code"] = trust_remote_code
         with explained(f"the encoder {path}"), foreign_code_explained(path):
             whole, info = AutoModel.from_pretrained(path, output_loading_info=True, **hub)
             # Poolers come after the hidden state that is read here, and many files lack them.
@@ -207,13 +211,16 @@ class TransformersBackbone(nn.Module):
         *,
         reads: Reads = "image",
         revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
         trust_remote_code: bool = False,
         **options: Any,
     ) -> Self:
         """The encoder of `from_pretrained` on the meta device: it preprocesses and knows its
         shapes.
         """
-        hub = {"revision": revision, "trust_remote_code": trust_remote_code}
+        hub: dict[str, Any] = {"revision": revision, "token": token, "cache_dir": cache_dir}
+        hub["trust_remote_code"] = trust_remote_code
         with explained(f"the encoder {path}"), foreign_code_explained(path):
             config = AutoConfig.from_pretrained(path, **hub)
             with torch.device("meta"):

@@ -17,6 +17,7 @@ from anyweave.generation.events import (
     Usage,
 )
 from anyweave.generation.options import GenerationOptions
+from anyweave.generation.reply import Reply
 
 __all__ = [
     "ChatSession",
@@ -28,6 +29,7 @@ __all__ = [
     "MediaDone",
     "MediaStarted",
     "Progress",
+    "Reply",
     "SignalSpan",
     "TextDelta",
     "TokenEngine",

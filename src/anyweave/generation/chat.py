@@ -32,11 +32,15 @@ from anyweave.generation.events import (
     Usage,
 )
 from anyweave.generation.options import SIZE_OPTIONS, GenerationOptions
+from anyweave.generation.reply import Reply
 from anyweave.language.replying import for_replies
-from anyweave.messages import MEDIA_TYPES, Media, Message, Modality
+from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Part
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import collate
 from anyweave.processing.processor import DEFAULT_RATE, load_array
+
+Said = Message | str | Part | Iterable[Part | str]
+"""A user's turn: a message, or the parts of one."""
 
 
 class ChatSession:
@@ -64,8 +68,8 @@ class ChatSession:
         self._engine = self._new_engine()
 
     def reply(
-        self, message: Message | str, options: GenerationOptions | None = None, **overrides: Any
-    ) -> Message:
+        self, message: Said, options: GenerationOptions | None = None, **overrides: Any
+    ) -> Reply:
         """Say something and wait for the whole answer. Arguments as in `send`."""
         for event in self.send(message, options, **overrides):
             if isinstance(event, Done):
@@ -74,7 +78,7 @@ class ChatSession:
 
     def send(
         self,
-        message: Message | str,
+        message: Said,
         options: GenerationOptions | None = None,
         *,
         source: Media | None = None,
@@ -220,6 +224,10 @@ class ChatSession:
     ) -> Iterator[Event]:
         """Turn the reply's spans into media: one batch per modality, or one at a time."""
         captions = draft.captions()
+        if not options.decode_media:
+            for index, span in enumerate(draft.spans):
+                draft.parts[index] = MEDIA_TYPES[span.modality](caption=captions[index])
+            return
         for modality, indices in _groups(draft.spans, batched=options.batch_media):
             begun = time.perf_counter()
             arrays = yield from self._generate(modality, indices, draft, captions, options, source)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from anyweave.generation.events import MediaStarted, SignalSpan, TextDelta
-from anyweave.messages import Media, Message, Modality, Part, Text
+from anyweave.generation.reply import Reply
+from anyweave.messages import Media, Modality, Part, Text
 
 
 @dataclass
@@ -42,11 +43,11 @@ class Draft:
     def captions(self) -> dict[int, str]:
         return {part.index: part.caption for part in self.said if isinstance(part, MediaStarted)}
 
-    def message(self) -> Message:
+    def message(self) -> Reply:
         parts: list[Part] = [
             self.parts[p.index] if isinstance(p, MediaStarted) else p for p in self.said
         ]
-        return Message("assistant", parts)
+        return Reply("assistant", parts)
 
 
 def spoken_caption(texts: Sequence[str]) -> str:

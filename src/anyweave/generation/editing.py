@@ -8,6 +8,7 @@ from typing import Any
 
 from anyweave.generation.chat import ChatSession
 from anyweave.generation.options import GenerationOptions
+from anyweave.generation.reply import Reply
 from anyweave.messages import Media, Message
 
 
@@ -19,7 +20,7 @@ def edit(
     *,
     strength: float = 0.6,
     **overrides: Any,
-) -> Message:
+) -> Reply:
     """Show the model `part`, ask for the change, and let the decoder start from it, noised by
     `strength` (0..1).
 

@@ -11,7 +11,8 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from anyweave.messages import Media, Message, Modality
+from anyweave.generation.reply import Reply
+from anyweave.messages import Media, Modality
 
 FinishReason = Literal["stop", "length"]
 
@@ -107,7 +108,7 @@ class Usage:
 class Done:
     """The reply is complete."""
 
-    message: Message
+    message: Reply
     finish_reason: FinishReason
     usage: Usage
 

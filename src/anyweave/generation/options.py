@@ -60,6 +60,8 @@ class GenerationOptions:
     """Seconds of sound."""
     strength: float = 1.0
     """Editing only: how much of the source is replaced, near 0 keeps it, 1 ignores it."""
+    decode_media: bool = True
+    """False makes no media: the reply holds those it asked for by their captions alone."""
     batch_media: bool = True
     """Decode the media of one modality in one batch; False decodes one at a time and needs less
     memory.

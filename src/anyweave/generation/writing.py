@@ -18,7 +18,8 @@ def write_message(
 
     A text part is ``{"type": "text", "text": ...}``; a medium ``{"type", "path", "caption"}``,
     named ``stem-NUMBER.png|mp4|wav`` where NUMBER counts the message's media from 1. A medium that
-    is a file already stays where it is. Raises `MediaError` when a file cannot be written.
+    is a file already stays where it is; one that is known by its caption alone has the path None.
+    Raises `MediaError` when a file cannot be written.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -29,6 +30,8 @@ def write_message(
             parts.append({"type": "text", "text": part.text})
         elif isinstance(part, Media):
             number += 1
-            path = media.store(part, folder / f"{stem}-{number}")
-            parts.append({"type": part.modality, "path": str(path), "caption": part.caption})
+            path = None
+            if part.source is not None:
+                path = str(media.store(part, folder / f"{stem}-{number}"))
+            parts.append({"type": part.modality, "path": path, "caption": part.caption})
     return parts

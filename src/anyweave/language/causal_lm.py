@@ -89,6 +89,8 @@ class CausalLM(nn.Module):
         seed: int = 0,
         quantization: str | None = None,
         trust_remote_code: bool = False,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
     ) -> CausalLM:
         """Load a model and its tokenizer from a folder, a hub id, or a name of
         `anyweave.language.fetch.SOURCES`.
@@ -100,6 +102,8 @@ class CausalLM(nn.Module):
             num_signals: rows to train, `SignalTokens.total`.
             quantization: "nf4" quantises the linear layers while loading (see `quantization`).
             trust_remote_code: let a model that needs Python code of its own (``auto_map``) run it.
+            token: of the hub; it means nothing for a folder.
+            cache_dir: likewise.
 
         Raises:
             ValueError: the folder or id cannot be loaded, lacks weights, or not quantised.
@@ -107,11 +111,11 @@ class CausalLM(nn.Module):
         source = Path(id_or_folder) if Path(id_or_folder).is_dir() else id_or_folder
         if source in SOURCES:
             source = ensure_language_model(str(source))
+        given = {
+            "revision": revision, "gguf_file": gguf_file, "token": token, "cache_dir": cache_dir,
+        }  # fmt: skip
         keywords: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-        if revision:
-            keywords["revision"] = revision
-        if gguf_file is not None:
-            keywords["gguf_file"] = gguf_file
+        keywords |= {name: value for name, value in given.items() if value is not None}
         quantized = (
             {}
             if quantization is None

@@ -12,7 +12,7 @@ vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -26,12 +26,13 @@ from torch.nn import functional
 from anyweave.batch import IGNORE_INDEX, Batch, BatchMedia, ModelOutput
 from anyweave.language import CausalLM
 from anyweave.language.lora import adapters_disabled, lora_parameters
-from anyweave.messages import Modality
+from anyweave.messages import Message, Modality
 from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.fusion import gather_spans, scatter_media
 
 if TYPE_CHECKING:
-    from anyweave.model.spec import ModelSpec
+    from anyweave import ChatSession, GenerationOptions
+    from anyweave.model.spec import Bridge, DecoderSpec, ModelSpec
     from anyweave.processing import Processor
 
 Role = Literal["input_projectors", "output_projectors", "signal_rows", "lora"]
@@ -71,19 +72,86 @@ class NextGPT(nn.Module):
         self.eval()
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, **options: Any) -> NextGPT:
+    def from_pretrained(
+        cls,
+        path_or_id: str | Path,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | str | None = None,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        decoders: Mapping[Modality, str | Path | DecoderSpec] | None = None,
+        bridge: Bridge | None = None,
+        quantization: str | None = None,
+        lazy_encoders: bool = False,
+        verify: bool = True,
+        trust_remote_code: bool = False,
+    ) -> NextGPT:
         """Read a model by embedded name ("emoji-mini"), folder or hub id; options as in
-        `checkpoint.load_pretrained`.
+        `checkpoint.load_pretrained`, which is `anyweave.load`.
         """
         from anyweave.model.checkpoint import load_pretrained
 
-        return load_pretrained(source, **options)
+        return load_pretrained(
+            path_or_id,
+            device=device,
+            dtype=dtype,
+            revision=revision,
+            token=token,
+            cache_dir=cache_dir,
+            decoders=decoders,
+            bridge=bridge,
+            quantization=quantization,
+            lazy_encoders=lazy_encoders,
+            verify=verify,
+            trust_remote_code=trust_remote_code,
+        )
 
-    def save_pretrained(self, folder: str | Path, **options: Any) -> Path:
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        dtype: torch.dtype | str | None = None,
+        include_frozen: bool = False,
+    ) -> Path:
         """Write what was trained and the spec; options as in `checkpoint.save_pretrained`."""
         from anyweave.model.checkpoint import save_pretrained
 
-        return save_pretrained(self, folder, **options)
+        return save_pretrained(self, folder, dtype=dtype, include_frozen=include_frozen)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | bool | None = None,
+        revision: str | None = None,
+        commit_message: str = "Upload of an anyweave model",
+        dtype: torch.dtype | str | None = None,
+    ) -> str:
+        """Upload the model with its local parts; options as in `publishing.push_to_hub`. Returns
+        the address of the commit.
+        """
+        from anyweave.model.publishing import push_to_hub
+
+        return push_to_hub(
+            self,
+            repo_id,
+            private=private,
+            token=token,
+            revision=revision,
+            commit_message=commit_message,
+            dtype=dtype,
+        )
+
+    def chat(
+        self, options: GenerationOptions | None = None, *, messages: Iterable[Message] = ()
+    ) -> ChatSession:
+        """A new conversation, or one that goes on after `messages`."""
+        import anyweave  # the front door: conversations stand above models
+
+        return anyweave.ChatSession(self, options, messages=messages)
 
     @property
     def device(self) -> torch.device:

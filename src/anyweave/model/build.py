@@ -8,6 +8,7 @@ weights.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,7 @@ def build(
     lazy_encoders: bool = False,
     quantization: str | None = None,
     trust_remote_code: bool = False,
+    hub: Mapping[str, Any] | None = None,
 ) -> NextGPT:
     """The model that `spec` describes, everything frozen, in eval mode.
 
@@ -55,6 +57,7 @@ def build(
         lazy_encoders: read an encoder when it first encodes, as decoders always are.
         quantization: "nf4" keeps the language model in 4 bits (QLoRA).
         trust_remote_code: let frozen parts that need Python code of their own run it.
+        hub: `token` and `cache_dir` for frozen parts that come from the hub. Never saved.
 
     Raises:
         ValueError: a part cannot be found, is not the one the spec names, or does not fit another.
@@ -68,15 +71,14 @@ def build(
         seed=seed,
         quantization=quantization,
         trust_remote_code=trust_remote_code,
+        hub=hub,
     )
-    loaders = {
-        modality: partial(_load_decoder, modality, part, root, dtype, verify)
-        for modality, part in spec.decoders.items()
-    }
+    pool = decoder_pool(spec, root=root, dtype=dtype, verify=verify, hub=hub)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        perception = _build_encoders(spec, root, verify, lazy_encoders, trust_remote_code)
-        model = assemble(spec, language, perception, DecoderPool(loaders), root=root)
+        reading = {**(hub or {}), "trust_remote_code": trust_remote_code}
+        perception = _build_encoders(spec, root, verify, lazy_encoders, reading)
+        model = assemble(spec, language, perception, pool, root=root)
     return model if device is None else model.to(device)
 
 
@@ -102,6 +104,23 @@ def assemble(
         input_projectors=inputs,
         output_projectors=outputs,
         decoders=pool,
+    )
+
+
+def decoder_pool(
+    spec: ModelSpec,
+    *,
+    root: Path | None,
+    dtype: str | None = None,
+    verify: bool = True,
+    hub: Mapping[str, Any] | None = None,
+) -> DecoderPool:
+    """The decoders of a spec, each loaded when it is first asked for."""
+    return DecoderPool(
+        {
+            modality: partial(_load_decoder, modality, part, root, dtype, verify, hub)
+            for modality, part in spec.decoders.items()
+        }
     )
 
 
@@ -133,6 +152,7 @@ def build_language(
     seed: int = 0,
     quantization: str | None = None,
     trust_remote_code: bool = False,
+    hub: Mapping[str, Any] | None = None,
 ) -> CausalLM:
     """The frozen language model with its signal rows and, if the spec has them, adapters."""
     part: LanguageSpec = spec.language
@@ -149,6 +169,7 @@ def build_language(
             seed=seed,
             quantization=quantization,
             trust_remote_code=trust_remote_code,
+            **(hub or {}),
         )
     if spec.lora is not None:
         with torch.random.fork_rng(devices=[]):
@@ -173,16 +194,16 @@ def build_output_projectors(spec: ModelSpec, hidden_size: int) -> dict[Modality,
 
 
 def _build_encoders(
-    spec: ModelSpec, root: Path | None, verify: bool, lazy: bool, trusting: bool
+    spec: ModelSpec, root: Path | None, verify: bool, lazy: bool, reading: Mapping[str, Any]
 ) -> dict[Modality, nn.Module]:
     built: dict[Modality, nn.Module] = {}
     for part in spec.encoders:
-        load = partial(_load_encoder, part, root, verify, trusting)
+        load = partial(_load_encoder, part, root, verify, reading)
         source = resolve_source(part.source, root)
         skeleton = getattr(encoders.resolve(part.type), "skeleton", None)
         if lazy and skeleton is not None:
             with missing_weights_explained("encoder", source):
-                options = dict(part.args) | _trust(skeleton, trusting)
+                options = dict(part.args) | understood(skeleton, reading)
                 encoder = LazyEncoder(skeleton(source, **options), load)
         else:
             encoder = load()
@@ -201,19 +222,15 @@ def _build_encoders(
     return {modality: built[modality] for modality in MEDIA_MODALITIES if modality in built}
 
 
-def _load_encoder(part: EncoderSpec, root: Path | None, verify: bool, trusting: bool) -> Any:
+def _load_encoder(
+    part: EncoderSpec, root: Path | None, verify: bool, reading: Mapping[str, Any]
+) -> Any:
     source = resolve_source(part.source, root)
     if verify and isinstance(source, Path):
         check_sha256(f"encoder {part.type!r}", source, part.sha256)
     with missing_weights_explained("encoder", source):
         load = encoders.resolve(part.type).from_pretrained
-        return load(source, **_reading(part), **_trust(load, trusting))
-
-
-def _trust(load: Any, trusting: bool) -> dict[str, bool]:
-    """The option for those who can be asked to run foreign code; others never do."""
-    asked = "trust_remote_code" in inspect.signature(load).parameters
-    return {"trust_remote_code": trusting} if asked else {}
+        return load(source, **_reading(part), **understood(load, reading))
 
 
 def _build_input_projectors(
@@ -301,8 +318,21 @@ def _whereabouts(part: EncoderSpec | DecoderSpec, root: Path | None) -> tuple[st
     return part.source, part.revision
 
 
+def understood(load: Any, reading: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options of reading that a part takes: one that is read from plain files takes none, and
+    who cannot be asked to run foreign code never does.
+    """
+    taken = inspect.signature(load).parameters
+    return {name: value for name, value in (reading or {}).items() if name in taken}
+
+
 def _load_decoder(
-    modality: Modality, part: DecoderSpec, root: Path | None, dtype: str | None, verify: bool
+    modality: Modality,
+    part: DecoderSpec,
+    root: Path | None,
+    dtype: str | None,
+    verify: bool,
+    hub: Mapping[str, Any] | None,
 ) -> Any:
     source = resolve_source(part.source, root)
     if verify and isinstance(source, Path):
@@ -311,7 +341,8 @@ def _load_decoder(
     if dtype is not None:
         arguments["dtype"] = getattr(torch, dtype)
     with missing_weights_explained(f"{modality} decoder", source):
-        decoder = decoders.resolve(part.type).from_pretrained(modality, source, **arguments)
+        load = decoders.resolve(part.type).from_pretrained
+        decoder = load(modality, source, **{**understood(load, hub), **arguments})
     want = (part.conditioning_tokens, part.conditioning_dim)
     if tuple(decoder.conditioning_shape) != want:
         raise ValueError(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,14 @@ from torch import Tensor
 
 import anyweave
 from anyweave.files import drop, read_object, replaced_folder, settle, write_json
+from anyweave.messages import Modality
 from anyweave.model.any_to_any import ROLES, NextGPT, Role
 from anyweave.model.build import build, resolve_source
 from anyweave.model.catalogue import SPECS, is_spec_name, named_spec
 from anyweave.model.hashing import check_hashes, checkable, folder_sha256, write_hashes
 from anyweave.model.sources import local_copy
 from anyweave.model.spec import DTYPES, Bridge, DecoderSpec, EncoderSpec, ModelSpec
+from anyweave.model.swapping import with_decoders
 from anyweave.processing import Processor
 from anyweave.tensors import load_tensors, save_tensors
 
@@ -45,15 +48,18 @@ EMBEDDED = {"emoji-mini": "emoji_mini"}
 
 
 def load_pretrained(
-    source: str | Path,
+    path_or_id: str | Path,
     *,
     device: torch.device | str | None = None,
-    dtype: str | None = None,
-    verify: bool = True,
+    dtype: torch.dtype | str | None = None,
     revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    decoders: Mapping[Modality, str | Path | DecoderSpec] | None = None,
     bridge: Bridge | None = None,
-    lazy_encoders: bool = False,
     quantization: str | None = None,
+    lazy_encoders: bool = False,
+    verify: bool = True,
     trust_remote_code: bool = False,
 ) -> NextGPT:
     """A trained model by embedded name, folder or hub id; or by a name of `catalogue.SPECS`, frozen
@@ -62,13 +68,18 @@ def load_pretrained(
 
     Args:
         device: where to put it; None is the CPU.
-        dtype: of the frozen parts, "float32", "bfloat16" or "float16"; None takes the checkpoint's.
+        dtype: of the frozen parts, `torch.bfloat16` or its name, "bfloat16"; so with float32 and
+            float16. None takes the checkpoint's.
+        revision: of a hub id.
+        token: of the hub, for the frozen parts too; None is the one that ``hf auth login`` stored.
+        cache_dir: of the hub, likewise.
+        decoders: other ones by modality, each a folder, a hub id or a `DecoderSpec`. Their sizes
+            are found by themselves; their output projectors are new (see `swapping`).
+        bridge: what conditions the decoders, "signal" or "caption"; None takes the spec's.
+        quantization: "nf4" keeps the language model in 4 bits (QLoRA).
+        lazy_encoders: read an encoder when it first encodes.
         verify: refuse files that are not as they were written (``sha256.json``), and frozen parts
             whose hash is not the one in the spec.
-        revision: of a hub id.
-        bridge: what conditions the decoders, "signal" or "caption"; None takes the spec's.
-        lazy_encoders: read an encoder when it first encodes.
-        quantization: "nf4" keeps the language model in 4 bits (QLoRA).
         trust_remote_code: let frozen parts that need Python code of their own (``auto_map``) run
             it. Without it such a part is an error: nothing asks, nothing runs.
 
@@ -76,12 +87,15 @@ def load_pretrained(
         ValueError: nothing there, a file is damaged, a frozen part is another one, or a role's
             weights do not fit.
     """
-    if dtype is not None and dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    folder = None if is_spec_name(source) else find_checkpoint(source, revision=revision)
+    dtype = _dtype_name(dtype)
+    hub: dict[str, Any] = {"token": token, "cache_dir": cache_dir}
+    hub = {name: value for name, value in hub.items() if value is not None}
+    folder = (
+        None if is_spec_name(path_or_id) else find_checkpoint(path_or_id, revision=revision, **hub)
+    )
     if folder is not None and verify:
         check_hashes(folder, _OWN)
-    spec = named_spec(str(source)) if folder is None else read_spec(folder)
+    spec = named_spec(str(path_or_id)) if folder is None else read_spec(folder)
     if bridge is not None:
         spec = replace(spec, bridge=bridge)
     model = build(
@@ -92,15 +106,18 @@ def load_pretrained(
         lazy_encoders=lazy_encoders,
         quantization=quantization,
         trust_remote_code=trust_remote_code,
+        hub=hub,
     )
     if folder is None:
         logger.warning(
-            "%s starts untrained: its projectors, signal rows and adapters are new", source
+            "%s starts untrained: its projectors, signal rows and adapters are new", path_or_id
         )
     else:
         _check_processor(model, folder)
         for role in ROLES:
             load_role(model, role, folder)
+    if decoders:
+        model = with_decoders(model, decoders, dtype=dtype, verify=verify, hub=hub)
     return model if device is None else model.to(device)
 
 
@@ -108,14 +125,15 @@ def save_pretrained(
     model: NextGPT,
     folder: str | Path,
     *,
-    dtype: str | None = None,
+    dtype: torch.dtype | str | None = None,
     include_frozen: bool = False,
 ) -> Path:
     """Write what was trained, and the spec with the frozen parts' hashes.
 
     Args:
         folder: a new or empty folder, or an earlier checkpoint, whose other files stay.
-        dtype: "float16" or "bfloat16" halves the files; None writes the weights as they are.
+        dtype: "float16" or "bfloat16", or the type itself, halves the files; None writes the
+            weights as they are.
         include_frozen: copy local encoders and decoders into the checkpoint, so that it can travel.
 
     Raises:
@@ -123,8 +141,7 @@ def save_pretrained(
     """
     folder = Path(folder)
     check_target(folder)
-    if dtype is not None and dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    dtype = _dtype_name(dtype)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with replaced_folder(folder, keep=True) as fresh:
         spec = _portable_spec(model, folder, fresh, include_frozen)
@@ -151,7 +168,13 @@ def check_target(folder: Path) -> None:
         )
 
 
-def find_checkpoint(source: str | Path, *, revision: str | None = None) -> Path:
+def find_checkpoint(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+) -> Path:
     """The local folder of a checkpoint; a hub id is downloaded."""
     if str(source) in EMBEDDED:
         folder = WEIGHTS / EMBEDDED[str(source)]
@@ -159,7 +182,9 @@ def find_checkpoint(source: str | Path, *, revision: str | None = None) -> Path:
         folder = Path(source)
     else:
         try:
-            folder = Path(snapshot_download(str(source), revision=revision))
+            folder = Path(
+                snapshot_download(str(source), revision=revision, token=token, cache_dir=cache_dir)
+            )
         except (OSError, HfHubHTTPError, HFValidationError) as error:
             raise ValueError(
                 f"no model {str(source)!r}: not an embedded name ({', '.join(EMBEDDED)}), not a "
@@ -167,7 +192,9 @@ def find_checkpoint(source: str | Path, *, revision: str | None = None) -> Path:
             ) from error
     settle(folder)
     if not (folder / SPEC_FILE).is_file():
-        raise ValueError(f"{folder} is not a checkpoint: it has no {SPEC_FILE}")
+        inside = folder / "model"  # of a training run
+        hint = f"; the run's model is {inside}" if (inside / SPEC_FILE).is_file() else ""
+        raise ValueError(f"{folder} is not a checkpoint: it has no {SPEC_FILE}{hint}")
     return folder
 
 
@@ -245,6 +272,14 @@ def _check_processor(model: NextGPT, folder: Path) -> None:
                 f"{now.get(key)!r}: "
                 "the tokenizer, template or encoder is another one"
             )
+
+
+def _dtype_name(dtype: torch.dtype | str | None) -> str | None:
+    """`torch.bfloat16` or "bfloat16" as "bfloat16". Raises `ValueError` for another type."""
+    name = None if dtype is None else str(dtype).removeprefix("torch.")
+    if name is not None and name not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    return name
 
 
 def _portable_spec(model: NextGPT, folder: Path, target: Path, include_frozen: bool) -> ModelSpec:

@@ -34,7 +34,8 @@ def models_folder() -> Path:
 def local_copy(source: str) -> Path | None:
     """The public part `source` in the folder of models, if it is there."""
     path = models_folder() / source
-    return path if path.exists() else None
+    # A source that is a path of its own (the slash throws the folder away) is no copy.
+    return path if path.is_relative_to(models_folder()) and path.exists() else None
 
 
 def is_here(source: str | Path) -> bool:

@@ -44,10 +44,11 @@ def held_out_losses(
     *,
     cache: FeatureCache | None = None,
     batch_size: int = 8,
-    max_length: int = 256,
+    max_length: int | None = 256,
     progress: bool = True,
 ) -> HeldOutLosses:
-    """Losses of all conversations of `source`. Leaves the model in eval mode.
+    """Losses of all conversations of `source`. Leaves the model in eval mode. `max_length` None has
+    no bound.
 
     Raises `ValueError` for a conversation that cannot be used: a figure must not depend on what was
     left out.

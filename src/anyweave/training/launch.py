@@ -15,11 +15,13 @@ from typing import Any
 
 import torch
 
+from anyweave.data.place import ReadOptions
 from anyweave.data.shards import data_files, names_shards, open_data
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache
 from anyweave.training.cluster import precompute_on_ray
 from anyweave.training.config import ModelConfig, TrainConfig
+from anyweave.training.own_data import data_of
 from anyweave.training.plan import EpochSource, Source
 from anyweave.training.precompute import job_name, parts_left, precompute
 from anyweave.training.recipes import load_recipe, recipes
@@ -30,24 +32,76 @@ from anyweave.training.trainer import SampleWriter, Trainer
 logger = logging.getLogger(__name__)
 
 
+# By name: replies stand above training, and only a run that asks for samples needs them.
+_SAMPLE_WRITER = "anyweave.generation.samples:write_samples"
+
+
 def run(
-    config: TrainConfig, *, resume: bool = False, write_samples: SampleWriter | None = None
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    write_samples: SampleWriter | None = None,
+    model: NextGPT | None = None,
+    source: Source | EpochSource | None = None,
 ) -> TrainReport:
-    """Load the config's model and data and train. Raises `ValueError` for a name of nothing."""
-    trainer = Trainer(load_model(config), config, load_source(config), write_samples=write_samples)
+    """Train the config's model on its data, or the `model` and the `source` that are given.
+
+    Raises `ValueError` for a name of nothing.
+    """
+    if config.sample_every and not config.sample_prompts:
+        logger.warning("sample_every=%d, but sample_prompts is empty", config.sample_every)
+    if config.sample_every and write_samples is None:
+        write_samples = _found(_SAMPLE_WRITER, "the writer of samples")
+    trainer = Trainer(
+        load_model(config) if model is None else model,
+        config,
+        load_source(config) if source is None else source,
+        write_samples=write_samples,
+    )
     return trainer.train(resume=resume)
+
+
+def train(
+    model: str | Path | NextGPT,
+    data: str | Path | Source | EpochSource,
+    *,
+    output: str | Path,
+    stage: int = 3,
+    recipe: str | None = None,
+    format: str | None = None,
+    steps: int | None = None,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+) -> TrainReport:
+    """Teach a model your own conversations: ``train("emoji-mini", "mine.jsonl", output="runs/a")``.
+
+    The trained model is in ``OUTPUT/model``. `steps` replace the recipe's length; the other
+    arguments are those of `train_stage`.
+    """
+    chosen = [] if steps is None else [f"steps={steps}"]
+    return train_stage(
+        stage,
+        recipe=recipe,
+        data=data,
+        format=format,
+        model=model,
+        output=output,
+        resume=resume,
+        settings=[*chosen, *settings],
+    )
 
 
 def train_stage(
     number: int,
     *,
     recipe: str | None = None,
-    data: str | Path | None = None,
-    model: str | None = None,
+    data: str | Path | Source | EpochSource | None = None,
+    format: str | None = None,
+    read: ReadOptions | None = None,
+    model: str | Path | NextGPT | None = None,
     output: str | Path | None = None,
     resume: bool = False,
     settings: Sequence[str] = (),
-    write_samples: SampleWriter | None = None,
 ) -> TrainReport:
     """Train stage `number` (1 to 3) of a family of recipes and return the run's report.
 
@@ -55,28 +109,34 @@ def train_stage(
         recipe: a family ("tiny", "emoji-mini", "paper-7b", "paper-7b-24gb"), a full recipe name or
             ``module:function``. By default that of `fine_tune` where a model is given, which the
             checkpoint's own settings refine, and "tiny" where none is.
-        data: a `messages` file instead of the recipe's data, or shards, which are streamed.
-        model: a checkpoint to start from instead of the recipe's.
+        data: instead of the recipe's data: a file, a data set or shards (which are streamed) in any
+            format that is read, or conversations.
+        format: of `data`, by name; None is known by sight. `read` says more about its rows.
+        model: instead of the recipe's: an embedded name, a folder, a hub id, or a model.
         output: the run folder.
         settings: ``a.b=value`` overrides, the last word.
 
     Raises:
         ValueError: a name that leads nowhere, or a setting that is not one.
     """
+    if number not in (1, 2, 3):
+        raise ValueError(f"a stage is 1, 2 or 3, got {number!r}")
     if recipe is None and model is not None:
         config = fine_tune(number, model)
     else:
         name = recipe or "tiny"
         config = load_recipe(name if name in recipes() or ":" in name else f"{name}-{number}")
-    if data is not None:
-        many = names_shards(data)
-        source, name = ("stream", "data") if many else ("MessagesJsonl", "path")
-        args = {name: str(data)}
-        config = replace(
-            config, data=replace(config.data, source=f"anyweave.data:{source}", args=args)
-        )
-    if model is not None:
-        config = replace(config, model=ModelConfig(source=model))
+    source = None if data is None or isinstance(data, (str, Path)) else data
+    loaded = model if isinstance(model, NextGPT) else None
+    if source is not None:
+        config = replace(config, data=replace(config.data, source="(given in Python)", args={}))
+    elif isinstance(data, (str, Path)):
+        read = read or ReadOptions(task="generate" if number == 2 else "describe")
+        config = replace(config, data=data_of(config.data, data, format, read))
+    if loaded is not None:
+        config = replace(config, model=ModelConfig(source=f"({loaded.spec.name}, in memory)"))
+    elif model is not None:
+        config = replace(config, model=ModelConfig(source=str(model)))
     if output is not None:
         config = replace(config, output_dir=str(output))
     config = config.with_overrides(settings)
@@ -90,7 +150,7 @@ def train_stage(
         config.grad_accumulation,
         f"{config.steps} steps" if config.steps is not None else f"{config.epochs:g} epochs",
     )
-    return run(config, resume=resume, write_samples=write_samples)
+    return run(config, resume=resume, model=loaded, source=source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +232,10 @@ def load_source(config: TrainConfig) -> Source | EpochSource:
 
 
 def _call(name: str, args: dict[str, Any], key: str) -> Any:
+    return _found(name, key)(**args)
+
+
+def _found(name: str, key: str) -> Any:
     module, separator, function = name.partition(":")
     if not separator:
         raise ValueError(
@@ -179,10 +243,9 @@ def _call(name: str, args: dict[str, Any], key: str) -> Any:
         )
     module = _moved(module)
     try:
-        target = getattr(import_module(module), function)
+        return getattr(import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"{key}={name!r} cannot be found: {error}") from error
-    return target(**args)
 
 
 # Where modules went that configs of older runs name.

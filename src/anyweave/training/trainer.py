@@ -78,6 +78,12 @@ class Trainer:
     ) -> None:
         self.model, self.config, self.source = model, config, source
         self.write_samples = write_samples
+        if config.sample_every and write_samples is None:
+            logger.warning(
+                "sample_every=%d writes nothing: the trainer was given no write_samples; give it "
+                "anyweave.generation.samples.write_samples, or start the run with launch.run",
+                config.sample_every,
+            )
         self.run = Path(config.output_dir)
         # Precision stays with us: an Accelerator's is global to the process and could not differ
         # between two runs.

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import torch
 
+from anyweave.model.any_to_any import NextGPT
+from anyweave.model.catalogue import is_spec_name, named_spec
 from anyweave.model.checkpoint import find_checkpoint, read_spec
+from anyweave.model.spec import ModelSpec
 from anyweave.training.config import (
     DataConfig,
     ModelConfig,
@@ -30,23 +33,23 @@ from anyweave.training.stages import (
 _STAGES: dict[int, Stage] = {1: ENCODING_ALIGNMENT, 2: DECODING_ALIGNMENT, 3: INSTRUCTION_TUNING}
 
 
-def fine_tune(number: int, model: str) -> TrainConfig:
-    """Stage `number` (1 to 3) from the checkpoint `model`: a name, folder or hub id.
+def fine_tune(number: int, model: str | Path | NextGPT) -> TrainConfig:
+    """Stage `number` (1 to 3) from `model`: a name, folder or hub id, or one in memory.
 
     Rates are a fraction of those that a first training takes, for what is there should stay. The
     model's own `fine_tuning` has the last word; the data are still to be said. Raises `ValueError`
     for a model that is not found and for settings of its that do not exist.
     """
-    folder = find_checkpoint(model)
-    spec, stage = read_spec(folder), _STAGES[number]
+    name, spec = _named(model)
+    stage = _STAGES[number]
     if spec.lora is None:
         kept = tuple(role for role in stage.trainable if role != "lora")
         stage = replace(stage, trainable=kept)
-    output = Path("runs") / f"{folder.name}-fine-tuned-{number}"
+    output = Path("runs") / f"{name}-fine-tuned-{number}"
     config = TrainConfig(
         name=f"fine-tune-{number}",
         stage=stage,
-        model=ModelConfig(source=model),
+        model=ModelConfig(source=str(model) if isinstance(model, (str, Path)) else name),
         data=DataConfig(source="anyweave.data:MessagesJsonl", batch_size=8),
         optimizer=OptimizerConfig(learning_rate=1e-4, schedule="cosine", warmup_ratio=0.05),
         objective=ObjectiveConfig(denoising_fraction=0.1),
@@ -58,6 +61,15 @@ def fine_tune(number: int, model: str) -> TrainConfig:
     )
     own = [f"{key}={json.dumps(value)}" for key, value in spec.fine_tuning.items()]
     return config.with_overrides(own)
+
+
+def _named(model: str | Path | NextGPT) -> tuple[str, ModelSpec]:
+    if isinstance(model, NextGPT):
+        return model.spec.name, model.spec
+    if is_spec_name(model):
+        return str(model), named_spec(str(model))
+    folder = find_checkpoint(model)
+    return folder.name, read_spec(folder)
 
 
 def _multiplies_bfloat16() -> bool:

@@ -1,0 +1,75 @@
+"""`anyweave eval`: measure a model. Installed packages add benchmarks of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anyweave.cli.console import print_json, print_plain, progress_bar
+from anyweave.cli.data.reading import (
+    CaptionsOnlyOption,
+    ColumnOption,
+    MediaFolderOption,
+    SplitOption,
+    TaskOption,
+    read_options,
+)
+from anyweave.cli.loading import load_model
+from anyweave.cli.options import (
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    OverwriteOption,
+    TrustOption,
+)
+
+app = typer.Typer(no_args_is_help=True, help="Measure a model.")
+
+
+@app.command(name="data")
+def eval_data(
+    data: Annotated[
+        str, typer.Argument(help="A file in any format, a folder of shards, hf://owner/name.")
+    ],
+    model: ModelOption = "emoji-mini",
+    read_as: Annotated[
+        str | None, typer.Option("--format", help="Format of the data; default: known by sight.")
+    ] = None,
+    media: MediaFolderOption = None,
+    column: ColumnOption = None,
+    task: TaskOption = "describe",
+    split: SplitOption = None,
+    captions_only: CaptionsOnlyOption = False,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Also write the report as JSON here.")
+    ] = None,
+    overwrite: OverwriteOption = False,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+    trust_remote_code: TrustOption = False,
+) -> None:
+    """Losses on your data, and whether the model gives the media that the assistant gives there.
+
+    \b
+    anyweave eval data test.jsonl --model runs/mine/model
+    anyweave eval data mosit.json --format mosit --captions-only --json
+    """
+    from anyweave.data.shards import open_data
+    from anyweave.evaluation.on_data import evaluate
+    from anyweave.files import write_json
+
+    if output is not None and output.exists() and not overwrite:
+        raise ValueError(f"{output} is there already; choose another --out, or give --overwrite")
+    options = read_options(media, column, task, split, captions_only)
+    source = open_data(data, read_as, **options)
+    loaded = load_model(model, device, trust_remote_code=trust_remote_code)
+    with progress_bar("answering") as progress:
+        report = evaluate(loaded, source, progress=progress)
+    if output is not None:
+        write_json(output, report.to_dict())
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        print_plain(report.to_markdown())

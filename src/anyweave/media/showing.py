@@ -1,0 +1,84 @@
+"""Messages and media as HTML for notebooks: media stand inside the page, all text is escaped."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from anyweave import media
+from anyweave.messages import Media, Message, Modality, Text
+
+# What every browser plays: our format, its type, and the element that holds it.
+_ELEMENTS: Mapping[Modality, tuple[str, str, str]] = {
+    "image": ("png", "image/png", '<img src="{data}" alt="{caption}" title="{caption}">'),
+    "video": ("mp4", "video/mp4", '<video src="{data}" title="{caption}" controls loop></video>'),
+    "audio": ("wav", "audio/wav", '<audio src="{data}" title="{caption}" controls></audio>'),
+}
+_SOUND_RATE = 48_000  # Hz; of sounds that are not arrays
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a notebook displays as HTML when it is the last value of a cell."""
+
+    html: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+def show(what: Media | Message | Sequence[Message]) -> Shown:
+    """A medium, a message or a conversation, to be seen and heard in a notebook.
+
+    Raises `MediaError` for a medium that cannot be read.
+    """
+    if isinstance(what, Media):
+        return Shown(media_html(what))
+    return Shown(message_html(what) if isinstance(what, Message) else conversation_html(what))
+
+
+def conversation_html(messages: Sequence[Message]) -> str:
+    """The messages one below the other, each with its role."""
+    return "".join(
+        f"<div><b>{escape(message.role)}</b> {message_html(message)}</div>" for message in messages
+    )
+
+
+def message_html(message: Message) -> str:
+    """The parts of a message in their order."""
+    parts = (
+        f'<span style="white-space: pre-wrap">{escape(part.text)}</span>'
+        if isinstance(part, Text)
+        else f"<div>{media_html(part)}</div>"
+        for part in message.parts
+    )
+    return f"<div>{''.join(parts)}</div>"
+
+
+def media_html(part: Media) -> str:
+    """One element with the whole medium in it; words where it is known by its caption alone."""
+    caption = escape(part.caption or "")
+    if part.source is None:
+        return f"<em>[{part.modality}: {caption}]</em>"
+    format, kind, element = _ELEMENTS[part.modality]
+    array, rate = array_and_rate(part)
+    encoded = base64.b64encode(media.encode(part.modality, array, rate=rate, format=format))
+    return element.format(data=f"data:{kind};base64,{encoded.decode()}", caption=caption)
+
+
+def array_and_rate(part: Media) -> tuple[np.ndarray, float | None]:
+    """A medium as its array, with Hz of a sound, frames/s of a clip, None for a picture.
+
+    Arrays keep their rate; other sounds are read at 48 kHz. Raises `MediaError`.
+    """
+    if part.modality == "video":
+        return media.load_video_with_rate(part)
+    if part.modality == "audio" and not isinstance(part.source, np.ndarray):
+        return media.load(part, sample_rate=_SOUND_RATE), float(_SOUND_RATE)
+    if part.modality == "audio" and part.rate is not None:
+        return part.source, part.rate
+    return media.load(part), None

@@ -1,0 +1,33 @@
+"""Somebody's own data as a run's config names them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from anyweave.data.place import ReadOptions
+from anyweave.data.shards import names_shards
+from anyweave.training.config import DataConfig
+
+
+def data_of(
+    config: DataConfig, data: str | Path, format: str | None, read: ReadOptions
+) -> DataConfig:
+    """`config` with other data: a file, a data set or shards. What is not said is left out."""
+    many = names_shards(data)
+    source, key = ("stream", "data") if many else ("Records", "path")
+    default = ReadOptions()
+    said = {item.name: getattr(read, item.name) for item in fields(ReadOptions)}
+    args: dict[str, Any] = {key: data, "format": format}
+    args |= {name: value for name, value in said.items() if value != getattr(default, name)}
+    args = {name: _plain(value) for name, value in args.items() if value is not None}
+    return replace(config, source=f"anyweave.data:{source}", args=args)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it, so that the run's folder can tell."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return str(value) if isinstance(value, Path) else value
