@@ -2,11 +2,10 @@
 
 import sys
 
-from emoji_mini.world.render import render
-from emoji_mini.world.scenes import ImageScene
-
 import anyweave as aw
 from anyweave.generation import Done, Progress, TextDelta
+from emoji_mini.world.render import render
+from emoji_mini.world.scenes import ImageScene
 
 model = aw.load(sys.argv[1] if len(sys.argv) > 1 else "emoji-mini")
 folder = sys.argv[2] if len(sys.argv) > 2 else "chat"

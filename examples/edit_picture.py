@@ -6,13 +6,12 @@ The decoder starts from the picture instead of from noise. A small `strength` ke
 import sys
 from pathlib import Path
 
-from emoji_mini.world.render import render
-from emoji_mini.world.scenes import ImageScene
-
 from anyweave import media
 from anyweave.generation import ChatSession, GenerationOptions, edit
 from anyweave.messages import Image
 from anyweave.model import NextGPT
+from emoji_mini.world.render import render
+from emoji_mini.world.scenes import ImageScene
 
 arguments = dict(enumerate(sys.argv))
 model = NextGPT.from_pretrained(arguments.get(1, "emoji-mini"))

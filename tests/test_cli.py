@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emoji_mini.demo.script import SCRIPTS, Script
-from emoji_mini.parts.recipes import train_named_part
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -26,6 +24,8 @@ from anyweave.model.checkpoint import EMBEDDED
 from anyweave.testing.conversations import tiny_conversations, tiny_media
 from anyweave.testing.model import tiny_model
 from anyweave.training.recipes import recipes
+from emoji_mini.demo.script import SCRIPTS, Script
+from emoji_mini.parts.recipes import train_named_part
 
 COMMANDS = [
     "run",

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from emoji_mini import variants
-from emoji_mini.ablation_recipes import bridges, input_projectors, signal_tokens
-from emoji_mini.variants import start, trained
 
 from anyweave.model import NextGPT
 from anyweave.testing.model import tiny_model
 from anyweave.training.config import TrainConfig
+from emoji_mini import variants
+from emoji_mini.ablation_recipes import bridges, input_projectors, signal_tokens
+from emoji_mini.variants import start, trained
 
 SCENES = {"image": 4, "video": 2, "audio": 2}
 

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from legacy_2023.layout import Layout
-from legacy_2023.spec import Parts
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -20,6 +18,8 @@ from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.testing.decoders import MAX_TOKENS, WIDTH, write_tiny_decoder
 from anyweave.testing.encoders import TINY_IMAGEBIND, tiny_imagebind
 from anyweave.testing.language import word_mark_tokenizer
+from legacy_2023.layout import Layout
+from legacy_2023.spec import Parts
 
 TEXT_ROWS = len(word_mark_tokenizer())
 TINY = Layout(

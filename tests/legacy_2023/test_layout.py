@@ -6,12 +6,12 @@ import math
 
 import pytest
 import torch
-from legacy_2023.layout import Layout, entries
-from legacy_2023.spec import Parts, legacy_spec
 
 from anyweave.model.build import build_output_projectors
 from anyweave.processing import SignalTokens
 from anyweave.projectors import resolve
+from legacy_2023.layout import Layout, entries
+from legacy_2023.spec import Parts, legacy_spec
 
 from .conftest import Published
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from legacy_2023.conversion import convert
 from transformers import AutoTokenizer
+
+from legacy_2023.conversion import convert
 
 from .conftest import TINY, write_base
 

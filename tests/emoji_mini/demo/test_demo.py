@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+
+from anyweave.messages import MEDIA_MODALITIES, Message
+from anyweave.testing.conversations import tiny_media
+from anyweave.testing.model import tiny_model
 from emoji_mini.demo import read_scripts, run_demo
 from emoji_mini.demo.contact import WIDTH, draw_talk
 from emoji_mini.demo.page import write_page
@@ -17,10 +21,6 @@ from emoji_mini.demo.script import SCRIPTS, Script, Turn, scenes
 from emoji_mini.demo.show import _reply
 from emoji_mini.demo.spectrogram import spectrogram
 from emoji_mini.world.scenes import AudioScene, ImageScene, VideoScene
-
-from anyweave.messages import MEDIA_MODALITIES, Message
-from anyweave.testing.conversations import tiny_media
-from anyweave.testing.model import tiny_model
 
 
 def test_the_script_covers_every_direction_on_unseen_scenes() -> None:

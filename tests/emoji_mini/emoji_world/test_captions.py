@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+
 from emoji_mini.emoji_world.captions import call, describe
 from emoji_mini.emoji_world.sampling import sample_clip, sample_picture, sample_sound
 from emoji_mini.emoji_world.scenes import ClipScene, PictureScene, SoundScene

@@ -3,9 +3,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-import emoji_mini.world.phrases as old_phrases
 import numpy as np
 import pytest
+
+import emoji_mini.world.phrases as old_phrases
 from emoji_mini.emoji_world.captions import describe
 from emoji_mini.emoji_world.held_out import Request, held_out_requests, leaks, plain
 from emoji_mini.emoji_world.sampling import sample_clip, sample_picture, sample_sound

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from emoji_mini.emoji_world.arranging import arrange
 from emoji_mini.emoji_world.backdrops import backdrop
 from emoji_mini.emoji_world.moving import POSES

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from emoji_mini.emoji_world.sampling import sample_clip, sample_picture, sample_sound
 from emoji_mini.emoji_world.scenes import (
     ACTS,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from emoji_mini.emoji_world.pack import PACK, load_pack
 from emoji_mini.emoji_world.render import render, render_sound
 from emoji_mini.emoji_world.scenes import ClipScene, PictureScene, SoundScene

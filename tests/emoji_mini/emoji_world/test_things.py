@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+
 from emoji_mini.emoji_world.things import THINGS, article_of, find_thing, plural_of
 
 OLD_THINGS = (

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from emoji_mini import ablation_recipes as recipes
-from emoji_mini.evaluation import ablations
-from emoji_mini.evaluation.ablations import ABLATIONS, run_ablation
-from emoji_mini.world.catalogue import OBJECTS, SOUNDS
-from emoji_mini.world.verifiers import AudioVerdict, ImageVerdict, VideoVerdict
 
 from anyweave.evaluation.comparison import Comparison, Figure, Measured
 from anyweave.evaluation.metrics import Proportion, Ratio
 from anyweave.testing.model import tiny_model
 from anyweave.training import report as training_report
+from emoji_mini import ablation_recipes as recipes
+from emoji_mini.evaluation import ablations
+from emoji_mini.evaluation.ablations import ABLATIONS, run_ablation
+from emoji_mini.world.catalogue import OBJECTS, SOUNDS
+from emoji_mini.world.verifiers import AudioVerdict, ImageVerdict, VideoVerdict
 
 _DOG = {**dict.fromkeys((*OBJECTS, *SOUNDS), 0.0), "dog": 1.0}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from emoji_mini.evaluation.tasks.reading import count_named, objects_named, read, relation_named
 from emoji_mini.world.scenes import (
     AudioScene,

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from anyweave.messages import Message, Text
 from emoji_mini.evaluation import run as run_module
 from emoji_mini.evaluation.report import Sample, contact_sheet
 from emoji_mini.evaluation.run import evaluate_world, questions, run_world
@@ -16,8 +18,6 @@ from emoji_mini.evaluation.tasks.world import TASKS, Question
 from emoji_mini.world.draft import as_part
 from emoji_mini.world.scenes import AudioScene, ImageScene, Scene, VideoScene
 from emoji_mini.world.verifiers import AudioVerdict, ImageVerdict, VideoVerdict
-
-from anyweave.messages import Message, Text
 
 TRIALS = 4
 

@@ -9,6 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
+from anyweave.decoders.latent_diffusion import LatentDiffusion
+from anyweave.encoders.imagebind import ImageBind
+from anyweave.encoders.transformers_backbone import TransformersBackbone
+from anyweave.messages import Image, Message, Text
+from anyweave.testing.model import tiny_model
 from emoji_mini.parts.autoencoder import build_autoencoder, train_autoencoder
 from emoji_mini.parts.contrast import sound_vectors, train_text_encoder
 from emoji_mini.parts.diffusion import (
@@ -38,13 +45,6 @@ from emoji_mini.parts.rendered import rendered_scenes
 from emoji_mini.parts.states import signal_states, teach_output_projectors, whitening
 from emoji_mini.world.catalogue import OBJECTS
 from emoji_mini.world.scenes import ImageScene, sample_image
-from torch import nn
-
-from anyweave.decoders.latent_diffusion import LatentDiffusion
-from anyweave.encoders.imagebind import ImageBind
-from anyweave.encoders.transformers_backbone import TransformersBackbone
-from anyweave.messages import Image, Message, Text
-from anyweave.testing.model import tiny_model
 
 SHORT = FitOptions(steps=2, batch_size=2, precision="fp32", log_every=1, checkpoint_every=1)
 
@@ -77,7 +77,7 @@ def test_fit_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
 
 
 def test_every_caption_word_is_one_token(tmp_path: Path) -> None:
-    tokenizer = build_tokenizer(tmp_path)
+    tokenizer = build_tokenizer(tmp_path, world_words())
     for word in world_words():
         assert len(tokenizer.tokenize(word)) == 1, word
     rng = np.random.default_rng(0)

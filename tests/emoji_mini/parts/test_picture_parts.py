@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderDC
+from PIL import Image
+
 from emoji_mini.parts import picture_autoencoder as autoencoder
 from emoji_mini.parts import picture_denoiser as denoiser
 from emoji_mini.parts.fit import FitOptions
-from PIL import Image
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+from anyweave.messages import Audio, Image, Media, Text, Video
 from emoji_mini.world import phrases
 from emoji_mini.world.dialogues import KINDS
 from emoji_mini.world.draft import Dialogue, Draft
 from emoji_mini.world.scenes import ImageScene
 from emoji_mini.world.small_talk import TALK
 from emoji_mini.world.sources import STAGE_KINDS, WorldDialogues, stage_source
-
-from anyweave.messages import Audio, Image, Media, Text, Video
 
 
 def _few(kind: str, split: str, number: int = 25) -> list[Dialogue]:

@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+
+from anyweave.messages import Media, Message, Text
+from anyweave_making.mosit import Dialogue, Grammar, write_conversation
+from anyweave_making.mosit.build import draft_topics
+from anyweave_making.mosit.dialogue import media_of
 from emoji_mini.world.catalogue import SOUND_OF_OBJECT, SOUNDS
 from emoji_mini.world.mosit import DATASETS
 from emoji_mini.world.mosit.build import writer_of
 from emoji_mini.world.mosit.talk import EmojiTalk
 from emoji_mini.world.reading import scene_of
 from emoji_mini.world.scenes import AudioScene, ImageScene, Scene, VideoScene
-
-from anyweave.messages import Media, Message, Text
-from anyweave_making.mosit import Dialogue, Grammar, write_conversation
-from anyweave_making.mosit.build import draft_topics
-from anyweave_making.mosit.dialogue import media_of
 
 NUM = 400
 # Of the first 50 dialogues with seed 0. It changes with the phrases, the acts and their order: what

@@ -10,9 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from emoji_mini.world.mosit import DATASETS, build_emoji_data, read_bank, read_situations
-from emoji_mini.world.mosit.build import SETTINGS_FILE, medium_of
-from emoji_mini.world.reading import scene_of
 from typer.testing import CliRunner
 
 from anyweave import media
@@ -21,6 +18,9 @@ from anyweave.data import MessagesJsonl
 from anyweave.files import file_digest
 from anyweave.messages import Part, Text
 from anyweave_making.mosit.dialogue import media_of
+from emoji_mini.world.mosit import DATASETS, build_emoji_data, read_bank, read_situations
+from emoji_mini.world.mosit.build import SETTINGS_FILE, medium_of
+from emoji_mini.world.reading import scene_of
 
 # --- situations as files
 

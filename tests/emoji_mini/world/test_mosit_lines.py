@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+from anyweave.messages import MEDIA_MODALITIES
 from emoji_mini.world import phrases, small_talk
 from emoji_mini.world.catalogue import BACKGROUNDS, NUMBER_WORDS, OBJECTS, SOUND_OF_OBJECT, SOUNDS
 from emoji_mini.world.mosit import read_bank, read_situations, situations
 from emoji_mini.world.mosit.situations import Situation
 from emoji_mini.world.phrases import OUTSIDE, SOUND_WORDS, SYNONYMS, usable
-
-from anyweave.messages import MEDIA_MODALITIES
 
 SITUATIONS = read_situations()
 BANK = read_bank()

@@ -6,6 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
+
+from anyweave.messages import Modality
 from emoji_mini.world.catalogue import BACKGROUNDS, MAX_COUNT, MOTIONS, OBJECTS, RELATIONS, SOUNDS
 from emoji_mini.world.draft import modality_of
 from emoji_mini.world.reading import scene_of
@@ -18,8 +20,6 @@ from emoji_mini.world.scenes import (
     sample_image,
     sample_video,
 )
-
-from anyweave.messages import Modality
 
 
 def _read(scene: Scene, seed: int = 3) -> Scene | None:

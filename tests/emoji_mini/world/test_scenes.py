@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+
 from emoji_mini.world.catalogue import (
     BACKGROUNDS,
     MOTIONS,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from emoji_mini.world.sources import written_source
 
 from anyweave.data.messages_jsonl import write_messages
 from anyweave.data.stats import DATASET_FILE
 from anyweave.messages import Conversation, Message
+from emoji_mini.world.sources import written_source
 
 
 def _said(conversation: Conversation) -> str:

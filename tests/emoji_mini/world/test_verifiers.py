@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from emoji_mini.world.render import render
 from emoji_mini.world.scenes import sample_audio, sample_image, sample_video
 from emoji_mini.world.verifiers import (
