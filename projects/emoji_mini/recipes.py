@@ -93,6 +93,7 @@ def mosit() -> TrainConfig:
                 "looked_at": 3000,
             },
             batch_size=32,
+            max_padded_tokens=_PADDED_TOKENS,
             max_length=448,
         ),
         optimizer=replace(
@@ -107,6 +108,9 @@ def mosit() -> TrainConfig:
         output_dir="runs/emoji-mini-mosit",
     )
 
+
+# In a forward: a laptop's memory (see docs/speed.md), and on its cores faster than all at once.
+_PADDED_TOKENS = 1536
 
 # What a caption's embedding says of its objects is a seventh of its variance (the rest is count,
 # place and position), so alignment weighs more than the language loss. CLAP's unit vector of 128
@@ -123,5 +127,6 @@ def _data(stage: str, *, size: int, with_media: bool | list[Modality]) -> DataCo
         source="emoji_mini.world.sources:stage_source",
         args={"stage": stage, "split": "train", "size": size, "with_media": with_media},
         batch_size=32,
+        max_padded_tokens=_PADDED_TOKENS,
         max_length=256,
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -29,8 +30,10 @@ from emoji_mini.emoji_world.sampling import sample_clip, sample_picture
 from emoji_mini.emoji_world.scenes import Split
 from emoji_mini.parts.fit import FitOptions, fit
 
+logger = logging.getLogger(__name__)
+
 SIZE = 128
-LATENT_CHANNELS = 8
+LATENT_CHANNELS = 16
 HELD_OUT_SHARE = 12  # every twelfth emoji is seen only in the measurement
 EDGE_WEIGHT = 0.5
 LATENT_NOISE = 0.06  # of a latent's spread: what a denoiser leaves, so that decoding forgives it
@@ -163,10 +166,26 @@ def losses_of(vae: AutoencoderDC, x: Float[Tensor, "B 3 H W"]) -> dict[str, Floa
     return {"l1": F.l1_loss(y, x), "edges": EDGE_WEIGHT * edges, "spread": SPREAD_WEIGHT * pull}
 
 
-def train(output: Path, options: FitOptions, crop: int, whole_every: int = 8) -> None:
-    """Train on crops, and every `whole_every`-th step on whole pictures: borders are learned so."""
+def train(
+    output: Path,
+    options: FitOptions,
+    crop: int,
+    whole_every: int = 8,
+    start: Path | None = None,
+) -> None:
+    """Train on crops, and every `whole_every`-th step on whole pictures: borders are learned so.
+
+    `start` is an autoencoder whose weights are taken where their shapes fit, such as one with
+    another number of latent channels.
+    """
     torch.manual_seed(options.seed)
     vae = build_autoencoder().to(memory_format=torch.channels_last)
+    if start is not None:
+        mine = vae.state_dict()
+        theirs = AutoencoderDC.from_pretrained(start).state_dict()
+        fitting = {n: v for n, v in theirs.items() if n in mine and mine[n].shape == v.shape}
+        vae.load_state_dict(fitting, strict=False)
+        logger.info("%d of %d tensors from %s", len(fitting), len(mine), start)
     painted = np.load(output / "train.npy", mmap_mode="r")
     world = np.load(output / "world.npy", mmap_mode="r")
     frames = np.load(output / "frames.npy", mmap_mode="r")
@@ -174,9 +193,9 @@ def train(output: Path, options: FitOptions, crop: int, whole_every: int = 8) ->
     def batch(generator: torch.Generator) -> Tensor:
         whole = int(torch.randint(whole_every, (), generator=generator)) == 0
         edge = SIZE if whole else crop
-        # Half of it is the world itself, a tenth frames of its clips, the rest any emoji.
+        # Most of it is the world itself, a tenth frames of its clips, the rest any emoji.
         share = float(torch.rand((), generator=generator))
-        bank = world if share < 0.5 else painted
+        bank = world if share < 0.65 else painted
         if not whole and share > 0.9:
             bank = frames
         number = max(1, options.batch_size * crop**2 // edge**2)
@@ -244,6 +263,7 @@ def main() -> None:
     learn.add_argument("--batch-size", type=int, default=16)
     learn.add_argument("--crop", type=int, default=64)
     learn.add_argument("--rate", type=float, default=1e-3)
+    learn.add_argument("--start", type=Path, help="take the weights that fit from this one")
     verbs.add_parser("measure").add_argument("output", type=Path)
     args = parser.parse_args()
     if args.verb == "bank":
@@ -254,7 +274,7 @@ def main() -> None:
         options = FitOptions(
             steps=args.steps, batch_size=args.batch_size, learning_rate=args.rate, ema_decay=0.998
         )
-        train(args.output, options, args.crop)
+        train(args.output, options, args.crop, start=args.start)
     else:
         found = {name: measure(args.output, name) for name in ("world_held_out", "held_out")}
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
