@@ -296,17 +296,18 @@ class CausalLM(nn.Module):
     def train(self, mode: bool = True) -> CausalLM:
         """Frozen parts stay in eval mode; adapters (their dropout) follow `mode`."""
         super().train(mode)
-        if mode:
-            self.view_for_replies = None  # training needs its memory
+        if not mode:  # all of it: nothing is left to tell apart
+            return self
+        self.view_for_replies = None  # training needs its memory
         self.model.eval()
         for module in self._adapters():
-            module.train(mode)
+            module.train()
             module.get_base_layer().eval()
         for module in self.model.modules():
             # transformers recomputes a layer only if the layer itself (not its children) is in
             # training mode.
             if isinstance(module, GradientCheckpointingLayer):
-                module.training = mode and self.gradient_checkpointing
+                module.training = self.gradient_checkpointing
         return self
 
     def _adapters(self) -> Iterator[BaseTunerLayer]:

@@ -253,12 +253,14 @@ class NextGPT(nn.Module):
         says.
         """
         super().train(False)
-        self.training = mode
+        if not mode:
+            return self
+        self.training = True
         for projector in (*self.input_projectors.values(), *self.output_projectors.values()):
-            projector.train(mode and any(p.requires_grad for p in projector.parameters()))
+            projector.train(any(p.requires_grad for p in projector.parameters()))
         # The language model needs to know even if nothing in it trains: gradients may flow through
         # it, and its layers may be checkpointed. It keeps its own frozen modules in eval.
-        self.language.train(mode)
+        self.language.train()
         if not any(p.requires_grad for p in self.parameters_of("lora").values()):
             for module in self.language.modules():
                 if isinstance(module, nn.Dropout):
