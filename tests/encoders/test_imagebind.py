@@ -220,7 +220,7 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
         tiny_imagebind(features="cls")
     with pytest.raises(ValueError, match="vision_heads"):
         tiny_imagebind(vision_heads=3)
-    with pytest.raises(ValueError, match="known encoders: imagebind"):
+    with pytest.raises(ValueError, match="did you mean 'imagebind'?"):
         resolve("imagebound")
     with pytest.raises(ValueError, match="no ImageBind at"):
         ImageBind.from_pretrained(tmp_path / "nothing")

@@ -139,7 +139,7 @@ def test_errors_say_what_to_do() -> None:
     with pytest.raises(ValueError, match="at least 1 token"):
         LinearProjector(12, 10, tokens=0)
     with pytest.raises(ValueError, match="known input projectors: grouping, linear, qformer"):
-        resolve("input", "group")
+        resolve("input", "pooling")
     assert [resolve("input", name).__name__ for name in INPUT_PROJECTORS] == [
         "GroupingProjector",
         "LinearProjector",

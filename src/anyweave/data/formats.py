@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from anyweave import errors
 from anyweave.data.place import Place, ReadOptions, RowError, listed
 from anyweave.data.store import PathOf
 from anyweave.data.tables import Table, existing_file, json_kind, open_table
@@ -88,16 +86,8 @@ def resolve(name: str) -> Format:
 
     Raises `ValueError` with the nearest known name.
     """
-    if name in FORMATS:
-        module, _, attribute = FORMATS[name].partition(":")
-        return getattr(import_module(module), attribute)
-    foreign = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
-    if name in foreign:
-        return foreign[name].load()
-    known = [*FORMATS, *foreign]
-    near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known formats: {listed(known)}"
-    raise ValueError(f"unknown format {name!r}; {hint}")
+    found: Format = errors.resolve(name, FORMATS, what="format", group=ENTRY_POINT_GROUP)
+    return found
 
 
 def recognise(path: str | Path, options: ReadOptions) -> Format:

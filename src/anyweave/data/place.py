@@ -12,12 +12,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 import PIL.Image
 
+from anyweave.errors import nearest
 from anyweave.media import MediaError
 from anyweave.messages import (
     MEDIA_MODALITIES,
@@ -172,9 +172,7 @@ class Place:
             raise self.error(key, f"{needed}, got {shown(value)}")
         for name in value if optional is not None else ():
             if name not in allowed:
-                near = get_close_matches(str(name), allowed, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else f"; known: {listed(allowed)}"
-                raise self.error(key, f"unknown key {named(name)}{hint}")
+                raise self.error(key, f"unknown key {named(name)}; {nearest(name, allowed)}")
         for name in required:
             if name not in value:
                 raise self.error(key, f"the key {name!r} is missing")

@@ -7,10 +7,9 @@ at.
 
 from __future__ import annotations
 
-import difflib
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
+
+from anyweave import errors
 
 DECODERS: dict[str, str] = {
     "latent_diffusion": "anyweave.decoders.latent_diffusion:LatentDiffusion",
@@ -22,10 +21,4 @@ def resolve(name: str) -> Any:
     """The decoder class called `name`. Raises `ValueError` for an unknown name, naming the known
     ones.
     """
-    table = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)} | DECODERS
-    if name not in table:
-        near = difflib.get_close_matches(name, table, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"unknown decoder {name!r}; {hint}known: {', '.join(sorted(table))}")
-    module, _, attribute = table[name].partition(":")
-    return getattr(import_module(module), attribute)
+    return errors.resolve(name, DECODERS, what="decoder", group=ENTRY_POINTS)

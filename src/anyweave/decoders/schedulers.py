@@ -4,10 +4,11 @@ trained with.
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import diffusers
+
+from anyweave.errors import nearest
 
 # name -> (class in diffusers, settings on top of the decoder's own scheduler config)
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -41,8 +42,6 @@ def build_scheduler(name: str | None, trained: Any) -> Any:
     if name in (None, OWN):
         return type(trained).from_config(trained.config)
     if name not in SCHEDULERS:
-        near = difflib.get_close_matches(name, SCHEDULERS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown scheduler {name!r}{hint} Known: {', '.join([*SCHEDULERS, OWN])}")
+        raise ValueError(f"unknown scheduler {name!r}; {nearest(name, [*SCHEDULERS, OWN])}")
     class_name, settings = SCHEDULERS[name]
     return getattr(diffusers, class_name).from_config(trained.config, **settings)

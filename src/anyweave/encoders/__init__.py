@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
+from anyweave import errors
 from anyweave.encoders.protocol import Encoder
 
 ENCODERS: dict[str, str] = {
@@ -23,11 +22,4 @@ def resolve(name: str) -> Any:
 
     Raises `ValueError` listing the known names.
     """
-    if name in ENCODERS:
-        module, _, attribute = ENCODERS[name].partition(":")
-        return getattr(import_module(module), attribute)
-    foreign = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
-    if name in foreign:
-        return foreign[name].load()
-    known = ", ".join(sorted([*ENCODERS, *foreign]))
-    raise ValueError(f"unknown encoder {name!r}; known encoders: {known}")
+    return errors.resolve(name, ENCODERS, what="encoder", group=ENTRY_POINT_GROUP)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+from anyweave.errors import nearest
 from anyweave.messages import MEDIA_MODALITIES, MODALITIES, Modality
 
 
@@ -116,9 +116,7 @@ class GenerationOptions:
         known = [item.name for item in fields(self)]
         for name in overrides:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-                raise ValueError(f"there is no generation option {name!r}; {hint}")
+                raise ValueError(f"there is no generation option {name!r}; {nearest(name, known)}")
         return replace(self, **overrides)
 
     def decoder_arguments(self, modality: Modality, defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,10 @@ weights; ``NextGPT.from_pretrained(NAME)`` loads the parts and starts the rest a
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
+from anyweave.errors import nearest
 from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.model.spec import (
     DecoderSpec,
@@ -167,9 +167,7 @@ PAPER_NOTES = (
 def named_spec(name: str) -> ModelSpec:
     """The spec called `name`. Raises `ValueError` for an unknown name, listing the known ones."""
     if name not in SPECS:
-        near = difflib.get_close_matches(name, SPECS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"unknown spec {name!r}; {hint}there are {', '.join(SPECS)}")
+        raise ValueError(f"unknown spec {name!r}; {nearest(name, SPECS)}")
     return SPECS[name]
 
 

@@ -8,11 +8,11 @@ components take flat arguments.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args
 
+from anyweave.errors import nearest
 from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.model.bounds import check_fields, check_source, shown
 
@@ -249,8 +249,7 @@ def _known(kind: type, data: Any, where: str) -> dict[str, Any]:
     names = [item.name for item in fields(kind)]
     for key in data:
         if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(names)}"
+            hint = nearest(key, names, "known keys")
             raise ValueError(f"{where} has no key {shown(key)}; {hint}")
     required = [
         f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING
@@ -332,11 +331,8 @@ def _check_outputs(spec: ModelSpec) -> None:
 
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        near = difflib.get_close_matches(str(value), known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"{what[:200]}: unknown value {shown(value)}, known are {', '.join(known)}{hint}"
-        )
+        hint = nearest(value, known)
+        raise ValueError(f"{what[:200]}: unknown value {shown(value)}; {hint}")
 
 
 def _plain(value: Any) -> Any:

@@ -6,9 +6,9 @@ Plain modules with flat arguments. A name written in a spec is looked up in `INP
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, Literal
+
+from anyweave import errors
 
 INPUT_PROJECTORS: dict[str, str] = {
     "grouping": "anyweave.projectors.grouping:GroupingProjector",
@@ -31,12 +31,5 @@ def resolve(kind: Literal["input", "output"], name: str) -> Any:
     tables = {"input": INPUT_PROJECTORS, "output": OUTPUT_PROJECTORS}
     if kind not in tables:
         raise ValueError(f"a projector is of kind input or output, got {kind!r}")
-    table = tables[kind]
-    if name in table:
-        module, _, attribute = table[name].partition(":")
-        return getattr(import_module(module), attribute)
-    foreign = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUPS[kind])}
-    if name in foreign:
-        return foreign[name].load()
-    known = ", ".join(sorted([*table, *foreign]))
-    raise ValueError(f"unknown {kind} projector {name!r}; known {kind} projectors: {known}")
+    group = ENTRY_POINT_GROUPS[kind]
+    return errors.resolve(name, tables[kind], what=f"{kind} projector", group=group)

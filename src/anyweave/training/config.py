@@ -12,9 +12,9 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from anyweave.errors import nearest
 from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.model.any_to_any import ROLES, Role
 from anyweave.training.stages import ENCODING_ALIGNMENT, STAGES, Stage
@@ -292,20 +292,12 @@ def _convert(value: Any, hint: Any, key: str) -> Any:
 
 def _known(name: str, names: Sequence[str], key: str) -> None:
     if name not in names:
-        near = get_close_matches(name, names, n=2)
-        hint = (
-            f"did you mean {' or '.join(repr(n) for n in near)}?"
-            if near
-            else f"known: {', '.join(names)}"
-        )
-        raise ValueError(f"unknown config key {key!r}; {hint}")
+        raise ValueError(f"unknown config key {key!r}; {nearest(name, names)}")
 
 
 def _one_of(key: str, value: Any, known: Sequence[Any]) -> None:
     if value not in known:
-        near = get_close_matches(str(value), [str(item) for item in known], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(map(str, known))}"
-        raise ValueError(f"{key}: unknown value {value!r}; {hint}")
+        raise ValueError(f"{key}: unknown value {value!r}; {nearest(value, known, 'it takes')}")
 
 
 def _at_least(node: Any, where: str, least: float, *names: str) -> None:

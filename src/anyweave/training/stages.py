@@ -6,7 +6,6 @@ recipe's business. Paper sections 4.1 (stage 1), 4.2 (stage 2), 5.1 and C.2 (sta
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from torch import nn
 
+from anyweave.errors import nearest
 from anyweave.model.any_to_any import ROLES, Role
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ class Stage:
                 )
             for value in given:
                 if value not in known:
-                    near = difflib.get_close_matches(str(value), known, n=1)
-                    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+                    hint = nearest(value, known)
                     raise ValueError(f"stage {self.name!r}: unknown {what} {value!r}; {hint}")
         for loss, weight in self.losses.items():
             if weight < 0:

@@ -6,10 +6,9 @@ Variants are made with `dataclasses.replace` or ``--set``; nobody writes a confi
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
-from importlib.metadata import entry_points
 
+from anyweave.errors import known_places, nearest
 from anyweave.training.config import TrainConfig
 
 RECIPES: dict[str, str] = {
@@ -30,8 +29,7 @@ ENTRY_POINT_GROUP = "anyweave.recipes"
 
 def recipes() -> dict[str, str]:
     """Every recipe by name as ``module:function``: ours, and those of installed packages."""
-    foreign = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
-    return {**foreign, **RECIPES}
+    return known_places(RECIPES, ENTRY_POINT_GROUP)
 
 
 def load_recipe(name: str) -> TrainConfig:
@@ -40,11 +38,8 @@ def load_recipe(name: str) -> TrainConfig:
     """
     known = recipes()
     if ":" not in name and name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
         raise ValueError(
-            f"unknown recipe {name!r}; {hint}there are {', '.join(known)}, or give your own "
-            f"as module:function"
+            f"unknown recipe {name!r}; {nearest(name, known)} Your own is given as module:function"
         )
     module, _, function = known.get(name, name).partition(":")
     try:

@@ -1,0 +1,35 @@
+"""What to say of a name that nobody knows, and what a known one leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+
+def nearest(name: object, known: Iterable[object], label: str = "known") -> str:
+    """The known name that was probably meant, as a question; else all of them after `label`."""
+    names = [str(one) for one in known]
+    near = get_close_matches(str(name), names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"{label}: {', '.join(names)}"
+
+
+def known_places(table: Mapping[str, str], group: str) -> dict[str, str]:
+    """Names with their ``module:attribute``: ours, and by entry points those of installed packages,
+    which replace none of ours.
+    """
+    return {point.name: point.value for point in entry_points(group=group)} | dict(table)
+
+
+def resolve(name: str, table: Mapping[str, str], *, what: str, group: str) -> Any:
+    """The object that a name of `known_places` leads to; its module is imported only now.
+
+    Raises `ValueError` for an unknown name, with the nearest known one or all of them.
+    """
+    places = known_places(table, group)
+    if name not in places:
+        raise ValueError(f"unknown {what} {name!r}; {nearest(name, places, f'known {what}s')}")
+    module, _, attribute = places[name].partition(":")
+    return getattr(import_module(module), attribute)
