@@ -32,6 +32,7 @@ from anyweave.language.fetch import SOURCES, ensure_language_model
 from anyweave.language.quantization import quantization_config
 from anyweave.language.readout import Readout, measure_readout
 from anyweave.language.signal_rows import SignalRows
+from anyweave.language.single_row import matrix_vector
 from anyweave.tensors import check_complete, explained, foreign_code_explained
 
 _POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
@@ -267,18 +268,21 @@ class CausalLM(nn.Module):
             keywords["position_ids"] = position_ids
         if past_key_values is not None:
             keywords["past_key_values"] = past_key_values
-        output = self.decoder(
-            inputs_embeds=inputs_embeds.to(self.dtype),
-            attention_mask=attention_mask,
-            use_cache=use_cache,
-            **keywords,
-        )
+        inputs_embeds = inputs_embeds.to(self.dtype)
+        with matrix_vector(inputs_embeds):
+            output = self.decoder(
+                inputs_embeds=inputs_embeds,
+                attention_mask=attention_mask,
+                use_cache=use_cache,
+                **keywords,
+            )
         return output.last_hidden_state, past_key_values
 
     def logits(self, hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N K"]:
         """Scores over base vocabulary and signal tokens, K = V + S; select positions first."""
         hidden = self.readout.enter(hidden)
-        base = self.model.get_output_embeddings()(hidden)
+        with matrix_vector(hidden):
+            base = self.model.get_output_embeddings()(hidden)
         signal = hidden @ self.signals.output_rows.to(hidden.dtype).mT
         if self._mean_bias:
             signal = signal + self._mean_bias
