@@ -1,0 +1,116 @@
+"""What CONTRIBUTING.md says of adding parts holds: one file, one line, and the name is known."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anyweave import data, decoders, encoders, projectors
+from anyweave.training.config import TrainConfig
+from anyweave.training.recipes import load_recipe
+
+PACKAGE = '''
+import typer
+
+from anyweave.data.formats import Format
+from anyweave.messages import Message
+from anyweave.training.recipes.tiny import stage1
+
+
+class Thermometer:
+    """An encoder, a projector or a decoder: whatever has the room's methods."""
+
+
+SAID = Format(
+    name="said",
+    about="a line of words is a question, the next its answer",
+    recognises=lambda row: "said" in row,
+    read=lambda row, place: [Message("user", row["said"]), Message("assistant", row["answered"])],
+)
+
+
+def warm() -> None:
+    """Say how warm it is."""
+    typer.echo("twenty degrees")
+
+
+lesson = stage1
+'''
+LINES = """
+[anyweave.encoders]
+thermometer = extension:Thermometer
+[anyweave.input_projectors]
+thermometer = extension:Thermometer
+[anyweave.output_projectors]
+thermometer = extension:Thermometer
+[anyweave.decoders]
+thermometer = extension:Thermometer
+[anyweave.formats]
+said = extension:SAID
+[anyweave.recipes]
+warm-1 = extension:lesson
+[anyweave.commands]
+data.warm = extension:warm
+"""
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the path with one module, and the metadata that pip would write for it."""
+    (tmp_path / "extension.py").write_text(PACKAGE)
+    info = tmp_path / "extension-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: extension\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(LINES)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "extension", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("resolve", "name"),
+    [
+        (encoders.resolve, "Thermometer"),
+        (decoders.resolve, "Thermometer"),
+        (lambda name: projectors.resolve("input", name), "Thermometer"),
+        (lambda name: projectors.resolve("output", name), "Thermometer"),
+    ],
+)
+def test_a_frozen_part_or_a_projector(
+    installed: Path, resolve: Callable[[str], Any], name: str
+) -> None:
+    assert resolve("thermometer").__name__ == name
+
+
+def test_a_format_is_read_by_name(installed: Path) -> None:
+    rows = installed / "rows.jsonl"
+    rows.write_text('{"said": "hot?", "answered": "rather"}\n')
+    (conversation,) = data.Records(rows, "said")
+    assert [message.text for message in conversation] == ["hot?", "rather"]
+
+
+def test_a_recipe(installed: Path) -> None:
+    assert isinstance(load_recipe("warm-1"), TrainConfig)
+
+
+def test_a_command_stands_in_its_group(installed: Path) -> None:
+    path = os.pathsep.join([str(installed), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-m", "anyweave", "data", "warm"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "twenty degrees"), done.stderr
+
+
+def test_the_guide_names_every_group(root: Path) -> None:
+    groups = set(re.findall(r"\[(anyweave\.\w+)\]", LINES))
+    assert groups <= set(re.findall(r"`(anyweave\.\w+)`", (root / "CONTRIBUTING.md").read_text()))
