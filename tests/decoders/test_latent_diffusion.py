@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers import AutoencoderDC, FlowMatchEulerDiscreteScheduler
 
 from anyweave.decoders import DECODERS, resolve
 from anyweave.decoders.folder import DecoderDefaults
@@ -501,3 +501,39 @@ def test_other_networks_are_refused(tmp_path: Path) -> None:
         (path / part / "config.json").write_text(json.dumps(config | {"_class_name": "Other"}))
         with pytest.raises(ValueError, match=message):
             LatentDiffusion.from_pretrained("image", path)
+
+
+def test_a_deterministic_autoencoder(tmp_path: Path) -> None:
+    """`AutoencoderDC` has no posterior and names its blocks otherwise."""
+    parts = {name: getattr(tiny_decoder("image"), name) for name in ("unet", "scheduler")}
+    torch.manual_seed(0)
+    vae = AutoencoderDC(
+        latent_channels=4,
+        encoder_block_types="ResBlock",
+        decoder_block_types="ResBlock",
+        encoder_block_out_channels=(8, 16),
+        decoder_block_out_channels=(8, 16),
+        encoder_layers_per_block=(1, 1),
+        decoder_layers_per_block=(1, 1),
+        encoder_qkv_multiscales=((), ()),
+        decoder_qkv_multiscales=((), ()),
+        scaling_factor=0.5,
+    )
+    unconditional = torch.zeros(1, 8, 32)
+    LatentDiffusion("image", vae=vae, unconditional=unconditional, **parts).save_pretrained(
+        tmp_path / "decoder"
+    )
+    decoder = LatentDiffusion.from_pretrained("image", tmp_path / "decoder")
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    latents = decoder.encode_media([picture])
+    x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
+    with torch.no_grad():
+        torch.testing.assert_close(latents, vae.encode(x).latent * 0.5)
+        y = vae.decode(latents / 0.5).sample
+    (made,) = decoder.decode_latents(latents)
+    wanted = ((y[0] / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    assert np.array_equal(made, wanted)
+    (drawn,) = decoder.generate(torch.randn(1, 8, 32), seeds=[0], num_inference_steps=2)
+    assert drawn.shape == (16, 16, 3)
+    loss = decoder.denoising_loss(torch.randn(1, 8, 32, requires_grad=True), latents)
+    assert loss.requires_grad and torch.isfinite(loss).all()

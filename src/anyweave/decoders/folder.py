@@ -37,7 +37,7 @@ PIPELINES: dict[Modality, str] = {
     "audio": "AudioLDMPipeline",
 }
 UNETS = ("UNet2DConditionModel", "UNet3DConditionModel")
-VAES = ("AutoencoderKL",)
+VAES = ("AutoencoderKL", "AutoencoderDC")
 # By the model_type in a text encoder's config.
 TEXT_ENCODERS: dict[str, str] = {
     "clip_text_model": "transformers:CLIPTextModel",

@@ -20,11 +20,14 @@ Lend = Callable[[], AbstractContextManager[Any]]
 
 
 class PictureVae:
-    """Pixels <-> scaled latents. Holds no weights: `lend` gives the VAE for the time of a call."""
+    """Pixels <-> scaled latents, through a variational autoencoder (`AutoencoderKL`) or a
+    deterministic one (`AutoencoderDC`). Holds no weights: `lend` gives it for the time of a call.
+    """
 
     def __init__(self, config: Any, lend: Lend) -> None:
         self.lend = lend
-        self.factor = int(2 ** (len(config.block_out_channels) - 1))
+        blocks = config.get("block_out_channels") or config.encoder_block_out_channels
+        self.factor = int(2 ** (len(blocks) - 1))
         """How many pixels one latent cell spans on each side."""
         self.channels = int(config.latent_channels)
         """Channels of a latent cell."""
@@ -37,7 +40,7 @@ class PictureVae:
         with self.lend() as vae:
             weight, shift, scale = _settings(vae)
             chunks = [
-                vae.encode(chunk.to(weight.device, weight.dtype)).latent_dist.mode()
+                _latents(vae.encode(chunk.to(weight.device, weight.dtype)))
                 for chunk in pixels.split(VAE_CHUNK)
             ]
             return (torch.cat(chunks) - shift) * scale
@@ -53,6 +56,14 @@ class PictureVae:
                 for chunk in unscaled.split(VAE_CHUNK)
             ]
             return torch.cat(chunks)
+
+
+def _latents(encoded: Any) -> Tensor:
+    """The mean of a posterior, or the latents of an encoder that has none."""
+    latents: Tensor = (
+        encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latent
+    )
+    return latents
 
 
 def _settings(vae: nn.Module) -> tuple[Tensor, float, float]:
