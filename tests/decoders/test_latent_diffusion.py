@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderDC, FlowMatchEulerDiscreteScheduler
+from diffusers import AutoencoderDC, FlowMatchEulerDiscreteScheduler, KarrasVeScheduler
 
 from anyweave.decoders import DECODERS, resolve
 from anyweave.decoders.folder import DecoderDefaults
@@ -468,9 +468,9 @@ def test_parts_that_do_not_belong_together(decoders: Decoders) -> None:
         LatentDiffusion("image", vae=audio.vae, **parts)
     with pytest.raises(ValueError, match="vocoder/ or mel_config.json"):
         LatentDiffusion("audio", unet=audio.unet, vae=audio.vae, scheduler=audio.scheduler)
-    flow = FlowMatchEulerDiscreteScheduler()
-    with pytest.raises(ValueError, match="FlowMatchEulerDiscreteScheduler has no beta schedule"):
-        LatentDiffusion("image", unet=image.unet, vae=image.vae, scheduler=flow)
+    other = KarrasVeScheduler()
+    with pytest.raises(ValueError, match="KarrasVeScheduler has no beta schedule and is no Flow"):
+        LatentDiffusion("image", unet=image.unet, vae=image.vae, scheduler=other)
     with pytest.raises(ValueError, match="snr_gamma must be positive"):
         image.denoising_loss(torch.zeros(1, 8, 32), torch.zeros(1, 4, 8, 8), snr_gamma=0.0)
 
@@ -537,3 +537,76 @@ def test_a_deterministic_autoencoder(tmp_path: Path) -> None:
     assert drawn.shape == (16, 16, 3)
     loss = decoder.denoising_loss(torch.randn(1, 8, 32, requires_grad=True), latents)
     assert loss.requires_grad and torch.isfinite(loss).all()
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory: pytest.TempPathFactory) -> LatentDiffusion:
+    """The tiny picture decoder as one of flow matching, saved and loaded again."""
+    image = tiny_decoder("image")
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    folder = tmp_path_factory.mktemp("flow") / "decoder"
+    LatentDiffusion(
+        "image",
+        unet=image.unet,
+        vae=image.vae,
+        scheduler=scheduler,
+        unconditional=image.unconditional(),
+    ).save_pretrained(folder)
+    return LatentDiffusion.from_pretrained("image", folder)
+
+
+@torch.no_grad()
+def test_a_flow_is_followed_as_its_scheduler_says(flow: LatentDiffusion) -> None:
+    conditioning = torch.randn(1, 8, 32, generator=torch.Generator().manual_seed(1))
+    made = flow.sample_latents(conditioning, seeds=[5], num_inference_steps=4, guidance_scale=2.0)
+    sampler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    sampler.set_timesteps(4)
+    x = torch.randn(made.shape[1:], generator=torch.Generator().manual_seed(5))[None]
+    for now, then, time in zip(sampler.sigmas, sampler.sigmas[1:], sampler.timesteps, strict=False):
+        without, with_ = (
+            flow.unet(x, time, encoder_hidden_states=c).sample
+            for c in (flow.unconditional(), conditioning)
+        )
+        x = x + (then - now) * (without + 2.0 * (with_ - without))
+    torch.testing.assert_close(made, x, rtol=1e-4, atol=1e-4)
+
+
+def test_the_loss_of_a_flow_is_that_of_its_velocity(flow: LatentDiffusion) -> None:
+    generator = torch.Generator().manual_seed(2)
+    conditioning = torch.randn(2, 8, 32, generator=generator, requires_grad=True)
+    clean, noise = (torch.randn(2, 4, 8, 8, generator=generator) for _ in range(2))
+    timesteps = torch.tensor([0, 499])
+    loss = flow.denoising_loss(conditioning, clean, timesteps=timesteps, noise=noise)
+    level = torch.tensor([0.001, 0.5]).view(2, 1, 1, 1)
+    said = flow.unet(
+        (1 - level) * clean + level * noise,
+        torch.tensor([1.0, 500.0]),
+        encoder_hidden_states=conditioning,
+    ).sample
+    wanted = (said - (noise - clean)).square().flatten(1).mean(1)
+    torch.testing.assert_close(loss, wanted)
+    # Min-SNR weighs diffusion alone.
+    weighted = flow.denoising_loss(
+        conditioning, clean, timesteps=timesteps, noise=noise, snr_gamma=5.0
+    )
+    torch.testing.assert_close(weighted, loss)
+    loss.sum().backward()
+    assert conditioning.grad is not None and float(conditioning.grad.abs().sum()) > 0
+
+
+@torch.no_grad()
+def test_a_flow_edits_from_the_noise_level_of_its_strength(flow: LatentDiffusion) -> None:
+    conditioning = torch.zeros(1, 8, 32)
+    latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
+    kept = flow.sample_latents(
+        conditioning, seeds=[0], latents=latents, strength=0.1, num_inference_steps=10
+    )
+    changed = flow.sample_latents(
+        conditioning, seeds=[0], latents=latents, strength=1.0, num_inference_steps=10
+    )
+    assert (kept - latents).square().mean() < (changed - latents).square().mean()
+
+
+def test_a_flow_has_its_own_scheduler_alone(flow: LatentDiffusion) -> None:
+    with pytest.raises(ValueError, match="trained by flow matching.*not with 'ddim'"):
+        flow.generate(torch.zeros(1, 8, 32), seeds=[0], scheduler="ddim", **STEPS)

@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float
+from dataclasses import dataclass
+from typing import Any
+
+from diffusers import DDPMScheduler
+from jaxtyping import Float, Int
 from torch import Tensor
 
 PREDICTION_TYPES = ("epsilon", "v_prediction", "sample")
@@ -68,3 +72,90 @@ def min_snr_weight(
     if prediction_type == "sample":
         return snr.clamp(max=gamma)
     raise _unknown(prediction_type)
+
+
+@dataclass(frozen=True)
+class Noised:
+    """What a denoiser learns from in one step: `noisy` latents, the `times` it is told, and the
+    `target` it should say. `weights` are those of min-SNR, None where none were asked for.
+    """
+
+    noisy: Float[Tensor, " B *latent"]
+    times: Float[Tensor, " B"] | Int[Tensor, " B"]
+    target: Float[Tensor, " B *latent"]
+    weights: Float[Tensor, " B"] | None
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """Variance preserving noise (Ho et al., 2020): DDPM's, whatever class samples, since Euler's
+    own ``add_noise`` is another process.
+    """
+
+    alphas_cumprod: Float[Tensor, " N"]
+    prediction_type: str
+
+    @property
+    def num_timesteps(self) -> int:
+        return len(self.alphas_cumprod)
+
+    def noised(
+        self,
+        clean: Float[Tensor, " B *latent"],
+        noise: Float[Tensor, " B *latent"],
+        timesteps: Int[Tensor, " B"],
+        snr_gamma: float | None,
+    ) -> Noised:
+        """Raises `ValueError` for an unknown prediction type, or a gamma that is not positive."""
+        kind, alphas_B = self.prediction_type, self.alphas_cumprod.to(clean.device)[timesteps]
+        return Noised(
+            noisy=add_noise(clean, noise, alphas_B),
+            times=timesteps,
+            target=denoising_target(kind, clean, noise, alphas_B),
+            weights=None if snr_gamma is None else min_snr_weight(kind, alphas_B, snr_gamma),
+        )
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Straight paths from data to noise (Lipman et al., 2023; Esser et al., 2024): at noise level
+    ``s`` the latents are ``(1 - s) clean + s noise``, the target is the velocity ``noise - clean``.
+    """
+
+    num_timesteps: int
+
+    def noised(
+        self,
+        clean: Float[Tensor, " B *latent"],
+        noise: Float[Tensor, " B *latent"],
+        timesteps: Int[Tensor, " B"],
+        snr_gamma: float | None,
+    ) -> Noised:
+        """Timestep ``t`` of N is the noise level ``(t + 1) / N``, which the denoiser is told times
+        N. Min-SNR is a weighting of diffusion: all levels weigh the same here.
+        """
+        levels_B = (timesteps + 1) / self.num_timesteps
+        levels = _per_sample(levels_B, clean)
+        return Noised(
+            noisy=(1 - levels) * clean + levels * noise,
+            times=levels_B * self.num_timesteps,
+            target=noise - clean,
+            weights=None,
+        )
+
+
+def noising_of(scheduler: Any) -> Diffusion | Flow:
+    """The process that a decoder was trained with, by its scheduler.
+
+    Raises `ValueError` for a scheduler of neither family.
+    """
+    config = scheduler.config
+    if type(scheduler).__name__.startswith("FlowMatch"):
+        return Flow(int(config.num_train_timesteps))
+    if "beta_schedule" not in config:
+        raise ValueError(
+            f"{type(scheduler).__name__} has no beta schedule and is no FlowMatch scheduler; a "
+            "decoder needs one of the denoising diffusion family (DDIM, PNDM, DPM++, Euler, ...) "
+            "or of flow matching"
+        )
+    return Diffusion(DDPMScheduler.from_config(config).alphas_cumprod, config.prediction_type)

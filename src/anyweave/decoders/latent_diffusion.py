@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -28,7 +27,7 @@ from .captions import encode_captions, max_caption_tokens
 from .checkpointing import enable_gradient_checkpointing
 from .codec import Codec, build_codec
 from .conditioning import check_conditioning, expand_negative
-from .denoising import add_noise, denoising_target, min_snr_weight
+from .denoising import noising_of
 from .folder import GUIDANCE, DecoderDefaults, load_parts, read_defaults, read_dtype, save_parts
 from .mel import MelConfig
 from .parts import Deferred, FrozenParts
@@ -38,6 +37,7 @@ from .sampling import (
     drain,
     edit_timesteps,
     initial_noise,
+    renoised,
     run_sampler,
     sample_generators,
 )
@@ -98,11 +98,7 @@ class LatentDiffusion(FrozenParts):
                 f"the UNet takes {unet_config.in_channels} latent channels but the VAE makes "
                 f"{vae_config.latent_channels}; they do not belong together"
             )
-        if "beta_schedule" not in scheduler.config:
-            raise ValueError(
-                f"{type(scheduler).__name__} has no beta schedule; a decoder needs a scheduler of "
-                "the denoising diffusion family (DDIM, PNDM, DPM++, Euler, ...)"
-            )
+        self.noising = noising_of(scheduler)
         self.modality: Modality = modality
         self.scheduler = scheduler
         self.tokenizer = tokenizer
@@ -121,9 +117,6 @@ class LatentDiffusion(FrozenParts):
         self._configs = configs
         self._unconditional = unconditional
         self._remembered = remembered
-        # The noise of training is DDPM's, whatever class samples: Euler's own add_noise is another
-        # process.
-        self._alphas_cumprod = diffusers.DDPMScheduler.from_config(scheduler.config).alphas_cumprod
 
     # --- on disk
 
@@ -427,13 +420,13 @@ class LatentDiffusion(FrozenParts):
         if latents is None:
             shape = self.codec.latent_shape(size or MediaSize())
             noise = initial_noise(shape, generators).to(self.device, self.dtype)
-            timesteps, current = sampler.timesteps, noise * sampler.init_noise_sigma
+            timesteps, current = sampler.timesteps, noise * getattr(sampler, "init_noise_sigma", 1)
         else:
             latents = self._check_latents(latents, size, len(seeds))
             noise = initial_noise(tuple(latents.shape[1:]), generators)
             timesteps = edit_timesteps(sampler, steps, strength)
             start = timesteps[:1].repeat(len(seeds))
-            current = sampler.add_noise(latents, noise.to(self.device, self.dtype), start)
+            current = renoised(sampler, latents, noise.to(self.device, self.dtype), start)
         with self.use("unet") as unet:
             return (
                 yield from run_sampler(
@@ -479,9 +472,9 @@ class LatentDiffusion(FrozenParts):
         """Each sample's mean squared denoising error; gradients reach only `conditioning`.
 
         `latents` are scaled clean latents from `encode_media`. Noise and timesteps are drawn from
-        `generator` unless given. The target follows the scheduler's prediction type. `snr_gamma`
-        weights each sample by min-SNR (Hang et al., 2023). An offloaded UNet stays on the device
-        afterwards: the backward pass needs it there.
+        `generator` unless given. The target follows the scheduler (see `denoising`). `snr_gamma`
+        weights each sample by min-SNR (Hang et al., 2023), of diffusion only. An offloaded UNet
+        stays on the device afterwards: the backward pass needs it there.
         """
         conditioning = self._check_conditioning("conditioning", conditioning)
         batch = len(conditioning)
@@ -490,18 +483,15 @@ class LatentDiffusion(FrozenParts):
             raise ValueError(f"{batch} conditionings need as many latents, got {len(clean)}")
         source = generator.device if generator is not None else torch.device("cpu")
         if timesteps is None:
-            steps = len(self._alphas_cumprod)
+            steps = self.noising.num_timesteps
             timesteps = torch.randint(0, steps, (batch,), generator=generator, device=source)
         if noise is None:
             noise = torch.randn(clean.shape, generator=generator, device=source)
         timesteps, noise = timesteps.to(self.device), noise.to(self.device, torch.float32)
-        alphas_B = self._alphas_cumprod.to(self.device)[timesteps]
-        noisy = add_noise(clean, noise, alphas_B)
+        made = self.noising.noised(clean, noise, timesteps, snr_gamma)
         unet = self.unet.to(self.device)
         if self.gradient_checkpointing:
             enable_gradient_checkpointing(unet)
-        prediction = self._predict(unet, noisy.to(self.dtype), timesteps, conditioning).float()
-        kind = self.scheduler.config.prediction_type
-        error = (prediction - denoising_target(kind, clean, noise, alphas_B)).square()
-        loss_B = error.flatten(1).mean(1)
-        return loss_B if snr_gamma is None else loss_B * min_snr_weight(kind, alphas_B, snr_gamma)
+        prediction = self._predict(unet, made.noisy.to(self.dtype), made.times, conditioning)
+        loss_B = (prediction.float() - made.target).square().flatten(1).mean(1)
+        return loss_B if made.weights is None else loss_B * made.weights

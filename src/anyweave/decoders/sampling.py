@@ -30,6 +30,20 @@ def initial_noise(
     return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
 
 
+def renoised(
+    sampler: Any,
+    latents: Float[Tensor, " B *latent"],
+    noise: Float[Tensor, " B *latent"],
+    timesteps: Tensor,
+) -> Float[Tensor, " B *latent"]:
+    """Finished latents with as much noise as they have at `timesteps`, as the scheduler adds it."""
+    if hasattr(sampler, "scale_noise"):  # flow matching
+        mixed: Tensor = sampler.scale_noise(latents, timesteps, noise)
+    else:
+        mixed = sampler.add_noise(latents, noise, timesteps)
+    return mixed
+
+
 def edit_timesteps(sampler: Any, num_inference_steps: int, strength: float) -> Tensor:
     """The last `strength` (0..1) part of the schedule, for SDEdit (Meng et al., 2021).
 
@@ -87,7 +101,9 @@ def run_sampler(
     both = conditioning if negative is None else torch.cat([negative, conditioning])
     for index, timestep in enumerate(timesteps):
         doubled = torch.cat([latents, latents]) if guided else latents
-        prediction = predict(sampler.scale_model_input(doubled, timestep), timestep, both)
+        if hasattr(sampler, "scale_model_input"):  # flow matching has nothing to scale
+            doubled = sampler.scale_model_input(doubled, timestep)
+        prediction = predict(doubled, timestep, both)
         if guided:
             without, with_ = prediction.chunk(2)
             prediction = without + guidance_scale * (with_ - without)

@@ -41,6 +41,11 @@ def build_scheduler(name: str | None, trained: Any) -> Any:
     """
     if name in (None, OWN):
         return type(trained).from_config(trained.config)
+    if name in SCHEDULERS and "beta_schedule" not in trained.config:
+        raise ValueError(
+            f"this decoder was trained by flow matching: it samples with its own "
+            f"{type(trained).__name__} (scheduler 'own') and not with {name!r}"
+        )
     if name not in SCHEDULERS:
         raise ValueError(f"unknown scheduler {name!r}; {nearest(name, [*SCHEDULERS, OWN])}")
     class_name, settings = SCHEDULERS[name]
