@@ -45,7 +45,11 @@ add_commands({"": app, **_groups})
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: a user's mistake ends in one readable line, not in a traceback."""
-    logging.basicConfig(level=logging.WARNING, handlers=[RichHandler(console=err, show_path=False)])
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(console=err, show_path=False)],
+    )
     for name in ("anyweave.language", "anyweave.training.launch"):  # the first run downloads
         logging.getLogger(name).setLevel(logging.INFO)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -18,6 +18,7 @@ from anyweave.cli.data.reading import (
     TaskOption,
     read_options,
 )
+from anyweave.cli.loading import hide_loading_bars
 
 app = typer.Typer(no_args_is_help=True, help="Train the three stages, or a part.")
 
@@ -56,6 +57,7 @@ def _stage_command(number: int) -> Callable[..., None]:
         from anyweave.data.place import ReadOptions
         from anyweave.training.launch import train_stage
 
+        hide_loading_bars()
         report = train_stage(
             number,
             recipe=recipe,
