@@ -32,6 +32,7 @@ from emoji_mini.parts.fit import FitOptions, fit
 
 logger = logging.getLogger(__name__)
 
+TRAINED = Path(__file__).parents[1] / "trained" / "picture_autoencoder"
 SIZE = 128
 LATENT_CHANNELS = 16
 HELD_OUT_SHARE = 12  # every twelfth emoji is seen only in the measurement

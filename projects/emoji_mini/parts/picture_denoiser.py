@@ -4,8 +4,8 @@
     python -m emoji_mini.parts.picture_denoiser train PARTS    # resumable
     python -m emoji_mini.parts.picture_denoiser sheet PARTS    # held-out captions, drawn
 
-PARTS is the folder of the trained autoencoder (`picture_autoencoder`). Pictures are drawn with the
-moving average of the last checkpoint.
+PARTS may hold an autoencoder of its own (`picture_autoencoder`). Pictures are drawn with the moving
+average of the last checkpoint.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from emoji_mini.emoji_world.render import contact_sheet, render_picture
 from emoji_mini.emoji_world.sampling import sample_picture
 from emoji_mini.parts.diffusion import build_tokenizer
 from emoji_mini.parts.fit import FitOptions, fit
+from emoji_mini.parts.picture_autoencoder import TRAINED
 
 TEXT_WIDTH = 192
 TEXT_LENGTH = 24
@@ -37,8 +38,11 @@ CAPTION_DROPOUT = 0.1
 
 
 def load_autoencoder(parts: Path) -> AutoencoderDC:
-    """The trained autoencoder of pictures, frozen."""
-    vae: AutoencoderDC = AutoencoderDC.from_pretrained(parts / "vae")
+    """The autoencoder in `parts`, else the one that stands trained in the project; frozen, in
+    float32.
+    """
+    folder = parts / "vae" if (parts / "vae").is_dir() else TRAINED
+    vae: AutoencoderDC = AutoencoderDC.from_pretrained(folder, torch_dtype=torch.float32)
     return vae.eval().requires_grad_(False)
 
 
@@ -47,6 +51,7 @@ def encode(parts: Path, size: int, seed: int = 0) -> None:
     spread) and a few captions each.
     """
     vae = load_autoencoder(parts)
+    parts.mkdir(parents=True, exist_ok=True)
     latents = np.lib.format.open_memmap(
         parts / "latents.tmp.npy",
         mode="w+",
