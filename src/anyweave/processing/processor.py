@@ -26,6 +26,8 @@ from anyweave.processing.reply import SignalRun, split_reply
 from anyweave.processing.signals import SignalTokens
 from anyweave.processing.template import Template, encode_text, resolve_template
 
+# What frozen parts and the libraries behind them raise over media that they cannot take.
+STUMBLES = (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError)
 DEFAULT_RATE = 16_000  # Hz, where neither encoder nor decoder names another
 TrainOn = Literal["assistant", "last", "none"]
 
@@ -335,8 +337,7 @@ class Processor:
             )
         array, rate = load_array(part, self.input_rate)
         reason = f"the {part.modality} encoder cannot prepare it, shape {list(array.shape)}"
-        stumbles = (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError)
-        with explain(part.name, reason, "leave it out, or convert it", stumbles):
+        with explain(part.name, reason, "leave it out, or convert it", STUMBLES):
             return self.encoders[part.modality].preprocess(part.modality, array, rate=rate)
 
     def _target(self, piece: Piece, start: int, load: bool) -> Target:

@@ -25,7 +25,7 @@ from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache, media_digest, text_digest
 from anyweave.processing.collate import collate
 from anyweave.processing.layout import ConversationTooLongError
-from anyweave.processing.processor import Processor
+from anyweave.processing.processor import STUMBLES, Processor
 from anyweave.training.plan import EpochSource, Source, in_epoch
 
 _REMEMBERED = 4096  # captions; 1 GB for SD-1.5
@@ -255,7 +255,7 @@ def _named(part: str, modality: Modality, media: Sequence[Media]) -> Iterator[No
     """
     try:
         yield
-    except (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError) as error:
+    except STUMBLES as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         names = ", ".join(sorted({medium.name for medium in media}))

@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from accelerate import Accelerator
@@ -26,7 +25,7 @@ from anyweave.batch import IGNORE_INDEX, Batch, ModelOutput
 from anyweave.model.any_to_any import ROLES, NextGPT
 from anyweave.training.config import TrainConfig
 from anyweave.training.distributed import max_over_processes, same_start, sum_gradients
-from anyweave.training.resume import Parameters, optimizer_state
+from anyweave.training.resume import Parameters
 from anyweave.training.sharding import shard_base
 
 logger = logging.getLogger(__name__)
@@ -55,10 +54,7 @@ class Replicas:
     ) -> None:
         """Take over for training, once everything holds its first values."""
         self.model, self.optimizer = model, optimizer
-        self.named = {
-            f"{role}.{n}": p for role, named in parameters.items() for n, p in named.items()
-        }
-        self.trained = list(self.named.values())
+        self.trained = [p for named in parameters.values() for p in named.values()]
         same_start(self.trained)
 
     # --- a step
@@ -67,18 +63,10 @@ class Replicas:
         """What this process runs in a step that brought it `batches`."""
         return batches
 
-    def forward(self, batch: Batch) -> ModelOutput:
-        output: ModelOutput = self.model(batch)
-        return output
-
     def total(self, weighted: Sequence[Tensor], output: ModelOutput) -> Tensor | None:
         """The loss of a micro-batch; None where there is nothing to learn."""
         total = torch.stack(list(weighted)).sum() if weighted else None
         return total if total is not None and total.requires_grad else None
-
-    def backward(self, total: Tensor, *, last: bool) -> None:
-        """Add the gradients of one micro-batch; `last` of the step."""
-        total.backward()
 
     def apply(self, *, finite: bool) -> float:
         """Sum the gradients over processes, clip and step unless something is not `finite`. Returns
@@ -93,16 +81,6 @@ class Replicas:
         if finite and norm == norm and norm != float("inf"):
             self.optimizer.step()
         return norm
-
-    # --- checkpoints; every process calls these
-
-    def optimizer_state(self) -> dict[str, Tensor]:
-        """State by "role.name|entry", whole tensors on the CPU."""
-        return optimizer_state(self.optimizer)
-
-    def whole(self) -> AbstractContextManager[None]:
-        """Within the block the trained parameters can be read in the main process."""
-        return nullcontext()
 
 
 class ShardedBase(Replicas):

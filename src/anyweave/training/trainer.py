@@ -47,7 +47,13 @@ from anyweave.training.plan import (
 )
 from anyweave.training.progress import ProgressBar
 from anyweave.training.report import RunLog, TrainReport, write_report
-from anyweave.training.resume import Progress, checkpoints, load_newest, save_checkpoint
+from anyweave.training.resume import (
+    Progress,
+    checkpoints,
+    load_newest,
+    optimizer_state,
+    save_checkpoint,
+)
 from anyweave.training.run_folder import CONFIG_FILE, claimed
 from anyweave.training.stages import set_trainable
 
@@ -161,9 +167,8 @@ class Trainer:
         if self._main:
             write_report(report)
         if report.finished:
-            with self.parallel.whole():
-                if self._main:
-                    self.model.save_pretrained(self.run / "model")
+            if self._main:
+                self.model.save_pretrained(self.run / "model")
         self.accelerator.wait_for_everyone()
         return report
 
@@ -250,14 +255,13 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, float] = {}
         rank = self.accelerator.process_index
-        micro_batches = self.parallel.micro_batches(batches)
-        for micro, (batch, row_seeds) in enumerate(micro_batches):
+        for micro, (batch, row_seeds) in enumerate(self.parallel.micro_batches(batches)):
             torch.manual_seed(step_seed(self.config.seed, number, micro, f"rank{rank}"))
             with fast_attention(self.device):
                 with torch.autocast(
                     self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
                 ):
-                    output = self.parallel.forward(batch)
+                    output = self.model(batch)
                     terms = compute_terms(
                         self.model,
                         output,
@@ -270,7 +274,7 @@ class Trainer:
                 weighted = [term.weight * term.sum / counts[name] for name, term in terms.items()]
                 total = self.parallel.total(weighted, output)
                 if total is not None:
-                    self.parallel.backward(total, last=micro + 1 == len(micro_batches))
+                    total.backward()
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(term.sum.detach())
         return sums
@@ -403,17 +407,15 @@ class Trainer:
             self.accelerator.wait_for_everyone()
 
     def _save(self) -> None:
-        optimizer_state = self.parallel.optimizer_state()
-        with self.parallel.whole():
-            if self._main:
-                save_checkpoint(
-                    self.run,
-                    self.parameters,
-                    optimizer_state,
-                    self.progress,
-                    self.config.to_dict(),
-                    keep=self.config.keep,
-                )
+        if self._main:
+            save_checkpoint(
+                self.run,
+                self.parameters,
+                optimizer_state(self.optimizer),
+                self.progress,
+                self.config.to_dict(),
+                keep=self.config.keep,
+            )
         self.accelerator.wait_for_everyone()
 
     def _report(self, losses: dict[str, float], seconds: float) -> TrainReport:
