@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from emoji_mini.emoji_world.assets import run, soundfont_file
 from emoji_mini.emoji_world.sounds import SAMPLE_RATE, SAMPLES, Sound
+from emoji_mini.midi import TICKS_PER_SECOND, midi_file
 
-_TICKS = 960  # a second
 _DRUM_KIT, _DRUM_CHANNEL = 128, 9
 _SCALE = (0, 2, 4, 5, 7, 9, 11, 12)
 _CHORDS = {"piano", "organ", "accordion", "guitar", "harp"}
@@ -80,23 +80,10 @@ def _melody(name: str, rng: np.random.Generator, beat: float) -> list[_Note]:
 
 
 def _midi(program: int, notes: list[_Note]) -> bytes:
-    """A standard MIDI file, format 0, 480 ticks per half second. The program is chosen first."""
+    """The notes as a MIDI file. The program is chosen first."""
     channel = _DRUM_CHANNEL if program == _DRUM_KIT else 0
     events = [] if program == _DRUM_KIT else [(0, bytes([0xC0, program]))]
     for start, length, key, velocity in notes:
-        events.append((round(start * _TICKS), bytes([0x90 | channel, key, velocity])))
-        events.append((round((start + length) * _TICKS), bytes([0x80 | channel, key, 0])))
-    track, now = b"", 0
-    for tick, data in sorted(events, key=lambda event: (event[0], event[1][0] < 0xC0, event[1])):
-        track += _variable_length(tick - now) + data
-        now = tick
-    track += _variable_length(_TICKS // 2) + b"\xff\x2f\x00"
-    header = b"MThd" + (6).to_bytes(4, "big") + bytes([0, 0, 0, 1]) + (480).to_bytes(2, "big")
-    return header + b"MTrk" + len(track).to_bytes(4, "big") + track
-
-
-def _variable_length(value: int) -> bytes:
-    out = [value & 0x7F]
-    while value := value >> 7:
-        out.append((value & 0x7F) | 0x80)
-    return bytes(reversed(out))
+        events.append((round(start * TICKS_PER_SECOND), bytes([0x90 | channel, key, velocity])))
+        events.append((round((start + length) * TICKS_PER_SECOND), bytes([0x80 | channel, key, 0])))
+    return midi_file(sorted(events, key=lambda event: (event[0], event[1][0] < 0xC0, event[1])))

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anyweave.files import check_new, read_object, replaced_folder, settle, write_json
+from emoji_mini.midi import TICKS_PER_SECOND, midi_file
 from emoji_mini.world.catalogue import AUDIO_SAMPLES, NUM_TAKES, OBJECTS, SAMPLE_RATE, SOUNDS
 from emoji_mini.world.synthesis import perform
 
@@ -184,8 +185,7 @@ _EFFECTS = {"bird": 2, "telephone": 1, "helicopter": 1, "applause": 1, "waves": 
 
 
 def _phrase(name: str, program: int, rng: np.random.Generator) -> bytes:
-    """A standard MIDI file (format 0, 480 ticks per half second) of about two seconds."""
-    ticks_per_second = 960
+    """A MIDI file of about two seconds."""
     drums = program == 128
     channel = 9 if drums else 0
     notes: list[tuple[float, float, int, int]] = []  # start s, length s, key, velocity
@@ -205,21 +205,7 @@ def _phrase(name: str, program: int, rng: np.random.Generator) -> bytes:
     if not drums:
         events.append((0, bytes([0xC0 | channel, program])))
     for start, length, key, velocity in notes:
-        events.append((int(start * ticks_per_second), bytes([0x90 | channel, key, velocity])))
-        end = int((start + length) * ticks_per_second)
+        events.append((int(start * TICKS_PER_SECOND), bytes([0x90 | channel, key, velocity])))
+        end = int((start + length) * TICKS_PER_SECOND)
         events.append((end, bytes([0x80 | channel, key, 0])))
-    events.sort(key=lambda event: event[0])
-    track, now = b"", 0
-    for tick, data in events:
-        track += _variable_length(tick - now) + data
-        now = tick
-    track += _variable_length(ticks_per_second // 2) + b"\xff\x2f\x00"
-    header = b"MThd" + (6).to_bytes(4, "big") + bytes([0, 0, 0, 1]) + (480).to_bytes(2, "big")
-    return header + b"MTrk" + len(track).to_bytes(4, "big") + track
-
-
-def _variable_length(value: int) -> bytes:
-    out = [value & 0x7F]
-    while value := value >> 7:
-        out.append((value & 0x7F) | 0x80)
-    return bytes(reversed(out))
+    return midi_file(sorted(events, key=lambda event: event[0]))
