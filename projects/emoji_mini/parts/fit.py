@@ -1,4 +1,7 @@
-"""One small loop for the frozen parts: Adam, cosine schedule, moving average of weights, resumable.
+"""One small loop for the frozen parts: Adam, moving average of weights, resumable.
+
+The rate is constant and falls in the last fifth, so that a run may be made longer or shorter until
+then.
 
 The any-to-any stages have their own loop (`training.trainer`); parts are plain modules with one
 loss.
@@ -23,6 +26,9 @@ from anyweave.tensors import explained
 from anyweave.training.attention import fast_attention
 
 logger = logging.getLogger(__name__)
+
+CONSTANT_SHARE = 0.8
+"""Share of the steps at a constant rate, after the warm-up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +81,7 @@ def fit(
     if checkpoint.is_file():
         with explained(str(checkpoint)):
             state = torch.load(checkpoint, map_location=options.device, weights_only=True)
-        _check_same(checkpoint, state.get("options"), options)
+        _check_same(checkpoint, state["options"], options, int(state["step"]))
         with torch.no_grad():
             for parameter, saved in zip(parameters, state["parameters"], strict=True):
                 parameter.copy_(saved)
@@ -137,9 +143,11 @@ def _deciding(options: FitOptions) -> dict[str, Any]:
     return {name: value for name, value in asdict(options).items() if name not in free}
 
 
-def _check_same(checkpoint: Path, then: dict[str, Any] | None, options: FitOptions) -> None:
+def _check_same(checkpoint: Path, then: dict[str, Any], options: FitOptions, step: int) -> None:
     now = _deciding(options)
-    changed = [f"{k} was {then.get(k)!r}, is {now[k]!r}" for k in now if then and then[k] != now[k]]
+    if step <= CONSTANT_SHARE * min(then["steps"], options.steps):
+        then = {**then, "steps": options.steps}  # the rate has not begun to fall in either
+    changed = [f"{k} was {then[k]!r}, is {now[k]!r}" for k in now if then[k] != now[k]]
     if changed:
         raise ValueError(
             f"{checkpoint} was begun with other options: {'; '.join(changed)}. Use the old ones, "
@@ -149,9 +157,8 @@ def _check_same(checkpoint: Path, then: dict[str, Any] | None, options: FitOptio
 
 def _learning_rate(step: int, options: FitOptions) -> float:
     warm = min(1.0, (step + 1) / max(1, options.warmup_steps))
-    share = step / max(1, options.steps)
-    cosine = 0.5 * (1 + torch.cos(torch.tensor(share * torch.pi)).item())
-    return options.learning_rate * warm * (0.02 + 0.98 * cosine)
+    cooling = (options.steps - step) / ((1 - CONSTANT_SHARE) * options.steps)
+    return options.learning_rate * warm * min(1.0, 0.02 + 0.98 * cooling)
 
 
 def _describe(name: str, row: Mapping[str, float]) -> str:
