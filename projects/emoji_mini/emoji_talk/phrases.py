@@ -51,8 +51,9 @@ def tables() -> dict[str, tuple[Any, ...]]:
             found.setdefault(key, []).extend(rows)
     for key, names in _ALSO.items():
         for name in names:
-            more = found.get(name) or getattr(first_world, name, ())
-            found.setdefault(key, []).extend(row for row in more if row not in found.get(key, ()))
+            more = found[name] if name in found else getattr(first_world, name)
+            rows = found.setdefault(key, [])
+            rows += [row for row in more if row not in rows]
     for old, new in _MEDIA.items():
         found[f"describe_{new}"] = list(first_world.DESCRIBE[old])
         found[f"description_{new}"] = list(first_world.DESCRIPTION[old])

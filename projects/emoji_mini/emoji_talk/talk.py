@@ -128,8 +128,9 @@ class Talk:
         return self.sound(SOUND_OF_THING[thing])
 
     def scene(self, modality: Modality) -> Scene:
-        makers = {"image": self.picture, "video": self.clip, "audio": self.sound}
-        return makers[modality]()
+        if modality == "image":
+            return self.picture()
+        return self.clip() if modality == "video" else self.sound()
 
     def one(self, thing: str, background: str = "white") -> PictureScene:
         """A plain picture of one thing."""

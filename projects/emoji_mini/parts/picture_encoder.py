@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,9 @@ from anyweave.encoders.transformers_backbone import TransformersBackbone
 from anyweave.files import whole_file, write_json
 from emoji_mini.emoji_world.arranging import Placed, arrange, start
 from emoji_mini.emoji_world.moving import pose
-from emoji_mini.emoji_world.render import FRAMES, PICTURE_SIZE, render_clip, render_picture
+from emoji_mini.emoji_world.render import FRAMES, PICTURE_SIZE, render
 from emoji_mini.emoji_world.sampling import sample_clip, sample_picture
-from emoji_mini.emoji_world.scenes import BACKGROUNDS, ClipScene, PictureScene
+from emoji_mini.emoji_world.scenes import BACKGROUNDS, ClipScene, PictureScene, Scene
 from emoji_mini.emoji_world.things import THINGS
 from emoji_mini.parts.fit import FitOptions, fit
 
@@ -43,7 +44,7 @@ NOTHING = len(NAMES)  # the class of a patch that shows only background
 UNKNOWN = -100  # what cross-entropy ignores
 WIDTH = 256
 PATCHES, CELLS = 8, 16  # along an edge: what the model reads; where the judge looks for middles
-VIDEO_FRAMES = 4
+VIDEO_FRAMES = 8
 FRAME_POOLING = 2
 CLIP_SHARE = 0.25  # of a batch, single frames of clips
 _MEAN, _STD = 0.5, 0.3
@@ -74,6 +75,7 @@ class Reader(nn.Module):
         self.cells = nn.Conv2d(WIDTH, NOTHING + 1, 1)
         self.middles = nn.Conv2d(WIDTH, 1, 1)
         self.background = nn.Linear(WIDTH, len(PLACES))
+        assert self.middles.bias is not None
         nn.init.constant_(self.middles.bias, -4.0)  # middles are rare
 
     def forward(self, pixels: Float[Tensor, "B 3 128 128"]) -> dict[str, Tensor]:
@@ -134,10 +136,12 @@ def draw(parts: Path, pictures: int, clips: int, seed: int = 1) -> None:
     """
     parts.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
-    tasks = (("pictures", pictures, sample_picture), ("clips", clips, sample_clip))
+    tasks: tuple[tuple[str, int, Callable[..., Scene]], ...] = (
+        ("pictures", pictures, sample_picture),
+        ("clips", clips, sample_clip),
+    )
     for name, number, sample in tasks:
         scenes = [sample(rng, "train") for _ in range(number)]
-        render = render_picture if name == "pictures" else render_clip
         shape = (number, *render(scenes[0]).shape)
         with whole_file(parts / f"{name}.npy") as file:
             array = np.lib.format.open_memmap(file.name, mode="w+", dtype=np.uint8, shape=shape)
