@@ -1,8 +1,8 @@
 """The autoencoder of sounds: log-mel spectrograms of 4 s to 32 x 8 latents.
 
-    python -m emoji_mini.parts.sound_autoencoder bank PARTS      # sounds of the world
-    python -m emoji_mini.parts.sound_autoencoder train PARTS     # resumable
-    python -m emoji_mini.parts.sound_autoencoder measure PARTS   # error, and a sheet to look at
+python -m emoji_mini.parts.sound_autoencoder bank PARTS      # sounds of the world
+python -m emoji_mini.parts.sound_autoencoder train PARTS     # resumable
+python -m emoji_mini.parts.sound_autoencoder measure PARTS   # error, and a sheet to look at
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def train(parts: Path, options: FitOptions) -> None:
     torch.manual_seed(options.seed)
     vae = build_autoencoder(1, LATENT_CHANNELS, CHANNELS).to(memory_format=torch.channels_last)
     bank = np.load(parts / "sounds.npy", mmap_mode="r")
-    mels = mels_of(bank, MelConfig.load(parts / MEL_CONFIG_FILE)).half()
+    mels = mels_of(bank, MelConfig.load(parts / MEL_CONFIG_FILE))
 
     def batch(generator: torch.Generator) -> Tensor:
         whole = int(torch.randint(4, (), generator=generator)) == 0
@@ -77,11 +77,11 @@ def train(parts: Path, options: FitOptions) -> None:
         rows = torch.randint(len(mels), (number,), generator=generator).tolist()
         starts = torch.randint(FRAMES - length + 1, (number,), generator=generator).tolist()
         picked = [mels[row, :, at : at + length] for row, at in zip(rows, starts, strict=True)]
-        return torch.stack(picked).float().contiguous(memory_format=torch.channels_last)
+        return torch.stack(picked).contiguous(memory_format=torch.channels_last)
 
     fit(vae, lambda g: losses_of(vae, batch(g)), options, parts / "fit-vae")
     with torch.no_grad():
-        z = torch.cat([vae.encode(part.float()).latent for part in mels[:256].split(16)])
+        z = torch.cat([vae.encode(part).latent for part in mels[:256].split(16)])
     vae.register_to_config(scaling_factor=round(1 / float(z.std()), 5))
     vae.to(memory_format=torch.contiguous_format).save_pretrained(parts / "vae")
 
