@@ -1,7 +1,8 @@
 """Denoisers of the next world: flow matching on cached latents, the caption encoder trained with
 the UNet. What is drawn differs by medium (`picture_denoiser`, `sound_denoiser`), nothing else.
 
-A folder of parts holds ``latents.npy`` (float16 ``[N, c, h, w]``, of unit spread) and
+A folder of parts holds ``latents.npy`` (float16 ``[N, c, h, w]``, of clips ``[N, c, T, h, w]``, of
+unit spread) and
 ``captions.jsonl`` (a list of captions a row); training adds ``tokenizer/``, ``unet/``,
 ``text_encoder/`` and ``scheduler/`` in the diffusers layout.
 """
@@ -77,7 +78,7 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 def flow_loss(
     unet: nn.Module,
-    clean: Float[Tensor, "B c h w"],
+    clean: Float[Tensor, "B c *size"],
     conditioning: Float[Tensor, "B Q C"],
     generator: torch.Generator,
 ) -> Float[Tensor, ""]:
@@ -86,14 +87,16 @@ def flow_loss(
     """
     noise = torch.randn(clean.shape, generator=generator)
     s = torch.sigmoid(torch.randn(len(clean), generator=generator) + 0.3)
-    s_ = s.view(-1, 1, 1, 1)
-    noisy = ((1 - s_) * clean + s_ * noise).contiguous(memory_format=torch.channels_last)
+    s_ = s.view(-1, *[1] * (clean.ndim - 1))
+    noisy = (1 - s_) * clean + s_ * noise
+    if noisy.ndim == 4:
+        noisy = noisy.contiguous(memory_format=torch.channels_last)
     prediction = unet(noisy, s * 1000, encoder_hidden_states=conditioning).sample
     return (prediction.float() - (noise - clean)).square().mean()
 
 
 def _untrained(
-    parts: Path, build_unet: BuildUNet
+    parts: Path, build_unet: BuildUNet, text_from: Path | None = None
 ) -> tuple[nn.ModuleDict, CLIPTokenizer, list[list[str]]]:
     texts = [json.loads(line) for line in (parts / "captions.jsonl").open()]
     folder = parts / "tokenizer"
@@ -104,13 +107,23 @@ def _untrained(
         tokenizer = build_tokenizer(folder, words, length=TEXT_LENGTH, vocab_size=8000)
     torch.manual_seed(0)
     channels = int(np.load(parts / "latents.npy", mmap_mode="r").shape[1])
-    unet = build_unet(channels).to(memory_format=torch.channels_last)
-    return nn.ModuleDict({"unet": unet, "text": build_text_encoder(tokenizer)}), tokenizer, texts
+    unet = build_unet(channels)
+    if all(parameter.ndim < 5 for parameter in unet.parameters()):
+        unet = unet.to(memory_format=torch.channels_last)
+    text = build_text_encoder(tokenizer)
+    if text_from is not None:
+        text.load_state_dict(CLIPTextModel.from_pretrained(text_from).state_dict())
+    return nn.ModuleDict({"unet": unet, "text": text}), tokenizer, texts
 
 
-def train(parts: Path, build_unet: BuildUNet, options: FitOptions) -> None:
-    """Train UNet and caption encoder, and write them in the diffusers layout. Resumable."""
-    module, tokenizer, texts = _untrained(parts, build_unet)
+def train(
+    parts: Path, build_unet: BuildUNet, options: FitOptions, *, text_from: Path | None = None
+) -> None:
+    """Train UNet and caption encoder, and write them in the diffusers layout. Resumable.
+
+    The caption encoder starts from `text_from` where that is given; ``tokenizer/`` is then its.
+    """
+    module, tokenizer, texts = _untrained(parts, build_unet, text_from)
     latents = np.load(parts / "latents.npy", mmap_mode="r")
     flat = ["", *[text for row in texts for text in row]]
     unique = {text: row for row, text in enumerate(dict.fromkeys(flat))}
@@ -146,7 +159,7 @@ def sample(
     steps: int,
     guidance: float,
     seed: int = 0,
-) -> Float[Tensor, "B c h w"]:
+) -> Float[Tensor, "B c *size"]:
     """Latents of `captions`, made with the moving average of the last checkpoint."""
     module, tokenizer, _ = _untrained(parts, build_unet)
     state: dict[str, Any] = torch.load(parts / "fit-denoiser" / "fit.pt", weights_only=True)
