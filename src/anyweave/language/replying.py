@@ -72,7 +72,7 @@ class _View:
             return None if linear is module else linear
 
         with torch.no_grad(), torch.inference_mode(False):
-            self.language: CausalLM = _shadow(lm, replace)
+            self.language: CausalLM = shadow(lm, replace)
         self.language.view_for_replies = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
@@ -88,7 +88,7 @@ class _View:
         )
 
 
-def _shadow(module: Any, replace: Callable[[nn.Module], nn.Module | None]) -> Any:
+def shadow(module: Any, replace: Callable[[nn.Module], nn.Module | None]) -> Any:
     """A tree of its own over the same parameters, buffers and hooks, with some modules replaced."""
     twins: dict[int, nn.Module] = {}  # a module in two places stays one
 
