@@ -20,7 +20,10 @@ SIGNALS = SignalTokens({"image": 4, "video": 5, "audio": 3}, VOCABULARY)
 REFUSED = {"falcon-h1": "given the embeddings of its tokens it computes something else"}
 UNCACHED = {"mamba", "mamba2", "falcon-mamba", "recurrent-gemma", "jamba"}
 # A state of their own, an attention of their own, or caps and sinks in it.
-UNPACKED = UNCACHED | {"gemma2"}
+UNPACKED = UNCACHED | {
+    *("bamba", "bloom", "deepseek-v3", "falcon", "gptj", "gpt-oss", "granite-hybrid", "lfm2"),
+    *("gemma2", "qwen3-next"),
+}
 OFTEN = {"llama", "granite", "cohere", "gemma", "gemma2", "mamba", "granite-hybrid", "lfm2"}
 RIGHT = [
     pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow)

@@ -4,57 +4,40 @@
                                       -> attention: each row with its own keys and values
 
 Each row keeps its own key-value cache, so it may join, leave, be cut or be fed alone between two
-forwards, and nothing is copied or padded for that. The model's own layers run; only the function
-that they look up for attention is another one, which runs transformers' own row by row.
+forwards, and nothing is copied or padded for that. The model's own layers run, with another
+function for attention (`attention.PACKED`).
 
-Legend: R rows, L new positions of one row, T of all of them, D width, H heads, G of them with keys
-of their own, K keys of one row, C width of a head.
+Legend: R rows, L new positions of one row, T of all of them, D width.
 """
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, Cache
+from jaxtyping import Float
+from torch import Tensor
+from transformers import Cache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from anyweave.language.attention import PACKED, Rows, attend_with
 from anyweave.language.causal_lm import CausalLM
 from anyweave.language.feeding import REFUSALS, agree
 from anyweave.language.replying import shadow
 
 logger = logging.getLogger(__name__)
 
-_ATTENTION = "anyweave_packed_rows"
-_NOT_OURS = ("softcap", "s_aux", "position_bias")
-
 
 class PackedRows:
     """`language` for several sequences at once; made by `pack_rows`, which tries whether it can."""
 
     def __init__(self, language: CausalLM) -> None:
-        configs: dict[int, Any] = {}
-
-        def look_up_ours(module: nn.Module) -> None:
-            config = getattr(module, "config", None)
-            if hasattr(config, "_attn_implementation"):
-                if id(config) not in configs:  # modules share theirs, and go on doing so
-                    configs[id(config)] = copy.deepcopy(config)
-                    configs[id(config)]._attn_implementation = _ATTENTION
-                module.config = configs[id(config)]
-
         with torch.inference_mode(False):
             self._language: CausalLM = shadow(language, lambda module: None)
         self._language.view_for_replies = None
-        self._language.apply(look_up_ours)
+        attend_with(self._language, PACKED)
 
     @torch.inference_mode()
     def feed(
@@ -131,68 +114,7 @@ class _Caches(Cache):
         ]
         window = getattr(self.caches[0].layers[layer_idx], "sliding_window", None)
         keys, values = ([pair[index] for pair in known] for index in (0, 1))
-        return _Rows(keys, self.lengths, window), _Rows(values, self.lengths, window)
+        return Rows(keys, self.lengths, window), Rows(values, self.lengths, window)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return max(cache.get_seq_length(layer_idx) for cache in self.caches)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Keys or values ``[1, H, K, C]`` of each row, on their way from the caches to attention."""
-
-    known: list[Tensor]
-    lengths: list[int]
-    window: int | None
-
-
-def _attend(
-    module: nn.Module,
-    query: Float[Tensor, "1 H T C"],
-    key: _Rows,
-    value: _Rows,
-    attention_mask: Tensor | None,
-    **options: Any,
-) -> tuple[Float[Tensor, "1 T H C"], None]:
-    """Attention of each row by itself. The masks are made here."""
-    if unknown := [name for name in _NOT_OURS if options.get(name) is not None]:
-        raise ValueError(f"packed rows know no {', '.join(unknown)}")
-    parts = query.split(key.lengths, dim=2)
-    rows = zip(parts, key.known, value.known, strict=True)
-    return torch.cat([_attend_row(module, *row, key.window, options) for row in rows], dim=1), None
-
-
-def _attend_row(
-    module: nn.Module,
-    query: Float[Tensor, "1 H L C"],
-    keys: Float[Tensor, "1 G K C"],
-    values: Float[Tensor, "1 G K C"],
-    window: int | None,
-    options: dict[str, Any],
-) -> Float[Tensor, "1 L H C"]:
-    _, heads, new, width = query.shape
-    if new > 1:
-        mask = _mask(query, keys, window)
-        made: Tensor = sdpa_attention_forward(module, query, keys, values, mask, **options)[0]
-        return made
-    # The queries of one group of heads as if they were positions: in bfloat16 on a CPU four times
-    # as fast as a kernel that is told of groups (`enable_gqa`).
-    grouped = query.reshape(1, keys.shape[1], -1, width)
-    made = scaled_dot_product_attention(grouped, keys, values, scale=options.get("scaling"))
-    return made.reshape(1, 1, heads, -1)
-
-
-def _mask(query: Tensor, keys: Tensor, window: int | None) -> Bool[Tensor, "1 1 L K"] | None:
-    """Which of its keys each of a row's new positions may see; None for the first ones of a row,
-    where that goes without saying.
-    """
-    new, known = query.shape[2], keys.shape[2]
-    if new == known and (window is None or known <= window):
-        return None
-    behind = torch.arange(known - new, known, device=keys.device)[:, None]
-    behind = behind - torch.arange(known, device=keys.device)
-    seen = behind >= 0 if window is None else (behind >= 0) & (behind < window)
-    return seen[None, None]
-
-
-AttentionInterface.register(_ATTENTION, _attend)

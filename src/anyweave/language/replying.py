@@ -15,6 +15,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
+from anyweave.language.attention import GROUPED, attend_with, takes_grouped
 from anyweave.language.causal_lm import CausalLM
 from anyweave.language.int8 import Int8Linear
 from anyweave.language.lora import lora_layers, lora_parameters
@@ -73,6 +74,8 @@ class _View:
 
         with torch.no_grad(), torch.inference_mode(False):
             self.language: CausalLM = shadow(lm, replace)
+        if takes_grouped(lm.model):
+            attend_with(self.language, GROUPED)
         self.language.view_for_replies = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
