@@ -17,7 +17,9 @@ import logging
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
 from typing import Any, TypeVar
@@ -39,6 +41,7 @@ from anyweave.model.any_to_any import NextGPT
 
 logger = logging.getLogger(__name__)
 
+A = TypeVar("A")
 T = TypeVar("T")
 K = TypeVar("K", bound="_Task")
 MOST_PROMPT_TOKENS = 256
@@ -81,6 +84,24 @@ class ReplyBatcher:
     ) -> ChatSession:
         """A new conversation, or one that goes on after `messages`, answered in the batch."""
         return _BatchedChat(self.model, options, messages, self._worker, self._kept)
+
+    def map(self, work: Callable[[A], T], items: Iterable[A]) -> Iterator[T]:
+        """``work(item)`` for each item, in as many threads as there are rows; results come in the
+        order of the items, which are taken as they are needed. `work` opens and ends its own
+        conversations. Who stops taking results waits for the works that have begun.
+        """
+        running: deque[Future[T]] = deque()
+        with ThreadPoolExecutor(self.max_rows, "anyweave-asking") as pool:
+            try:
+                for item in items:
+                    running.append(pool.submit(work, item))
+                    if len(running) > 2 * self.max_rows:  # a slow one does not stop the others
+                        yield running.popleft().result()
+                while running:
+                    yield running.popleft().result()
+            finally:
+                for future in running:
+                    future.cancel()
 
     def close(self) -> None:
         """Stop now: replies that are not complete end with a `ValueError`."""
