@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -89,20 +90,19 @@ def together(model: NextGPT, batcher: ReplyBatcher, clients: int, repeats: int) 
 def last_by_first(model: NextGPT, repeats: int) -> tuple[str, str]:
     """Seconds per token of a conversation's last turn by those of its first."""
     options = OPTIONS.with_overrides(max_new_tokens=16)
+    # The word that differs comes first: nothing of a turn is known from the one before.
+    turns = (f"{THINGS[n % 8].title()}: tell me about it in a few words." for n in count())
     spoken = ChatSession(model, options)
-    turns = [f"Now tell me about a {THINGS[n % 8]}, please." for n in range(TURNS)]
-    for turn in turns[:-1]:
-        ask(spoken, turn)
+    for _ in range(TURNS - 1):
+        ask(spoken, next(turns))
 
     def last() -> int:
         history = list(spoken.messages)
-        try:
-            return ask(spoken, turns[-1])
-        finally:
-            spoken.messages = history  # the next repeat is turn 20 again; the rest stays cached
+        tokens = ask(spoken, next(turns))
+        spoken.messages = history  # the next repeat is turn 20 again
+        return tokens
 
-    first = ratios(lambda: ask(ChatSession(model, options), turns[-1]), last, repeats)
-    return first
+    return ratios(lambda: ask(ChatSession(model, options), next(turns)), last, repeats)
 
 
 def ask(session: ChatSession, text: str) -> int:

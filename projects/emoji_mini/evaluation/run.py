@@ -49,8 +49,8 @@ def evaluate_world(
 
     Replies are greedy unless `options` say otherwise; trial i of a task always has the same scene,
     words and seed. Questions are answered together; `session` opens a conversation instead: a test
-    gives a script. `tick(task)` is called after every reply. Raises `ValueError` for an unknown task or where the verifiers' weights are
-    missing.
+    gives a script. `tick(task)` is called after every reply. Raises `ValueError` for an unknown
+    task or where the verifiers' weights are missing.
     """
     if num_trials < 1:
         raise ValueError(f"num_trials must be at least 1, got {num_trials}")
