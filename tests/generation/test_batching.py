@@ -287,6 +287,24 @@ def test_a_model_that_cannot_be_packed_takes_turns_and_says_so(
     assert "LlamaForCausalLM cannot take several conversations in one forward" in caplog.text
 
 
+def test_map_keeps_the_order_and_takes_few_ahead(model: NextGPT, batcher: ReplyBatcher) -> None:
+    taken: list[int] = []
+    seeds = (taken.append(n) or n for n in range(40))
+
+    def work(seed: int) -> Message:
+        if seed == 15:
+            raise ValueError("not this one")
+        return batcher.chat(OPTIONS).reply("hello", seed=seed)
+
+    results = batcher.map(work, seeds)
+    for seed in range(3):
+        same(next(results), ChatSession(model, OPTIONS).reply("hello", seed=seed))
+    assert len(taken) <= 3 + 2 * 4
+    with pytest.raises(ValueError, match="not this one"):
+        list(results)
+    assert len(taken) < 40
+
+
 def test_limits_are_positive(model: NextGPT) -> None:
     for name in ("max_rows", "max_cached_tokens"):
         with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
