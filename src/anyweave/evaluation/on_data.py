@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anyweave.data.shards import open_data
+from anyweave.data import open_data
 from anyweave.evaluation.comparison import Figure
 from anyweave.evaluation.metrics import Decisions, Ratio
 from anyweave.generation.chat import ChatSession
