@@ -19,7 +19,7 @@ from anyweave.data.messages_jsonl import MESSAGES
 from anyweave.data.pairs import read_pair
 from anyweave.data.place import Place, ReadOptions
 from anyweave.data.store import check_inside
-from anyweave.data.tables import open_table
+from anyweave.data.tables import open_rows
 from anyweave.messages import MEDIA_MODALITIES, Conversation, Modality
 
 __all__ = ["Item", "check_items", "modality_by_name", "read_collection"]
@@ -60,7 +60,7 @@ def read_collection(
     Raises `ValueError` naming file and line for a row that is not in the format.
     """
     options = ReadOptions(check_media=check_media)
-    table = open_table(path, options)
+    table = open_rows(path, options)
     if table.problems:
         raise ValueError(table.problems[0])
     items: list[Item] = []
