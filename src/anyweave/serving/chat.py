@@ -13,6 +13,8 @@ from typing import Any
 from anyio import to_thread
 
 from anyweave import media
+from anyweave.decoders.schedulers import OWN, SCHEDULERS
+from anyweave.errors import nearest
 from anyweave.generation import GenerationOptions, MediaDone
 from anyweave.media.showing import array_and_rate
 from anyweave.messages import Media, Message, Modality
@@ -128,6 +130,9 @@ class Desk:
         for name, limit in most.items():
             if given.get(name, 0) > limit:
                 raise bad_request(f"{name} is {given[name]}, at most {limit} is taken", name)
+        if request.scheduler not in (None, OWN, *SCHEDULERS):
+            hint = nearest(request.scheduler, [OWN, *SCHEDULERS])
+            raise bad_request(f"unknown scheduler {request.scheduler!r}; {hint}", "scheduler")
         seed = secrets.randbits(31) if request.seed is None else request.seed % 2**31
         temperature = getattr(request, "temperature", None)
         given["temperature"] = settings.temperature if temperature is None else temperature

@@ -26,6 +26,7 @@ from anyweave.serving.files import FILE_ID, FileStore
 from anyweave.serving.settings import Settings
 
 _OURS = re.compile(rf"(?:https?://[^/]+)?/v1/files/({FILE_ID.pattern})/content")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _NUM_DECODERS = 2
 
 
@@ -157,7 +158,8 @@ class Intake:
             return path.read_bytes()
         if FILE_ID.fullmatch(value) or (ours and value.startswith("/")):
             raise _no_file(file_id, where)
-        scheme = value.split(":", 1)[0].lower() if ":" in value else ""
+        found = _SCHEME.match(value)
+        scheme = found[1].lower() if found else ""
         if scheme in ("http", "https"):
             return self._fetcher.fetch(value, where)
         if scheme == "file":
@@ -165,7 +167,7 @@ class Intake:
             if parts.netloc not in ("", "localhost"):
                 raise bad_request("a file: URL names a file of this machine alone", where)
             return self._file(unquote(parts.path), where)
-        if scheme and scheme.isalpha():
+        if scheme:
             raise bad_request(
                 f"URLs that begin with {scheme[:20]}: are not read; send data:...", where
             )
