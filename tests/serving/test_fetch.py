@@ -52,7 +52,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """`media.example` on this machine: its name leads to a public address, which leads here."""
     server = HTTPServer(("127.0.0.1", 0), Handler)
     server.hosts = []  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     server.connected = []  # type: ignore[attr-defined]
 

@@ -29,8 +29,17 @@ from anyweave.serving.reply import Made, WireReply
 from anyweave.serving.scheduler import Scheduler
 from anyweave.serving.settings import Settings
 
-_DECODING = ("height", "width", "num_inference_steps", "guidance_scale", "scheduler")
-_DECODING += ("negative_prompt", "audio_length", "num_frames", "fps")
+_DECODING = (
+    "height",
+    "width",
+    "num_inference_steps",
+    "guidance_scale",
+    "scheduler",
+    "negative_prompt",
+    "audio_length",
+    "num_frames",
+    "fps",
+)
 
 
 @dataclass(kw_only=True)
@@ -103,8 +112,10 @@ class Desk:
         events = self.engine.send(conversation.session, user, ask.options, source=ask.source)
         with closing(events):
             for event in events:
-                made = isinstance(event, MediaDone)
-                yield from reply.add(self._written(event, ask, reply) if made else event)
+                if isinstance(event, MediaDone):
+                    yield from reply.add(self._written(event, ask, reply))
+                else:
+                    yield from reply.add(event)
 
     def _written(self, event: MediaDone, ask: Ask, reply: WireReply) -> Made:
         modality = event.part.modality
@@ -154,7 +165,7 @@ class Desk:
         model, usage = self.engine.model, reply.done.usage
         read = {p.modality for t in ask.turns[ask.known :] if t.role == "user" for p in t.parts}
         asked = {medium.started.modality for medium in reply.media}
-        parts = [
+        parts: list[dict[str, Any]] = [
             {"part": f"encoder:{m}", "active": m in read, "seconds": None} for m in model.encoders
         ]
         parts.append(

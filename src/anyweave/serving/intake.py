@@ -102,7 +102,7 @@ class Intake:
         return self._decoded(Encoded(modality, data, None, where))
 
     def _turn(self, message: schema.WireMessage, where: str) -> Turn:
-        role: Role = "system" if message.role == "developer" else message.role  # type: ignore[assignment]
+        role: Role = "system" if message.role == "developer" else message.role
         parts: list[Text | Encoded] = []
         for place, part in _parts_of(message, where):
             if isinstance(part, str):
@@ -221,7 +221,7 @@ def _parts_of(message: schema.WireMessage, where: str) -> list[tuple[str, Any]]:
     beside = [*(message.images or ()), *(message.audios or ()), *(message.videos or ())]
     if message.audio and not message.audios:
         caption = message.audio.get("transcript")
-        beside.append(schema.MediaPart(type="audio", caption=caption or None))
+        beside.append(schema.MediaPart.model_validate({"type": "audio", "caption": caption or ""}))
     if beside and message.role != "assistant":
         raise bad_request("images, audio and videos are a reply's; put media in content", where)
     parts.extend((where, part) for part in beside)
