@@ -4,7 +4,7 @@ import { h, icon, iconButton, notice } from "./dom.js";
 import { recordSound, useCamera } from "./capture.js";
 import { Draft } from "./draft.js";
 
-const ANSWERS = [["", "Anything", "auto"], ["text", "Text", "text"], ["image", "Picture", "image"],
+const ANSWERS = [["", "Anything", "weave"], ["text", "Text", "text"], ["image", "Picture", "image"],
   ["audio", "Sound", "audio"], ["video", "Clip", "video"]];
 
 /** Fills the form. `onsend(parts)` and `onstop()`; `onoptions()` opens the options. */

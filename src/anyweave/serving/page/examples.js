@@ -1,7 +1,6 @@
 // Things to try: one for each kind of conversion in the figures 12 to 19 of the paper.
 
-import { h, icon } from "./dom.js";
-import { notice } from "./dom.js";
+import { h, icon, notice } from "./dom.js";
 
 const EXAMPLES = [
   { from: ["text"], to: ["text", "image"], say: "Show me a picture of three foxes under a blue sky." },
@@ -12,7 +11,8 @@ const EXAMPLES = [
   { from: ["audio", "text"], to: ["image"], say: "Show me a picture of that.", file: "piano.flac" },
   { from: ["video", "text"], to: ["text"], say: "What happens in this clip?", file: "duck.mp4" },
   { from: ["video", "text"], to: ["image"], say: "Now just a picture of it.", file: "duck.mp4" },
-  { from: ["text"], to: ["text", "audio"], say: "I am in a bad mood." },
+  { from: ["text"], to: ["image", "video"],
+    say: "Show me a picture of a duck and a clip of it rising." },
 ];
 const NAMES = { text: "words", image: "picture", audio: "sound", video: "clip" };
 const TYPES = { png: "image/png", flac: "audio/flac", mp4: "video/mp4" };

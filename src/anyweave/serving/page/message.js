@@ -40,9 +40,13 @@ function textView() {
   return { element, update };
 }
 
+function doing({ parts }) {
+  return parts.some((part) => part.kind !== "text" && !part.blob) ? "Making" : "Thinking";
+}
+
 function footOf(message, conversation, acts) {
   if (message.state === "streaming") {
-    return [h("p", { class: "faint thinking" }, message.waiting || "Thinking")];
+    return [h("p", { class: "faint thinking" }, message.waiting || doing(message))];
   }
   const rows = [];
   if (message.error) rows.push(h("p", { class: "trouble" }, message.error));
