@@ -54,7 +54,7 @@ function footOf(message, conversation, acts) {
   if (message.finish === "length") {
     rows.push(h("p", { class: "faint" }, "Cut off: the reply reached the limit of its length."));
   }
-  const dropped = message.dropped?.exchanges;
+  const dropped = (message.dropped?.exchanges ?? 0) + (message.left ?? 0);
   if (dropped) {
     rows.push(h("p", { class: "faint" }, "The conversation is longer than the model's memory: "
       + `${dropped} earlier ${dropped === 1 ? "exchange was" : "exchanges were"} left out.`));

@@ -8,7 +8,7 @@ import { download, KINDS } from "./media.js";
 import { options } from "./options.js";
 import { applied } from "./reply.js";
 import * as store from "./store.js";
-import { exported, request } from "./wire.js";
+import { exported, known, request } from "./wire.js";
 
 export class Talk {
   #running = new Map(); // conversation id -> { conversation, message, stop }
@@ -105,7 +105,9 @@ export class Talk {
     this.chat.toEnd();
     announce("Thinking");
     try {
-      const body = await request(conversation.before(message), { only: this.composer.only, asked, model });
+      const { messages, left } = known(conversation.before(message));
+      message.left = left;
+      const body = await request(messages, { only: this.composer.only, asked, model });
       await this.#read(conversation, message, body, abort.signal);
       message.state = "done";
     } catch (error) {
