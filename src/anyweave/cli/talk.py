@@ -147,32 +147,48 @@ def chat(
 
 
 def inspect(
-    model: Annotated[
-        str,
-        typer.Argument(help="'emoji-mini', a folder, a hub id, or a spec's name (see --list)."),
-    ] = "emoji-mini",
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="'emoji-mini', a folder, a hub id, a spec's name (see --list), or media files.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     list_specs: Annotated[bool, typer.Option("--list", help="List the specs by name.")] = False,
 ) -> None:
     """Show the parts of a model or of a spec: parameters, licences, memory. Needs no weights.
+    Of a picture, clip or sound: whether it is marked as made by a model.
 
     \b
     anyweave inspect emoji-mini
     anyweave inspect paper-7b                     # beside the paper's Table 1
     anyweave inspect --list
     anyweave inspect runs/s3/model --json
+    anyweave inspect reply-1/*.png holiday.jpg    # generated or not?
     """
+    from anyweave.media.provenance import inspect_file
     from anyweave.model.catalogue import SPECS
-    from anyweave.model.inspect import inspect_checkpoint
+    from anyweave.model.inspect import ModelReport, inspect_checkpoint
     from anyweave.model.inspect_tables import render_list, render_report
 
     with err.status("counting"):
-        reports = [inspect_checkpoint(name) for name in (SPECS if list_specs else [model])]
+        reports = [
+            inspect_file(name) if Path(name).is_file() else inspect_checkpoint(name)
+            for name in (SPECS if list_specs else names or ["emoji-mini"])
+        ]
     if as_json:
         made = [report.to_dict() for report in reports]
-        print_json(made if list_specs else made[0])
-    else:
-        out.print(render_list(reports) if list_specs else render_report(reports[0]))
+        print_json(made if list_specs or len(made) > 1 else made[0])
+        return
+    models = [report for report in reports if isinstance(report, ModelReport)]
+    if list_specs:
+        out.print(render_list(models))
+    for report in () if list_specs else reports:
+        if isinstance(report, ModelReport):
+            out.print(render_report(report))
+        else:
+            print_plain(str(report))
 
 
 def _parts(text: str | None, paths: dict[Modality, list[Path] | None]) -> list[Part | str]:

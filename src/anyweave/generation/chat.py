@@ -234,7 +234,9 @@ class ChatSession:
             draft.seconds[modality] += time.perf_counter() - begun
             rate = options.rate(modality, self.model.decoders[modality].rate)
             for index, array in zip(indices, arrays, strict=True):
-                part = MEDIA_TYPES[modality](source=array, caption=captions[index], rate=rate)
+                part = MEDIA_TYPES[modality](
+                    source=array, caption=captions[index], rate=rate, generated=True
+                )
                 draft.parts[index] = part
                 yield MediaDone(index=index, part=part)
 

@@ -35,4 +35,4 @@ def depict(
         conditioning = decoder.encode_captions([caption])
         array = decoder.generate(conditioning, seeds=[seed], **arguments)[0]
     rate = options.rate(modality, decoder.rate)
-    return MEDIA_TYPES[modality](source=array, caption=caption, rate=rate)
+    return MEDIA_TYPES[modality](source=array, caption=caption, rate=rate, generated=True)
