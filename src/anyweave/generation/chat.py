@@ -67,6 +67,11 @@ class ChatSession:
         self._seen: list[Message] = []  # the messages whose media are among it
         self._engine = self._new_engine()
 
+    @property
+    def generates(self) -> tuple[Modality, ...]:
+        """The media that the model can answer with."""
+        return tuple(self.model.spec.decoders)
+
     def reply(
         self, message: Said, options: GenerationOptions | None = None, **overrides: Any
     ) -> Reply:

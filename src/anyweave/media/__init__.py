@@ -25,6 +25,7 @@ __all__ = [
     "Limits",
     "MediaError",
     "encode",
+    "encode_part",
     "load",
     "load_video_with_rate",
     "read",
@@ -124,20 +125,28 @@ def save(
 
 
 def store(part: Media, stem: str | Path) -> Path:
-    """Write a part's medium to a file called `stem` plus the suffix of its format.
-
-    Encoded bytes are checked to be whole and kept as they are, arrays become PNG, MP4 (which loses
-    a little) or 16-bit WAV, marked where a model made them. A path is not copied but returned.
-    Raises `MediaError`.
+    """Write a part's medium, as `encode_part`, to a file called `stem` plus the suffix of its
+    format. A path is not copied but returned. Raises `MediaError`.
     """
     if isinstance(part.source, (str, Path)):
         return Path(part.source)
-    if isinstance(part.source, (bytes, bytearray, memoryview)):
+    suffix, content = encode_part(part)
+    path = Path(f"{stem}.{suffix}")
+    write_whole(path, content)
+    return path
+
+
+def encode_part(part: Media) -> tuple[str, bytes]:
+    """The suffix and the bytes of a part's medium.
+
+    What is encoded already, a file or bytes, is checked to be whole and kept as it is. Arrays
+    become PNG, MP4 (which loses a little) or 16-bit WAV, marked where a model made them. Raises
+    `MediaError`.
+    """
+    if isinstance(part.source, (str, Path, bytes, bytearray, memoryview)):
         with open_encoded(part, DEFAULT_LIMITS) as encoded:
             suffix = _SUFFIXES.get(encoded.format, encoded.format.lower())
-            path = Path(f"{stem}.{suffix}")
-            write_whole(path, encoded.file.read())
-        return path
+            return suffix, encoded.file.read()
     if part.modality == "audio" and isinstance(part.source, np.ndarray):
         array, rate = part.source, part.rate  # at its own rate
     elif part.modality == "video":
@@ -145,8 +154,8 @@ def store(part: Media, stem: str | Path) -> Path:
     else:
         array, rate = load(part), None
     suffix = {"image": "png", "video": "mp4", "audio": "wav"}[part.modality]
-    path = f"{stem}.{suffix}"
-    return save(part.modality, array, path, rate=rate, generated=part.generated)
+    content = encode(part.modality, array, rate=rate, format=suffix, generated=part.generated)
+    return suffix, content
 
 
 def _encode(
