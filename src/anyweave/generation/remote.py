@@ -173,7 +173,8 @@ class _Incoming:
         started = self._start(name, modality, entry.get("caption"))
         if not known:  # a server that tells of no progress
             yield started
-        part = MEDIA_TYPES[modality](base64.b64decode(data), caption=started.caption)
+        content = base64.b64decode(data)
+        part = MEDIA_TYPES[modality](content, caption=started.caption, generated=True)
         self._draft.parts[started.index] = part
         yield MediaDone(index=started.index, part=part)
 
