@@ -92,9 +92,9 @@ def set_trainable(
     """Make exactly `roles` trainable, everything else frozen, and return their parameters by role
     and name.
 
-    The only code that touches `requires_grad`. Logs parameters and learning rate per role. Raises
-    `ValueError` for an unknown role and for a role that this model has no parameters of: a stage
-    that trains nothing is a mistake.
+    Elsewhere parts are only frozen, as they are loaded. Logs parameters and learning rate per role.
+    Raises `ValueError` for a role that this model has no parameters of: a stage that trains nothing
+    is a mistake.
     """
     model.requires_grad_(False)
     selected: dict[Role, dict[str, nn.Parameter]] = {}
