@@ -258,6 +258,7 @@ def test_changed_data_are_refused(
         Trainer(new_model(), run, MessagesJsonl(data)).train(resume=True)
 
 
+@pytest.mark.plots
 def test_the_run_folder_tells_everything(new_model: MakeModel, config: MakeConfig) -> None:
     run = config("encoding_alignment", steps=4, sample_every=2, sample_prompts=("hi",))
     seen: list[tuple[Path, Sequence[str], bool]] = []
