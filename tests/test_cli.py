@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,13 @@ def test_help_teaches_by_example(command: str) -> None:
     assert f"anyweave {command}" in result.stdout
 
 
+@cache
+def _program() -> Any:
+    """All commands, as click has them."""
+    return get_command(app)
+
+
+@cache
 def _help_examples() -> list[tuple[str, str]]:
     """Every line of every command's help that begins with the program's name."""
     found = []
@@ -81,7 +89,7 @@ def _help_examples() -> list[tuple[str, str]]:
         text = (command.help or "").replace("\\\n", " ")
         found.extend((path, line.strip()) for line in text.splitlines() if _EXAMPLE.match(line))
 
-    walk(get_command(app), "")
+    walk(_program(), "")
     return found
 
 
@@ -96,7 +104,7 @@ def test_every_command_has_examples() -> None:
 def test_examples_in_help_parse(path: str, line: str) -> None:
     """Commands, options and arguments exist, and so do the names of recipes, models and specs."""
     words = shlex.split(line, comments=True)[1:]
-    command: Any = get_command(app)
+    command: Any = _program()
     while hasattr(command, "commands") and words:
         assert words[0] in command.commands, f"{line}: no command {words[0]!r}"
         command = command.commands[words.pop(0)]
@@ -116,7 +124,7 @@ def test_parts_in_help_exist(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no part 'none'; there are ") as error:
         train_named_part("none", tmp_path)
     known = set(str(error.value).partition("there are ")[2].split(", "))
-    command: Any = get_command(app)
+    command: Any = _program()
     (argument,) = (p for p in command.commands["train"].commands["part"].params if p.name == "name")
     named = re.findall(r"[a-z-]+", re.sub(r"\(.*?\)| or ", " ", argument.help))
     assert set(named) == known
@@ -284,7 +292,7 @@ def test_eval_data_measures_a_file(
     assert report["conversations"] == 2 and report["decisions"]["exact"]["trials"] == 2
     assert json.loads((tmp_path / "r.json").read_text()) == report
     again = ["eval", "data", str(data), "-m", model, "-o", str(tmp_path / "r.json")]
-    assert "r.json is there already" in fails(*again, capsys=capsys)
+    assert "r.json already exists" in fails(*again, capsys=capsys)
     result = CliRunner().invoke(app, ["eval", "data", str(data), "-m", model])
     assert "| language, nats per token | 2 |" in result.stdout
     line = fails("eval", "data", str(tmp_path / "no.jsonl"), "-m", model, capsys=capsys)
