@@ -1,4 +1,4 @@
-"""The autoencoder of sounds: log-mel spectrograms of 4 s to 32 x 8 latents.
+"""The autoencoder of sounds: log-mel spectrograms of 4 s to 16 x 4 latents.
 
 python -m emoji_mini.parts.sound_autoencoder bank PARTS      # sounds of the world
 python -m emoji_mini.parts.sound_autoencoder train PARTS     # resumable
@@ -29,9 +29,9 @@ from emoji_mini.parts.fit import FitOptions, fit
 from emoji_mini.parts.picture_autoencoder import build_autoencoder, losses_of
 
 TRAINED = Path(__file__).parents[1] / "trained" / "sound"
-LATENT_CHANNELS = 8
-CHANNELS = (24, 32, 64, 96)
-FRAMES = 256  # of 16 ms: four seconds and a little silence, divisible by the autoencoder's 8
+LATENT_CHANNELS = 32
+CHANNELS = (16, 32, 64, 128, 128)
+FRAMES = 256  # of 16 ms: four seconds and a little silence, divisible by the autoencoder's 16
 CROP = 64  # frames
 
 
