@@ -30,7 +30,7 @@ from emoji_mini.parts.picture_autoencoder import build_autoencoder, losses_of
 
 TRAINED = Path(__file__).parents[1] / "trained" / "sound"
 LATENT_CHANNELS = 32
-CHANNELS = (16, 32, 64, 128, 128)
+CHANNELS = (16, 32, 64, 64, 64)
 FRAMES = 256  # of 16 ms: four seconds and a little silence, divisible by the autoencoder's 16
 CROP = 64  # frames
 
