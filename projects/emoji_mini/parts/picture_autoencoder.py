@@ -45,6 +45,8 @@ def build_autoencoder(
     in_channels: int = 3,
     latent_channels: int = LATENT_CHANNELS,
     channels: tuple[int, ...] = (48, 48, 96, 192),
+    encoder_layers: tuple[int, ...] = (0, 1, 2, 2),
+    decoder_layers: tuple[int, ...] = (0, 2, 3, 3),
 ) -> AutoencoderDC:
     """A deep-compression autoencoder without layers at full resolution: that is where a CPU's time
     goes, and its pixel-shuffle shortcuts carry what those layers would.
@@ -57,8 +59,8 @@ def build_autoencoder(
         decoder_block_types="ResBlock",
         encoder_block_out_channels=channels,
         decoder_block_out_channels=channels,
-        encoder_layers_per_block=(0, 1, 2, 2, 2)[:depth],
-        decoder_layers_per_block=(0, 2, 3, 3, 3)[:depth],
+        encoder_layers_per_block=encoder_layers,
+        decoder_layers_per_block=decoder_layers,
         encoder_qkv_multiscales=((),) * depth,
         decoder_qkv_multiscales=((),) * depth,
     )
