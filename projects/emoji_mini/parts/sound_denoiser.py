@@ -29,7 +29,6 @@ from torch import Tensor
 
 from anyweave.decoders.folder import DEFAULTS_FILE
 from anyweave.decoders.latent_diffusion import LatentDiffusion
-from anyweave.evaluation.metrics import wilson_interval
 from anyweave.files import write_json
 from emoji_mini.emoji_world.captions import describe
 from emoji_mini.emoji_world.render import render_sound
@@ -40,7 +39,7 @@ from emoji_mini.parts import flow
 from emoji_mini.parts.fit import FitOptions
 from emoji_mini.parts.flow import TEXT_WIDTH
 from emoji_mini.parts.sound_autoencoder import load_autoencoder, load_mel, mels_of, sheet_of
-from emoji_mini.parts.sound_verifier import load_verifier, names_heard
+from emoji_mini.parts.sound_verifier import load_verifier, score
 
 CHANNELS = (64, 128)
 PAIR_SHARE = 0.35  # of training sounds: two in order
@@ -138,18 +137,8 @@ def measure(parts: Path, number: int = 200, **sampling: Any) -> dict[str, Any]:
     of all, of single sounds and of pairs.
     """
     scenes, captions = held_out(number)
-    heard = names_heard(load_verifier(parts), make(assemble(parts), captions, **sampling))
-    found: dict[str, Any] = {}
-    for name, lengths in (("all", (1, 2)), ("single", (1,)), ("pair", (2,))):
-        rows = [
-            names == scene.sounds
-            for names, scene in zip(heard, scenes, strict=True)
-            if len(scene.sounds) in lengths
-        ]
-        low, high = wilson_interval(sum(rows), len(rows))
-        share = round(sum(rows) / max(1, len(rows)), 3)
-        found[name] = {"right": share, "from": round(low, 3), "to": round(high, 3), "n": len(rows)}
-    return found
+    waves = make(assemble(parts), captions, **sampling)
+    return score(scenes, load_verifier(parts).names(waves))
 
 
 def main() -> None:
