@@ -44,11 +44,14 @@ SPREAD_WEIGHT = 1e-3
 def build_autoencoder(
     in_channels: int = 3,
     latent_channels: int = LATENT_CHANNELS,
-    channels: tuple[int, int, int, int] = (48, 48, 96, 192),
+    channels: tuple[int, ...] = (48, 48, 96, 192),
+    encoder_layers: tuple[int, ...] = (0, 1, 2, 2),
+    decoder_layers: tuple[int, ...] = (0, 2, 3, 3),
 ) -> AutoencoderDC:
     """A deep-compression autoencoder without layers at full resolution: that is where a CPU's time
     goes, and its pixel-shuffle shortcuts carry what those layers would.
     """
+    depth = len(channels)
     return AutoencoderDC(
         in_channels=in_channels,
         latent_channels=latent_channels,
@@ -56,10 +59,10 @@ def build_autoencoder(
         decoder_block_types="ResBlock",
         encoder_block_out_channels=channels,
         decoder_block_out_channels=channels,
-        encoder_layers_per_block=(0, 1, 2, 2),
-        decoder_layers_per_block=(0, 2, 3, 3),
-        encoder_qkv_multiscales=((), (), (), ()),
-        decoder_qkv_multiscales=((), (), (), ()),
+        encoder_layers_per_block=encoder_layers,
+        decoder_layers_per_block=decoder_layers,
+        encoder_qkv_multiscales=((),) * depth,
+        decoder_qkv_multiscales=((),) * depth,
     )
 
 
