@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.data.pairs import Pair, conversation_of
-from anyweave.data.shards import names_shards, open_data
+from anyweave.data.records import open_data
 from anyweave.data.stats import DATASET_FILE, DatasetStats, measure
-from anyweave.data.tables import DATA_SUFFIXES
+from anyweave.data.tables import DATA_SUFFIXES, names_shards
 from anyweave.messages import MEDIA_TYPES, Conversation, Message
 from anyweave_making.collection import Item, modality_by_name, read_collection
 from anyweave_making.t2m import TemplateWriter
