@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from anyweave.data.shards import open_data
+from anyweave.data import open_data
 from anyweave.evaluation.comparison import Figure
 from anyweave.evaluation.metrics import Decisions, Ratio
 from anyweave.generation.batching import ReplyBatcher

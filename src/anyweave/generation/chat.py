@@ -74,6 +74,11 @@ class ChatSession:
         self._seen: list[Message] = []  # the messages whose media are among it
         self._engine = self._new_engine()
 
+    @property
+    def generates(self) -> tuple[Modality, ...]:
+        """The media that the model can answer with."""
+        return tuple(self.model.spec.decoders)
+
     def reply(
         self, message: Said, options: GenerationOptions | None = None, **overrides: Any
     ) -> Reply:
@@ -258,7 +263,9 @@ class ChatSession:
             draft.seconds[modality] += time.perf_counter() - begun
             rate = options.rate(modality, self.model.decoders[modality].rate)
             for index, array in zip(indices, arrays, strict=True):
-                part = MEDIA_TYPES[modality](source=array, caption=captions[index], rate=rate)
+                part = MEDIA_TYPES[modality](
+                    source=array, caption=captions[index], rate=rate, generated=True
+                )
                 draft.parts[index] = part
                 yield MediaDone(index=index, part=part)
 
