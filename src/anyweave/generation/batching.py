@@ -155,7 +155,7 @@ class _Kept:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._clock = count()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a lost generator may be collected while it is held
         self._busy: set[TokenEngine] = set()
         self._used: weakref.WeakKeyDictionary[TokenEngine, int] = weakref.WeakKeyDictionary()
 
@@ -205,7 +205,7 @@ class _Task:
         """An error is this task's own: it is raised where somebody waits for it."""
         try:
             work()
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001  raised in the thread that waits for it
             self.fail(error)
 
     def follow(self) -> Generator[Any, None, Any]:
@@ -300,7 +300,7 @@ class _Decoding:
             media = iter(stop.value)
             for making in self.makings:
                 making.end([next(media) for _ in making.work.seeds])
-        except BaseException as error:  # noqa: BLE001  raised where somebody waits for it
+        except BaseException as error:  # noqa: BLE001  raised in the threads that wait for it
             for making in waiting:
                 if len(self.makings) == 1:
                     making.fail(error)
@@ -345,7 +345,9 @@ class _Worker:
             return (yield from task.follow())
         finally:
             task.cancelled = True
-            task.over.wait()
+            # Python may collect a generator that somebody lost in any thread, in this one too.
+            if threading.current_thread() is not self._thread:
+                task.over.wait()
 
     def close(self) -> None:
         with self._changed:
@@ -373,7 +375,9 @@ class _Worker:
     def _take_in(self) -> bool:
         """Wait for work, take in what is new and let go of what is over; False once closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._new or self._tasks)
+            self._changed.wait_for(
+                lambda: self._closed or self._new or self._tasks or self._decoding
+            )
             self._tasks += self._new
             self._new = []
         for task in self._tasks:
@@ -436,7 +440,7 @@ def _feed_together(packed: PackedRows, rows: list[_Row]) -> bool:
         hidden = packed.feed(pieces, [e.open_cache() for e in engines], [e.length for e in engines])
         last_RD = torch.stack([states[-1] for states in hidden])
         logits_RV = engines[0].language.logits(last_RD).float().cpu()
-    except RuntimeError as error:  # out of memory, most likely
+    except Exception as error:  # noqa: BLE001  raised where it comes again, or where all is lost
         logger.warning(
             "%d conversations failed together and are tried one by one: %s", len(rows), error
         )
