@@ -309,3 +309,27 @@ def test_limits_are_positive(model: NextGPT) -> None:
     for name in ("max_rows", "max_cached_tokens"):
         with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
             ReplyBatcher(model, **{name: 0})
+
+
+@pytest.mark.slow
+def test_a_trained_model_says_the_same_together() -> None:
+    """In bfloat16 sums of another order may turn a close choice of words, hardly of media."""
+    model = NextGPT.from_pretrained("emoji-mini")
+    options = GenerationOptions(temperature=0.0, seed=0, max_new_tokens=40, decode_media=False)
+    requests = [
+        "Show me a red dog on a hill.",
+        "Hello, who are you?",
+        "What does a bell sound like?",
+        "I would like a clip of a horse that runs to the left.",
+        "What is 3 plus 4?",
+        "Two cats at night, please, and the sound of rain.",
+        "Tell me about a train in a few words.",
+        "Draw a house.",
+    ]
+    alone = [ChatSession(model, options).reply(request) for request in requests]
+    with ReplyBatcher(model) as batcher:
+        told = together([lambda r=r: batcher.chat(options).reply(r) for r in requests])
+    pairs = list(zip(alone, told, strict=True))
+    media = [[[m.modality for m in one.media()] for one in pair] for pair in pairs]
+    assert sum(one == other for one, other in media) >= len(requests) - 1
+    assert sum(one.text == other.text for one, other in pairs) >= len(requests) - 2
