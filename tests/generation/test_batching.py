@@ -269,7 +269,7 @@ def test_the_end_of_the_context_is_the_same_together(model: NextGPT, batcher: Re
 def test_a_long_prompt_is_read_in_pieces_and_others_speak(
     model: NextGPT, batcher: ReplyBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batching, "MOST_PROMPT_TOKENS", 16)
+    monkeypatch.setattr(batching, "PROMPT_TOKENS", 16)
     long = "many words of one who explains at length, " * 8
     works = [lambda w=words: batcher.chat(OPTIONS).reply(w) for words in (long, "hi", long)]
     for words, reply in zip((long, "hi", long), together(works), strict=True):

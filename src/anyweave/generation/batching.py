@@ -44,8 +44,10 @@ logger = logging.getLogger(__name__)
 A = TypeVar("A")
 T = TypeVar("T")
 K = TypeVar("K", bound="_Task")
-MOST_PROMPT_TOKENS = 256
-"""Of one prompt in one step: a long one is read in pieces, and the others go on speaking."""
+PROMPT_TOKENS = 256
+"""So many tokens of prompts are read in one step, the oldest first: long ones are read in pieces,
+and the others go on speaking.
+"""
 
 
 class ReplyBatcher:
@@ -237,6 +239,8 @@ class _Row(_Task):
         super().__init__()
         self.engine = engine
         self.wanted: Tensor | None = None
+        self.share = 0  # how much of it is consumed in this step
+        self._reading = True  # the prompt comes first
         self._steps = engine.steps(options, prompt)
 
     def speak(self) -> None:
@@ -250,10 +254,21 @@ class _Row(_Task):
             self.say(event)
         self.end()
 
+    def take(self, room: int) -> int:
+        """Choose how much is consumed in this step, of a prompt at most `room`; returns the room
+        that is left for other prompts.
+        """
+        assert self.wanted is not None
+        self.share = self.wanted.shape[1]
+        if self._reading:
+            self.share = min(self.share, room)
+            room -= self.share
+        return room
+
     @property
     def piece(self) -> Tensor:
         assert self.wanted is not None
-        return self.wanted[:, :MOST_PROMPT_TOKENS]
+        return self.wanted[:, : self.share]
 
     def feed(self) -> None:
         """Consume the next piece alone."""
@@ -267,8 +282,9 @@ class _Row(_Task):
 
     def _consumed(self) -> None:
         assert self.wanted is not None
-        rest = self.wanted[:, MOST_PROMPT_TOKENS:]
+        rest = self.wanted[:, self.share :]
         self.wanted = rest if rest.shape[1] else None
+        self._reading = self._reading and self.wanted is not None
 
 
 class _Making(_Task):
@@ -392,9 +408,13 @@ class _Worker:
     def _step_rows(self, rows: list[_Row]) -> None:
         """Let each row speak, and feed what they want then: together where that can be."""
         together: dict[PackedRows | None, list[_Row]] = {}
+        room = PROMPT_TOKENS
         for row in rows:
             row.attempt(row.speak)
-            if not row.over.is_set():
+            if row.over.is_set():
+                continue
+            room = row.take(room)
+            if row.share:
                 packed = self._pack(row.engine) if len(rows) > 1 else None
                 together.setdefault(packed, []).append(row)
         for packed, group in together.items():
