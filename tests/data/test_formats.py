@@ -608,7 +608,7 @@ def replaced(value, path, new):
     return copy
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     data=st.data(),
     known=st.sampled_from(KNOWN_ROWS),

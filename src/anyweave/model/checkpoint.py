@@ -29,7 +29,7 @@ from torch import Tensor
 import anyweave
 from anyweave.files import drop, read_object, replaced_folder, settle, write_json
 from anyweave.messages import Modality
-from anyweave.model.any_to_any import ROLES, NextGPT, Role
+from anyweave.model.any_to_any import ROLES, NextGPT, TrainedRole
 from anyweave.model.build import build, resolve_source
 from anyweave.model.catalogue import SPECS, is_spec_name, named_spec
 from anyweave.model.hashing import check_hashes, checkable, folder_sha256, write_hashes
@@ -205,7 +205,7 @@ def read_spec(folder: str | Path) -> ModelSpec:
     return ModelSpec.from_dict(read_object(Path(folder) / SPEC_FILE))
 
 
-def role_file(role: Role) -> str:
+def role_file(role: TrainedRole) -> str:
     """The name of the file that holds a role's weights."""
     return f"{role}.safetensors"
 
@@ -213,7 +213,7 @@ def role_file(role: Role) -> str:
 _OWN = (SPEC_FILE, PROCESSOR_FILE, *map(role_file, ROLES))
 
 
-def role_tensors(model: NextGPT, role: Role) -> dict[str, Tensor]:
+def role_tensors(model: NextGPT, role: TrainedRole) -> dict[str, Tensor]:
     """The tensors of one role by name: parameters, and for projectors their buffers. Shared ones
     appear once.
     """
@@ -224,7 +224,7 @@ def role_tensors(model: NextGPT, role: Role) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def load_role(model: NextGPT, role: Role, folder: str | Path) -> None:
+def load_role(model: NextGPT, role: TrainedRole, folder: str | Path) -> None:
     """Read one role's weights into the model. Names and shapes must be exactly the model's, and all
     numbers finite.
 

@@ -29,6 +29,7 @@ from anyweave.serving.jobs import Jobs
 from anyweave.serving.metrics import Metrics
 from anyweave.serving.scheduler import Scheduler
 from anyweave.serving.settings import Settings
+from anyweave.serving.web_page import page_routes
 
 __all__ = ["create_app"]
 
@@ -70,6 +71,7 @@ def create_app(
     app.state.desk, app.state.jobs = desk, jobs
     for routes in (routes_chat, routes_media, routes_videos, routes_server):
         app.include_router(routes.router)
+    app.router.routes.extend(page_routes())
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(ValueError, _value_error)
     app.add_exception_handler(RequestValidationError, _malformed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -121,7 +121,7 @@ class Desk:
         modality = event.part.modality
         suffix = ask.formats.get(modality, SUFFIXES[modality][0])
         array, rate = array_and_rate(event.part)
-        content = media.encode(modality, array, rate=rate, format=suffix)
+        content = media.encode(modality, array, rate=rate, format=suffix, generated=True)
         expires = self.files.put(reply.file_id(event.index), content, suffix)
         return Made(index=event.index, content=content, suffix=suffix, expires_at=expires)
 
@@ -165,15 +165,21 @@ class Desk:
         model, usage = self.engine.model, reply.done.usage
         read = {p.modality for t in ask.turns[ask.known :] if t.role == "user" for p in t.parts}
         asked = {medium.started.modality for medium in reply.media}
-        parts: list[dict[str, Any]] = [
-            {"part": f"encoder:{m}", "active": m in read, "seconds": None} for m in model.encoders
+        stations: list[tuple[str, Iterable[str], set[str], Mapping[str, float]]] = [
+            ("encoder", model.encoders, read, {}),
+            ("input_projector", model.input_projectors, read, {}),
+            ("language_model", ("text",), {"text"}, usage.seconds),
+            ("output_projector", model.output_projectors, asked, {}),
+            ("decoder", model.processor.signals.modalities, asked, usage.seconds),
         ]
-        parts.append(
-            {"part": "language_model", "active": True, "seconds": usage.seconds.get("text")}
-        )
-        parts += [
-            {"part": f"decoder:{m}", "active": m in asked, "seconds": usage.seconds.get(m, 0.0)}
-            for m in model.processor.signals.modalities
+        parts = [
+            {
+                "part": station if name == "text" else f"{station}:{name}",
+                "active": name in active,
+                "seconds": seconds.get(name),
+            }
+            for station, names, active, seconds in stations
+            for name in names
         ]
         return {
             "seed": ask.options.seed,

@@ -24,13 +24,16 @@ _log = logging.getLogger(__name__)
 _LONGEST_PATH = 2048
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self'; "
-    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "X-Frame-Options": "DENY",
+}
+# Where an answer says nothing stricter or looser itself.
+_ELSE = {
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Cache-Control": "no-store",
 }
 # Whoever reads these learns nothing that a key protects. Ids of files are secrets themselves.
 _OPEN = ("/", "/health", "/docs", "/openapi.json")
@@ -61,7 +64,8 @@ class Gate:
                 status = message["status"]
                 given = MutableHeaders(scope=message)
                 given.update({**_ALWAYS, **cors})
-                given.setdefault("Cache-Control", "no-store")
+                for name, value in _ELSE.items():
+                    given.setdefault(name, value)
             await send(message)
 
         try:
