@@ -7,6 +7,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
+from starlette.staticfiles import NotModifiedResponse
 
 __all__ = ["page_routes"]
 
@@ -46,6 +47,10 @@ def page_routes() -> list[Route]:
 
 def _route(address: str, path: Path) -> Route:
     async def answer(request: Request) -> Response:
-        return FileResponse(path, headers=HEADERS, media_type=_TYPES[path.suffix])
+        kind, stat = _TYPES[path.suffix], path.stat()
+        reply = FileResponse(path, headers=HEADERS, media_type=kind, stat_result=stat)
+        if request.headers.get("if-none-match") == reply.headers["etag"]:
+            return NotModifiedResponse(reply.headers)
+        return reply
 
     return Route(address, answer, name=f"page {path.name}", include_in_schema=False)

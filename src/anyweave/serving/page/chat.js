@@ -37,7 +37,7 @@ export class Chat {
   clear() {
     this.#views.clear();
     this.turns.replaceChildren();
-    this.following = true;
+    this.scroll.scrollTop = 0;
   }
 
   update(message) {
@@ -60,6 +60,6 @@ export class Chat {
   }
 
   #follow() {
-    if (this.following) this.scroll.scrollTop = this.scroll.scrollHeight;
+    if (this.following && this.turns.children.length) this.scroll.scrollTop = this.scroll.scrollHeight;
   }
 }
