@@ -28,6 +28,7 @@ class Served:
 
     url: str
     app: Gate
+    stop: Callable[[], None]
 
     @property
     def v1(self) -> str:
@@ -53,7 +54,7 @@ def serving(model: NextGPT, folder: Path, **settings: Any) -> Iterator[Served]:
     thread.start()
     try:
         assert ready.wait(20)
-        yield Served(urls[0], app)
+        yield Served(urls[0], app, running.stop)
     finally:
         running.stop()
         thread.join(30)

@@ -41,14 +41,17 @@ LATENT_NOISE = 0.06  # of a latent's spread: what a denoiser leaves, so that dec
 SPREAD_WEIGHT = 1e-3
 
 
-def build_autoencoder() -> AutoencoderDC:
+def build_autoencoder(
+    in_channels: int = 3,
+    latent_channels: int = LATENT_CHANNELS,
+    channels: tuple[int, int, int, int] = (48, 48, 96, 192),
+) -> AutoencoderDC:
     """A deep-compression autoencoder without layers at full resolution: that is where a CPU's time
     goes, and its pixel-shuffle shortcuts carry what those layers would.
     """
-    channels = (48, 48, 96, 192)
     return AutoencoderDC(
-        in_channels=3,
-        latent_channels=LATENT_CHANNELS,
+        in_channels=in_channels,
+        latent_channels=latent_channels,
         encoder_block_types="ResBlock",
         decoder_block_types="ResBlock",
         encoder_block_out_channels=channels,
@@ -153,7 +156,7 @@ def write_world_bank(output: Path, size: int, held_out: int, seed: int = 0) -> N
     np.save(output / "frames.npy", np.concatenate(clips))
 
 
-def losses_of(vae: AutoencoderDC, x: Float[Tensor, "B 3 H W"]) -> dict[str, Float[Tensor, ""]]:
+def losses_of(vae: AutoencoderDC, x: Float[Tensor, "B c H W"]) -> dict[str, Float[Tensor, ""]]:
     """L1 on pixels and on their differences (edges are what blur destroys), and a light pull of the
     latents to unit spread.
     """

@@ -102,6 +102,7 @@ def serve(
             f"--host {host} lets other machines in, and there is no API key; give --api-key-file, "
             "or --no-key if everybody who reaches this machine may use it"
         )
+    kept: dict[str, Any] = {"folder": folder} if folder else {}
     settings = Settings(
         name=name or model,
         api_keys=keys,
@@ -110,7 +111,7 @@ def serve(
         media_hosts=tuple(media_host or ()),
         media_root=media_root,
         public_url=public_url,
-        **({"folder": folder} if folder else {}),
+        **kept,
         **_limits(Settings, limit or ()),
     )
     from anyweave.generation import GenerationOptions

@@ -13,6 +13,8 @@ from typing import Any
 from anyio import to_thread
 
 from anyweave import media
+from anyweave.decoders.schedulers import OWN, SCHEDULERS
+from anyweave.errors import nearest
 from anyweave.generation import GenerationOptions, MediaDone
 from anyweave.media.showing import array_and_rate
 from anyweave.messages import Media, Message, Modality
@@ -27,8 +29,17 @@ from anyweave.serving.reply import Made, WireReply
 from anyweave.serving.scheduler import Scheduler
 from anyweave.serving.settings import Settings
 
-_DECODING = ("height", "width", "num_inference_steps", "guidance_scale", "scheduler")
-_DECODING += ("negative_prompt", "audio_length", "num_frames", "fps")
+_DECODING = (
+    "height",
+    "width",
+    "num_inference_steps",
+    "guidance_scale",
+    "scheduler",
+    "negative_prompt",
+    "audio_length",
+    "num_frames",
+    "fps",
+)
 
 
 @dataclass(kw_only=True)
@@ -101,8 +112,10 @@ class Desk:
         events = self.engine.send(conversation.session, user, ask.options, source=ask.source)
         with closing(events):
             for event in events:
-                made = isinstance(event, MediaDone)
-                yield from reply.add(self._written(event, ask, reply) if made else event)
+                if isinstance(event, MediaDone):
+                    yield from reply.add(self._written(event, ask, reply))
+                else:
+                    yield from reply.add(event)
 
     def _written(self, event: MediaDone, ask: Ask, reply: WireReply) -> Made:
         modality = event.part.modality
@@ -128,6 +141,9 @@ class Desk:
         for name, limit in most.items():
             if given.get(name, 0) > limit:
                 raise bad_request(f"{name} is {given[name]}, at most {limit} is taken", name)
+        if request.scheduler not in (None, OWN, *SCHEDULERS):
+            hint = nearest(request.scheduler, [OWN, *SCHEDULERS])
+            raise bad_request(f"unknown scheduler {request.scheduler!r}; {hint}", "scheduler")
         seed = secrets.randbits(31) if request.seed is None else request.seed % 2**31
         temperature = getattr(request, "temperature", None)
         given["temperature"] = settings.temperature if temperature is None else temperature

@@ -26,7 +26,6 @@ class Conversation:
     session: ChatSession
     history: list[Message] = field(default_factory=list)
     chain: list[bytes] = field(default_factory=list)
-    kinds: list[tuple[Modality, ...]] = field(default_factory=list)
 
     @property
     def weight(self) -> int:
@@ -88,7 +87,6 @@ class Conversations:
         conversation.history += [user, heard]
         turn = Turn("assistant", (), reply_digest(reply), None)
         conversation.chain = chained([*turns, turn])
-        conversation.kinds = [*(t.kinds or () for t in turns), _kinds(reply)]
         self.put_back(conversation)
 
     def put_back(self, conversation: Conversation) -> None:
@@ -120,8 +118,9 @@ def reply_digest(reply: Message) -> bytes:
 def _known(kept: Conversation, turns: Sequence[Turn], chain: Sequence[bytes]) -> int:
     """How many of `turns` a conversation begins with."""
     known = 0
-    for turn, digest, ours, kinds in zip(turns, chain, kept.chain, kept.kinds, strict=False):
-        if digest != ours or (turn.kinds is not None and turn.kinds != kinds):
+    heard = zip(turns, chain, kept.chain, kept.history, strict=False)
+    for turn, digest, ours, message in heard:
+        if digest != ours or turn.kinds not in (None, _kinds(message)):
             break
         known += 1
     return known

@@ -18,6 +18,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from anyweave.serving.errors import ApiError, bad_request
 
 _MAX_REDIRECTS = 3
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -113,8 +115,10 @@ def _is_public(text: str) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         # An address of the fourth version inside one of the sixth counts as what it is.
         inner = address.ipv4_mapped or address.sixtofour
-        if address in ipaddress.ip_network("64:ff9b::/96"):
+        if address in _NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+        elif address in _LOCAL_NAT64:
+            return False
         address = inner or address
     return address.is_global and not address.is_multicast
 

@@ -26,6 +26,7 @@ from anyweave.serving.files import FILE_ID, FileStore
 from anyweave.serving.settings import Settings
 
 _OURS = re.compile(rf"(?:https?://[^/]+)?/v1/files/({FILE_ID.pattern})/content")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _NUM_DECODERS = 2
 
 
@@ -101,7 +102,7 @@ class Intake:
         return self._decoded(Encoded(modality, data, None, where))
 
     def _turn(self, message: schema.WireMessage, where: str) -> Turn:
-        role: Role = "system" if message.role == "developer" else message.role  # type: ignore[assignment]
+        role: Role = "system" if message.role == "developer" else message.role
         parts: list[Text | Encoded] = []
         for place, part in _parts_of(message, where):
             if isinstance(part, str):
@@ -157,7 +158,8 @@ class Intake:
             return path.read_bytes()
         if FILE_ID.fullmatch(value) or (ours and value.startswith("/")):
             raise _no_file(file_id, where)
-        scheme = value.split(":", 1)[0].lower() if ":" in value else ""
+        found = _SCHEME.match(value)
+        scheme = found[1].lower() if found else ""
         if scheme in ("http", "https"):
             return self._fetcher.fetch(value, where)
         if scheme == "file":
@@ -165,7 +167,7 @@ class Intake:
             if parts.netloc not in ("", "localhost"):
                 raise bad_request("a file: URL names a file of this machine alone", where)
             return self._file(unquote(parts.path), where)
-        if scheme and scheme.isalpha():
+        if scheme:
             raise bad_request(
                 f"URLs that begin with {scheme[:20]}: are not read; send data:...", where
             )
@@ -219,7 +221,7 @@ def _parts_of(message: schema.WireMessage, where: str) -> list[tuple[str, Any]]:
     beside = [*(message.images or ()), *(message.audios or ()), *(message.videos or ())]
     if message.audio and not message.audios:
         caption = message.audio.get("transcript")
-        beside.append(schema.MediaPart(type="audio", caption=caption or None))
+        beside.append(schema.MediaPart.model_validate({"type": "audio", "caption": caption or ""}))
     if beside and message.role != "assistant":
         raise bad_request("images, audio and videos are a reply's; put media in content", where)
     parts.extend((where, part) for part in beside)

@@ -16,25 +16,33 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        registry = {"registry": self._registry}
+        registry = self._registry
         self._requests = Counter(
-            "anyweave_requests", "Answers by route and status.", ["route", "status"], **registry
+            "anyweave_requests",
+            "Answers by route and status.",
+            ["route", "status"],
+            registry=registry,
         )
         self._seconds = Histogram(
             "anyweave_request_seconds",
             "From the first byte of a request to the last of its answer.",
             ["route"],
             buckets=_BUCKETS,
-            **registry,
+            registry=registry,
         )
-        self._tokens = Counter("anyweave_tokens", "Tokens of replies.", ["kind"], **registry)
+        self._tokens = Counter("anyweave_tokens", "Tokens of replies.", ["kind"], registry=registry)
         self._work = Counter(
-            "anyweave_part_seconds", "Seconds by part of the model.", ["modality"], **registry
+            "anyweave_part_seconds",
+            "Seconds by part of the model.",
+            ["modality"],
+            registry=registry,
         )
         self._steps = Counter(
-            "anyweave_denoising_steps", "Denoising steps.", ["modality"], **registry
+            "anyweave_denoising_steps", "Denoising steps.", ["modality"], registry=registry
         )
-        self._gone = Counter("anyweave_cancelled", "Replies whose client went away.", **registry)
+        self._gone = Counter(
+            "anyweave_cancelled", "Replies whose client went away.", registry=registry
+        )
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A figure that is read when it is asked for."""

@@ -68,7 +68,9 @@ async def images_edits(request: Request) -> Response:
         raise bad_request(f"one picture is edited at a time, got {len(uploads)}", "image")
     source = await to_thread.run_sync(desk.intake.medium, uploads[0], "image", "image")
     reads = "image" in desk.engine.model.encoders
-    parts = [*([Encoded("image", uploads[0], None, "image")] if reads else []), Text(body.prompt)]
+    parts: list[Text | Encoded] = [Text(body.prompt)]
+    if reads:
+        parts.insert(0, Encoded("image", uploads[0], None, "image"))
     return await _pictures(request, body, parts, source)
 
 
@@ -89,9 +91,9 @@ async def _pictures(
     request: Request, body: schema.ImageRequest, parts: list[Text | Encoded], source: Media | None
 ) -> Response:
     format = body.output_format or "png"
-    more = sized(body.size)
-    if source is not None:
-        more["strength"] = getattr(body, "strength", 0.6)
+    more: dict[str, Any] = {**sized(body.size)}
+    if isinstance(body, schema.EditRequest):
+        more["strength"] = body.strength
     made = await _made(request, body, "image", parts, format, body.n or 1, source, **more)
     as_url = body.response_format == "url"
     entries = [_entry(desk_of(request), request, r, m, as_url=as_url) for r, m in made]
