@@ -52,7 +52,6 @@ function making(part) {
   const { name, making: verb } = KINDS[part.kind];
   return [
     h("div", { class: "medium-frame weaving" }, h("div", { class: "weave", "aria-hidden": "true" }),
-      h("img", { class: "preview", alt: "", hidden: true }),
       h("progress", { "aria-label": `${verb} a ${name}` })),
     h("figcaption", {}, h("span", { class: "medium-caption" }, part.caption || `${verb} a ${name}`),
       h("span", { class: "medium-steps" })),
@@ -65,9 +64,6 @@ function advance(figure, part) {
     Object.assign(figure.querySelector("progress"), { max: total, value: step });
     figure.querySelector(".medium-steps").textContent = `${step} of ${total}`;
     figure.style.setProperty("--done", `${(step / total) * 100}%`);
-  }
-  if (part.preview) {
-    Object.assign(figure.querySelector(".preview"), { src: part.preview, hidden: false });
   }
 }
 
