@@ -157,7 +157,7 @@ def test_stop_then_ask_again(visit, slow):
     reply = page.locator(".message.assistant")
     expect(reply).to_have_attribute("data-state", "stopped")
     expect(reply).to_contain_text("No clip: the reply ended before")
-    expect(page.get_by_role("button", name="Send")).to_be_disabled()
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
     page.get_by_role("button", name="Ask again").click()
     expect(reply.locator(".versions")).to_have_text("2 / 2", timeout=60_000)
     done(page)
@@ -386,7 +386,7 @@ def test_seen_and_heard_by_everybody(visit, served, theme):
     done(page).locator("summary").click()
     nameless = page.locator("button, input, textarea, video, [role=group], dialog").evaluate_all(
         """all => all.filter((item) => !(item.getAttribute("aria-label") || item.labels?.length
-           || item.textContent.trim() || item.getAttribute("aria-labelledby") || item.hidden))
+           || item.textContent.trim() || item.getAttribute("aria-labelledby") || item.hidden || item.ariaHidden))
            .map((item) => item.outerHTML)"""
     )
     assert not nameless

@@ -41,6 +41,7 @@ export class Talk {
   async pick(message) {
     this.conversation.pick(message);
     this.chat.show(this.conversation);
+    this.chat.focus(message);
     await this.#keep(this.conversation);
   }
 
@@ -107,6 +108,7 @@ export class Talk {
     this.#running.set(conversation.id, { conversation, message, stop: () => abort.abort() });
     this.#show();
     this.chat.toEnd();
+    if (document.activeElement === document.body) this.chat.focus(message);
     announce("Thinking");
     await this.#keep(conversation, message); // so that a page that is closed now can say so
     try {
