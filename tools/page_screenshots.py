@@ -15,14 +15,15 @@ from io import BytesIO
 from pathlib import Path
 
 import PIL.Image
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 import anyweave
 from anyweave.serving import Settings, create_app
 from anyweave.serving.server import Running
 
 ASSETS = Path(__file__).resolve().parent.parent / "docs" / "assets"
-DESKTOP, PHONE = (1280, 900), (390, 844)
+DESKTOP, PHONE = (1280, 960), (390, 844)
+OPTIONS = '{"seed": 11, "temperature": 0}'
 
 
 def main(folder: Path = ASSETS) -> int:
@@ -40,20 +41,27 @@ def main(folder: Path = ASSETS) -> int:
             show(page, size)
             page.goto(url)
             page.get_by_text("emoji-mini").wait_for()
+            page.evaluate("kept => localStorage.setItem('anyweave.options', kept)", OPTIONS)
             take(page, folder / f"page-{name}.webp")
         show(page, DESKTOP)
-        for example in ("What does it sound like?", "Show me a bee", "Show me a picture of a duck"):
-            page.get_by_role("button", name="New conversation").click()
-            page.get_by_role("button", name=example).first.click()
-            page.locator(".panel").wait_for()
-        take(page, folder / "page-light.webp")
+        page.get_by_role("button", name="Show me a bee").click()
+        page.locator(".panel").wait_for()
         show(page, PHONE)
         take(page, folder / "page-phone.webp")
         show(page, DESKTOP, "dark")
-        page.get_by_role("button", name="Show me a bee").first.click()
         take(page, folder / "page-dark.webp")
-        inside(page, page.locator(".panel"))
+        page.locator("summary").click()
+        page.locator("#scroll").evaluate("area => { area.scrollTop = area.scrollHeight; }")
         take(page, folder / "page-inside.webp")
+        show(page, DESKTOP)
+        page.get_by_role("button", name="New conversation").click()
+        page.get_by_role("button", name="What does it sound like?").click()
+        page.locator(".panel").wait_for()
+        page.get_by_label("Message", exact=True).fill("Now a clip of it.")
+        page.keyboard.press("Enter")
+        page.locator("video[controls]").wait_for()
+        page.locator(".panel").nth(1).wait_for()
+        take(page, folder / "page-light.webp")
         browser.close()
     return 0
 
@@ -80,12 +88,6 @@ def served() -> Iterator[str]:
 def show(page: Page, size: tuple[int, int], theme: str = "light") -> None:
     page.set_viewport_size({"width": size[0], "height": size[1]})
     page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-
-
-def inside(page: Page, panel: Locator) -> None:
-    """Open what happened in the last reply, and see the end of it."""
-    panel.last.locator("summary").click()
-    page.locator("#scroll").evaluate("area => { area.scrollTop = area.scrollHeight; }")
 
 
 def take(page: Page, path: Path) -> None:

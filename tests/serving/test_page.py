@@ -386,7 +386,8 @@ def test_seen_and_heard_by_everybody(visit, served, theme):
     done(page).locator("summary").click()
     nameless = page.locator("button, input, textarea, video, [role=group], dialog").evaluate_all(
         """all => all.filter((item) => !(item.getAttribute("aria-label") || item.labels?.length
-           || item.textContent.trim() || item.getAttribute("aria-labelledby") || item.hidden || item.ariaHidden))
+           || item.textContent.trim() || item.getAttribute("aria-labelledby") || item.hidden
+           || item.ariaHidden))
            .map((item) => item.outerHTML)"""
     )
     assert not nameless

@@ -35,17 +35,24 @@ function done(part) {
 const SHOWN = {
   image: (blob, label) => h("button", { type: "button", class: "medium-open",
     "aria-label": `Enlarge: ${label}`, onclick: () => enlarge(blob, label) },
-    h("img", { src: addressOf(blob), alt: label })),
+    h("img", { src: addressOf(blob), alt: label,
+      onload: ({ target }) => sized(target, target.naturalWidth) })),
   audio: soundPlayer,
   video: clip,
 };
 
 function clip(blob, label) {
   const film = h("video", { src: addressOf(blob), controls: true, loop: true, playsinline: true,
-    preload: "auto", "aria-label": label });
+    preload: "auto", "aria-label": label,
+    onloadedmetadata: ({ target }) => sized(target, target.videoWidth) });
   film.muted = true; // an attribute set by a script does not mute
   film.autoplay = !calm.matches;
   return film;
+}
+
+/** A few pixels are shown small: large, they are a blur. */
+function sized(shown, width) {
+  shown.closest(".medium")?.classList.toggle("tiny", width <= 128);
 }
 
 function making(part) {
