@@ -20,7 +20,7 @@ from anyweave.training.recipes import load_recipe
 PACKAGE = '''
 import typer
 
-from anyweave.data.formats import Format
+from anyweave.data import Format
 from anyweave.messages import Message
 from anyweave.training.recipes.tiny import stage1
 

@@ -20,6 +20,7 @@ from anyweave.model.spec import ModelSpec
 from anyweave.training.config import ModelConfig
 from anyweave.training.launch import run
 from emoji_mini.ablation_recipes import Variant
+from emoji_mini.parts.recipes import rendered_features
 from emoji_mini.parts.warmup import warm_up
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ def _first_lesson(variant: Variant, folder: Path, scenes: Path) -> Path:
     if not (folder / SPEC_FILE).is_file():
         logger.info("first lesson of %s", variant.name)
         sizes = dict(variant.scenes)
-        warm_up(start(**variant.start), scenes, folder, variant.lesson, sizes, sizes)
+        model = start(**variant.start)
+        warm_up(model, folder, variant.lesson, *rendered_features(model, scenes, sizes, sizes))
     return folder
 
 

@@ -17,10 +17,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from anyweave.data.captions import capitalized, caption_form, tidy
 from anyweave.files import check_new
 from anyweave.messages import MEDIA_TYPES, Conversation, Message, Part, Text
 from anyweave_making import t2m_phrases as say
+from anyweave_making.captions import capitalized, caption_form, tidy
 from anyweave_making.collection import Item, check_items
 from anyweave_making.journal import Journal, work_through
 from anyweave_making.llm import LLM, Prompt

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyweave.data import Mixture
-from anyweave.data.streaming import Permutation, StreamOrder
+from anyweave.data.order import Permutation, ShuffledOrder
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 16, 17, 100, 1025])
@@ -83,7 +83,7 @@ def test_a_position_resumes_exactly(position: tuple[int, int]) -> None:
 
 
 def test_reading_goes_in_strides() -> None:
-    order = StreamOrder(["a"], [10_000], [10_000], seed=0, block=50, buffer=500)
+    order = ShuffledOrder(["a"], [10_000], [10_000], seed=0, block=50, buffer=500)
     window = sorted(order.locate(0, index)[1] for index in range(500))
     strides = 1 + sum(later - earlier > 1 for earlier, later in itertools.pairwise(window))
     assert strides <= 10 and window[-1] - window[0] > 5_000
@@ -91,7 +91,7 @@ def test_reading_goes_in_strides() -> None:
 
 
 def test_entering_an_epoch_of_a_thousand_million_costs_nothing() -> None:
-    order = StreamOrder(["a"], [10**9], [10**9], seed=0, block=64, buffer=256)
+    order = ShuffledOrder(["a"], [10**9], [10**9], seed=0, block=64, buffer=256)
     assert 0 <= order.locate(7, 500_000_000)[1] < 10**9
     assert len(order._windows) == 1
 

@@ -13,12 +13,12 @@ from anyweave.messages import MEDIA_MODALITIES, Audio, Image, Message, Part, Rol
 from anyweave.processing import (
     ConversationTooLongError,
     FeatureCache,
+    Fingerprints,
     Processor,
+    SampleCache,
     SignalRun,
     collate,
-    media_digest,
 )
-from anyweave.processing.cache import text_digest
 from anyweave.processing.layout import Piece, TurnLayout, fit
 
 from .conftest import make_medium, make_processor
@@ -302,25 +302,28 @@ def test_a_tokenizer_larger_than_the_matrix_is_refused() -> None:
         make_processor(signals=SignalTokens({"image": 1}, 100))
 
 
-def test_the_cache_gives_other_forms_of_the_same_media(tmp_path: Any) -> None:
+def test_a_cache_gives_other_forms_of_the_same_media(tmp_path: Any) -> None:
     cache = FeatureCache(tmp_path)
-    processor = make_processor(
-        cache=cache,
-        encoder_fingerprints={"image": "enc"},
-        decoder_fingerprints={"video": "dec"},
-    )
+    names: Fingerprints = {"features": {"image": "enc"}, "latents": {"video": "dec"}}
+    stored = SampleCache(names, cache)
     asked, drawn = make_medium("image", 3), make_medium("video", 4, "four")
     conversation = [Message("user", [asked]), Message("assistant", [drawn])]
-    cold = processor.render(conversation)
+
+    def render(stored: SampleCache) -> Sample:
+        sample = stored.find(PROCESSOR.render(conversation, read=False), targets=True)
+        assert sample.media[0].inputs is None and sample.targets[0].array is None
+        return PROCESSOR.read(sample, targets=True)
+
+    cold = render(stored)
     assert cold.media[0].features is None and cold.targets[0].latents is None
-    cache.put("features", cache.key(media_digest(asked), "enc"), {"features": torch.ones(2, 3)})
-    cache.put("latents", cache.key(media_digest(drawn), "dec"), {"latents": torch.ones(4)})
-    cache.put("caption", cache.key(text_digest("four"), "dec"), {"caption": torch.ones(1, 5)})
-    warm = processor.render(conversation)
+    assert cold.media[0].inputs is not None and cold.targets[0].array is not None
+    stored.keep("features", cold.media[0].key, torch.ones(2, 3))
+    stored.keep("latents", cold.targets[0].key, torch.ones(4))
+    warm = render(stored)
     assert torch.equal(warm.input_ids, cold.input_ids)
     assert warm.media[0].inputs is None and warm.media[0].features.shape == (2, 3)
     assert warm.targets[0].array is None and warm.targets[0].latents.shape == (4,)
-    assert warm.targets[0].caption_embedding.shape == (1, 5)
+    assert render(SampleCache(names)).media[0].key is None  # no cache, no keys
 
 
 def test_the_tokenizer_given_stays_as_it_was() -> None:

@@ -45,7 +45,7 @@ def eval_data(
     anyweave eval data test.jsonl --model runs/mine/model
     anyweave eval data mosit.json --format mosit --captions-only --json
     """
-    from anyweave.data.shards import open_data
+    from anyweave.data import open_data
     from anyweave.evaluation.on_data import evaluate
     from anyweave.files import write_json
 

@@ -110,7 +110,7 @@ def _suspected(
             yield chunk, pool.submit(_check_here, chunk).result()
     except BrokenProcessPool:
         if len(chunk) == 1:
-            place = records.table.place(chunk.start)
+            place = records.rows.place(chunk.start)
             yield chunk, [(0, [problem_of(place, chunk.start, f"{place}: {_CRASHED}")], ())]
             return
         middle = len(chunk) // 2
@@ -144,7 +144,7 @@ def _check_chunk(records: Records, limits: Limits, chunk: range) -> list[Found]:
 
 
 def _check(records: Records, index: int, limits: Limits) -> Found:
-    place = records.table.place(index)
+    place = records.rows.place(index)
     try:
         read = records.reading(index, warn=False)
     except RowError as error:

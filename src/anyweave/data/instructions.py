@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from anyweave.data.dialogue import NAMES, without_system
-from anyweave.data.formats import Format, Written
+from anyweave.data.format import Format, Written
 from anyweave.data.nextgpt import is_reference, read_reference
 from anyweave.data.place import IDS, Place, each, is_empty
 from anyweave.data.placeholders import Supply, Turn, read_turns, write_turn

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from anyweave.data.dialogue import NAMES, dialogue, without_system
-from anyweave.data.formats import Format, Written
+from anyweave.data.format import Format, Written
 from anyweave.data.nextgpt_2023 import has_lists, read_single, read_tags, write_single, write_tags
 from anyweave.data.place import IDS, Place
 from anyweave.data.placeholders import Turn, read_turns, write_turn

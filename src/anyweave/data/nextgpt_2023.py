@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from anyweave.data.dialogue import NAMES, entries, without_system
-from anyweave.data.formats import Written
+from anyweave.data.format import Written
 from anyweave.data.place import Place, each, is_empty, shown
 from anyweave.data.placeholders import parts_of, write_turn
 from anyweave.data.store import PathOf

@@ -15,7 +15,7 @@ from pathlib import PurePath
 from typing import Any
 
 from anyweave.data.dialogue import without_system
-from anyweave.data.formats import Format, Written
+from anyweave.data.format import Format, Written
 from anyweave.data.place import IDS, Place, is_empty, listed, shown
 from anyweave.data.store import PathOf
 from anyweave.messages import (

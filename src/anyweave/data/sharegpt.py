@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from anyweave.data.formats import Format, Written
+from anyweave.data.format import Format, Written
 from anyweave.data.parts import read_part
 from anyweave.data.place import IDS, Place, each, is_empty, listed, shown
 from anyweave.data.placeholders import Turn, find_placeholders, read_turns, write_turn

@@ -16,13 +16,14 @@ import PIL.ImageChops
 from jaxtyping import UInt8
 
 from anyweave.media.errors import media_error
+from anyweave.media.marking import gif_block, xmp
 
 _TICKS = {"gif": 100, "webp": 1000}  # time units per second
 _MIN_TICKS = {"gif": 2, "webp": 1}  # players slow a GIF of 1 tick down to 10
 
 
 def encode_animation(
-    frames: UInt8[np.ndarray, "T H W 3"], rate: float, format: str, name: str
+    frames: UInt8[np.ndarray, "T H W 3"], rate: float, format: str, name: str, generated: bool
 ) -> bytes:
     """Encode frames at `rate` frames/s as a looping GIF or WebP.
 
@@ -51,7 +52,7 @@ def encode_animation(
         (picture, box, tick) for (picture, box), tick in zip(_changes(frames), ticks, strict=True)
     ]
     write = _gif if format == "gif" else _webp
-    return write(pieces, frames.shape[2], frames.shape[1])
+    return write(pieces, frames.shape[2], frames.shape[1], generated)
 
 
 _Piece = tuple[
@@ -70,10 +71,11 @@ def _changes(frames: UInt8[np.ndarray, "T H W 3"]) -> list[tuple[PIL.Image.Image
     return changed
 
 
-def _gif(pieces: list[_Piece], width: int, height: int) -> bytes:
+def _gif(pieces: list[_Piece], width: int, height: int, generated: bool) -> bytes:
     out = io.BytesIO()
     out.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0))
     out.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")  # loop for ever
+    out.write(gif_block(generated))
     for picture, (left, top), ticks in pieces:
         alone = io.BytesIO()
         picture.save(alone, format="gif", interlace=False)
@@ -109,9 +111,11 @@ def _gif_parts(data: bytes) -> tuple[bytes, int, bytes]:
     return palette, size_bits, data[position : data.rindex(b"\x3b")]
 
 
-def _webp(pieces: list[_Piece], width: int, height: int) -> bytes:
+def _webp(pieces: list[_Piece], width: int, height: int, generated: bool) -> bytes:
     body = io.BytesIO()
-    body.write(_chunk(b"VP8X", b"\x02\0\0\0" + _u24(width - 1) + _u24(height - 1)))
+    packet = xmp(generated)
+    flags = b"\x06" if packet else b"\x02"  # animation, metadata
+    body.write(_chunk(b"VP8X", flags + b"\0\0\0" + _u24(width - 1) + _u24(height - 1)))
     body.write(_chunk(b"ANIM", b"\xff\xff\xff\xff\0\0"))  # white background, loop for ever
     for picture, (left, top), ticks in pieces:
         alone = io.BytesIO()
@@ -120,6 +124,8 @@ def _webp(pieces: list[_Piece], width: int, height: int) -> bytes:
         size = _u24(picture.width - 1) + _u24(picture.height - 1)
         header = place + size + _u24(ticks) + b"\x02"  # 2: do not blend, keep afterwards
         body.write(_chunk(b"ANMF", header + alone.getvalue()[12:]))
+    if packet:
+        body.write(_chunk(b"XMP ", packet))
     content = b"WEBP" + body.getvalue()
     return b"RIFF" + struct.pack("<I", len(content)) + content
 

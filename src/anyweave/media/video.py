@@ -19,6 +19,7 @@ from anyweave.media.audio import DEMUXERS
 from anyweave.media.errors import DAMAGE, Limits, explain, media_error
 from anyweave.media.film import Frames, read_film
 from anyweave.media.image import ANIMATED, flatten
+from anyweave.media.marking import comment, mp4_box
 from anyweave.media.source import Encoded, check_source, open_encoded
 from anyweave.messages import Media
 
@@ -67,7 +68,9 @@ def check_video(array: np.ndarray, name: str) -> UInt8[np.ndarray, "T H W 3"]:
     return np.ascontiguousarray(array)
 
 
-def encode_video(array: np.ndarray, rate: float | None, format: str, name: str) -> bytes:
+def encode_video(
+    array: np.ndarray, rate: float | None, format: str, name: str, generated: bool
+) -> bytes:
     """Encode ``uint8[T, H, W, 3]`` at `rate` frames/s.
 
     H.264 (yuv420p, what every player reads) needs even sides: an odd side of a clip for MP4 is
@@ -81,11 +84,14 @@ def encode_video(array: np.ndarray, rate: float | None, format: str, name: str) 
     advice = "choose another format, size or rate"
     with explain(name, f"cannot be written as {format}", advice, DAMAGE):
         if format not in _CODECS:
-            return encode_animation(frames, rate, format, name)
-        return _encode_container(frames, Fraction(rate).limit_denominator(10_000), format)
+            return encode_animation(frames, rate, format, name, generated)
+        exact = Fraction(rate).limit_denominator(10_000)
+        return _encode_container(frames, exact, format, generated)
 
 
-def _encode_container(frames: UInt8[np.ndarray, "T H W 3"], rate: Fraction, format: str) -> bytes:
+def _encode_container(
+    frames: UInt8[np.ndarray, "T H W 3"], rate: Fraction, format: str, generated: bool
+) -> bytes:
     codec, muxer, options = _CODECS[format]
     if format == "mp4":
         odd = [(0, side % 2) for side in frames.shape[1:3]]
@@ -93,6 +99,8 @@ def _encode_container(frames: UInt8[np.ndarray, "T H W 3"], rate: Fraction, form
     buffer = io.BytesIO()
     bitexact = {"fflags": "bitexact"}  # no random ids in the file
     with av.open(buffer, mode="w", format=muxer, options=bitexact) as container:
+        if generated and format == "webm":
+            container.metadata["comment"] = comment(generated)
         stream = container.add_stream(codec, rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = frames.shape[1:3]
@@ -103,7 +111,7 @@ def _encode_container(frames: UInt8[np.ndarray, "T H W 3"], rate: Fraction, form
             frame.pts, frame.time_base = index, 1 / rate
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return buffer.getvalue()
+    return buffer.getvalue() + (mp4_box(generated) if format == "mp4" else b"")
 
 
 def _read_animation(encoded: Encoded, limits: Limits) -> tuple[UInt8[np.ndarray, "T H W 3"], float]:

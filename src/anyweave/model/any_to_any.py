@@ -33,7 +33,7 @@ from anyweave.model.fusion import gather_spans, scatter_media
 if TYPE_CHECKING:
     from anyweave import ChatSession, GenerationOptions
     from anyweave.model.spec import Bridge, DecoderSpec, ModelSpec
-    from anyweave.processing import Processor
+    from anyweave.processing import Fingerprints, Processor
 
 TrainedRole = Literal["input_projectors", "output_projectors", "signal_rows", "lora"]
 ROLES: tuple[TrainedRole, ...] = get_args(TrainedRole)
@@ -57,12 +57,15 @@ class NextGPT(nn.Module):
         input_projectors: Mapping[Modality, nn.Module],
         output_projectors: Mapping[Modality, nn.Module],
         decoders: DecoderPool,
+        fingerprints: Fingerprints | None = None,
         root: Path | None = None,
     ) -> None:
         super().__init__()
         self.spec = spec
         self.root = root  # what the spec's relative sources are relative to
         self.processor = processor
+        # What the frozen parts are called in the keys of feature caches.
+        self.fingerprints: Fingerprints = fingerprints or {}
         self.language = language
         self.encoders = nn.ModuleDict(dict(encoders.items()))
         self.input_projectors = nn.ModuleDict(dict(input_projectors.items()))

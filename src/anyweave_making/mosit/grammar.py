@@ -16,8 +16,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from anyweave.data.captions import capitalized
 from anyweave.messages import Media, Part
+from anyweave_making.captions import capitalized
 from anyweave_making.journal import GivenUpError
 from anyweave_making.mosit.dialogue import Dialogue
 from anyweave_making.mosit.phrases import PHRASES

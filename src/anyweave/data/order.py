@@ -47,12 +47,13 @@ class Permutation:
         return (left << self._bits) | right
 
 
-class StreamOrder:
+class ShuffledOrder:
     """Which record of which source stands at a position of an epoch.
 
     Sources have `sizes` records and give `counts` draws to every epoch. Draws of a source are
     counted over all epochs, and none of its records is drawn again before all were. Only the two
-    windows used last are in memory.
+    windows used last are in memory. Where one window is the epoch, draws rise with the position:
+    another source added leaves the order within this one alone.
     """
 
     def __init__(
@@ -68,7 +69,6 @@ class StreamOrder:
         if not 1 <= block <= buffer:
             raise ValueError(f"block must be from 1 to buffer={buffer}, got block={block}")
         self.seed, self.block, self.buffer = seed, block, buffer
-        # Seeded by its name: another source added leaves the order within this one alone.
         self._seeds = [zlib.crc32(name.encode()) for name in names]
         self._sizes = np.asarray(sizes, np.int64)
         self._counts = np.asarray(counts, np.int64)
@@ -92,6 +92,8 @@ class StreamOrder:
         size = min(self.buffer, self._length - start)
         order = Permutation(size, self.seed, epoch, window)
         numbers, ranks = self._draws(epoch, start + order(np.arange(size)))
+        for number in range(len(self._sizes)) if size == self._length else ():
+            ranks[numbers == number] = np.arange(self._counts[number])
         draws = epoch * self._counts[numbers] + ranks
         turns, places = np.divmod(draws, self._sizes[numbers])
         records = np.empty_like(places)
