@@ -95,7 +95,7 @@ def load_video_with_rate(
 def encode(
     modality: Modality, array: np.ndarray, *, rate: float | None = None, format: str
 ) -> bytes:
-    """Encode an array as PNG, JPEG, WebP | MP4, WebM, GIF, WebP | WAV, FLAC, OGG, MP3.
+    """Encode an array as PNG, JPEG, WebP | MP4, WebM, GIF | WAV, FLAC, OGG, MP3.
 
     `rate` is Hz for audio, frames/s for video, unused for images. Raises `MediaError`.
     """
