@@ -70,5 +70,7 @@ def served(model: NextGPT, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture
 def serve(model: NextGPT, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """`with serve(max_waiting=1) as served:` a server with settings of its own."""
-    yield lambda **settings: serving(model, tmp_path, **settings)
+    """`with serve(max_waiting=1) as served:` a server with settings of its own, and perhaps another
+    `model`.
+    """
+    yield lambda model=model, **settings: serving(model, tmp_path, **settings)

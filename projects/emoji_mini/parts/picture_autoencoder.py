@@ -256,6 +256,15 @@ def measure(output: Path, name: str = "held_out", number: int = 256) -> dict[str
     return {"psnr": float(psnr.mean()), "worst_tenth": float(psnr[:tenth].mean())}
 
 
+def load_autoencoder(parts: Path) -> AutoencoderDC:
+    """The autoencoder in `parts`, else the one that stands trained in the project; frozen, in
+    float32.
+    """
+    folder = parts / "vae" if (parts / "vae").is_dir() else TRAINED
+    vae: AutoencoderDC = AutoencoderDC.from_pretrained(folder, torch_dtype=torch.float32)
+    return vae.eval().requires_grad_(False)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)

@@ -148,6 +148,8 @@ class _BatchedChat(ChatSession):
         return self._worker.do(_Row(self._engine, options, prompt))
 
     def _denoise(self, work: Denoising) -> Generator[tuple[int, int], None, list[np.ndarray]]:
+        if getattr(work.decoder, "elsewhere", False):  # the worker would wait and do nothing
+            return work.steps()
         return self._worker.do(_Making(work))
 
 
