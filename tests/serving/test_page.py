@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import anyweave.serving.web_page
 import pytest
+
+import anyweave.serving.web_page
 from anyweave.serving.engine import Engine
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -114,8 +115,9 @@ def scripted(page: Any, *deltas: dict[str, Any], end: str = "data: [DONE]\n\n") 
 
 def test_a_conversation_in_all_media(visit, tmp_path):
     """With emoji-mini: a picture goes in, sound, clip and picture come out, in their order."""
-    import anyweave
     from tests.serving.conftest import serving  # noqa: PLC0415
+
+    import anyweave
 
     with serving(anyweave.load("emoji-mini"), tmp_path, name="emoji-mini") as served:
         page = visit(served.url)
@@ -233,9 +235,12 @@ def test_by_keyboard_alone(visit, slow):
     ]
     page.keyboard.press("ArrowLeft")
     assert focused(page) == "Clip"
-    assert page.evaluate(
-        "() => getComputedStyle(document.activeElement.nextElementSibling).outlineStyle"
-    ) == "solid"
+    assert (
+        page.evaluate(
+            "() => getComputedStyle(document.activeElement.nextElementSibling).outlineStyle"
+        )
+        == "solid"
+    )
     page.keyboard.press("Enter")  # sends, as in every form
     page.locator(".medium.video").wait_for()
     page.keyboard.press("Escape")
@@ -330,7 +335,11 @@ def test_words_are_never_markup(visit, served):
         {"content": evil},
         {"progress": {"part_id": "p", "step": 0, "total": None, "modality": "image"}},
         {"content": " and 🦊 after"},
-        {"images": [{"type": "image_url", "id": "p", "caption": evil, "image_url": {"url": PIXEL}}]},
+        {
+            "images": [
+                {"type": "image_url", "id": "p", "caption": evil, "image_url": {"url": PIXEL}}
+            ]
+        },
     )
     say(page, evil)
     reply = done(page)
@@ -433,7 +442,9 @@ def test_events_are_read_wherever_they_are_cut(visit, served):
       for await (const event of events(stream)) found.push(event.a);
       return found;
     }"""
-    text = ': hello\r\n\r\ndata: {"a": "é🦊"}\r\n\r\nid: 1\ndata: {"a":\ndata: 2}\n\ndata: [DONE]\n\n'
+    text = (
+        ': hello\r\n\r\ndata: {"a": "é🦊"}\r\n\r\nid: 1\ndata: {"a":\ndata: 2}\n\ndata: [DONE]\n\n'
+    )
     for size in range(1, len(text.encode()) + 1):
         assert page.evaluate(read, [text, size]) == ["é🦊", 2]
     with pytest.raises(sync_api.Error, match="before the reply did"):

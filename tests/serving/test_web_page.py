@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import anyweave.serving.web_page
 import pytest
+
+import anyweave.serving.web_page
 
 PAGE = Path(anyweave.serving.web_page.__file__).with_name("page")
 FILES = sorted(path for path in PAGE.rglob("*") if path.is_file())

@@ -48,7 +48,9 @@ def create_app(
     Attribute `app` is the FastAPI app behind the gate, `desk` what its routes use.
     """
     settings = settings or Settings()
-    engine = model if isinstance(model, Engine) else Engine(model, options)
+    owned = None if isinstance(model, Engine) else Engine(model, options, rows=settings.max_running)
+    engine = owned or model
+    assert isinstance(engine, Engine)
     desk = _desk(engine, settings)
     jobs = Jobs(settings.folder / "jobs", most=settings.max_jobs, most_kept=settings.max_kept_jobs)
 
@@ -58,6 +60,8 @@ def create_app(
         await desk.scheduler.drain(settings.grace)
         await jobs.settle()
         desk.scheduler.close()
+        if owned is not None:
+            owned.close()
         desk.intake.close()
 
     app = FastAPI(
