@@ -79,5 +79,7 @@ def served(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture
 def serve(engine: Engine, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """`with serve(max_waiting=1) as served:` a server with settings of its own."""
-    yield lambda **settings: serving(engine, tmp_path, **settings)
+    """`with serve(max_waiting=1) as served:` a server with settings of its own, and perhaps another
+    `model`.
+    """
+    yield lambda model=engine, **settings: serving(model, tmp_path, **settings)
