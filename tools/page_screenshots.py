@@ -23,7 +23,7 @@ from anyweave.serving.server import Running
 
 ASSETS = Path(__file__).resolve().parent.parent / "docs" / "assets"
 DESKTOP, PHONE = (1280, 960), (390, 844)
-OPTIONS = '{"seed": 11, "temperature": 0}'
+OPTIONS = '{"seed": 5}'
 
 
 def main(folder: Path = ASSETS) -> int:
