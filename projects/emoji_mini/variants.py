@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.files import read_object, write_json
-from anyweave.model.any_to_any import NextGPT, Role
+from anyweave.model.any_to_any import NextGPT, TrainedRole
 from anyweave.model.build import build
 from anyweave.model.checkpoint import SPEC_FILE, find_checkpoint, load_role, read_spec
 from anyweave.model.hashing import folder_sha256
@@ -28,7 +28,7 @@ _IDENTITY = "variant.json"
 
 
 def start(
-    base: str, changes: Mapping[str, Any], keep: Sequence[Role] = (), seed: int = 0
+    base: str, changes: Mapping[str, Any], keep: Sequence[TrainedRole] = (), seed: int = 0
 ) -> NextGPT:
     """The model that a variant begins as: the spec of the checkpoint `base` with some fields
     changed, the trained weights of the roles `keep`, and fresh ones for the others.

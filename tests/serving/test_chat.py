@@ -97,7 +97,8 @@ def test_a_client_that_leaves_stops_its_reply(served: Any, stream: bool) -> None
     http = served.http()
     if stream:
         with http.stream("POST", CHAT, json={**LONG, "stream": True}) as answer:
-            next(answer.iter_lines())
+            lines = answer.iter_lines()
+            next(lines)
             assert desk.scheduler.running == 1
     else:
         with pytest.raises(Exception, match="timed out"):
@@ -113,7 +114,8 @@ def test_a_client_that_leaves_stops_its_reply(served: Any, stream: bool) -> None
 def test_the_queue_is_bounded_and_says_when_to_come_again(serve: Callable[..., Any]) -> None:
     with serve(max_waiting=0) as served:
         with served.http().stream("POST", CHAT, json={**LONG, "stream": True}) as answer:
-            next(answer.iter_lines())
+            lines = answer.iter_lines()
+            next(lines)
             refused = served.http().post(CHAT, json={**LONG, "stream": True})
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) >= 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from anyweave.evaluation.metrics import Proportion
 from emoji_mini.emoji_world.render import render_picture
 from emoji_mini.emoji_world.sampling import sample_picture
 from emoji_mini.emoji_world.scenes import PictureScene
-from emoji_mini.parts.picture_denoiser import load_autoencoder
-from emoji_mini.parts.picture_encoder import CELLS, NAMES, PLACES, Reader, as_input, build_reader
+from emoji_mini.parts.picture_autoencoder import load_autoencoder
+from emoji_mini.parts.picture_encoder import CELLS, NAMES, PLACES, Reader, as_input, load_reader
 
 MIDDLE = 0.35  # how sure of a middle the judge must be to count a thing
 CLEAR = 0.5  # how sure of what it is, to call it by name
@@ -69,12 +69,10 @@ class PictureVerdict:
 
 
 class Judge:
-    """The trained reader with its heads."""
+    """The trained reader with its heads, of `parts` or of the project."""
 
-    def __init__(self, weights: Path) -> None:
-        self.reader: Reader = build_reader()
-        self.reader.load_state_dict(torch.load(weights, weights_only=True))
-        self.reader.eval()
+    def __init__(self, parts: Path | None = None) -> None:
+        self.reader: Reader = load_reader(parts)
 
     @torch.inference_mode()
     def look(self, pictures: Sequence[NDArray[np.uint8]]) -> list[PictureVerdict]:
@@ -105,13 +103,28 @@ class Judge:
         return Seen(name, (x + 0.5) / CELLS, (y + 0.5) / CELLS, share)
 
 
+Facts = dict[str, list[bool]]
+Draw = Callable[[list[str]], NDArray[np.uint8]]
+"""Captions to pictures ``uint8[B, H, W, 3]``."""
+
+
+def measure_drawing(draw: Draw, number: int, seed: int = 5) -> str:
+    """How many pictures of held-out captions show what was asked for: a Markdown table."""
+    judge = Judge()
+    facts: Facts = {}
+    for scenes in _batches(number, seed):
+        pictures = draw([scene.caption for scene in scenes])
+        _judge(judge, scenes, pictures, facts)
+    return _table("drawn from held-out captions", {f"{number} pictures": facts})
+
+
 def measure(parts: Path, number: int = 512, seed: int = 5) -> str:
     """The judge's own accuracy on held-out renders, as they are and through the autoencoder: a
     Markdown table.
     """
-    judge = Judge(parts / "reader.pt")
+    judge = Judge(parts)
     vae = load_autoencoder(parts)
-    rows: dict[str, dict[str, list[bool]]] = {"as drawn": {}, "through the autoencoder": {}}
+    rows: dict[str, Facts] = {"as drawn": {}, "through the autoencoder": {}}
     for scenes in _batches(number, seed):
         pixels = np.stack([render_picture(scene) for scene in scenes])
         x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -119,11 +132,21 @@ def measure(parts: Path, number: int = 512, seed: int = 5) -> str:
             y = vae.decode(vae.encode(x).latent).sample.clamp(-1, 1)
         passed = ((y + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
         for how, shown in zip(rows, (pixels, passed), strict=True):
-            for scene, verdict in zip(scenes, judge.look(list(shown)), strict=True):
-                for fact, right in verdict.facts(scene).items():
-                    rows[how].setdefault(fact, []).append(right)
-    names = list(rows["as drawn"])
-    lines = [f"| held-out renders | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+            _judge(judge, scenes, shown, rows[how])
+    return _table("held-out renders", rows)
+
+
+def _judge(
+    judge: Judge, scenes: list[PictureScene], pictures: NDArray[np.uint8], facts: Facts
+) -> None:
+    for scene, verdict in zip(scenes, judge.look(list(pictures)), strict=True):
+        for fact, right in verdict.facts(scene).items():
+            facts.setdefault(fact, []).append(right)
+
+
+def _table(title: str, rows: Mapping[str, Facts]) -> str:
+    names = list(next(iter(rows.values())))
+    lines = [f"| {title} | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
     for how, facts in rows.items():
         lines.append(f"| {how} | {' | '.join(str(Proportion.of(facts[n])) for n in names)} |")
     return "\n".join(lines) + "\n"

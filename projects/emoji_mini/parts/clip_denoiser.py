@@ -29,7 +29,8 @@ from emoji_mini.emoji_world.scenes import Scene
 from emoji_mini.parts import flow
 from emoji_mini.parts.diffusion import inflate
 from emoji_mini.parts.fit import FitOptions
-from emoji_mini.parts.picture_denoiser import CHANNELS, load_autoencoder
+from emoji_mini.parts.picture_autoencoder import load_autoencoder
+from emoji_mini.parts.picture_denoiser import CHANNELS
 
 _SIDE = CLIP_SIZE // 8
 _SHOWN = (0, 5, 10, 15)  # frames in a sheet

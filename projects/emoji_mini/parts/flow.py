@@ -33,7 +33,7 @@ TEXT_LENGTH = 24
 CAPTION_DROPOUT = 0.1
 _CHUNK = 64  # scenes rendered and encoded together
 
-BuildUNet = Callable[[int], nn.Module]
+BuildUNet = Callable[[int], Any]
 """An untrained UNet for latents of so many channels."""
 
 
@@ -144,10 +144,30 @@ def train(
         return {"flow": flow_loss(module["unet"], clean, conditioning, generator)}
 
     fit(module, losses, options, parts / "fit-denoiser")
+    _write(parts, module)
+
+
+def write_average(parts: Path, build_unet: BuildUNet) -> None:
+    """Write the moving average of the last checkpoint in the diffusers layout, in the middle of a
+    training or after it.
+    """
+    _write(parts, _averaged(parts, build_unet)[0])
+
+
+def _write(parts: Path, module: nn.ModuleDict) -> None:
     trained: dict[str, Any] = dict(module.items())
     trained["unet"].to(memory_format=torch.contiguous_format).save_pretrained(parts / "unet")
     trained["text"].save_pretrained(parts / "text_encoder")
     FlowMatchEulerDiscreteScheduler().save_pretrained(parts / "scheduler")
+
+
+@torch.no_grad()
+def _averaged(parts: Path, build_unet: BuildUNet) -> tuple[nn.ModuleDict, CLIPTokenizer]:
+    module, tokenizer, _ = _untrained(parts, build_unet)
+    state: dict[str, Any] = torch.load(parts / "fit-denoiser" / "fit.pt", weights_only=True)
+    for parameter, value in zip(module.parameters(), state["average"], strict=True):
+        parameter.copy_(value)
+    return module.eval(), tokenizer
 
 
 @torch.no_grad()
@@ -161,11 +181,7 @@ def sample(
     seed: int = 0,
 ) -> Float[Tensor, "B c *size"]:
     """Latents of `captions`, made with the moving average of the last checkpoint."""
-    module, tokenizer, _ = _untrained(parts, build_unet)
-    state: dict[str, Any] = torch.load(parts / "fit-denoiser" / "fit.pt", weights_only=True)
-    for parameter, value in zip(module.parameters(), state["average"], strict=True):
-        parameter.copy_(value)
-    module.eval()
+    module, tokenizer = _averaged(parts, build_unet)
     ids, masks = caption_ids([*[""] * len(captions), *captions], tokenizer, module["text"])
     both = embed_caption_ids(ids, masks, module["text"], as_vector=False)
     shape = np.load(parts / "latents.npy", mmap_mode="r").shape[1:]

@@ -44,11 +44,14 @@ SPREAD_WEIGHT = 1e-3
 def build_autoencoder(
     in_channels: int = 3,
     latent_channels: int = LATENT_CHANNELS,
-    channels: tuple[int, int, int, int] = (48, 48, 96, 192),
+    channels: tuple[int, ...] = (48, 48, 96, 192),
+    encoder_layers: tuple[int, ...] = (0, 1, 2, 2),
+    decoder_layers: tuple[int, ...] = (0, 2, 3, 3),
 ) -> AutoencoderDC:
     """A deep-compression autoencoder without layers at full resolution: that is where a CPU's time
     goes, and its pixel-shuffle shortcuts carry what those layers would.
     """
+    depth = len(channels)
     return AutoencoderDC(
         in_channels=in_channels,
         latent_channels=latent_channels,
@@ -56,10 +59,10 @@ def build_autoencoder(
         decoder_block_types="ResBlock",
         encoder_block_out_channels=channels,
         decoder_block_out_channels=channels,
-        encoder_layers_per_block=(0, 1, 2, 2),
-        decoder_layers_per_block=(0, 2, 3, 3),
-        encoder_qkv_multiscales=((), (), (), ()),
-        decoder_qkv_multiscales=((), (), (), ()),
+        encoder_layers_per_block=encoder_layers,
+        decoder_layers_per_block=decoder_layers,
+        encoder_qkv_multiscales=((),) * depth,
+        decoder_qkv_multiscales=((),) * depth,
     )
 
 
@@ -251,6 +254,15 @@ def measure(output: Path, name: str = "held_out", number: int = 256) -> dict[str
     )
     tenth = max(1, len(psnr) // 10)
     return {"psnr": float(psnr.mean()), "worst_tenth": float(psnr[:tenth].mean())}
+
+
+def load_autoencoder(parts: Path) -> AutoencoderDC:
+    """The autoencoder in `parts`, else the one that stands trained in the project; frozen, in
+    float32.
+    """
+    folder = parts / "vae" if (parts / "vae").is_dir() else TRAINED
+    vae: AutoencoderDC = AutoencoderDC.from_pretrained(folder, torch_dtype=torch.float32)
+    return vae.eval().requires_grad_(False)
 
 
 def main() -> None:

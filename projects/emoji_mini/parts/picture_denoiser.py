@@ -3,6 +3,7 @@
     python -m emoji_mini.parts.picture_denoiser encode PARTS   # scenes -> latents and captions
     python -m emoji_mini.parts.picture_denoiser train PARTS    # resumable
     python -m emoji_mini.parts.picture_denoiser sheet PARTS    # held-out captions, drawn
+    python -m emoji_mini.parts.picture_denoiser measure PARTS  # how many show what was asked for
 
 PARTS may hold an autoencoder of its own (`picture_autoencoder`). Pictures are drawn with the moving
 average of the last checkpoint.
@@ -12,31 +13,26 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderDC, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
+from numpy.typing import NDArray
 from torch import Tensor
 
 from emoji_mini.emoji_world.render import contact_sheet, render
 from emoji_mini.emoji_world.sampling import sample_picture
 from emoji_mini.emoji_world.scenes import Scene
+from emoji_mini.evaluation.seeing import measure_drawing
 from emoji_mini.parts import flow
 from emoji_mini.parts.fit import FitOptions
 from emoji_mini.parts.flow import TEXT_WIDTH, encode_scenes
-from emoji_mini.parts.picture_autoencoder import TRAINED
+from emoji_mini.parts.picture_autoencoder import load_autoencoder
 
 CHANNELS = (96, 192)
-
-
-def load_autoencoder(parts: Path) -> AutoencoderDC:
-    """The autoencoder in `parts`, else the one that stands trained in the project; frozen, in
-    float32.
-    """
-    folder = parts / "vae" if (parts / "vae").is_dir() else TRAINED
-    vae: AutoencoderDC = AutoencoderDC.from_pretrained(folder, torch_dtype=torch.float32)
-    return vae.eval().requires_grad_(False)
+_STEPS = 12  # of sampling
 
 
 def encode(parts: Path, size: int, seed: int = 0) -> None:
@@ -76,24 +72,26 @@ def train(parts: Path, options: FitOptions) -> None:
 
 
 @torch.no_grad()
-def sheet(parts: Path, captions: list[str], steps: int, guidance: float, seed: int = 0) -> None:
-    """Draw `captions` into ``sheet-denoiser.png``."""
+def draw(
+    parts: Path, captions: list[str], steps: int, guidance: float, seed: int = 0
+) -> NDArray[np.uint8]:
+    """Pictures of `captions`, ``uint8[B, 128, 128, 3]``."""
     x = flow.sample(parts, build_unet, captions, steps=steps, guidance=guidance, seed=seed)
     vae = load_autoencoder(parts)
     y = vae.decode(x / vae.config.scaling_factor).sample.clamp(-1, 1)
-    pixels = ((y + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
-    contact_sheet(list(pixels), 8).save(parts / "sheet-denoiser.png")
+    return ((y + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["encode", "train", "sheet"])
+    parser.add_argument("verb", choices=["encode", "train", "sheet", "measure"])
     parser.add_argument("parts", type=Path)
     parser.add_argument("--size", type=int, default=60_000)
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rate", type=float, default=8e-4)
     parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--number", type=int, default=256, help="pictures that are measured")
     args = parser.parse_args()
     if args.verb == "encode":
         encode(args.parts, args.size)
@@ -106,11 +104,15 @@ def main() -> None:
             warmup_steps=200,
         )
         train(args.parts, options)
+    elif args.verb == "measure":
+        drawing = partial(draw, args.parts, steps=_STEPS, guidance=args.guidance)
+        sys.stdout.write(measure_drawing(drawing, args.number))
     else:
         rng = np.random.default_rng(7)
         captions = [sample_picture(rng, "test").caption for _ in range(32)]
         sys.stdout.write("\n".join(captions) + "\n")
-        sheet(args.parts, captions, 12, args.guidance)
+        pictures = draw(args.parts, captions, _STEPS, args.guidance)
+        contact_sheet(list(pictures), 8).save(args.parts / "sheet-denoiser.png")
 
 
 if __name__ == "__main__":

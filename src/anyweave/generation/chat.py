@@ -74,6 +74,11 @@ class ChatSession:
         self._seen: list[Message] = []  # the messages whose media are among it
         self._engine = self._new_engine()
 
+    @property
+    def generates(self) -> tuple[Modality, ...]:
+        """The media that the model can answer with."""
+        return tuple(self.model.spec.decoders)
+
     def reply(
         self, message: Said, options: GenerationOptions | None = None, **overrides: Any
     ) -> Reply:
@@ -175,7 +180,7 @@ class ChatSession:
             engine.use_cache, engine.language = options.use_cache, language
             engine.reset()
             self._ids, self._seen = [], []
-        seen = _common_prefix(self._seen, conversation, same=operator.is_)
+        seen = common_prefix(self._seen, conversation, same=operator.is_)
         sample, common = self._plan(conversation, seen)
         if common < 0:
             sample, common = self._plan(conversation, 0)
@@ -216,7 +221,7 @@ class ChatSession:
         # The last position is always fed again: its state is what the first token is sampled from.
         # Equal ids say nothing about equal media, so a medium that was rendered now is fed now.
         common = min(
-            [_common_prefix(self._ids, ids), len(ids) - 1, *(m.start for m in sample.media)]
+            [common_prefix(self._ids, ids), len(ids) - 1, *(m.start for m in sample.media)]
         )
         common = self._engine.keep(common)
         given = {m.start + offset for m in sample.media for offset in range(m.length)}
@@ -258,7 +263,9 @@ class ChatSession:
             draft.seconds[modality] += time.perf_counter() - begun
             rate = options.rate(modality, self.model.decoders[modality].rate)
             for index, array in zip(indices, arrays, strict=True):
-                part = MEDIA_TYPES[modality](source=array, caption=captions[index], rate=rate)
+                part = MEDIA_TYPES[modality](
+                    source=array, caption=captions[index], rate=rate, generated=True
+                )
                 draft.parts[index] = part
                 yield MediaDone(index=index, part=part)
 
@@ -319,9 +326,10 @@ def _groups(
     return [(modality, tuple(indices)) for modality, indices in groups.items()]
 
 
-def _common_prefix(
+def common_prefix(
     left: Sequence[Any], right: Sequence[Any], same: Callable[[Any, Any], bool] = operator.eq
 ) -> int:
+    """How many items both begin with."""
     length = 0
     for a, b in zip(left, right, strict=False):
         if not same(a, b):

@@ -30,4 +30,4 @@ def depict(
         arguments = decoder_arguments(model, modality, options)
         array = decoder.generate(conditioning, seeds=[seed], **arguments)[0]
     rate = options.rate(modality, decoder.rate)
-    return MEDIA_TYPES[modality](source=array, caption=caption, rate=rate)
+    return MEDIA_TYPES[modality](source=array, caption=caption, rate=rate, generated=True)

@@ -121,7 +121,7 @@ class Desk:
         modality = event.part.modality
         suffix = ask.formats.get(modality, SUFFIXES[modality][0])
         array, rate = array_and_rate(event.part)
-        content = media.encode(modality, array, rate=rate, format=suffix)
+        content = media.encode(modality, array, rate=rate, format=suffix, generated=True)
         expires = self.files.put(reply.file_id(event.index), content, suffix)
         return Made(index=event.index, content=content, suffix=suffix, expires_at=expires)
 

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.data.pairs import Pair, conversation_of
-from anyweave.data.shards import names_shards, open_data
+from anyweave.data.records import open_data
 from anyweave.data.stats import DATASET_FILE, DatasetStats, measure
-from anyweave.data.tables import DATA_SUFFIXES
+from anyweave.data.tables import DATA_SUFFIXES, names_shards
 from anyweave.messages import MEDIA_TYPES, Conversation, Message
 from anyweave_making.collection import Item, modality_by_name, read_collection
 from anyweave_making.t2m import TemplateWriter
 
 _REQUESTS = 3
 """Times a captioned medium is asked for, in other words each time; once it is described."""
-_SHARE_OF = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,17 +77,16 @@ def look_at(
     if items is None:
         file = path / DATASET_FILE if (path / DATASET_FILE).is_file() else path
         source = open_data(file, format, **options)
-        rows: list[list[int]] = [[], []]
-        for index in range(len(source)):
-            rows[_is_held_out(str(index), held_out, seed)].append(index)
-        parts: list[Sequence[Conversation]] = [_Part(source, side) for side in rows]
+        aside = _set_aside(list(map(str, range(len(source)))), held_out, seed)
+        kept = [index for index in range(len(source)) if index not in aside]
+        parts: list[Sequence[Conversation]] = [_Part(source, kept), _Part(source, sorted(aside))]
     else:
         found: list[list[Conversation]] = [[], []]
-        for item in items:
-            side = found[_is_held_out(item.path.name, held_out, seed)]
-            side += _conversations(item, seed)
+        aside = _set_aside([item.path.name for item in items], held_out, seed)
+        for place, item in enumerate(items):
+            found[place in aside] += _conversations(item, seed)
         parts = list(found)
-    if not parts[0] or not parts[1]:
+    if not len(parts[0]) or not len(parts[1]):
         raise ValueError(
             f"{path} has {len(parts[0]) + len(parts[1])} conversations: too few to train on some "
             f"and hold out {held_out:.0%}; a dozen captioned media is the least that makes sense"
@@ -103,9 +101,10 @@ def look_at(
     )
 
 
-def _is_held_out(name: str, share: float, seed: int) -> int:
-    """1 for a share of all names, always the same ones for a seed."""
-    return int(zlib.crc32(f"{seed}|{name}".encode()) % _SHARE_OF < share * _SHARE_OF)
+def _set_aside(names: Sequence[str], share: float, seed: int) -> set[int]:
+    """The places of a share of the names, at least one of two: always the same for a seed."""
+    order = sorted(range(len(names)), key=lambda n: (zlib.crc32(f"{seed}|{names[n]}".encode()), n))
+    return set(order[: max(1, round(share * len(names)))])
 
 
 def _items(path: Path, left_out: Counter[str]) -> list[Item] | None:
