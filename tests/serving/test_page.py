@@ -138,6 +138,7 @@ def test_a_conversation_in_all_media(visit, serve):
         say(page, "Now a clip of it.", "Clip")
         film = done(page, 2).locator("video")
         assert film.evaluate("film => film.readyState") >= 2
+        expect(page.locator("details").first).to_have_attribute("open", "")  # still
         say(page, "Show me a bee on a beach and let me hear it.", "Anything")
         reply = done(page, 3)
         parts = reply.locator(".message-body > *")
@@ -205,6 +206,19 @@ def test_history_survives_a_reload(visit, served):
     page.reload()
     expect(page.locator("#welcome")).to_be_visible()
     expect(page.locator(".history-list li")).to_have_count(0)
+
+
+def test_a_page_that_is_closed_in_the_middle_says_so(visit, slow):
+    page = visit(slow.url)
+    say(page, "a clip", "Clip")
+    page.locator(".medium.video").wait_for()
+    page.reload()
+    reply = page.locator(".message.assistant")
+    expect(reply).to_have_attribute("data-state", "stopped")
+    expect(reply).to_contain_text("Stopped here.")
+    page.get_by_role("button", name="Ask again").click()
+    done(page)
+    expect(reply.locator("video")).to_have_count(1)
 
 
 def focused(page: Any) -> str:
