@@ -17,6 +17,7 @@ pytest.importorskip("fastapi")
 from anyweave.generation import GenerationOptions
 from anyweave.model import NextGPT
 from anyweave.serving import Settings, create_app
+from anyweave.serving.engine import Engine
 from anyweave.serving.gate import Gate
 from anyweave.serving.server import Running
 from anyweave.testing.model import tiny_model
@@ -44,7 +45,7 @@ def model() -> NextGPT:
 
 
 @contextmanager
-def serving(model: NextGPT, folder: Path, **settings: Any) -> Iterator[Served]:
+def serving(model: NextGPT | Engine, folder: Path, **settings: Any) -> Iterator[Served]:
     made = Settings(**{"name": "tiny", "folder": folder, "grace": 5.0, **settings})
     app = create_app(model, made, GenerationOptions(max_new_tokens=12))
     ready = threading.Event()
@@ -61,11 +62,31 @@ def serving(model: NextGPT, folder: Path, **settings: Any) -> Iterator[Served]:
         assert not thread.is_alive()
 
 
-@pytest.fixture(scope="session")
-def served(model: NextGPT, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One server for the tests that need no settings of their own."""
-    with serving(model, tmp_path_factory.mktemp("serve")) as running:
+@pytest.fixture(scope="session", params=["here", pytest.param("cluster", marks=pytest.mark.slow)])
+def served(
+    request: pytest.FixtureRequest, model: NextGPT, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """One server for the tests that need no settings of their own. Under ``-m slow`` its model is
+    on a Ray cluster of this machine, a process for each part.
+    """
+    there = request.param == "cluster"
+    engine = request.getfixturevalue("cluster") if there else model
+    with serving(engine, tmp_path_factory.mktemp("serve")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def cluster(model: NextGPT, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The same model on a Ray cluster that is started for it."""
+    ray = pytest.importorskip("ray")
+    from anyweave.serving.cluster import ClusterEngine
+
+    folder = model.save_pretrained(tmp_path_factory.mktemp("cluster") / "model")
+    ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    engine = ClusterEngine(str(folder), GenerationOptions(max_new_tokens=12))
+    yield engine
+    engine.close()
+    ray.shutdown()
 
 
 @pytest.fixture
