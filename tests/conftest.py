@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import jaxtyping
 import numpy as np
 import pytest
@@ -26,6 +27,11 @@ import torch
 from anyweave.training import report
 
 torch.set_num_threads(1)
+
+# `--hypothesis-profile thorough` looks longer.
+hypothesis.settings.register_profile("quick", max_examples=20, deadline=None)
+hypothesis.settings.register_profile("thorough", max_examples=500, deadline=None)
+hypothesis.settings.load_profile("quick")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -49,7 +49,7 @@ COMMANDS = [
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("tiny")
-    return str(tiny_model(folder / "parts").save_pretrained(folder / "model"))
+    return str(tiny_model().save_pretrained(folder / "model"))
 
 
 def fails(*arguments: str, capsys: pytest.CaptureFixture[str], code: int = 2) -> str:

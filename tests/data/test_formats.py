@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anyweave.data import FORMATS, Records, resolve
@@ -608,7 +608,6 @@ def replaced(value, path, new):
     return copy
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     data=st.data(),
     known=st.sampled_from(KNOWN_ROWS),

@@ -44,10 +44,18 @@ def model() -> NextGPT:
     return tiny_model()
 
 
+@pytest.fixture(scope="session")
+def engine(model: NextGPT) -> Iterator[Engine]:
+    """One for all servers of the tests: while it is open the model is its own."""
+    engine = Engine(model, GenerationOptions(max_new_tokens=12))
+    yield engine
+    engine.close()
+
+
 @contextmanager
-def serving(model: NextGPT | Engine, folder: Path, **settings: Any) -> Iterator[Served]:
+def serving(engine: Engine | NextGPT, folder: Path, **settings: Any) -> Iterator[Served]:
     made = Settings(**{"name": "tiny", "folder": folder, "grace": 5.0, **settings})
-    app = create_app(model, made, GenerationOptions(max_new_tokens=12))
+    app = create_app(engine, made, GenerationOptions(max_new_tokens=12))
     ready = threading.Event()
     urls: list[str] = []
     running = Running(app, made, port=0, ready=lambda url: (urls.append(url), ready.set()))
@@ -62,22 +70,9 @@ def serving(model: NextGPT | Engine, folder: Path, **settings: Any) -> Iterator[
         assert not thread.is_alive()
 
 
-@pytest.fixture(scope="session", params=["here", pytest.param("cluster", marks=pytest.mark.slow)])
-def served(
-    request: pytest.FixtureRequest, model: NextGPT, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Served]:
-    """One server for the tests that need no settings of their own. Under ``-m slow`` its model is
-    on a Ray cluster of this machine, a process for each part.
-    """
-    there = request.param == "cluster"
-    engine = request.getfixturevalue("cluster") if there else model
-    with serving(engine, tmp_path_factory.mktemp("serve")) as running:
-        yield running
-
-
 @pytest.fixture(scope="session")
 def cluster(model: NextGPT, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """The same model on a Ray cluster that is started for it."""
+    """The same model on a Ray cluster of this machine, a process for each part."""
     ray = pytest.importorskip("ray")
     from anyweave.serving.cluster import ClusterEngine
 
@@ -89,7 +84,19 @@ def cluster(model: NextGPT, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     ray.shutdown()
 
 
+@pytest.fixture(scope="session", params=["engine", pytest.param("cluster", marks=pytest.mark.slow)])
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """One server for the tests that need no settings of their own; they pass on a cluster too."""
+    engine = request.getfixturevalue(request.param)
+    with serving(engine, tmp_path_factory.mktemp("serve")) as running:
+        yield running
+
+
 @pytest.fixture
-def serve(model: NextGPT, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """`with serve(max_waiting=1) as served:` a server with settings of its own."""
-    yield lambda **settings: serving(model, tmp_path, **settings)
+def serve(engine: Engine, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """`with serve(max_waiting=1) as served:` a server with settings of its own, and perhaps another
+    `model`.
+    """
+    yield lambda model=engine, **settings: serving(model, tmp_path, **settings)

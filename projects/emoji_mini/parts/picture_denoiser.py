@@ -3,7 +3,7 @@
     python -m emoji_mini.parts.picture_denoiser encode PARTS   # scenes -> latents and captions
     python -m emoji_mini.parts.picture_denoiser train PARTS    # resumable
     python -m emoji_mini.parts.picture_denoiser sheet PARTS    # held-out captions, drawn
-    python -m emoji_mini.parts.picture_denoiser measure PARTS --judge READER
+    python -m emoji_mini.parts.picture_denoiser measure PARTS  # how many show what was asked for
 
 PARTS may hold an autoencoder of its own (`picture_autoencoder`). Pictures are drawn with the moving
 average of the last checkpoint.
@@ -91,7 +91,6 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rate", type=float, default=8e-4)
     parser.add_argument("--guidance", type=float, default=3.0)
-    parser.add_argument("--judge", type=Path, help="reader.pt of picture_encoder")
     parser.add_argument("--number", type=int, default=256, help="pictures that are measured")
     args = parser.parse_args()
     if args.verb == "encode":
@@ -106,10 +105,8 @@ def main() -> None:
         )
         train(args.parts, options)
     elif args.verb == "measure":
-        if args.judge is None:
-            parser.error("measure needs --judge, the weights that picture_encoder left")
         drawing = partial(draw, args.parts, steps=_STEPS, guidance=args.guidance)
-        sys.stdout.write(measure_drawing(drawing, args.judge, args.number))
+        sys.stdout.write(measure_drawing(drawing, args.number))
     else:
         rng = np.random.default_rng(7)
         captions = [sample_picture(rng, "test").caption for _ in range(32)]

@@ -48,7 +48,9 @@ def create_app(
     Attribute `app` is the FastAPI app behind the gate, `desk` what its routes use.
     """
     settings = settings or Settings()
-    engine = model if isinstance(model, Engine) else Engine(model, options)
+    owned = None if isinstance(model, Engine) else Engine(model, options, rows=settings.max_running)
+    engine = owned or model
+    assert isinstance(engine, Engine)
     desk = _desk(engine, settings)
     jobs = Jobs(settings.folder / "jobs", most=settings.max_jobs, most_kept=settings.max_kept_jobs)
 
@@ -58,6 +60,8 @@ def create_app(
         await desk.scheduler.drain(settings.grace)
         await jobs.settle()
         desk.scheduler.close()
+        if owned is not None:
+            owned.close()
         desk.intake.close()
 
     app = FastAPI(
@@ -100,7 +104,7 @@ def _desk(engine: Engine, settings: Settings) -> Desk:
     metrics.gauge("running", "Replies in the making.", lambda: scheduler.running)
     metrics.gauge("waiting", "Requests that wait for their turn.", lambda: scheduler.waiting)
     metrics.gauge("conversations", "Conversations that are kept.", lambda: len(conversations))
-    intake = Intake(settings, files, engine.model.processor.input_rate)
+    intake = Intake(settings, files, engine.facts.input_rate)
     return Desk(settings, engine, intake, files, conversations, scheduler, metrics)
 
 

@@ -62,7 +62,7 @@ class Settings:
     temperature: float = 0.3
     """Of requests that give none."""
 
-    max_running: int = 1
+    max_running: int = 16
     """Replies in the making at a time."""
     max_waiting: int = 64
     """Requests that wait for their turn; the next one is answered 429."""

@@ -37,7 +37,7 @@ class Blind:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("base")
-    return str(tiny_model(folder / "parts").save_pretrained(folder / "model"))
+    return str(tiny_model().save_pretrained(folder / "model"))
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,6 @@ import { Talk } from "./talk.js";
 import { themeButton } from "./theme.js";
 
 const at = (id) => document.getElementById(id);
-const served = { ids: [] };
 
 const chat = new Chat(at("turns"), at("scroll"), {
   edit: (message) => talk.edit(message),
@@ -26,7 +25,7 @@ const chat = new Chat(at("turns"), at("scroll"), {
 const composer = new Composer(at("composer"), {
   onsend: (parts) => talk.send(parts),
   onstop: () => talk.stop(),
-  onoptions: () => openOptions({ models: served.ids, onclear: clear }),
+  onoptions: () => openOptions({ onclear: clear, onclose: () => { notice(""); greet(); } }),
 });
 const talk = new Talk({ chat, composer, view: { shown } });
 const history = new History(at("history"), {
@@ -67,6 +66,15 @@ async function addressed() {
   if (!id || !(await talk.open(id).catch(() => false))) talk.fresh();
 }
 
+/** Say who answers here, or why nobody does. */
+async function greet() {
+  try {
+    model.textContent = (await models()).join(", ");
+  } catch (error) {
+    notice(error.message);
+  }
+}
+
 async function clear() {
   await store.removeAll();
   talk.fresh();
@@ -76,9 +84,4 @@ addEventListener("popstate", addressed);
 await addressed();
 await shown();
 if (matchMedia("(pointer: fine)").matches) composer.draft.focus();
-try {
-  served.ids = await models();
-  model.textContent = served.ids.length > 1 && options.model || served.ids[0] || "";
-} catch (error) {
-  notice(error.message);
-}
+await greet();
