@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from anyweave.messages import Modality
-from anyweave.model.any_to_any import ROLES, Role
+from anyweave.model.any_to_any import ROLES, TrainedRole
 from anyweave.model.checkpoint import find_checkpoint, read_spec
 from anyweave.model.spec import Bridge, ModelSpec, ProjectorSpec
 from anyweave.training.config import ModelConfig, OptimizerConfig, TrainConfig
@@ -147,7 +147,7 @@ def _variant(
     base: str,
     changes: Mapping[str, Any],
     *,
-    keep: Sequence[Role] = (),
+    keep: Sequence[TrainedRole] = (),
     recipe: TrainConfig | None = None,
     steps: int = 0,
     seed: int = 0,

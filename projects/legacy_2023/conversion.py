@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from anyweave.files import check_new, whole_folder, write_json
-from anyweave.model.any_to_any import ROLES, Role
+from anyweave.model.any_to_any import ROLES, TrainedRole
 from anyweave.model.checkpoint import PROCESSOR_FILE, SPEC_FILE, processor_facts, role_file
 from anyweave.model.hashing import folder_sha256, write_hashes
 from anyweave.model.spec import ModelSpec
@@ -115,7 +115,7 @@ def _check_space(file: Path, out: Path, language: int) -> None:
 
 def _write_roles(folder: Path, delta: Delta, layout: Layout) -> None:
     vocabulary = delta.tensors["vocabulary"]
-    roles: dict[Role, Mapping[str, Tensor]] = {
+    roles: dict[TrainedRole, Mapping[str, Tensor]] = {
         "signal_rows": {
             "input_rows": vocabulary[EMBEDDING][layout.kept_rows :],
             "output_rows": vocabulary[HEAD][layout.kept_rows :],

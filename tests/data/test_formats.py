@@ -9,7 +9,7 @@ import inspect
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anyweave.data import FORMATS, Records, resolve
@@ -209,7 +209,6 @@ def replaced(value, path, new):
     return copy
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     data=st.data(),
     known=st.sampled_from(KNOWN_ROWS),

@@ -5,7 +5,7 @@ import pickle
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anyweave.data import Mixture
@@ -78,7 +78,6 @@ def test_the_sources_are_mixed_not_one_after_another():
     assert len(list(itertools.groupby(names))) > 20
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 12), st.floats(0.01, 100)), min_size=1, max_size=5),
     st.integers(1, 60),

@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anyweave.data import Mixture
@@ -37,7 +37,6 @@ def test_a_permutation_is_fair() -> None:
     assert ((counts - trials / 8) ** 2 / (trials / 8)).sum() < 99
 
 
-@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 40), st.integers(1, 9)), min_size=1, max_size=4),
     st.integers(1, 60),

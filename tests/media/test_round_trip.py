@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import PIL.Image
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -186,14 +186,12 @@ def test_audio_is_clipped_to_one():
     np.testing.assert_allclose(again, loaded, atol=1 / 16_000)
 
 
-@settings(max_examples=25, deadline=None)
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20), st.just(3))))
 def test_any_image_survives_png(array):
     data = media.encode("image", array, format="png")
     np.testing.assert_array_equal(media.load(Image(data)), array)
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     hnp.arrays(np.float32, st.integers(1, 300), elements=st.floats(-1, 1, width=32)),
     st.sampled_from(["wav", "flac"]),
@@ -205,7 +203,6 @@ def test_any_sound_survives_wav_and_flac(samples, format):
     np.testing.assert_allclose(loaded, samples, atol=1.01 / 32_768)
 
 
-@settings(max_examples=15, deadline=None)
 @given(
     hnp.arrays(
         np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.just(3))

@@ -122,20 +122,20 @@ WHOLE: dict[str, tuple[type[Media], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("tail", [TAIL, b"\r\n", b"\0" * 600, b"TAG" + b"title".ljust(125, b" ")])
 @pytest.mark.parametrize("name", WHOLE)
-def test_trailing_bytes_are_no_damage(name: str, tail: bytes) -> None:
+def test_trailing_bytes_are_no_damage(name: str) -> None:
     kind, data = WHOLE[name]
     expected = media.load(kind(data))
-    np.testing.assert_array_equal(media.load(kind(data + tail)), expected)
+    for tail in (TAIL, b"\r\n", b"\0" * 600, b"TAG" + b"title".ljust(125, b" ")):
+        np.testing.assert_array_equal(media.load(kind(data + tail)), expected)
 
 
-@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("name", [name for name in WHOLE if name != "eight channels"])
-def test_what_is_cut_is_refused(name: str, kept: float) -> None:
+def test_what_is_cut_is_refused(name: str) -> None:
     kind, data = WHOLE[name]
-    with pytest.raises(media.MediaError, match="truncated|damaged"):
-        media.load(kind(data[: int(len(data) * kept) - 3]))
+    for kept in (0.3, 0.6, 0.9):
+        with pytest.raises(media.MediaError, match="truncated|damaged"):
+            media.load(kind(data[: int(len(data) * kept) - 3]))
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])

@@ -168,6 +168,8 @@ def test_roles_load_strictly(model: NextGPT, tmp_path: Path, role: str) -> None:
     save_file({key: value for key, value in tensors.items() if key != name}, path)
     with pytest.raises(ValueError, match="1 tensors missing"):
         load_pretrained(folder)
+    if role != "lora":  # what follows is told by the same lines for every role
+        return
     save_file({**tensors, "extra": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match=r"1 unexpected \['extra'\]"):
         load_pretrained(folder)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anyweave.batch import IGNORE_INDEX, Cut, Sample
@@ -56,7 +56,6 @@ def conversations(draw: st.DrawFn) -> list[Message]:
     return [Message(role, draw(parts(role))) for role in roles]
 
 
-@settings(max_examples=60, deadline=None)
 @given(conversations())
 def test_every_medium_has_its_place_in_order(conversation: list[Message]) -> None:
     sample = PROCESSOR.render(conversation)
@@ -78,7 +77,6 @@ def test_every_medium_has_its_place_in_order(conversation: list[Message]) -> Non
     assert signals == sum(t.length for t in sample.targets)
 
 
-@settings(max_examples=60, deadline=None)
 @given(conversations(), parts("assistant"))
 def test_a_reply_extends_its_prompt(conversation: list[Message], reply: tuple[Part, ...]) -> None:
     if conversation[-1].role == "assistant":
@@ -92,7 +90,6 @@ def test_a_reply_extends_its_prompt(conversation: list[Message], reply: tuple[Pa
     assert later[: len(whole)] == whole
 
 
-@settings(max_examples=60, deadline=None)
 @given(parts("assistant"))
 def test_a_reply_fed_back_has_the_same_ids_and_spans(reply: tuple[Part, ...]) -> None:
     ids = spoken(Message("assistant", reply))
@@ -110,7 +107,6 @@ def test_a_reply_fed_back_has_the_same_ids_and_spans(reply: tuple[Part, ...]) ->
     assert [(t.modality, t.start - offset) for t in sample.targets] == runs
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(conversations(), min_size=1, max_size=4))
 def test_a_batch_holds_what_its_samples_hold(many: list[list[Message]]) -> None:
     samples = [PROCESSOR.render(conversation) for conversation in many]

@@ -19,6 +19,7 @@ from anyweave.media.audio import DEMUXERS
 from anyweave.media.errors import DAMAGE, Limits, explain, media_error
 from anyweave.media.film import Frames, read_film
 from anyweave.media.image import ANIMATED, flatten
+from anyweave.media.marking import comment, mark_gif, mp4_box
 from anyweave.media.source import Encoded, check_source, open_encoded
 from anyweave.messages import Media
 
@@ -71,7 +72,9 @@ def check_video(array: np.ndarray, name: str) -> UInt8[np.ndarray, "T H W 3"]:
     return np.ascontiguousarray(array)
 
 
-def encode_video(array: np.ndarray, rate: float | None, format: str, name: str) -> bytes:
+def encode_video(
+    array: np.ndarray, rate: float | None, format: str, name: str, generated: bool
+) -> bytes:
     """Encode ``uint8[T, H, W, 3]`` at `rate` frames/s.
 
     H.264 (yuv420p, what every player reads) needs even sides: an odd side of a clip for MP4 is
@@ -91,10 +94,13 @@ def encode_video(array: np.ndarray, rate: float | None, format: str, name: str) 
         )
     advice = "choose another format, size or rate"
     with explain(name, f"cannot be written as {format}", advice, DAMAGE):
-        return _encode_container(frames, Fraction(rate).limit_denominator(10_000), format)
+        exact = Fraction(rate).limit_denominator(10_000)
+        return _encode_container(frames, exact, format, generated)
 
 
-def _encode_container(frames: UInt8[np.ndarray, "T H W 3"], rate: Fraction, format: str) -> bytes:
+def _encode_container(
+    frames: UInt8[np.ndarray, "T H W 3"], rate: Fraction, format: str, generated: bool
+) -> bytes:
     codec, muxer, options = _CODECS[format]
     if format == "mp4":
         odd = [(0, side % 2) for side in frames.shape[1:3]]
@@ -106,6 +112,8 @@ def _encode_container(frames: UInt8[np.ndarray, "T H W 3"], rate: Fraction, form
     if format == "gif":
         told["final_delay"] = str(times[-1] - times[-2])
     with av.open(buffer, mode="w", format=muxer, options=told) as container:
+        if generated and format == "webm":
+            container.metadata["comment"] = comment(generated)
         stream = container.add_stream(codec, rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = frames.shape[1:3]
@@ -117,7 +125,9 @@ def _encode_container(frames: UInt8[np.ndarray, "T H W 3"], rate: Fraction, form
             frame.pts, frame.time_base = time, tick
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return buffer.getvalue()
+    if format == "gif":
+        return mark_gif(buffer.getvalue(), generated)
+    return buffer.getvalue() + (mp4_box(generated) if format == "mp4" else b"")
 
 
 def _paletted(pixels: UInt8[np.ndarray, "H W 3"]) -> av.VideoFrame:

@@ -1,6 +1,6 @@
 """What a model is made of, how it is built, and how it is written to disk."""
 
-from anyweave.model.any_to_any import ROLES, NextGPT, Role
+from anyweave.model.any_to_any import ROLES, NextGPT, TrainedRole
 from anyweave.model.catalogue import SPECS, named_spec
 from anyweave.model.spec import (
     DecoderSpec,
@@ -21,6 +21,6 @@ __all__ = [
     "ModelSpec",
     "NextGPT",
     "ProjectorSpec",
-    "Role",
+    "TrainedRole",
     "named_spec",
 ]

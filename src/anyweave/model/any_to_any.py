@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from anyweave.model.spec import Bridge, DecoderSpec, ModelSpec
     from anyweave.processing import Fingerprints, Processor
 
-Role = Literal["input_projectors", "output_projectors", "signal_rows", "lora"]
-ROLES: tuple[Role, ...] = get_args(Role)
+TrainedRole = Literal["input_projectors", "output_projectors", "signal_rows", "lora"]
+ROLES: tuple[TrainedRole, ...] = get_args(TrainedRole)
 
 
 class NextGPT(nn.Module):
@@ -270,7 +270,7 @@ class NextGPT(nn.Module):
                     module.eval()
         return self
 
-    def parameters_of(self, role: Role) -> dict[str, nn.Parameter]:
+    def parameters_of(self, role: TrainedRole) -> dict[str, nn.Parameter]:
         """The parameters of one role by name, names relative to the role. Shared modules appear
         once.
 

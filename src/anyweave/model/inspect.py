@@ -16,7 +16,7 @@ from torch import nn
 
 from anyweave import projectors
 from anyweave.messages import Modality
-from anyweave.model.any_to_any import ROLES, NextGPT, Role
+from anyweave.model.any_to_any import ROLES, NextGPT, TrainedRole
 from anyweave.model.architectures import ARCHITECTURES, parameter_count
 from anyweave.model.architectures.licences import APACHE_2, Licence
 from anyweave.model.build import build_output_projectors, resolve_source
@@ -46,7 +46,7 @@ class PartInfo:
 
     part: str
     source: str
-    role: Role | None
+    role: TrainedRole | None
     parameters: int | None
     """None where counting would need weights that are not on this machine."""
     loaded: bool = True
@@ -279,5 +279,5 @@ def _frozen(
     )
 
 
-def _trained(part: str, role: Role, count: int | None) -> PartInfo:
+def _trained(part: str, role: TrainedRole, count: int | None) -> PartInfo:
     return PartInfo(part=part, source="trained", role=role, parameters=count)

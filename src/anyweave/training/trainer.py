@@ -48,7 +48,7 @@ from anyweave.training.plan import (
 from anyweave.training.progress import ProgressBar
 from anyweave.training.report import RunLog, TrainReport, write_report
 from anyweave.training.resume import (
-    Progress,
+    Counters,
     checkpoints,
     load_newest,
     optimizer_state,
@@ -112,7 +112,7 @@ class Trainer:
         self.renderer = self.frozen.renderer(source, config.data.max_length)
         self.plan = self._plan()
         self.total_steps = total_steps(self.plan, config.steps, config.epochs)
-        self.progress = Progress()
+        self.progress = Counters()
         self.interruption = Interruption()
         self._stop = False
 
