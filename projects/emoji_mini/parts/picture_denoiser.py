@@ -25,11 +25,11 @@ from anyweave.decoders.latent_diffusion import LatentDiffusion
 from emoji_mini.emoji_world.render import contact_sheet, render
 from emoji_mini.emoji_world.sampling import sample_picture
 from emoji_mini.emoji_world.scenes import Scene
-from emoji_mini.evaluation.seeing import measure_drawing
 from emoji_mini.parts import flow
 from emoji_mini.parts.fit import FitOptions
 from emoji_mini.parts.flow import TEXT_WIDTH, encode_scenes
 from emoji_mini.parts.picture_autoencoder import autoencoder_of, load_autoencoder
+from emoji_mini.parts.seeing import measure_drawing
 
 CHANNELS = (96, 192)
 
