@@ -16,6 +16,7 @@ from anyweave.encoders.imagebind import ImageBind
 from anyweave.encoders.transformers_backbone import TransformersBackbone
 from anyweave.messages import Image, Message, Text
 from anyweave.testing.model import tiny_model
+from emoji_mini.parts import recipes
 from emoji_mini.parts.autoencoder import build_autoencoder, train_autoencoder
 from emoji_mini.parts.contrast import sound_vectors, train_text_encoder
 from emoji_mini.parts.diffusion import (
