@@ -1,5 +1,5 @@
-"""Clients that nobody here wrote: curl, LiteLLM, the Vercel AI SDK. The latter two are installed for
-the test; $ANYWEAVE_CLIENTS names a folder that keeps them between runs.
+"""Clients that nobody here wrote: curl, LiteLLM, the Vercel AI SDK. The latter two are installed
+for the test; $ANYWEAVE_CLIENTS names a folder that keeps them between runs.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def test_curl(served: Any, tmp_path: Path) -> None:
         "-o", tmp_path / "bell.wav")  # fmt: skip
     assert (tmp_path / "bell.wav").read_bytes()[:4] == b"RIFF"
     (tmp_path / "a.png").write_bytes(PNG)
-    edited = run("curl", "-sf", f"{served.v1}/images/edits", "-F", f"image=@{tmp_path}/a.png",
-                 "-F", "prompt=darker", "-F", "strength=0.5", "-F", "response_format=url")  # fmt: skip
+    form = ("-F", f"image=@{tmp_path}/a.png", "-F", "prompt=darker", "-F", "strength=0.5")
+    edited = run("curl", "-sf", f"{served.v1}/images/edits", *form, "-F", "response_format=url")
     url = json.loads(edited)["data"][0]["url"]
     run("curl", "-sf", url, "-o", tmp_path / "b.png")
     assert (tmp_path / "b.png").read_bytes()[:4] == b"\x89PNG"

@@ -8,7 +8,7 @@ memory, or with a `buffer` near to sequential reading, which needs no memory (se
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -140,15 +140,6 @@ class Mixture(Generic[Item]):
     def epoch(self, epoch: int) -> Epoch[Item]:
         """One epoch as a map-style source of its own, already shuffled."""
         return Epoch(self, epoch)
-
-    def iterate(self, epoch: int = 0, index: int = 0) -> Iterator[tuple[int, int, Item]]:
-        """Endless ``(epoch, index, sample)`` from a position on."""
-        if index == self._length:  # the position after an epoch's last sample
-            epoch, index = epoch + 1, 0
-        while True:
-            for place in range(index, self._length):
-                yield epoch, place, self.at(epoch, place)
-            epoch, index = epoch + 1, 0
 
 
 class Epoch(Generic[Item]):
