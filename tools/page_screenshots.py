@@ -22,7 +22,7 @@ from anyweave.serving import Settings, create_app
 from anyweave.serving.server import Running
 
 ASSETS = Path(__file__).resolve().parent.parent / "docs" / "assets"
-DESKTOP, PHONE = (1280, 1080), (390, 844)
+DESKTOP, PHONE = (1280, 1130), (390, 844)
 OPTIONS = '{"seed": 5}'
 
 
