@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator, Sequence
-from contextlib import closing
 from typing import Any
 
 from anyweave.generation import ChatSession, Event, GenerationOptions
+from anyweave.generation.batching import ReplyBatcher
 from anyweave.messages import Message
 from anyweave.model.any_to_any import NextGPT
 
 
 class Engine:
-    """Conversations with one model, each in a thread of its own. One speaks at a time."""
+    """Conversations with one model, answered together: at most `rows` speak at a time.
 
-    def __init__(self, model: NextGPT, options: GenerationOptions | None = None) -> None:
+    `chat`, `send` and `close` are all that a server asks of it, beside `model` and `options`.
+    """
+
+    def __init__(
+        self, model: NextGPT, options: GenerationOptions | None = None, *, rows: int = 16
+    ) -> None:
         self.model = model
         self.options = options or GenerationOptions()
-        self._lock = threading.Lock()
+        self._batcher = ReplyBatcher(model, max_rows=rows)
 
     def chat(self, messages: Sequence[Message] = ()) -> ChatSession:
         """A conversation that has heard `messages`."""
-        return ChatSession(self.model, self.options, messages=messages)
+        return self._batcher.chat(self.options, messages=messages)
 
     def send(
         self, session: ChatSession, message: Message, options: GenerationOptions, **how: Any
     ) -> Generator[Event, None, None]:
-        """Events of a reply, as `ChatSession.send`."""
-        with self._lock, closing(session.send(message, options, **how)) as events:
-            yield from events
+        """Events of a reply, as `ChatSession.send`; one thread at a time for each session."""
+        yield from session.send(message, options, **how)
+
+    def close(self) -> None:
+        """Stop; replies that are not complete end with a `ValueError`."""
+        self._batcher.close()
