@@ -71,6 +71,9 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
 class Slow(Engine):
     """Takes its time for each step, so that there is something to stop."""
 
+    def __init__(self, engine: Engine) -> None:
+        vars(self).update(vars(engine))
+
     def send(self, *args: Any, **how: Any) -> Iterator[Any]:
         for event in super().send(*args, **how):
             yield event
@@ -79,8 +82,15 @@ class Slow(Engine):
 
 
 @pytest.fixture
-def slow(model: Any, serve: Any) -> Iterator[Any]:
-    with serve(Slow(model)) as served:
+def slow(engine: Engine, serve: Any) -> Iterator[Any]:
+    with serve(Slow(engine)) as served:
+        yield served
+
+
+@pytest.fixture
+def served(serve: Any) -> Iterator[Any]:
+    """Where the model runs makes no difference to the page."""
+    with serve() as served:
         yield served
 
 
