@@ -138,7 +138,7 @@ export class Talk {
   }
 
   async #end(conversation, message) {
-    markLost(message, message.state === "done" ? "it never came" : "the reply ended before");
+    markLost(message, message.state === "done" ? "it never came" : "the reply ended before it");
     // Deleted meanwhile: nothing is kept, and nothing shown.
     if (this.#running.get(conversation.id)?.message !== message) return;
     this.#running.delete(conversation.id);
@@ -161,7 +161,7 @@ export class Talk {
 /** A reply whose page was closed or reloaded before its end. */
 function broken(message) {
   message.state = "stopped";
-  markLost(message, "the page was closed before");
+  markLost(message, "the page was closed before it");
 }
 
 function markLost(message, why) {
