@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.data import open_data
-from anyweave.evaluation.comparison import Figure
-from anyweave.evaluation.metrics import Decisions, Ratio
+from anyweave.evaluation.metrics import Decisions, Figure, Ratio
 from anyweave.generation.batching import ReplyBatcher
 from anyweave.generation.options import GenerationOptions
 from anyweave.messages import Conversation, Message, Modality
