@@ -14,9 +14,10 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import openai
+if TYPE_CHECKING:
+    import openai
 
 from anyweave_making.journal import GivenUpError, Journal
 
@@ -109,7 +110,7 @@ class LLM:
         self._key_variable = key_variable
         self._budget = budget
         self._retries = retries
-        self._client = openai.OpenAI(
+        self._client = _openai().OpenAI(
             base_url=base_url,
             # A server of one's own may need none, and the client insists on some.
             api_key=os.environ.get(key_variable) or "none",
@@ -204,6 +205,7 @@ class LLM:
 
     def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         """The reply of the endpoint. The client itself tries again what passes."""
+        openai = _openai()
         try:
             raw = self._client.chat.completions.with_raw_response.create(**body)
             self._count(retries=raw.retries_taken)
@@ -214,7 +216,7 @@ class LLM:
                 "endpoint?"
             ) from error
         except openai.APIError as error:
-            status = error.status_code if isinstance(error, openai.APIStatusError) else None
+            status = getattr(error, "status_code", None)
             problem = f"{status or type(error).__name__}: {_reason(error)}"
             if status is not None and status < 500 and status not in _TRANSIENT:
                 raise _RefusedError(
@@ -236,6 +238,17 @@ class _RefusedError(ValueError):
     """Asking again would not help."""
 
 
+def _openai() -> Any:
+    try:
+        import openai
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"a language model needs {error.name}, which is not installed: "
+            "pip install 'anyweave[llm]'"
+        ) from error
+    return openai
+
+
 def _key(body: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
@@ -243,7 +256,7 @@ def _key(body: dict[str, Any]) -> str:
 def _reason(error: openai.APIError) -> str:
     """The reason in an error reply: OpenAI's envelope, or the beginning of whatever came."""
     said = error.body.get("message") if isinstance(error.body, dict) else None
-    if said is None and isinstance(error, openai.APIStatusError):
+    if said is None and hasattr(error, "response"):
         return error.response.text[:200] or "no reason given"
     return str(said or error.__cause__ or error)
 

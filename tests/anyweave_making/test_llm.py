@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -111,6 +112,12 @@ def test_what_does_not_pass_is_said(endpoint, answers):
         ValueError, match=r"does not answer after 1 attempts \(APIConnectionError: .*refused"
     ):
         nobody.ask(PROMPT, str)
+
+
+def test_without_the_extra(answers, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(ValueError, match=r"needs openai, .*'anyweave\[llm\]'"):
+        LLM(base_url="http://x/v1", model="m", answers=answers)
 
 
 def test_an_answer_that_cannot_be_used_is_asked_for_again(endpoint, answers):

@@ -55,15 +55,6 @@ def test_the_order_is_the_same_on_every_machine_and_release():
 PINNED: list[list[int]] = [[0, 100, 1, 101, 102, 3, 2], [101, 2, 1, 102, 3, 100, 0]]
 
 
-@pytest.mark.parametrize("position", [(0, 0), (0, 13), (2, 76), (1, 77)])
-def test_a_position_resumes_exactly(position):
-    mixture = Mixture(SOURCES, weights={"pairs": 3, "talks": 1, "clips": 2}, seed=9)
-    whole = list(itertools.islice(mixture.iterate(), 77 * 4))
-    resumed = pickle.loads(pickle.dumps(mixture)).iterate(*position)
-    start = position[0] * 77 + position[1]
-    assert list(itertools.islice(resumed, 50)) == whole[start : start + 50]
-
-
 def test_another_source_leaves_the_order_within_a_source_alone():
     def pairs(sources):
         mixture = Mixture(sources, seed=2)
@@ -76,6 +67,8 @@ def test_reading_in_any_order_is_the_same():
     mixture = Mixture(SOURCES, weights={"pairs": 1, "talks": 9, "clips": 1}, seed=5)
     places = [(epoch, index) for epoch in (1, 0, 2) for index in reversed(range(len(mixture)))]
     backwards = {place: mixture.at(*place) for place in places}
+    mixture = pickle.loads(pickle.dumps(mixture))  # as data workers get it
+    assert mixture.at(2, 70) == backwards[2, 70]
     forwards = Mixture(SOURCES, weights={"pairs": 1, "talks": 9, "clips": 1}, seed=5)
     assert all(forwards.at(*place) == item for place, item in backwards.items())
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,12 +85,8 @@ def test_conversations_together_say_what_each_says_alone(
     model: NextGPT, batcher: ReplyBatcher
 ) -> None:
     alone = [talk(ChatSession(model, OPTIONS), turns, **given) for turns, given in TALKS]
-    batched = together(
-        [
-            lambda turns=turns, given=given: talk(batcher.chat(OPTIONS), turns, **given)
-            for turns, given in TALKS
-        ]
-    )
+    works = [partial(talk, batcher.chat(OPTIONS), turns, **given) for turns, given in TALKS]
+    batched = together(works)
     for one, other in zip(alone, batched, strict=True):
         for a, b in zip(one, other, strict=True):
             same(a.message, b.message)
@@ -102,27 +99,23 @@ def test_rows_share_forwards_and_media_share_steps(
     model: NextGPT, batcher: ReplyBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows: list[int] = []
-    feed = PackedRows.feed
-    monkeypatch.setattr(
-        PackedRows,
-        "feed",
-        lambda self, pieces, *rest: (rows.append(len(pieces)), feed(self, pieces, *rest))[1],
-    )
     made: list[list[int]] = []
     decoder = model.decoders["image"]
-    generate = decoder.generate_steps
-    monkeypatch.setattr(
-        decoder,
-        "generate_steps",
-        lambda conditioning, *, seeds, **given: (
-            made.append(list(seeds)),
-            generate(conditioning, seeds=seeds, **given),
-        )[1],
-    )
+    feed, generate = PackedRows.feed, decoder.generate_steps
+
+    def counted(self: PackedRows, pieces: Sequence[Any], *rest: Any) -> Any:
+        rows.append(len(pieces))
+        return feed(self, pieces, *rest)
+
+    def noted(conditioning: Any, *, seeds: Sequence[int], **given: Any) -> Any:
+        made.append(list(seeds))
+        return generate(conditioning, seeds=seeds, **given)
+
+    monkeypatch.setattr(PackedRows, "feed", counted)
+    monkeypatch.setattr(decoder, "generate_steps", noted)
     options = replace(OPTIONS, force=("image",), modalities=("image",), max_media=0)
-    talks = [lambda n=n: batcher.chat(options).reply("hello", seed=n) for n in range(8)]
-    replies = together(talks)
-    assert len(replies) == 8
+    talks = [partial(batcher.chat(options).reply, "hello", seed=n) for n in range(8)]
+    assert len(together(talks)) == 8
     assert max(rows) == 4  # max_rows
     assert sum(rows) > 2 * len(rows)
     assert sorted(seed for seeds in made for seed in seeds) == list(range(8))
@@ -132,8 +125,12 @@ def test_rows_share_forwards_and_media_share_steps(
 def test_only_equal_works_are_made_together(model: NextGPT) -> None:
     def work(**changes: Any) -> Denoising:
         arguments = {"num_inference_steps": 2, "negative": torch.zeros(1, 2, 3), **changes}
-        given = {"conditioning": torch.zeros(1, 2, 3), "seeds": [0], "arguments": arguments}
-        return Denoising(decoder=model.decoders["image"], **given)
+        return Denoising(
+            decoder=model.decoders["image"],
+            conditioning=torch.zeros(1, 2, 3),
+            seeds=[0],
+            arguments=arguments,
+        )
 
     assert work().fits(work())
     for other in (
@@ -162,7 +159,7 @@ def test_who_stops_listening_leaves_the_conversation_as_it_was(
                 next(events)
         return session.reply("again", seed=6)
 
-    others = [lambda n=n: batcher.chat(OPTIONS).reply("hello", seed=n) for n in range(3)]
+    others = [partial(batcher.chat(OPTIONS).reply, "hello", seed=n) for n in range(3)]
     reply, *told = together([stopped, *others])
     same(reply, alone.reply("again", seed=6))
     for n, other in enumerate(told):
@@ -192,7 +189,7 @@ def test_an_error_is_one_conversations_own(
     works: list[Callable[[], Any]] = [
         lambda: fails("does not fit", replace(OPTIONS, context_length=50), "long " * 50),
         lambda: fails("out of memory", replace(options, seed=13), "hello"),
-        *(lambda n=n: batcher.chat(options).reply("hello", seed=n) for n in range(4)),
+        *(partial(batcher.chat(options).reply, "hello", seed=n) for n in range(4)),
     ]
     _, _, *told = together(works)
     for n, reply in enumerate(told):
@@ -210,7 +207,7 @@ def test_what_failed_together_is_tried_alone(
     assert pack is not None
     monkeypatch.setattr(PackedRows, "feed", out_of_memory)
     monkeypatch.setattr(batching, "pack_rows", lambda language: pack)
-    works = [lambda n=n: batcher.chat(OPTIONS).reply("hello", seed=n) for n in range(3)]
+    works = [partial(batcher.chat(OPTIONS).reply, "hello", seed=n) for n in range(3)]
     for n, reply in enumerate(together(works)):
         same(reply, ChatSession(model, OPTIONS).reply("hello", seed=n))
 
@@ -220,15 +217,15 @@ def test_the_least_recently_used_cache_leaves(model: NextGPT) -> None:
         sessions = [batcher.chat(OPTIONS) for _ in range(3)]
         alone = [ChatSession(model, OPTIONS) for _ in sessions]
         for number, (session, plain) in enumerate(zip(sessions, alone, strict=True)):
-            words = [picture(number), "hello, how are you doing?"]
-            same(session.reply(words), plain.reply(words))
+            user = Message("user", [picture(number), "hello, how are you doing?"])
+            same(session.reply(user), plain.reply(user))
         held = [session._engine.length for session in sessions]
         assert sum(held) <= 150
         assert held[0] == 0 < held[2]
         for session, plain in zip(reversed(sessions), reversed(alone), strict=True):
-            *_, done = session.send("again", seed=1)
+            (done,) = talk(session, ["again"])
             assert (done.usage.cached_tokens > 0) == (session is sessions[2])
-            same(done.message, plain.reply("again", seed=1))
+            same(done.message, plain.reply("again", seed=0))
 
 
 def test_a_conversation_answers_one_turn_at_a_time(batcher: ReplyBatcher) -> None:
@@ -269,9 +266,9 @@ def test_the_end_of_the_context_is_the_same_together(model: NextGPT, batcher: Re
 def test_a_long_prompt_is_read_in_pieces_and_others_speak(
     model: NextGPT, batcher: ReplyBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batching, "MOST_PROMPT_TOKENS", 16)
+    monkeypatch.setattr(batching, "PROMPT_TOKENS", 16)
     long = "many words of one who explains at length, " * 8
-    works = [lambda w=words: batcher.chat(OPTIONS).reply(w) for words in (long, "hi", long)]
+    works = [partial(batcher.chat(OPTIONS).reply, words) for words in (long, "hi", long)]
     for words, reply in zip((long, "hi", long), together(works), strict=True):
         same(reply, ChatSession(model, OPTIONS).reply(words))
 
@@ -281,7 +278,7 @@ def test_a_model_that_cannot_be_packed_takes_turns_and_says_so(
 ) -> None:
     monkeypatch.setattr(packing, "_plain", lambda *_: False)
     with ReplyBatcher(model) as batcher:
-        works = [lambda n=n: batcher.chat(OPTIONS).reply("hello", seed=n) for n in range(3)]
+        works = [partial(batcher.chat(OPTIONS).reply, "hello", seed=n) for n in range(3)]
         for n, reply in enumerate(together(works)):
             same(reply, ChatSession(model, OPTIONS).reply("hello", seed=n))
     assert "LlamaForCausalLM cannot take several conversations in one forward" in caplog.text
@@ -289,14 +286,18 @@ def test_a_model_that_cannot_be_packed_takes_turns_and_says_so(
 
 def test_map_keeps_the_order_and_takes_few_ahead(model: NextGPT, batcher: ReplyBatcher) -> None:
     taken: list[int] = []
-    seeds = (taken.append(n) or n for n in range(40))
+
+    def seeds() -> Iterator[int]:
+        for seed in range(40):
+            taken.append(seed)
+            yield seed
 
     def work(seed: int) -> Message:
         if seed == 15:
             raise ValueError("not this one")
         return batcher.chat(OPTIONS).reply("hello", seed=seed)
 
-    results = batcher.map(work, seeds)
+    results = batcher.map(work, seeds())
     for seed in range(3):
         same(next(results), ChatSession(model, OPTIONS).reply("hello", seed=seed))
     assert len(taken) <= 3 + 2 * 4
@@ -309,3 +310,27 @@ def test_limits_are_positive(model: NextGPT) -> None:
     for name in ("max_rows", "max_cached_tokens"):
         with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
             ReplyBatcher(model, **{name: 0})
+
+
+@pytest.mark.slow
+def test_a_trained_model_says_the_same_together() -> None:
+    """In bfloat16 sums of another order may turn a close choice of words, hardly of media."""
+    model = NextGPT.from_pretrained("emoji-mini")
+    options = GenerationOptions(temperature=0.0, seed=0, max_new_tokens=40, decode_media=False)
+    requests = [
+        "Show me a red dog on a hill.",
+        "Hello, who are you?",
+        "What does a bell sound like?",
+        "I would like a clip of a horse that runs to the left.",
+        "What is 3 plus 4?",
+        "Two cats at night, please, and the sound of rain.",
+        "Tell me about a train in a few words.",
+        "Draw a house.",
+    ]
+    alone = [ChatSession(model, options).reply(request) for request in requests]
+    with ReplyBatcher(model) as batcher:
+        told = together([partial(batcher.chat(options).reply, r) for r in requests])
+    pairs = list(zip(alone, told, strict=True))
+    media = [[[m.modality for m in one.media()] for one in pair] for pair in pairs]
+    assert sum(one == other for one, other in media) >= len(requests) - 1
+    assert sum(one.text == other.text for one, other in pairs) >= len(requests) - 2

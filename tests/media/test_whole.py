@@ -18,6 +18,8 @@ import soundfile
 from anyweave import media
 from anyweave.messages import MEDIA_TYPES, Audio, Image, Media, Video
 
+from .animated import encoded_clip
+
 TAIL = b"camera footer: 32 bytes of a maker"
 RATE = 44_100
 
@@ -61,7 +63,7 @@ def picture(format: str) -> bytes:
 
 def clip(format: str) -> bytes:
     frames = np.random.default_rng(0).integers(0, 255, (6, 32, 32, 3), dtype=np.uint8)
-    return media.encode("video", frames, rate=5, format=format)
+    return encoded_clip(frames, 5, format)
 
 
 def avi() -> bytes:

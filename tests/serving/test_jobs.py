@@ -87,6 +87,7 @@ def test_jobs_are_bounded_and_belong_to_one_client(tmp_path: Path) -> None:
         of = jobs(tmp_path, most=1, most_kept=2)
         running = of.new("me")
         of.run(running, never())
+        await asyncio.sleep(0.01)
         with pytest.raises(ApiError) as full:
             of.check_room()
         assert full.value.status == 429

@@ -78,7 +78,7 @@ _MOST_TURNS = 5
 
 class Dialogues:
     """`size` conversations of a split that begin with the acts of `kinds` (names of `ACTS` with
-    weights, or the name of a stage), those of stage 3 going on for a while.
+    weights, or the name of a stage). `goes_on`, for a while, are those of stage 3 by default.
 
     `with_media` renders the assistant's media too, all or those of some modalities; user media are
     always rendered. Raises `ValueError` for an unknown kind.
@@ -92,8 +92,9 @@ class Dialogues:
         *,
         kinds: Mapping[str, float] | str = "stage3",
         with_media: bool | Collection[Modality] = False,
+        goes_on: bool | None = None,
     ) -> None:
-        self.goes_on = kinds == "stage3"
+        self.goes_on = kinds == "stage3" if goes_on is None else goes_on
         if isinstance(kinds, str):
             if kinds not in STAGES:
                 raise ValueError(f"unknown stage {kinds!r}; there are {', '.join(STAGES)}")

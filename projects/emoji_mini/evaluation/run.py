@@ -54,6 +54,7 @@ def evaluate_world(
     """
     if num_trials < 1:
         raise ValueError(f"num_trials must be at least 1, got {num_trials}")
+    chosen = choose_tasks(tasks)
     verifiers = verifiers or load_verifiers()
     options = options or GenerationOptions(max_new_tokens=96, temperature=0.0)
     results: dict[str, TaskResult] = {}
@@ -65,7 +66,7 @@ def evaluate_world(
         if session is None:
             batcher = stack.enter_context(ReplyBatcher(model))
             each, session = batcher.map, partial(_open, batcher)
-        for task in choose_tasks(tasks):
+        for task in chosen:
             figures: dict[str, list[bool]] = defaultdict(list)
             started = time.perf_counter()
             settings = options if task.judge_media else replace(options, num_inference_steps=1)

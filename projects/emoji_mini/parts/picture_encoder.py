@@ -5,7 +5,7 @@ the world's exact truth to say what stands where.
     python -m emoji_mini.parts.picture_encoder train PARTS    # resumable
     python -m emoji_mini.parts.picture_encoder measure PARTS  # the judge on held-out renders
 
-The model reads the backbone's 8 x 8 patches; the judge (`evaluation.seeing`) keeps the heads too.
+The model reads the backbone's 8 x 8 patches; the judge (`parts.seeing`) keeps the heads too.
 The paper takes ImageBind as it is; nothing of that size can ship here.
 """
 
@@ -31,6 +31,7 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from anyweave.encoders.transformers_backbone import TransformersBackbone
 from anyweave.files import whole_file, write_json
+from anyweave.tensors import load_tensors, save_tensors
 from emoji_mini.emoji_world.arranging import Placed, arrange, start
 from emoji_mini.emoji_world.moving import pose
 from emoji_mini.emoji_world.render import FRAMES, PICTURE_SIZE, render
@@ -39,6 +40,8 @@ from emoji_mini.emoji_world.scenes import BACKGROUNDS, ClipScene, PictureScene, 
 from emoji_mini.emoji_world.things import THINGS
 from emoji_mini.parts.fit import FitOptions, fit
 
+TRAINED = Path(__file__).parents[1] / "trained" / "picture_reader"
+WEIGHTS = "reader.safetensors"
 NAMES, PLACES = list(THINGS), list(BACKGROUNDS)
 NOTHING = len(NAMES)  # the class of a patch that shows only background
 UNKNOWN = -100  # what cross-entropy ignores
@@ -226,16 +229,21 @@ def train(parts: Path, options: FitOptions) -> None:
 
 
 def save(reader: Reader, parts: Path) -> None:
-    """The encoder as the library loads it, and the judge's weights, whole."""
+    """The encoder as the library loads it, and the whole reader, in half precision."""
     encoder = build_encoder()
     network: Any = encoder.model
     network.load_state_dict(reader.network.state_dict())
     encoder.save_pretrained(parts / "image-encoder")
-    with whole_file(parts / "reader.pt") as file:
-        torch.save(
-            {k: v.half() if v.is_floating_point() else v for k, v in reader.state_dict().items()},
-            file,
-        )
+    halved = {k: v.half() if v.is_floating_point() else v for k, v in reader.state_dict().items()}
+    save_tensors(halved, parts / WEIGHTS)
+
+
+def load_reader(parts: Path | None = None) -> Reader:
+    """The reader in `parts`, else the one that stands trained in the project."""
+    trained = parts is not None and (parts / WEIGHTS).is_file()
+    reader = build_reader()
+    reader.load_state_dict(load_tensors((parts if trained and parts else TRAINED) / WEIGHTS))
+    return reader.eval()
 
 
 def main() -> None:
@@ -243,8 +251,8 @@ def main() -> None:
     parser.add_argument("verb", choices=["draw", "train", "measure"])
     parser.add_argument("parts", type=Path)
     parser.add_argument("--pictures", type=int, default=30_000)
-    parser.add_argument("--clips", type=int, default=4_000)
-    parser.add_argument("--steps", type=int, default=8_000)
+    parser.add_argument("--clips", type=int, default=3_000)
+    parser.add_argument("--steps", type=int, default=2_500)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1e-3)
     args = parser.parse_args()
@@ -256,7 +264,7 @@ def main() -> None:
         )
         train(args.parts, options)
     else:
-        from emoji_mini.evaluation.seeing import measure
+        from emoji_mini.parts.seeing import measure
 
         sys.stdout.write(measure(args.parts))
 

@@ -37,7 +37,7 @@ from emoji_mini.parts.picture_autoencoder import build_autoencoder, losses_of
 TRAINED = Path(__file__).parents[1] / "trained" / "sound_decoder"
 LATENT_CHANNELS = 32
 CHANNELS = (16, 16, 32, 64, 128)
-LAYERS = ((0, 0, 1, 2, 2), (0, 1, 1, 2, 2))  # of encoder and decoder
+LAYERS = ((0, 1, 1, 2, 2), (0, 1, 1, 2, 2))  # of encoder and decoder
 FRAMES = 256  # of 16 ms: four seconds and a little silence, divisible by the autoencoder's 16
 CROP = 64  # frames
 
@@ -159,12 +159,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("verb", choices=["bank", "train", "measure"])
     parser.add_argument("parts", type=Path)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--rate", type=float, default=2e-3)
     args = parser.parse_args()
     if args.verb == "bank":
-        write_bank(args.parts, 3000, 400)
+        write_bank(args.parts, 1500, 200)
     elif args.verb == "train":
         train(
             args.parts,
@@ -173,6 +173,7 @@ def main() -> None:
                 batch_size=args.batch_size,
                 learning_rate=args.rate,
                 ema_decay=0.998,
+                checkpoint_every=200,
             ),
         )
     else:

@@ -4,6 +4,7 @@
     python -m emoji_mini.parts.sound_denoiser train PARTS     # resumable
     python -m emoji_mini.parts.sound_denoiser sheet PARTS     # held-out captions, made
     python -m emoji_mini.parts.sound_denoiser measure PARTS   # does the verifier hear them right?
+    python -m emoji_mini.parts.sound_denoiser ship PARTS      # into the project, in float16
 
 PARTS holds what `sound_autoencoder` leaves; with a ``vocoder/`` in it (`sound_vocoder`), sounds
 come from that and not from Griffin-Lim. `sheet` and `measure` take the moving average of the last
@@ -38,7 +39,13 @@ from emoji_mini.emoji_world.sounds import SAMPLE_RATE, SAMPLES
 from emoji_mini.parts import flow
 from emoji_mini.parts.fit import FitOptions
 from emoji_mini.parts.flow import TEXT_WIDTH
-from emoji_mini.parts.sound_autoencoder import load_autoencoder, load_mel, mels_of, sheet_of
+from emoji_mini.parts.sound_autoencoder import (
+    TRAINED,
+    load_autoencoder,
+    load_mel,
+    mels_of,
+    sheet_of,
+)
 from emoji_mini.parts.sound_verifier import load_verifier, score
 
 CHANNELS = (64, 128)
@@ -143,7 +150,7 @@ def measure(parts: Path, number: int = 200, **sampling: Any) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["encode", "train", "sheet", "measure"])
+    parser.add_argument("verb", choices=["encode", "train", "sheet", "measure", "ship"])
     parser.add_argument("parts", type=Path)
     parser.add_argument("--size", type=int, default=6000)
     parser.add_argument("--steps", type=int, default=6000)
@@ -167,6 +174,11 @@ def main() -> None:
         flow.train(args.parts, build_unet, options)
     elif args.verb == "sheet":
         sys.stdout.write("\n".join(sheet(args.parts, **sampling)) + "\n")
+    elif args.verb == "ship":
+        assemble(args.parts)
+        LatentDiffusion.from_pretrained("audio", args.parts, dtype="float16").save_pretrained(
+            TRAINED
+        )
     else:
         found = measure(args.parts, args.number, **sampling)
         sys.stdout.write(json.dumps(found, indent=1) + "\n")

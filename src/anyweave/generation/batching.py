@@ -44,8 +44,10 @@ logger = logging.getLogger(__name__)
 A = TypeVar("A")
 T = TypeVar("T")
 K = TypeVar("K", bound="_Task")
-MOST_PROMPT_TOKENS = 256
-"""Of one prompt in one step: a long one is read in pieces, and the others go on speaking."""
+PROMPT_TOKENS = 256
+"""So many tokens of prompts are read in one step, the oldest first: long ones are read in pieces,
+and the others go on speaking.
+"""
 
 
 class ReplyBatcher:
@@ -146,6 +148,8 @@ class _BatchedChat(ChatSession):
         return self._worker.do(_Row(self._engine, options, prompt))
 
     def _denoise(self, work: Denoising) -> Generator[tuple[int, int], None, list[np.ndarray]]:
+        if getattr(work.decoder, "elsewhere", False):  # the worker would wait and do nothing
+            return work.steps()
         return self._worker.do(_Making(work))
 
 
@@ -155,7 +159,7 @@ class _Kept:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._clock = count()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a lost generator may be collected while it is held
         self._busy: set[TokenEngine] = set()
         self._used: weakref.WeakKeyDictionary[TokenEngine, int] = weakref.WeakKeyDictionary()
 
@@ -205,7 +209,7 @@ class _Task:
         """An error is this task's own: it is raised where somebody waits for it."""
         try:
             work()
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001  raised in the thread that waits for it
             self.fail(error)
 
     def follow(self) -> Generator[Any, None, Any]:
@@ -237,6 +241,8 @@ class _Row(_Task):
         super().__init__()
         self.engine = engine
         self.wanted: Tensor | None = None
+        self.share = 0  # how much of it is consumed in this step
+        self._reading = True  # the prompt comes first
         self._steps = engine.steps(options, prompt)
 
     def speak(self) -> None:
@@ -250,10 +256,21 @@ class _Row(_Task):
             self.say(event)
         self.end()
 
+    def take(self, room: int) -> int:
+        """Choose how much is consumed in this step, of a prompt at most `room`; returns the room
+        that is left for other prompts.
+        """
+        assert self.wanted is not None
+        self.share = self.wanted.shape[1]
+        if self._reading:
+            self.share = min(self.share, room)
+            room -= self.share
+        return room
+
     @property
     def piece(self) -> Tensor:
         assert self.wanted is not None
-        return self.wanted[:, :MOST_PROMPT_TOKENS]
+        return self.wanted[:, : self.share]
 
     def feed(self) -> None:
         """Consume the next piece alone."""
@@ -267,8 +284,9 @@ class _Row(_Task):
 
     def _consumed(self) -> None:
         assert self.wanted is not None
-        rest = self.wanted[:, MOST_PROMPT_TOKENS:]
+        rest = self.wanted[:, self.share :]
         self.wanted = rest if rest.shape[1] else None
+        self._reading = self._reading and self.wanted is not None
 
 
 class _Making(_Task):
@@ -300,7 +318,7 @@ class _Decoding:
             media = iter(stop.value)
             for making in self.makings:
                 making.end([next(media) for _ in making.work.seeds])
-        except BaseException as error:  # noqa: BLE001  raised where somebody waits for it
+        except BaseException as error:  # noqa: BLE001  raised in the threads that wait for it
             for making in waiting:
                 if len(self.makings) == 1:
                     making.fail(error)
@@ -345,7 +363,9 @@ class _Worker:
             return (yield from task.follow())
         finally:
             task.cancelled = True
-            task.over.wait()
+            # Python may collect a generator that somebody lost in any thread, in this one too.
+            if threading.current_thread() is not self._thread:
+                task.over.wait()
 
     def close(self) -> None:
         with self._changed:
@@ -373,7 +393,9 @@ class _Worker:
     def _take_in(self) -> bool:
         """Wait for work, take in what is new and let go of what is over; False once closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._new or self._tasks)
+            self._changed.wait_for(
+                lambda: self._closed or self._new or self._tasks or self._decoding
+            )
             self._tasks += self._new
             self._new = []
         for task in self._tasks:
@@ -388,9 +410,13 @@ class _Worker:
     def _step_rows(self, rows: list[_Row]) -> None:
         """Let each row speak, and feed what they want then: together where that can be."""
         together: dict[PackedRows | None, list[_Row]] = {}
+        room = PROMPT_TOKENS
         for row in rows:
             row.attempt(row.speak)
-            if not row.over.is_set():
+            if row.over.is_set():
+                continue
+            room = row.take(room)
+            if row.share:
                 packed = self._pack(row.engine) if len(rows) > 1 else None
                 together.setdefault(packed, []).append(row)
         for packed, group in together.items():
@@ -436,7 +462,7 @@ def _feed_together(packed: PackedRows, rows: list[_Row]) -> bool:
         hidden = packed.feed(pieces, [e.open_cache() for e in engines], [e.length for e in engines])
         last_RD = torch.stack([states[-1] for states in hidden])
         logits_RV = engines[0].language.logits(last_RD).float().cpu()
-    except RuntimeError as error:  # out of memory, most likely
+    except Exception as error:  # noqa: BLE001  raised where it comes again, or where all is lost
         logger.warning(
             "%d conversations failed together and are tried one by one: %s", len(rows), error
         )

@@ -180,7 +180,7 @@ class ChatSession:
             engine.use_cache, engine.language = options.use_cache, language
             engine.reset()
             self._ids, self._seen = [], []
-        seen = _common_prefix(self._seen, conversation, same=operator.is_)
+        seen = common_prefix(self._seen, conversation, same=operator.is_)
         sample, common = self._plan(conversation, seen)
         if common < 0:
             sample, common = self._plan(conversation, 0)
@@ -221,7 +221,7 @@ class ChatSession:
         # The last position is always fed again: its state is what the first token is sampled from.
         # Equal ids say nothing about equal media, so a medium that was rendered now is fed now.
         common = min(
-            [_common_prefix(self._ids, ids), len(ids) - 1, *(m.start for m in sample.media)]
+            [common_prefix(self._ids, ids), len(ids) - 1, *(m.start for m in sample.media)]
         )
         common = self._engine.keep(common)
         given = {m.start + offset for m in sample.media for offset in range(m.length)}
@@ -326,9 +326,10 @@ def _groups(
     return [(modality, tuple(indices)) for modality, indices in groups.items()]
 
 
-def _common_prefix(
+def common_prefix(
     left: Sequence[Any], right: Sequence[Any], same: Callable[[Any, Any], bool] = operator.eq
 ) -> int:
+    """How many items both begin with."""
     length = 0
     for a, b in zip(left, right, strict=False):
         if not same(a, b):

@@ -70,12 +70,10 @@ class TokenEngine:
         return self.use_cache and self.language.feeding.cached
 
     @property
-    def _can_cut(self) -> bool:
-        return (
-            self.cache is not None
-            and self.language.feeding.croppable
-            and not any(self.cache.is_sliding)
-        )
+    def _cuttable(self) -> Cache | None:
+        """The cache where it can be cut: without sliding windows or running states."""
+        cache, croppable = self.cache, self.language.feeding.croppable
+        return None if cache is None or not croppable or any(cache.is_sliding) else cache
 
     def reset(self) -> None:
         """Forget everything consumed."""
@@ -97,8 +95,8 @@ class TokenEngine:
         elif self._embeds_1LD is not None:
             self._embeds_1LD = self._embeds_1LD[:, :length]
             self.length = length
-        elif self._can_cut:
-            self.cache.crop(length - self.length)  # negative: how many positions to drop
+        elif (cache := self._cuttable) is not None:
+            cache.crop(length - self.length)  # negative: how many positions to drop
             self.length = length
         else:
             self.reset()
@@ -140,10 +138,11 @@ class TokenEngine:
         """Undo a forward that ended half-way: some layers of the cache have positions that others
         lack. False where it cannot be undone and all is forgotten.
         """
-        if not self._can_cut:
+        cache = self._cuttable
+        if cache is None:
             self.reset()
             return False
-        for layer in self.cache.layers:
+        for layer in cache.layers:
             layer.crop(min(self.length - layer.get_seq_length(), 0))
         return True
 

@@ -101,7 +101,7 @@ def encode(
     format: str,
     generated: bool = False,
 ) -> bytes:
-    """Encode an array as PNG, JPEG, WebP | MP4, WebM, GIF, WebP | WAV, FLAC, OGG, MP3.
+    """Encode an array as PNG, JPEG, WebP | MP4, WebM, GIF | WAV, FLAC, OGG, MP3.
 
     `rate` is Hz for audio, frames/s for video, unused for images. `generated` marks what a model
     made (see `marking`). Raises `MediaError`.

@@ -42,13 +42,18 @@ def mp4_box(generated: bool) -> bytes:
     return struct.pack(">I4s", len(packet) + 24, b"uuid") + _MP4_XMP + packet if packet else b""
 
 
-def gif_block(generated: bool) -> bytes:
-    """The application extension of a GIF. Its sub-blocks are the packet itself, so 258 bytes follow
-    that lead any reader, wherever it stands, to the end.
+def mark_gif(data: bytes, generated: bool) -> bytes:
+    """A GIF with the packet as an application extension after its header. The extension's
+    sub-blocks are the packet itself, so 258 bytes follow that lead any reader, wherever it stands,
+    to the end.
     """
     packet = xmp(generated)
+    if not packet:
+        return data
+    flags = data[10]
+    start = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)  # after the common palette
     tail = bytes([1, *range(255, -1, -1), 0])
-    return b"\x21\xff\x0bXMP DataXMP" + packet + tail if packet else b""
+    return data[:start] + b"\x21\xff\x0bXMP DataXMP" + packet + tail + data[start:]
 
 
 def mark_wav(data: bytes, generated: bool) -> bytes:

@@ -30,8 +30,9 @@ import anyweave
 from anyweave.files import drop, read_object, replaced_folder, settle, write_json
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import ROLES, NextGPT, TrainedRole
-from anyweave.model.build import build, resolve_source
+from anyweave.model.build import build, decoder_pool, resolve_source
 from anyweave.model.catalogue import SPECS, is_spec_name, named_spec
+from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.hashing import check_hashes, checkable, folder_sha256, write_hashes
 from anyweave.model.sources import local_copy
 from anyweave.model.spec import DTYPES, Bridge, DecoderSpec, EncoderSpec, ModelSpec
@@ -90,12 +91,7 @@ def load_pretrained(
     dtype = _dtype_name(dtype)
     hub: dict[str, Any] = {"token": token, "cache_dir": cache_dir}
     hub = {name: value for name, value in hub.items() if value is not None}
-    folder = (
-        None if is_spec_name(path_or_id) else find_checkpoint(path_or_id, revision=revision, **hub)
-    )
-    if folder is not None and verify:
-        check_hashes(folder, _OWN)
-    spec = named_spec(str(path_or_id)) if folder is None else read_spec(folder)
+    folder, spec = _found(path_or_id, revision=revision, verify=verify, **hub)
     if bridge is not None:
         spec = replace(spec, bridge=bridge)
     model = build(
@@ -119,6 +115,26 @@ def load_pretrained(
     if decoders:
         model = with_decoders(model, decoders, dtype=dtype, verify=verify, hub=hub)
     return model if device is None else model.to(device)
+
+
+def load_decoders(path_or_id: str | Path) -> DecoderPool:
+    """The decoders of a model alone, each read when it is first asked for. Raises `ValueError` as
+    `load_pretrained`.
+    """
+    folder, spec = _found(path_or_id)
+    return decoder_pool(spec, root=folder)
+
+
+def _found(
+    path_or_id: str | Path, *, revision: str | None = None, verify: bool = True, **hub: Any
+) -> tuple[Path | None, ModelSpec]:
+    """The folder of a checkpoint, none for a spec's name, and the spec."""
+    if is_spec_name(path_or_id):
+        return None, named_spec(str(path_or_id))
+    folder = find_checkpoint(path_or_id, revision=revision, **hub)
+    if verify:
+        check_hashes(folder, _OWN)
+    return folder, read_spec(folder)
 
 
 def save_pretrained(

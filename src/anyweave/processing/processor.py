@@ -198,14 +198,6 @@ class Processor:
         made = map(self._read_target, sample.targets) if targets else sample.targets
         return replace(sample, media=tuple(media), targets=tuple(made))
 
-    def reply_ids(self, message: Message) -> tuple[int, ...]:
-        """The ids that the model speaks to say `message`, without the turn's opening and end."""
-        if message.role != "assistant":
-            raise ValueError(
-                f"only the assistant's messages are spoken by the model, got role {message.role!r}"
-            )
-        return tuple(i for piece in self._content(message, "all") for i in piece.ids)
-
     def length(self, messages: Sequence[Message]) -> int:
         """Number of ids of a conversation, without reading its media (for length bucketing)."""
         turns = self._layout(messages, "none")

@@ -46,6 +46,11 @@ def page_routes() -> list[Route]:
 
 def _route(address: str, path: Path) -> Route:
     async def answer(request: Request) -> Response:
-        return FileResponse(path, headers=HEADERS, media_type=_TYPES[path.suffix])
+        kind, stat = _TYPES[path.suffix], path.stat()
+        reply = FileResponse(path, headers=HEADERS, media_type=kind, stat_result=stat)
+        if request.headers.get("if-none-match") == reply.headers["etag"]:
+            # With all headers: a browser puts those of a 304 in the place of those it had.
+            return Response(None, 304, {**HEADERS, "ETag": reply.headers["etag"]})
+        return reply
 
     return Route(address, answer, name=f"page {path.name}", include_in_schema=False)

@@ -47,14 +47,8 @@ def language_model(
 ) -> Iterator[Any]:
     """A language model whose answers are kept in the work folder."""
     from anyweave_making.journal import Journal
+    from anyweave_making.llm import LLM, Price
 
-    try:
-        from anyweave_making.llm import LLM, Price
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"a language model needs {error.name}, which is not installed: "
-            "pip install 'anyweave[llm]'"
-        ) from error
     if not model:
         raise ValueError("which model? give --llm-model with --llm")
     try:

@@ -7,19 +7,19 @@ folder, so that every step can be stopped and goes on.
 
 from __future__ import annotations
 
-from anyweave.data.written import read_conversation, write_conversation
+from anyweave.data.written import write_conversation
 from anyweave_making.mosit.build import build_drafts
 from anyweave_making.mosit.dialogue import Dialogue
 from anyweave_making.mosit.fill import Filler, Generator, fill_drafts
 from anyweave_making.mosit.filters import Filters, Selection, select
-from anyweave_making.mosit.grammar import ACTS, Act, Grammar
+from anyweave_making.mosit.grammar import ACTS, PHRASES, Act, Grammar
 from anyweave_making.mosit.held_out import HeldOut, read_held_out
-from anyweave_making.mosit.phrases import PHRASES
 from anyweave_making.mosit.prompting import Prompter, read_examples
 from anyweave_making.mosit.publish import publish, selected
 from anyweave_making.mosit.review import Review
 from anyweave_making.mosit.talk import Talk
 from anyweave_making.mosit.topics import Plan, Question, Topic, grounded, read_topics
+from anyweave_making.written import read_conversation
 
 __all__ = [
     "ACTS",

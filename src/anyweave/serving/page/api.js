@@ -64,7 +64,7 @@ async function refusal(answer) {
   try {
     text = (await answer.json()).error.message ?? text;
   } catch { /* not the API's envelope: the status is all there is to say */ }
-  if (answer.status === 401) text = `${text} Put your key into the settings.`;
+  if (answer.status === 401) text = `${text} Put your key into the options.`;
   const error = new ApiError(answer.status, text);
   error.retryAfter = Number(answer.headers.get("Retry-After"));
   return error;

@@ -37,7 +37,12 @@ export class Chat {
   clear() {
     this.#views.clear();
     this.turns.replaceChildren();
-    this.following = true;
+    this.scroll.scrollTop = 0;
+  }
+
+  /** Go on from here by keyboard: what had the focus is no longer shown. */
+  focus(message) {
+    this.#views.get(message.id)?.element.focus();
   }
 
   update(message) {
@@ -52,14 +57,19 @@ export class Chat {
 
   /** Put a form in the place of a message until it is answered; resolves to its parts or null. */
   replaceWhile(message, editor) {
-    const { element } = this.#views.get(message.id);
-    const place = h("li", { class: "message user editing" }, editor.element);
-    element.replaceWith(place);
+    const view = this.#views.get(message.id);
+    const { element } = view;
+    view.element = h("li", { class: "message user editing" }, editor.element);
+    element.replaceWith(view.element);
     editor.focus();
-    return editor.answer.finally(() => place.replaceWith(element));
+    return editor.answer.finally(() => {
+      view.element.replaceWith(element);
+      view.element = element;
+      element.focus();
+    });
   }
 
   #follow() {
-    if (this.following) this.scroll.scrollTop = this.scroll.scrollHeight;
+    if (this.following && this.turns.children.length) this.scroll.scrollTop = this.scroll.scrollHeight;
   }
 }

@@ -40,6 +40,7 @@ export class History {
   /** Show these records; `current` is the id of the one that is open. */
   show(records, current) {
     this.empty.hidden = records.length > 0;
+    const held = this.#held();
     this.list.replaceChildren(...records.map((record) => h("li", { "data-id": record.id,
       class: record.id === current ? "current" : "" },
       h("button", { type: "button", class: "history-open",
@@ -53,6 +54,14 @@ export class History {
         iconButton("bin", `Delete: ${record.title}`, async () => {
           if (await confirmed(`Delete “${record.title}”?`, "Delete")) this.acts.remove(record.id);
         })))));
+    if (held) this.list.querySelectorAll(`[data-id="${held.id}"] button`)[held.place]?.focus();
+  }
+
+  /** Which button of which conversation has the focus, if one has. */
+  #held() {
+    const row = document.activeElement.closest(".history-list li");
+    if (!row) return null;
+    return { id: row.dataset.id, place: [...row.querySelectorAll("button")].indexOf(document.activeElement) };
   }
 
   #then(act) {

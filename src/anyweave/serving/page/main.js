@@ -12,7 +12,6 @@ import { Talk } from "./talk.js";
 import { themeButton } from "./theme.js";
 
 const at = (id) => document.getElementById(id);
-const served = { ids: [] };
 
 const chat = new Chat(at("turns"), at("scroll"), {
   edit: (message) => talk.edit(message),
@@ -26,7 +25,7 @@ const chat = new Chat(at("turns"), at("scroll"), {
 const composer = new Composer(at("composer"), {
   onsend: (parts) => talk.send(parts),
   onstop: () => talk.stop(),
-  onoptions: () => openOptions({ models: served.ids, onclear: clear }),
+  onoptions: () => openOptions({ onclear: clear, onclose: () => { notice(""); greet(); } }),
 });
 const talk = new Talk({ chat, composer, view: { shown } });
 const history = new History(at("history"), {
@@ -43,6 +42,11 @@ at("bar").append(
   h("p", { class: "name" }, h("img", { src: "page/mark.svg", alt: "", width: 24, height: 24 }),
     h("strong", {}, "anyweave"), model),
   themeButton(h("button", { type: "button", class: "icon-button" })));
+// Not by its address: that names the conversation.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  composer.draft.focus();
+});
 welcome(at("welcome"), (parts) => talk.send(parts));
 mark();
 
@@ -67,6 +71,15 @@ async function addressed() {
   if (!id || !(await talk.open(id).catch(() => false))) talk.fresh();
 }
 
+/** Say who answers here, or why nobody does. */
+async function greet() {
+  try {
+    model.textContent = (await models()).join(", ");
+  } catch (error) {
+    notice(error.message);
+  }
+}
+
 async function clear() {
   await store.removeAll();
   talk.fresh();
@@ -76,9 +89,4 @@ addEventListener("popstate", addressed);
 await addressed();
 await shown();
 if (matchMedia("(pointer: fine)").matches) composer.draft.focus();
-try {
-  served.ids = await models();
-  model.textContent = served.ids.length > 1 && options.model || served.ids[0] || "";
-} catch (error) {
-  notice(error.message);
-}
+await greet();

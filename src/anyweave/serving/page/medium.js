@@ -24,8 +24,10 @@ export function mediumView(part) {
 
 function done(part) {
   const label = part.caption || part.name || `a ${KINDS[part.kind].name}`;
+  const frame = h("div", { class: "medium-frame" }, SHOWN[part.kind](part.blob, label));
+  if (part.name) return [frame]; // a file of one's own needs no caption and no saving
   return [
-    h("div", { class: "medium-frame" }, SHOWN[part.kind](part.blob, label)),
+    frame,
     h("figcaption", {}, h("span", { class: "medium-caption" }, part.caption ?? ""),
       iconButton("save", `Save ${KINDS[part.kind].name}: ${label}`,
         () => download(part.blob, fileName(part)))),
@@ -35,24 +37,36 @@ function done(part) {
 const SHOWN = {
   image: (blob, label) => h("button", { type: "button", class: "medium-open",
     "aria-label": `Enlarge: ${label}`, onclick: () => enlarge(blob, label) },
-    h("img", { src: addressOf(blob), alt: label })),
+    h("img", { src: addressOf(blob), alt: label,
+      onload: ({ target }) => sized(target, target.naturalWidth) })),
   audio: soundPlayer,
   video: clip,
 };
 
 function clip(blob, label) {
   const film = h("video", { src: addressOf(blob), controls: true, loop: true, playsinline: true,
-    preload: "auto", "aria-label": label });
+    preload: "auto", "aria-label": label,
+    onloadedmetadata: ({ target }) => sized(target, target.videoWidth) });
   film.muted = true; // an attribute set by a script does not mute
-  film.autoplay = !calm.matches;
+  if (calm.matches) return film;
+  film.autoplay = true;
+  // It plays by itself, and its controls would cover a small one: they come when they are wanted.
+  film.tabIndex = 0;
+  film.controls = false;
+  for (const event of ["pointerenter", "focus"]) film.addEventListener(event, () => { film.controls = true; });
+  for (const event of ["pointerleave", "blur"]) film.addEventListener(event, () => { film.controls = false; });
   return film;
+}
+
+/** A few pixels are shown small: large, they are a blur. */
+function sized(shown, width) {
+  shown.closest(".medium")?.classList.toggle("tiny", width <= 128);
 }
 
 function making(part) {
   const { name, making: verb } = KINDS[part.kind];
   return [
     h("div", { class: "medium-frame weaving" }, h("div", { class: "weave", "aria-hidden": "true" }),
-      h("img", { class: "preview", alt: "", hidden: true }),
       h("progress", { "aria-label": `${verb} a ${name}` })),
     h("figcaption", {}, h("span", { class: "medium-caption" }, part.caption || `${verb} a ${name}`),
       h("span", { class: "medium-steps" })),
@@ -65,9 +79,6 @@ function advance(figure, part) {
     Object.assign(figure.querySelector("progress"), { max: total, value: step });
     figure.querySelector(".medium-steps").textContent = `${step} of ${total}`;
     figure.style.setProperty("--done", `${(step / total) * 100}%`);
-  }
-  if (part.preview) {
-    Object.assign(figure.querySelector(".preview"), { src: part.preview, hidden: false });
   }
 }
 

@@ -8,9 +8,10 @@ import { panel } from "./panel.js";
 export function messageView(message, conversation, acts) {
   const body = h("div", { class: "message-body" });
   const foot = h("div", { class: "message-foot" });
-  const element = h("li", { class: `message ${message.role}`, "data-id": message.id },
+  const element = h("li", { class: `message ${message.role}`, "data-id": message.id, tabindex: -1 },
     h("h2", { class: "unseen" }, message.role === "user" ? "You" : "Reply"), body, foot);
   const views = [];
+  let said = null;
 
   const update = () => {
     message.parts.forEach((part, place) => {
@@ -25,7 +26,11 @@ export function messageView(message, conversation, acts) {
     while (views.length > message.parts.length) views.pop().element.remove();
     element.dataset.state = message.state;
     body.setAttribute("aria-busy", message.state === "streaming");
-    foot.replaceChildren(...footOf(message, conversation, acts));
+    // Made anew only when it says something else: whoever has opened or focused it stays there.
+    const all = conversation.siblings(message);
+    const says = [message.state, message.waiting, doing(message), all.indexOf(message), all.length];
+    if (String(says) !== said) foot.replaceChildren(...footOf(message, conversation, acts));
+    said = String(says);
   };
   update();
   return { element, update };

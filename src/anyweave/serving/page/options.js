@@ -33,7 +33,6 @@ export const options = {
       .map((name) => [name, kept[name]]));
     return { ...sent, seed: sent.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] >>> 1 };
   },
-  get model() { return read().model ?? ""; },
   set(name, value) {
     localStorage.setItem(KEPT, JSON.stringify({ ...read(), [name]: value }));
     mark();
@@ -46,17 +45,14 @@ export function mark() {
   document.getElementById("open-options")?.classList.toggle("changed", changed);
 }
 
-/** The window with the options. `models` are ids to choose from; `onclear` forgets the history. */
-export function openOptions({ models, onclear }) {
+/** The window with the options. `onclear` forgets the history, `onclose` comes at the end. */
+export function openOptions({ onclear, onclose }) {
   const kept = read();
   const box = h("dialog", { class: "dialog", "aria-labelledby": "options-title",
-    onclose: () => box.remove() },
+    onclose: () => { box.remove(); onclose(); } },
     h("form", { method: "dialog" },
       h("header", {}, h("h2", { id: "options-title" }, "Options"),
         iconButton("close", "Close", () => box.close())),
-      models.length > 1 && h("label", { class: "field" }, h("span", {}, "Model"),
-        h("select", { onchange: (event) => options.set("model", event.target.value) },
-          ...models.map((id) => h("option", { value: id, selected: id === options.model }, id)))),
       ...Object.entries(FIELDS).map(([name, [label, hint, limits]]) => field(label, hint, {
         type: "number", inputmode: "decimal", name, value: kept[name], ...limits,
         oninput: ({ target }) => target.validity.valid

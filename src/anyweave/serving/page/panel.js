@@ -6,9 +6,9 @@ const NAMES = { text: "text", image: "picture", audio: "sound", video: "clip" };
 // As in Figure 7 of the paper, in the order in which a message passes them.
 const STATIONS = {
   encoder: ["Encoders", "see and hear"],
-  input_projector: ["Input projectors", "into the model’s space"],
+  input_projector: ["Input projectors", "translate in"],
   language_model: ["Language model", "reads and speaks"],
-  output_projector: ["Output projectors", "out of signal tokens"],
+  output_projector: ["Output projectors", "translate out"],
   decoder: ["Decoders", "draw, sound, film"],
 };
 

@@ -31,10 +31,10 @@ function say(message, text) {
   else message.parts.push({ kind: "text", text });
 }
 
-function progress(message, { part_id: id, modality, caption, step, total, preview }) {
+function progress(message, { part_id: id, modality, caption, step, total }) {
   const part = partOf(message, id, modality);
   if (caption) part.caption = caption;
-  Object.assign(part, { step, total, preview });
+  Object.assign(part, { step, total });
 }
 
 /** The medium of this id: it stands where the reply first spoke of it. */

@@ -41,6 +41,7 @@ export class Talk {
   async pick(message) {
     this.conversation.pick(message);
     this.chat.show(this.conversation);
+    this.chat.focus(message);
     await this.#keep(this.conversation);
   }
 
@@ -56,8 +57,13 @@ export class Talk {
   /** Show a kept conversation; false where there is none of this id. */
   async open(id) {
     const found = this.#running.get(id)?.conversation ?? await store.load(id);
-    if (found) this.#turnTo(found);
-    return Boolean(found);
+    if (!found) return false;
+    if (!this.#running.has(id)) {
+      [...found.messages.values()].filter((message) => message.state === "streaming")
+        .forEach(broken);
+    }
+    this.#turnTo(found);
+    return true;
   }
 
   async remove(id) {
@@ -96,18 +102,19 @@ export class Talk {
   async #answer(user) {
     const { conversation } = this;
     if (this.#running.has(conversation.id)) return;
-    const { model } = options;
-    const asked = options.forRequest();
-    const message = conversation.add(user, "assistant", [], { state: "streaming", asked: { ...asked, model } });
+    const { only } = this.composer;
+    const message = conversation.add(user, "assistant", [], { state: "streaming" });
     const abort = new AbortController();
     this.#running.set(conversation.id, { conversation, message, stop: () => abort.abort() });
     this.#show();
     this.chat.toEnd();
+    if (document.activeElement === document.body) this.chat.focus(message);
     announce("Thinking");
+    await this.#keep(conversation, message); // so that a page that is closed now can say so
     try {
       const { messages, left } = known(conversation.before(message));
       message.left = left;
-      const body = await request(messages, { only: this.composer.only, asked, model });
+      const body = await request(messages, { only, asked: options.forRequest() });
       await this.#read(conversation, message, body, abort.signal);
       message.state = "done";
     } catch (error) {
@@ -131,11 +138,7 @@ export class Talk {
   }
 
   async #end(conversation, message) {
-    const why = message.state === "done" ? "it never came" : "the reply ended before";
-    for (const part of message.parts) {
-      if (part.kind !== "text" && !part.blob) part.lost = why;
-      delete part.preview;
-    }
+    markLost(message, message.state === "done" ? "it never came" : "the reply ended before");
     // Deleted meanwhile: nothing is kept, and nothing shown.
     if (this.#running.get(conversation.id)?.message !== message) return;
     this.#running.delete(conversation.id);
@@ -153,6 +156,16 @@ export class Talk {
     }
     this.view.shown();
   }
+}
+
+/** A reply whose page was closed or reloaded before its end. */
+function broken(message) {
+  message.state = "stopped";
+  markLost(message, "the page was closed before");
+}
+
+function markLost(message, why) {
+  for (const part of message.parts) if (part.kind !== "text" && !part.blob) part.lost = why;
 }
 
 const words = (message) => message.parts.map((part) => part.kind === "text" ? part.text.trim()

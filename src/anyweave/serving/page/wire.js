@@ -3,11 +3,11 @@
 import { KINDS, toDataUrl } from "./media.js";
 
 /** The body of a request for the reply that follows `messages`. */
-export async function request(messages, { only, asked, model }) {
+export async function request(messages, { only, asked }) {
   return {
-    ...(model ? { model } : {}),
     ...asked,
-    messages: await Promise.all(messages.map((message) => wireMessage(message, { data: message.role === "user" }))),
+    messages: await Promise.all(messages.map((message) =>
+      wireMessage(message, { data: message.role === "user" }))),
     ...(only ? { modalities: ["text", ...(only === "text" ? [] : [only])] } : {}),
     ...(only && only !== "text" ? { force: [only] } : {}),
     stream: true,

@@ -17,7 +17,7 @@ from emoji_mini.emoji_world.render import render_picture
 from emoji_mini.emoji_world.sampling import sample_picture
 from emoji_mini.emoji_world.scenes import PictureScene
 from emoji_mini.parts.picture_autoencoder import load_autoencoder
-from emoji_mini.parts.picture_encoder import CELLS, NAMES, PLACES, Reader, as_input, build_reader
+from emoji_mini.parts.picture_encoder import CELLS, NAMES, PLACES, Reader, as_input, load_reader
 
 MIDDLE = 0.35  # how sure of a middle the judge must be to count a thing
 CLEAR = 0.5  # how sure of what it is, to call it by name
@@ -69,12 +69,10 @@ class PictureVerdict:
 
 
 class Judge:
-    """The trained reader with its heads."""
+    """The trained reader with its heads, of `parts` or of the project."""
 
-    def __init__(self, weights: Path) -> None:
-        self.reader: Reader = build_reader()
-        self.reader.load_state_dict(torch.load(weights, weights_only=True))
-        self.reader.eval()
+    def __init__(self, parts: Path | None = None) -> None:
+        self.reader: Reader = load_reader(parts)
 
     @torch.inference_mode()
     def look(self, pictures: Sequence[NDArray[np.uint8]]) -> list[PictureVerdict]:
@@ -110,9 +108,9 @@ Draw = Callable[[list[str]], NDArray[np.uint8]]
 """Captions to pictures ``uint8[B, H, W, 3]``."""
 
 
-def measure_drawing(draw: Draw, weights: Path, number: int, seed: int = 5) -> str:
+def measure_drawing(draw: Draw, number: int, seed: int = 5) -> str:
     """How many pictures of held-out captions show what was asked for: a Markdown table."""
-    judge = Judge(weights)
+    judge = Judge()
     facts: Facts = {}
     for scenes in _batches(number, seed):
         pictures = draw([scene.caption for scene in scenes])
@@ -124,7 +122,7 @@ def measure(parts: Path, number: int = 512, seed: int = 5) -> str:
     """The judge's own accuracy on held-out renders, as they are and through the autoencoder: a
     Markdown table.
     """
-    judge = Judge(parts / "reader.pt")
+    judge = Judge(parts)
     vae = load_autoencoder(parts)
     rows: dict[str, Facts] = {"as drawn": {}, "through the autoencoder": {}}
     for scenes in _batches(number, seed):
