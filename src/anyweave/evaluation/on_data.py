@@ -1,6 +1,4 @@
-"""A model on conversations of anybody's: its losses, and which media it gives where the data have
-some.
-"""
+"""A model measured on any conversations: its losses, and which kinds of media it answers with."""
 
 from __future__ import annotations
 
