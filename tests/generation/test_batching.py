@@ -114,6 +114,7 @@ def test_rows_share_forwards_and_media_share_steps(
     monkeypatch.setattr(PackedRows, "feed", counted)
     monkeypatch.setattr(decoder, "generate_steps", noted)
     options = replace(OPTIONS, force=("image",), modalities=("image",), max_media=0)
+    options = replace(options, num_inference_steps=12)  # long enough for others to come to wait
     talks = [partial(batcher.chat(options).reply, "hello", seed=n) for n in range(8)]
     assert len(together(talks)) == 8
     assert max(rows) == 4  # max_rows

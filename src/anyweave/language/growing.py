@@ -28,6 +28,8 @@ class GrowingLayer(DynamicLayer):
     B rows, G heads, K positions, N new ones, C width of a head.
     """
 
+    keys: Tensor | None
+    values: Tensor | None
     _buffers: tuple[Tensor, Tensor] | None = None
 
     def update(
