@@ -277,7 +277,7 @@ def test_a_long_prompt_is_read_in_pieces_and_others_speak(
 def test_a_model_that_cannot_be_packed_takes_turns_and_says_so(
     model: NextGPT, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "_plain", lambda *_: False)
+    monkeypatch.setattr(packing, "is_plain", lambda config: False)
     with ReplyBatcher(model) as batcher:
         works = [partial(batcher.chat(OPTIONS).reply, "hello", seed=n) for n in range(3)]
         for n, reply in enumerate(together(works)):

@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedConfig
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 
 def growing_cache(config: PreTrainedConfig) -> Cache:
@@ -19,6 +19,16 @@ def growing_cache(config: PreTrainedConfig) -> Cache:
         GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers
     ]
     return cache
+
+
+def is_plain(config: PreTrainedConfig) -> bool:
+    """Whether a model of `config` keeps keys and values and sees all of them, or those of a sliding
+    window: no running state, no chunks, no choice among them.
+    """
+    types = getattr(config.get_text_config(), "layer_types", None) or ()
+    kinds = (GrowingLayer, DynamicSlidingWindowLayer)
+    layers = growing_cache(config).layers
+    return "chunked_attention" not in types and all(type(layer) in kinds for layer in layers)
 
 
 class GrowingLayer(DynamicLayer):
