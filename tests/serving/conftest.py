@@ -71,8 +71,25 @@ def serving(engine: Engine | NextGPT, folder: Path, **settings: Any) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def served(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One server for the tests that need no settings of their own."""
+def cluster(model: NextGPT, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The same model on a Ray cluster of this machine, a process for each part."""
+    ray = pytest.importorskip("ray")
+    from anyweave.serving.cluster import ClusterEngine
+
+    folder = model.save_pretrained(tmp_path_factory.mktemp("cluster") / "model")
+    ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    engine = ClusterEngine(str(folder), GenerationOptions(max_new_tokens=12))
+    yield engine
+    engine.close()
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session", params=["engine", pytest.param("cluster", marks=pytest.mark.slow)])
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """One server for the tests that need no settings of their own; they pass on a cluster too."""
+    engine = request.getfixturevalue(request.param)
     with serving(engine, tmp_path_factory.mktemp("serve")) as running:
         yield running
 

@@ -105,7 +105,7 @@ def _desk(engine: Engine, settings: Settings) -> Desk:
     metrics.gauge("running", "Replies in the making.", lambda: scheduler.running)
     metrics.gauge("waiting", "Requests that wait for their turn.", lambda: scheduler.waiting)
     metrics.gauge("conversations", "Conversations that are kept.", lambda: len(conversations))
-    intake = Intake(settings, files, engine.model.processor.input_rate)
+    intake = Intake(settings, files, engine.facts.input_rate)
     return Desk(settings, engine, intake, files, conversations, scheduler, metrics)
 
 

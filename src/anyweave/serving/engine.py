@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from anyweave.generation import ChatSession, Event, GenerationOptions
 from anyweave.generation.batching import ReplyBatcher
-from anyweave.messages import Message
+from anyweave.messages import Message, Modality
 from anyweave.model.any_to_any import NextGPT
+from anyweave.processing import SignalTokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a server knows of the model, wherever that is."""
+
+    encoders: tuple[Modality, ...]
+    input_projectors: tuple[Modality, ...]
+    output_projectors: tuple[Modality, ...]
+    rates: Mapping[Modality, float | None]
+    """Hz and frames/s of what each decoder makes."""
+    signals: SignalTokens
+    input_rate: int
+    """Hz of the sounds that it hears."""
+    context_length: int | None
+
+    @classmethod
+    def of(cls, model: NextGPT) -> Facts:
+        """Those of a model in this process."""
+        return cls(
+            encoders=tuple(model.encoders),
+            input_projectors=tuple(model.input_projectors),
+            output_projectors=tuple(model.output_projectors),
+            rates={modality: model.decoders.rate(modality) for modality in model.spec.decoders},
+            signals=model.processor.signals,
+            input_rate=model.processor.input_rate,
+            context_length=model.language.context_length,
+        )
 
 
 class Engine:
     """Conversations with one model, answered together: at most `rows` speak at a time.
 
-    `chat`, `send` and `close` are all that a server asks of it, beside `model` and `options`.
+    `chat`, `send` and `close` are all that a server asks of it, beside `facts` and `options`.
     """
+
+    facts: Facts
+    options: GenerationOptions
 
     def __init__(
         self, model: NextGPT, options: GenerationOptions | None = None, *, rows: int = 16
     ) -> None:
-        self.model = model
+        self.facts = Facts.of(model)
         self.options = options or GenerationOptions()
         self._batcher = ReplyBatcher(model, max_rows=rows)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from anyweave.data.mixture import KnowsLengths
+from anyweave.data import mixture
 from anyweave.media import MediaError
 from anyweave.messages import Conversation
 from anyweave.processing.collate import bucketed_batches
@@ -71,11 +71,10 @@ def rough_lengths(
     A streamed source is not read for it either: where it does not know, all are alike.
     """
     items = in_epoch(source, epoch)
-    known = items if isinstance(items, KnowsLengths) else None
     read = not is_streamed(source)
 
     def length(index: int) -> int:
-        told = None if known is None else known.length(index)
+        told = mixture.length(items, index)
         return told if told is not None else _estimate(items, index) if read else 0
 
     return tuple(map(length, indices))
