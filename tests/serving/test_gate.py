@@ -15,7 +15,8 @@ KEY = "aw-0123456789abcdef"
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "evil.example:80", ""]
+    "host",
+    ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "evil.example:80", "[::1", ""],
 )
 def test_dns_rebinding_is_refused(served: Any, host: str) -> None:
     answer = served.http().post(CHAT, json=HELLO, headers={"Host": host})
@@ -105,6 +106,20 @@ def test_bodies_are_bounded_in_size_and_time(serve: Callable[..., Any]) -> None:
             assert b"408" in slow.recv(100)
             assert time.monotonic() - begun < 5
         assert served.http().get("/" + "x" * 3000).status_code == 414
+
+
+def test_large_bodies_are_bounded_together(serve: Callable[..., Any]) -> None:
+    with serve(max_body=2000, max_bodies=3000) as served:
+        host, port = served.url.removeprefix("http://").split(":")
+        start = "POST /v1/videos HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000\r\n\r\n{"
+        with socket.create_connection((host, int(port)), timeout=10) as held:
+            held.sendall(start.encode())
+            time.sleep(0.3)
+            busy = served.http().post(CHAT, content=b"x" * 1500)
+            assert (busy.status_code, busy.json()["error"]["code"]) == (429, "busy")
+            assert served.http().post(CHAT, json=HELLO).status_code == 200
+        time.sleep(0.3)
+        assert served.http().post(CHAT, content=b"x" * 1500).status_code == 400
 
 
 def test_every_answer_is_safe_to_show(served: Any) -> None:
