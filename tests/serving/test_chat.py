@@ -90,6 +90,18 @@ def test_conversations_of_other_keys_are_not_continued(serve: Callable[..., Any]
         assert ask(mine, talk)["anyweave"]["continued_turns"] == 2
 
 
+def test_a_conversation_whose_reply_was_stopped_goes_on(served: Any) -> None:
+    with served.http() as http:
+        first = ask(http, [user("hello there")])
+        talk = [user("hello there"), said(first), user("more")]
+        with http.stream("POST", CHAT, json={**LONG, "messages": talk, "stream": True}) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+        until(lambda: served.app.desk.scheduler.running == 0)
+        time.sleep(0.1)
+        assert ask(http, talk)["anyweave"]["continued_turns"] == 2
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_stops_its_reply(served: Any, stream: bool) -> None:
     desk = served.app.desk

@@ -107,6 +107,20 @@ def test_bodies_are_bounded_in_size_and_time(serve: Callable[..., Any]) -> None:
         assert served.http().get("/" + "x" * 3000).status_code == 414
 
 
+def test_large_bodies_are_bounded_together(serve: Callable[..., Any]) -> None:
+    with serve(max_body=2000, max_bodies=3000) as served:
+        host, port = served.url.removeprefix("http://").split(":")
+        start = "POST /v1/videos HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000\r\n\r\n{"
+        with socket.create_connection((host, int(port)), timeout=10) as held:
+            held.sendall(start.encode())
+            time.sleep(0.3)
+            busy = served.http().post(CHAT, content=b"x" * 1500)
+            assert (busy.status_code, busy.json()["error"]["code"]) == (429, "busy")
+            assert served.http().post(CHAT, json=HELLO).status_code == 200
+        time.sleep(0.3)
+        assert served.http().post(CHAT, content=b"x" * 1500).status_code == 400
+
+
 def test_every_answer_is_safe_to_show(served: Any) -> None:
     for path in ("/health", "/docs", "/v1/nothing"):
         headers = served.http().get(path).headers

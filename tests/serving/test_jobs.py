@@ -42,6 +42,9 @@ def test_finished_jobs_are_there_and_the_others_are_told_after_a_crash(tmp_path:
         first.run(running, never())
         await asyncio.sleep(0.1)
         first.progress(running, 1, 2)
+        with pytest.raises(ValueError, match="is a server that keeps its jobs there"):
+            jobs(tmp_path)
+        first.close()
         return [done["id"], running["id"], waiting["id"]]
 
     ids = asyncio.run(check())
@@ -58,6 +61,7 @@ def test_finished_jobs_are_there_and_the_others_are_told_after_a_crash(tmp_path:
         assert "send it again" in job["error"]["message"]
         with pytest.raises(ApiError, match="its job is failed"):
             second.clip(job)
+    second.close()
     assert jobs(tmp_path).find(ids[1], "me")["status"] == "failed"  # and it is written down
 
 

@@ -98,7 +98,8 @@ def test_whoever_stops_listening_stops_the_work_and_frees_its_place() -> None:
         events = of.work("a", work.make)
         assert await anext(events) == "x"
         await events.aclose()
-        assert await asyncio.to_thread(work.ended.wait, 5)
+        assert work.ended.is_set()  # whoever has closed it knows that nothing runs any more
+        assert of.running == 0
         after = Work("after")
         after.go.set()
         assert await run(of, "b", after) == ["after", "done"]
@@ -134,6 +135,26 @@ def test_time_is_bounded_in_the_queue_and_at_work() -> None:
             await task
         assert (worked.value.status, worked.value.code) == (504, "timeout")
         assert await asyncio.to_thread(first.ended.wait, 5)
+
+    test(check)
+
+
+def test_the_patient_wait_as_long_as_it_takes() -> None:
+    async def check() -> None:
+        of, first, job = scheduler(waiting=0, patience=0.05), Work(), Work("job")
+        task = asyncio.create_task(run(of, "a", first))
+        await asyncio.sleep(0.02)
+
+        async def patient() -> list[str]:
+            return [item async for item in of.work("a", job.make, patient=True)]
+
+        waits = asyncio.create_task(patient())
+        await asyncio.sleep(0.2)
+        assert of.waiting == 1
+        first.go.set()
+        job.go.set()
+        assert (await waits)[0] == "job"
+        await task
 
     test(check)
 

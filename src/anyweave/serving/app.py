@@ -59,6 +59,7 @@ def create_app(
         yield
         await desk.scheduler.drain(settings.grace)
         await jobs.settle()
+        jobs.close()
         desk.scheduler.close()
         if owned is not None:
             owned.close()

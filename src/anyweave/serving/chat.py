@@ -10,20 +10,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from anyio import to_thread
-
 from anyweave import media
 from anyweave.decoders.schedulers import OWN, SCHEDULERS
 from anyweave.errors import nearest
 from anyweave.generation import GenerationOptions, MediaDone
 from anyweave.media.showing import array_and_rate
-from anyweave.messages import Media, Message, Modality
+from anyweave.messages import Message, Modality
 from anyweave.serving import schema
 from anyweave.serving.conversations import Conversation, Conversations
 from anyweave.serving.engine import Engine
 from anyweave.serving.errors import bad_request
 from anyweave.serving.files import SUFFIXES, FileStore
-from anyweave.serving.intake import Intake, Turn
+from anyweave.serving.intake import Encoded, Intake, Turn
 from anyweave.serving.metrics import Metrics
 from anyweave.serving.reply import Made, WireReply
 from anyweave.serving.scheduler import Scheduler
@@ -49,9 +47,12 @@ class Ask:
     client: str
     turns: list[Turn]
     options: GenerationOptions
-    source: Media | None = None
+    source: Encoded | None = None
+    """What is edited."""
     keep: bool = True
     """Whether its conversation may be continued."""
+    patient: bool = False
+    """Whether it waits for its turn however long that takes."""
     formats: dict[Modality, str] = field(default_factory=dict)
     known: int = 0
     """Turns that were heard before."""
@@ -77,22 +78,19 @@ class Desk:
         Raises `ApiError`, and `ValueError` for what the model cannot do.
         """
         kept, ask.known = self.conversations.take(ask.client if ask.keep else "", ask.turns[:-1])
+        heard: list[tuple[Conversation, Message]] = []
         done = False
         try:
-            new = [
-                await to_thread.run_sync(self.intake.message, turn)
-                for turn in ask.turns[ask.known :]
-            ]
-            history, user = new[:-1], new[-1]
-            conversation = self.conversations.open(ask.client, kept, ask.known, history)
-            work = partial(self._events, conversation, user, ask, reply)
-            async with aclosing(self.scheduler.work(ask.client, work)) as events:
+            work = partial(self._events, kept, ask, reply, heard)
+            running = self.scheduler.work(ask.client, work, patient=ask.patient)
+            async with aclosing(running) as events:
                 async for delta in events:
                     yield delta
             assert reply.done is not None
             done = True
             self.metrics.count_reply(reply.done.usage)
             if ask.keep:
+                conversation, user = heard[0]
                 self.conversations.put(conversation, ask.turns, user, reply.done.message)
         finally:
             if not done and kept is not None:
@@ -105,11 +103,21 @@ class Desk:
                 pass
 
     def _events(
-        self, conversation: Conversation, user: Message, ask: Ask, reply: WireReply
+        self,
+        kept: Conversation | None,
+        ask: Ask,
+        reply: WireReply,
+        heard: list[tuple[Conversation, Message]],
     ) -> Generator[dict[str, Any], None, None]:
-        """In a thread: the engine's events as deltas, media written down."""
+        """In a thread, and only when its turn has come, so that few media are unpacked at a time:
+        the engine's events as deltas, media written down. `heard` gets who spoke and was spoken to.
+        """
         ask.waited = time.monotonic() - ask.begun
-        events = self.engine.send(conversation.session, user, ask.options, source=ask.source)
+        *history, user = [self.intake.message(turn) for turn in ask.turns[ask.known :]]
+        source = None if ask.source is None else self.intake.decoded(ask.source)
+        conversation = self.conversations.open(ask.client, kept, ask.known, history)
+        heard.append((conversation, user))
+        events = self.engine.send(conversation.session, user, ask.options, source=source)
         with closing(events):
             for event in events:
                 if isinstance(event, MediaDone):

@@ -35,8 +35,8 @@ class Conversation:
 
 
 class Conversations:
-    """The kept ones, and new ones by `begin`. Used from one thread; whoever takes a conversation
-    has it alone until it is put back.
+    """The kept ones, and new ones by `begin`. They are taken and put back in one thread, and
+    whoever takes one has it alone meanwhile.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Conversations:
         if kept is None:
             return Conversation(owner, self._begin(history), list(history))
         if known < len(kept.history):
-            kept.history = kept.history[:known]
+            kept.history, kept.chain = kept.history[:known], kept.chain[:known]
             kept.session.messages = list(kept.history)
         return kept
 

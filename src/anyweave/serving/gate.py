@@ -47,6 +47,7 @@ class Gate:
         self.app, self.desk = app, desk
         self._settings, self._metrics = desk.settings, desk.metrics
         self._keys = Keys(desk.settings.api_keys)
+        self._held = 0  # bytes of bodies, as declared or at most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, answer a preflight, or pass on with the body in one piece."""
@@ -54,7 +55,7 @@ class Gate:
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
-        started, status = time.monotonic(), 499
+        started, status, held = time.monotonic(), 499, 0
         headers = Headers(scope=scope)
         cors = self._cors(headers)
 
@@ -74,12 +75,15 @@ class Gate:
                 self._check(scope, headers)
                 scope.setdefault("state", {})["client"] = self._client(scope, headers)
                 if scope["method"] not in ("GET", "HEAD"):
-                    body = await self._body(headers, receive)
+                    held = self._room(headers)
+                    self._held += held
+                    body = await self._body(receive)
                     receive = replayed(body, receive)
             await (answer or self.app)(scope, receive, send_guarded)
         except ApiError as error:
             await error.response()(scope, receive, send_guarded)
         finally:
+            self._held -= held
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.count_request(route, status, time.monotonic() - started)
 
@@ -154,13 +158,22 @@ class Gate:
         }
         return Response(status_code=204, headers=allowed)
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+    def _room(self, headers: Headers) -> int:
+        """Bytes to set aside for a body, or `ApiError` where it is too large, or all together."""
         most = self._settings.max_body
-        declared = headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > most:
+        declared = headers.get("content-length", "")
+        size = int(declared) if declared.isdecimal() else most
+        if size > most:
             raise ApiError(413, f"a body has at most {most:,} bytes", code="too_large")
+        if self._held + size > self._settings.max_bodies:
+            raise ApiError(
+                429, "too many large requests at once; try again later", code="busy", retry_after=5
+            )
+        return size
+
+    async def _body(self, receive: Receive) -> bytes:
         try:
-            return await read_body(receive, most, self._settings.body_patience)
+            return await read_body(receive, self._settings.max_body, self._settings.body_patience)
         except BodyError as error:
             raise ApiError(error.status, str(error)) from None
 

@@ -81,30 +81,35 @@ class Intake:
                 f"{len(messages)} messages, at most {self._settings.max_messages} are taken",
                 "messages",
             )
-        found = [self._turn(message, f"messages.{i}") for i, message in enumerate(messages)]
-        if found[-1].role != "user":
-            raise bad_request("the last message must be the user's", "messages")
-        count = sum(isinstance(part, Encoded) for turn in found for part in turn.parts)
-        if count > self._settings.max_media:
+        placed = [_parts_of(message, f"messages.{i}") for i, message in enumerate(messages)]
+        media = (
+            p for parts in placed for _, p in parts if not isinstance(p, (str, schema.TextPart))
+        )
+        count = sum(1 for _ in media)
+        if count > self._settings.max_media:  # before any is read
             raise bad_request(
                 f"{count} media in one request, at most {self._settings.max_media} are taken",
                 "messages",
             )
+        found, size = [], 0
+        for number, (message, parts) in enumerate(zip(messages, placed, strict=True)):
+            found.append(turn := self._turn(message, parts, f"messages.{number}"))
+            size += sum(len(p.data or b"") for p in turn.parts if isinstance(p, Encoded))
+            if size > self._settings.max_body:
+                raise bad_request("the media are too large together", "messages", "too_large")
+        if found[-1].role != "user":
+            raise bad_request("the last message must be the user's", "messages")
         return found
 
     def message(self, turn: Turn) -> Message:
         """The turn with its media decoded. Slow: call it in a thread. Raises `ApiError`."""
-        parts = [p if isinstance(p, Text) else self._decoded(p) for p in turn.parts]
+        parts = [p if isinstance(p, Text) else self.decoded(p) for p in turn.parts]
         return Message(turn.role, parts)
 
-    def medium(self, data: bytes, modality: Modality, where: str) -> Media:
-        """Uploaded bytes as a medium with its array. Raises `ApiError`."""
-        return self._decoded(Encoded(modality, data, None, where))
-
-    def _turn(self, message: schema.WireMessage, where: str) -> Turn:
+    def _turn(self, message: schema.WireMessage, placed: list[tuple[str, Any]], where: str) -> Turn:
         role: Role = "system" if message.role == "developer" else message.role
         parts: list[Text | Encoded] = []
-        for place, part in _parts_of(message, where):
+        for place, part in placed:
             if isinstance(part, str):
                 parts.append(Text(part))
             elif isinstance(part, schema.TextPart):
@@ -193,7 +198,8 @@ class Intake:
         except (OSError, ValueError, RuntimeError):  # too long, a null byte, a loop of links
             raise refusal from None
 
-    def _decoded(self, encoded: Encoded) -> Media:
+    def decoded(self, encoded: Encoded) -> Media:
+        """A medium with its array. Slow: call it in a thread. Raises `ApiError`."""
         kind = MEDIA_TYPES[encoded.modality]
         if encoded.data is None:
             return kind(caption=encoded.caption)

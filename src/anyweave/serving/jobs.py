@@ -10,10 +10,11 @@ import re
 import secrets
 import time
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from anyweave.files import read_object, whole_file, write_json
+from anyweave.files import path_lock, read_object, whole_file, write_json
 from anyweave.serving.errors import ApiError
 
 _log = logging.getLogger(__name__)
@@ -22,12 +23,17 @@ _ENDED = ("completed", "failed")
 
 
 class Jobs:
-    """The jobs of one server: ``ID.json`` and, of a completed one, ``ID.mp4``."""
+    """The jobs of one server: ``ID.json`` and, of a completed one, ``ID.mp4``.
+
+    Raises `ValueError` where another server keeps its jobs in `folder`.
+    """
 
     def __init__(self, folder: Path, *, most: int, most_kept: int) -> None:
         self._folder, self._most, self._most_kept = folder, most, most_kept
         self._tasks: dict[str, asyncio.Task[None]] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        self._alone = ExitStack()
+        self._alone.enter_context(path_lock(folder, doing="is a server that keeps its jobs there"))
         self._jobs = {path.stem: read_object(path) for path in folder.glob("video_*.json")}
         for job in self._jobs.values():
             if job["status"] not in _ENDED:
@@ -110,6 +116,10 @@ class Jobs:
     async def settle(self) -> None:
         """Wait for the tasks; used when the scheduler has been drained."""
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def close(self) -> None:
+        """Leave the folder to another server."""
+        self._alone.close()
 
     async def _run(self, job: dict[str, Any], work: Coroutine[Any, Any, bytes]) -> None:
         try:

@@ -9,12 +9,11 @@ import re
 import time
 from typing import Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import JSONResponse, Response
 
-from anyweave.messages import Media, Modality, Text
+from anyweave.messages import Modality, Text
 from anyweave.serving import schema
 from anyweave.serving.chat import Ask, Desk
 from anyweave.serving.errors import bad_request
@@ -66,11 +65,11 @@ async def images_edits(request: Request) -> Response:
     body = schema.EditRequest.model_validate(fields)
     if len(uploads) != 1:
         raise bad_request(f"one picture is edited at a time, got {len(uploads)}", "image")
-    source = await to_thread.run_sync(desk.intake.medium, uploads[0], "image", "image")
+    source = Encoded("image", uploads[0], None, "image")
     reads = "image" in desk.engine.facts.encoders
     parts: list[Text | Encoded] = [Text(body.prompt)]
     if reads:
-        parts.insert(0, Encoded("image", uploads[0], None, "image"))
+        parts.insert(0, source)
     return await _pictures(request, body, parts, source)
 
 
@@ -88,7 +87,7 @@ async def audio_generate(body: schema.AudioRequest, request: Request) -> Respons
 
 
 async def _pictures(
-    request: Request, body: schema.ImageRequest, parts: list[Text | Encoded], source: Media | None
+    request: Request, body: schema.ImageRequest, parts: list[Text | Encoded], source: Encoded | None
 ) -> Response:
     format = body.output_format or "png"
     more: dict[str, Any] = {**sized(body.size)}
@@ -107,7 +106,7 @@ async def _made(
     parts: list[Text | Encoded],
     format: str,
     count: int,
-    source: Media | None = None,
+    source: Encoded | None = None,
     **more: Any,
 ) -> list[tuple[WireReply, Made]]:
     """`count` media of one prompt, one after the other."""

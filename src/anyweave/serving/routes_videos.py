@@ -61,6 +61,7 @@ async def create_video(request: Request) -> dict[str, Any]:
         turns=[Turn("user", (Text(body.prompt),), b"", None)],
         options=options,
         keep=False,
+        patient=True,
     )
     jobs.run(job, _clip(desk, jobs, job, ask, base_url(desk, request)))
     return shown(job)

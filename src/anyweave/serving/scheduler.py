@@ -42,14 +42,15 @@ class Scheduler:
         return sum(map(len, self._queues.values()))
 
     async def work(
-        self, client: str, make: Callable[[], Generator[T, None, None]]
+        self, client: str, make: Callable[[], Generator[T, None, None]], *, patient: bool = False
     ) -> AsyncGenerator[T, None]:
         """Wait for a turn, then give what `make()` yields in a thread. Closing this generator stops
-        the work at its next event, and its place is free once it has stopped.
+        the work at its next event, and waits for that: then nothing runs any more.
 
         Raises `ApiError`: 429 where too many wait, 503 while the server stops, 504 after too long.
+        Who is `patient` waits as long as it takes, and is not counted.
         """
-        await self._turn(client)
+        await self._turn(client, patient)
         run = _Run(make, asyncio.get_running_loop(), self._ended)
         self._runs.add(run)
         run.start(self._executor)
@@ -72,6 +73,7 @@ class Scheduler:
                 yield item
         finally:
             run.cancelled.set()
+            await run.over.wait()
 
     async def drain(self, grace: float) -> None:
         """Take nothing new, let what was taken end for `grace` seconds, then fail the rest."""
@@ -93,14 +95,15 @@ class Scheduler:
         """End the threads when their work has ended."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    async def _turn(self, client: str) -> None:
+    async def _turn(self, client: str, patient: bool) -> None:
         if self.draining:
             raise _stopping()
         if self.running < self._limit and not self._queues:
             self.running += 1
             return
         queue = self._queues.get(client, deque())
-        if self.waiting >= self._max_waiting or len(queue) >= self._each:
+        full = self.waiting >= self._max_waiting or len(queue) >= self._each
+        if full and not patient:
             seconds = self._seconds * (self.waiting + 1) / self._limit
             raise ApiError(
                 429,
@@ -111,7 +114,7 @@ class Scheduler:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queues.setdefault(client, queue).append(future)
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(None if patient else self._patience):
                 await future
         except BaseException as error:
             if future.done() and not future.cancelled() and future.exception() is None:
@@ -150,6 +153,7 @@ class Scheduler:
     def _ended(self, run: _Run) -> None:
         self._seconds += 0.2 * (run.seconds - self._seconds)
         self._runs.discard(run)
+        run.over.set()
         self._free()
 
 
@@ -164,6 +168,7 @@ class _Run:
     ) -> None:
         self._make, self._loop, self._ended = make, loop, ended
         self.cancelled = threading.Event()
+        self.over = asyncio.Event()  # its thread has ended
         self.events: asyncio.Queue[Any] = asyncio.Queue()
         self.seconds = 0.0
 

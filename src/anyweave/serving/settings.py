@@ -39,6 +39,8 @@ class Settings:
     """How clients reach the server, where that is not how they called it (behind a proxy)."""
 
     max_body: int = 32 * 2**20
+    max_bodies: int = 2**29
+    """Of all requests that are being answered together; the next one is answered 429."""
     body_patience: float = 60.0
     """A request has arrived whole after so long."""
     max_messages: int = 512
