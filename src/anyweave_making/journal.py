@@ -179,5 +179,5 @@ def work_through(
     report(done)
     with ThreadPoolExecutor(workers) as pool:
         finished = map(finish, todo) if workers == 1 else pool.map(finish, todo)
-        for done, _ in enumerate(finished, done + 1):
-            report(done)
+        for count, _ in enumerate(finished, done + 1):
+            report(count)
