@@ -22,8 +22,8 @@ from anyweave.serving import Settings, create_app
 from anyweave.serving.server import Running
 
 ASSETS = Path(__file__).resolve().parent.parent / "docs" / "assets"
-DESKTOP, PHONE = (1280, 960), (390, 844)
-OPTIONS = '{"seed": 11, "temperature": 0}'
+DESKTOP, PHONE = (1280, 1130), (390, 844)
+OPTIONS = '{"seed": 5}'
 
 
 def main(folder: Path = ASSETS) -> int:
@@ -37,13 +37,11 @@ def main(folder: Path = ASSETS) -> int:
         )
         page = browser.new_page(device_scale_factor=1.5)
         page.set_default_timeout(300_000)
-        for name, size in [("welcome", DESKTOP), ("phone-welcome", PHONE)]:
-            show(page, size)
-            page.goto(url)
-            page.get_by_text("emoji-mini").wait_for()
-            page.evaluate("kept => localStorage.setItem('anyweave.options', kept)", OPTIONS)
-            take(page, folder / f"page-{name}.webp")
         show(page, DESKTOP)
+        page.goto(url)
+        page.get_by_text("emoji-mini").wait_for()
+        take(page, folder / "page-welcome.webp")
+        page.evaluate("kept => localStorage.setItem('anyweave.options', kept)", OPTIONS)
         page.get_by_role("button", name="Show me a bee").click()
         page.locator(".panel").wait_for()
         show(page, PHONE)
@@ -59,7 +57,7 @@ def main(folder: Path = ASSETS) -> int:
         page.locator(".panel").wait_for()
         page.get_by_label("Message", exact=True).fill("Now a clip of it.")
         page.keyboard.press("Enter")
-        page.locator("video[controls]").wait_for()
+        page.locator(".assistant video").wait_for()
         page.locator(".panel").nth(1).wait_for()
         take(page, folder / "page-light.webp")
         browser.close()

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import re
 import secrets
+import threading
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from functools import cached_property
-from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
@@ -37,13 +38,13 @@ from anyweave.generation.chat import common_prefix
 from anyweave.messages import Media, Message, Modality
 from anyweave.model import NextGPT
 from anyweave.model.checkpoint import load_decoders
-from anyweave.processing import SignalTokens
-from anyweave.serving.engine import Engine
+from anyweave.model.decoder_pool import DecoderPool
+from anyweave.serving.engine import Engine, Facts
 from anyweave.serving.errors import ApiError
 
 LANGUAGE = "language"
 _STICKY = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
-_KEPT = 64  # conversations whose keys and values a replica keeps
+_KEPT = 64  # conversations that a replica remembers
 _AT_ONCE = 64  # requests of a replica, those that wait for each other included
 
 
@@ -63,12 +64,32 @@ class Scale:
             raise ValueError(f"replicas are 1 or more, GPUs and cores 0 or more, got {self}")
 
 
+def read_scales(given: Sequence[str]) -> dict[str, Scale]:
+    """Scales by deployment from lines like ``image=1-4,gpus=0.5``. Raises `ValueError`."""
+    found: dict[str, Scale] = {}
+    for line in given:
+        shape = re.fullmatch(
+            r"(\w+)=(\d+)(?:-(\d+))?(?:,gpus=(\d*\.?\d+))?(?:,cpus=(\d*\.?\d+))?", line
+        )
+        if shape is None or shape[1] in found:
+            raise ValueError(
+                "a scale is NAME=REPLICAS or NAME=LEAST-MOST, then ,gpus=N and ,cpus=N where they "
+                f"are not 0 and 1, once for each part; got {line!r}"
+            )
+        name, least, most, gpus, cpus = shape.groups()
+        found[name] = Scale(
+            least=int(least), most=int(most or least), gpus=float(gpus or 0), cpus=float(cpus or 1)
+        )
+    return found
+
+
 class ClusterEngine(Engine):
     """An `Engine` whose model is on a Ray cluster.
 
     `source` is an embedded name, a hub id, or a folder that every machine finds under this name.
     It joins the cluster that runs on this machine or that ``RAY_ADDRESS`` names, else it starts one
-    of this machine alone. `scales` are by deployment: ``language`` and the decoders' modalities.
+    of this machine alone. `rows` conversations speak at a time in each replica of the language
+    model. `scales` are by deployment: ``language`` and the decoders' modalities.
     Raises `ValueError` for other names, and where a part cannot be loaded.
     """
 
@@ -77,7 +98,9 @@ class ClusterEngine(Engine):
         source: str,
         options: GenerationOptions | None = None,
         *,
+        rows: int = 16,
         scales: Mapping[str, Scale] | None = None,
+        trust_remote_code: bool = False,
     ) -> None:
         self.options = options or GenerationOptions()
         modalities = list(load_decoders(source))
@@ -97,15 +120,12 @@ class ClusterEngine(Engine):
         speaker = _deployed(Language, LANGUAGE, scales, request_router_config=sticky)
         self._app = f"anyweave-{secrets.token_hex(4)}"
         try:
-            self._language = serve.run(
-                speaker.bind(source, self.options, decoders), name=self._app, route_prefix=None
-            )
-            facts: Facts = self._language.facts.remote().result()
+            bound = speaker.bind(source, self.options, rows, trust_remote_code, decoders)
+            self._language = serve.run(bound, name=self._app, route_prefix=None)
+            self.facts = self._language.facts.remote().result()
         except (RayError, RuntimeError) as error:
             serve.delete(self._app)
             raise ValueError(f"{source} does not start on the cluster: {error}") from error
-        # What the app asks of a model whose weights are elsewhere.
-        self.model = cast("NextGPT", facts.as_model())
 
     def chat(self, messages: Sequence[Message] = ()) -> ChatSession:
         """A conversation that has heard `messages`."""
@@ -134,27 +154,6 @@ def _deployed(kind: type, name: str, scales: Mapping[str, Scale], **more: Any) -
     return serve.deployment(
         kind, name=name, ray_actor_options=resources, max_ongoing_requests=_AT_ONCE, **more
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What the app must know of a model."""
-
-    inputs: tuple[Modality, ...]
-    rates: dict[Modality, float | None]
-    """Of the media that it makes."""
-    signals: SignalTokens
-    input_rate: int
-    context_length: int | None
-
-    def as_model(self) -> SimpleNamespace:
-        """These facts where a model has them."""
-        return SimpleNamespace(
-            encoders=self.inputs,
-            decoders={m: SimpleNamespace(rate=rate) for m, rate in self.rates.items()},
-            processor=SimpleNamespace(signals=self.signals, input_rate=self.input_rate),
-            language=SimpleNamespace(context_length=self.context_length),
-        )
 
 
 class FarSession:
@@ -201,23 +200,25 @@ class Language:
     """A replica of the language model, with encoders and projectors."""
 
     def __init__(
-        self, source: str, options: GenerationOptions, decoders: Mapping[Modality, Any]
+        self,
+        source: str,
+        options: GenerationOptions,
+        rows: int,
+        trust_remote_code: bool,
+        decoders: Mapping[Modality, Any],
     ) -> None:
-        model = NextGPT.from_pretrained(source, device=_device())
-        model.decoders = {m: FarDecoder(handle) for m, handle in decoders.items()}  # type: ignore[assignment]
-        self._engine = Engine(model, options)
+        model = NextGPT.from_pretrained(
+            source, device=_device(), trust_remote_code=trust_remote_code
+        )
+        self._engine = Engine(model, options, rows=rows)
+        rates = self._engine.facts.rates
+        far = {m: FarDecoder(handle, rates[m]) for m, handle in decoders.items()}
+        model.decoders = cast("DecoderPool", far)
         self._kept: OrderedDict[str, ChatSession] = OrderedDict()
 
     def facts(self) -> Facts:
         """What the app must know of the model."""
-        model = self._engine.model
-        return Facts(
-            inputs=tuple(model.encoders),
-            rates={m: decoder.rate for m, decoder in model.decoders.items()},
-            signals=model.processor.signals,
-            input_rate=model.processor.input_rate,
-            context_length=model.language.context_length,
-        )
+        return self._engine.facts
 
     async def send(
         self,
@@ -236,16 +237,16 @@ class Language:
         """
         session = self._session(name, known, messages)
         before = [*session.messages, message]
+        events = self._engine.send(session, message, options, source=source)
         try:
-            async for event in _in_threads(
-                self._engine.send(session, message, options, source=source)
-            ):
-                if isinstance(event, Done):
-                    left = session.messages
-                    kept = {i for i, m in enumerate(before) if any(m is other for other in left)}
-                    yield kept, event
-                else:
-                    yield event
+            async with aclosing(_in_threads(events)) as answers:
+                async for event in answers:
+                    if isinstance(event, Done):
+                        left = session.messages
+                        same = (any(m is other for other in left) for m in before)
+                        yield {i for i, stays in enumerate(same) if stays}, event
+                    else:
+                        yield event
         except ValueError as error:
             yield ValueError(str(error))
 
@@ -267,14 +268,8 @@ class FarDecoder:
 
     elsewhere = True
 
-    def __init__(self, handle: Any) -> None:
-        self._handle = handle
-
-    @cached_property
-    def rate(self) -> float | None:
-        """Hz or frames/s of what it makes."""
-        rate: float | None = self._handle.rate.remote().result()
-        return rate
+    def __init__(self, handle: Any, rate: float | None) -> None:
+        self._handle, self.rate = handle, rate
 
     def encode_captions(self, captions: Sequence[str]) -> Tensor:
         """As a decoder's."""
@@ -311,11 +306,6 @@ class Decoder:
         self._decoder = load_decoders(source)[modality].to(_device())
         self._turn = asyncio.Lock()
 
-    def rate(self) -> float | None:
-        """Hz or frames/s of what it makes."""
-        rate: float | None = self._decoder.rate
-        return rate
-
     def encode(self, how: str, *given: Any, **more: Any) -> Tensor:
         """What the decoder's method `how` makes of captions or media."""
         return cast("Tensor", getattr(self._decoder, how)(*given, **more).cpu())
@@ -328,23 +318,32 @@ class Decoder:
         def all_of_it() -> Generator[Any, None, None]:
             yield (yield from self._decoder.generate_steps(conditioning, seeds=seeds, **arguments))
 
-        async with self._turn:
-            try:
-                async for item in _in_threads(all_of_it()):
+        try:
+            async with self._turn, aclosing(_in_threads(all_of_it())) as items:
+                async for item in items:
                     yield item
-            except ValueError as error:
-                yield ValueError(str(error))
+        except ValueError as error:
+            yield ValueError(str(error))
 
 
 async def _in_threads(items: Generator[Any, None, None]) -> AsyncGenerator[Any, None]:
     """Each item computed in a thread. Where nobody listens any more, it ends at the next one."""
-    end = object()
+    end, at_work = object(), threading.Lock()
+
+    def take() -> Any:
+        with at_work:
+            return next(items, end)
+
+    def close() -> None:
+        with at_work:  # Ray cancels the waiting and not the thread
+            items.close()
+
     try:
-        while (item := await to_thread.run_sync(next, items, end)) is not end:
+        while (item := await to_thread.run_sync(take)) is not end:
             yield item
     finally:
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(items.close)
+            await to_thread.run_sync(close)
 
 
 def _device() -> str:
