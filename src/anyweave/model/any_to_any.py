@@ -84,7 +84,7 @@ class NextGPT(nn.Module):
         decoders: Mapping[Modality, str | Path | DecoderSpec] | None = None,
         bridge: Bridge | None = None,
         quantization: str | None = None,
-        lazy_encoders: bool = False,
+        lazy_encoders: bool | None = None,
         verify: bool = True,
         trust_remote_code: bool = False,
     ) -> NextGPT:

@@ -18,11 +18,12 @@ import torch
 from torch import nn
 
 from anyweave import decoders, encoders, projectors
+from anyweave.files import disk_stamp
 from anyweave.language import CausalLM, lora
 from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.decoder_pool import DecoderPool
-from anyweave.model.hashing import check_sha256, disk_stamp
+from anyweave.model.hashing import check_sha256
 from anyweave.model.lazy_encoder import LazyEncoder
 from anyweave.model.sources import local_copy, missing_weights_explained
 from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec, ModelSpec
@@ -40,7 +41,8 @@ def build(
     dtype: str | None = None,
     verify: bool = True,
     seed: int = 0,
-    lazy_encoders: bool = False,
+    lazy_encoders: bool | None = None,
+    blank: bool = False,
     quantization: str | None = None,
     trust_remote_code: bool = False,
     hub: Mapping[str, Any] | None = None,
@@ -54,7 +56,10 @@ def build(
             float32.
         verify: compare the frozen parts with the hashes in the spec.
         seed: of the trained parts' initial values.
-        lazy_encoders: read an encoder when it first encodes, as decoders always are.
+        lazy_encoders: read an encoder when it first encodes, as decoders always are. None: if its
+            folder was just found to be the one that the spec names, so that nothing is left to go
+            wrong.
+        blank: leave the trained parts' values to be read, every one of them.
         quantization: "nf4" keeps the language model in 4 bits (QLoRA).
         trust_remote_code: let frozen parts that need Python code of their own run it.
         hub: `token` and `cache_dir` for frozen parts that come from the hub. Never saved.
@@ -69,6 +74,7 @@ def build(
         dtype=dtype,
         verify=verify,
         seed=seed,
+        blank=blank,
         quantization=quantization,
         trust_remote_code=trust_remote_code,
         hub=hub,
@@ -150,6 +156,7 @@ def build_language(
     dtype: str | None = None,
     verify: bool = True,
     seed: int = 0,
+    blank: bool = False,
     quantization: str | None = None,
     trust_remote_code: bool = False,
     hub: Mapping[str, Any] | None = None,
@@ -167,6 +174,7 @@ def build_language(
             dtype=getattr(torch, dtype or part.dtype),
             num_signals=sum(spec.signal_tokens.values()),
             seed=seed,
+            blank=blank,
             quantization=quantization,
             trust_remote_code=trust_remote_code,
             **(hub or {}),
@@ -174,7 +182,7 @@ def build_language(
     if spec.lora is not None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            lora.attach(language, **asdict(spec.lora))
+            lora.attach(language, **asdict(spec.lora), blank=blank)
     return language
 
 
@@ -194,14 +202,18 @@ def build_output_projectors(spec: ModelSpec, hidden_size: int) -> dict[Modality,
 
 
 def _build_encoders(
-    spec: ModelSpec, root: Path | None, verify: bool, lazy: bool, reading: Mapping[str, Any]
+    spec: ModelSpec, root: Path | None, verify: bool, lazy: bool | None, reading: Mapping[str, Any]
 ) -> dict[Modality, nn.Module]:
     built: dict[Modality, nn.Module] = {}
     for part in spec.encoders:
-        load = partial(_load_encoder, part, root, verify, reading)
         source = resolve_source(part.source, root)
         skeleton = getattr(encoders.resolve(part.type), "skeleton", None)
-        if lazy and skeleton is not None:
+        known = verify and part.sha256 is not None and isinstance(source, Path)
+        if known and not lazy:
+            assert isinstance(source, Path)
+            check_sha256(f"encoder {part.type!r}", source, part.sha256)
+        load = partial(_load_encoder, part, root, verify and bool(lazy), reading)
+        if (known if lazy is None else lazy) and skeleton is not None:
             with missing_weights_explained("encoder", source):
                 options = dict(part.args) | understood(skeleton, reading)
                 encoder = LazyEncoder(skeleton(source, **options), load)
@@ -267,7 +279,7 @@ def _build_processor(
     pool: DecoderPool,
 ) -> Processor:
     return Processor(
-        language.tokenizer,
+        language.given_tokenizer,
         SignalTokens(dict(spec.signal_tokens), language.base_vocab_size),
         spec.template,
         perception,
@@ -281,6 +293,7 @@ def _build_processor(
         latents_fingerprints={
             m: _latents_identity(part, root) for m, part in spec.decoders.items()
         },
+        own_tokenizer=True,
     )
 
 

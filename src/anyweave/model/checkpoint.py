@@ -58,7 +58,7 @@ def load_pretrained(
     decoders: Mapping[Modality, str | Path | DecoderSpec] | None = None,
     bridge: Bridge | None = None,
     quantization: str | None = None,
-    lazy_encoders: bool = False,
+    lazy_encoders: bool | None = None,
     verify: bool = True,
     trust_remote_code: bool = False,
 ) -> NextGPT:
@@ -77,7 +77,8 @@ def load_pretrained(
             are found by themselves; their output projectors are new (see `swapping`).
         bridge: what conditions the decoders, "signal" or "caption"; None takes the spec's.
         quantization: "nf4" keeps the language model in 4 bits (QLoRA).
-        lazy_encoders: read an encoder when it first encodes.
+        lazy_encoders: read an encoder when it first encodes. None: if its folder was just found to
+            be the one that the spec names.
         verify: refuse files that are not as they were written (``sha256.json``), and frozen parts
             whose hash is not the one in the spec.
         trust_remote_code: let frozen parts that need Python code of their own (``auto_map``) run
@@ -104,6 +105,7 @@ def load_pretrained(
         dtype=dtype,
         verify=verify,
         lazy_encoders=lazy_encoders,
+        blank=folder is not None,
         quantization=quantization,
         trust_remote_code=trust_remote_code,
         hub=hub,

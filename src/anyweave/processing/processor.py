@@ -66,6 +66,7 @@ class Processor:
         decoder_fingerprints: likewise of the frozen decoders.
         latents_fingerprints: of the decoders with the size that media are encoded at; by default
             the decoders' own.
+        own_tokenizer: take the tokenizer as it is: nobody else uses it.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Processor:
         encoder_fingerprints: Mapping[Modality, str] | None = None,
         decoder_fingerprints: Mapping[Modality, str] | None = None,
         latents_fingerprints: Mapping[Modality, str] | None = None,
+        own_tokenizer: bool = False,
     ) -> None:
         if len(tokenizer) > signals.base_vocab:
             raise ValueError(
@@ -93,9 +95,8 @@ class Processor:
                 f"{signals.base_vocab}; "
                 "give SignalTokens the number of rows of the base embedding matrix"
             )
-        # A copy of its own: whether special tokens are split is state of the tokenizer, and threads
-        # may share ours.
-        self.tokenizer = copy.deepcopy(tokenizer)
+        # Whether special tokens are split is state of the tokenizer, and threads may share ours.
+        self.tokenizer = tokenizer if own_tokenizer else copy.deepcopy(tokenizer)
         self.signals = signals
         self.template = resolve_template(template)
         # Everything but text is encoded here and now: afterwards the tokenizer never changes its
