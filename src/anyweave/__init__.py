@@ -11,9 +11,12 @@ Everything else is taken from its room, such as `anyweave.training.config`.
 
 from __future__ import annotations
 
+import sys
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from anyweave.garbage import searched_later
 
 if TYPE_CHECKING:
     from anyweave.data import Records, read_messages, write_messages
@@ -78,7 +81,8 @@ def __getattr__(name: str) -> Any:
         hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(__all__)}"
         raise AttributeError(f"module 'anyweave' has no attribute {name!r}; {hint}")
     module, _, attribute = _PLACES[name].partition(":")
-    value = getattr(import_module(module), attribute)
+    with searched_later(lasting="torch" not in sys.modules):
+        value = getattr(import_module(module), attribute)
     globals()[name] = value
     return value
 

@@ -28,6 +28,7 @@ from torch import Tensor
 
 import anyweave
 from anyweave.files import drop, read_object, replaced_folder, settle, write_json
+from anyweave.garbage import searched_later
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import ROLES, NextGPT, Role
 from anyweave.model.build import build, resolve_source
@@ -47,6 +48,7 @@ WEIGHTS = Path(anyweave.__file__).parent / "weights"
 EMBEDDED = {"emoji-mini": "emoji_mini"}
 
 
+@searched_later()
 def load_pretrained(
     path_or_id: str | Path,
     *,
