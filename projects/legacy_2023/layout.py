@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from anyweave.messages import MEDIA_MODALITIES, Modality
-from anyweave.model.any_to_any import Role
+from anyweave.model.roles import Role
 from anyweave.processing.signals import DEFAULT_COUNTS
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from anyweave.messages import Audio, Image, Message, Modality, Text, Video
     from anyweave.model import NextGPT
     from anyweave.model.checkpoint import load_pretrained as load
+    from anyweave.model.checkpoint import save_pretrained as save_pretrained
+    from anyweave.model.publishing import push_to_hub as push_to_hub
     from anyweave.training.config import TrainConfig
     from anyweave.training.launch import train
 
@@ -72,6 +74,9 @@ _PLACES = {
     "show": "anyweave.media.showing:show",
     "train": "anyweave.training.launch:train",
     "write_messages": "anyweave.data:write_messages",
+    # Not of `__all__`: what methods of a model ask for.
+    "push_to_hub": "anyweave.model.publishing:push_to_hub",
+    "save_pretrained": "anyweave.model.checkpoint:save_pretrained",
 }
 
 

@@ -13,9 +13,9 @@ from anyweave.batch import IGNORE_INDEX, Sample
 from anyweave.decoders.latent_diffusion import LatentDiffusion
 from anyweave.messages import Audio, Image, Message, Video
 from anyweave.model import NextGPT
-from anyweave.model.any_to_any import ROLES
 from anyweave.model.build import build
 from anyweave.model.fusion import gather_spans, scatter_media
+from anyweave.model.roles import ROLES
 from anyweave.processing import collate
 from anyweave.testing.model import tiny_model, tiny_spec
 

@@ -19,10 +19,10 @@ from anyweave.batch import ModelOutput
 from anyweave.files import settle, sweep
 from anyweave.messages import Audio, Image, Message
 from anyweave.model import NextGPT
-from anyweave.model.any_to_any import ROLES
 from anyweave.model.build import build
 from anyweave.model.checkpoint import _OWN, WEIGHTS, load_pretrained, read_spec
 from anyweave.model.hashing import HASHES_FILE, check_hashes, folder_sha256
+from anyweave.model.roles import ROLES
 from anyweave.processing import collate
 from anyweave.testing.model import tiny_spec
 

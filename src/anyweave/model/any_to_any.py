@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,20 +23,19 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+import anyweave  # the front door, for what stands above a model: conversations, checkpoints
 from anyweave.batch import IGNORE_INDEX, Batch, BatchMedia, ModelOutput
 from anyweave.language import CausalLM
 from anyweave.language.lora import adapters_disabled, lora_parameters
 from anyweave.messages import Message, Modality
 from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.fusion import gather_spans, scatter_media
+from anyweave.model.roles import ROLES, Role
 
 if TYPE_CHECKING:
     from anyweave import ChatSession, GenerationOptions
     from anyweave.model.spec import Bridge, DecoderSpec, ModelSpec
     from anyweave.processing import Processor
-
-Role = Literal["input_projectors", "output_projectors", "signal_rows", "lora"]
-ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class NextGPT(nn.Module):
@@ -91,9 +90,7 @@ class NextGPT(nn.Module):
         """Read a model by embedded name ("emoji-mini"), folder or hub id; options as in
         `checkpoint.load_pretrained`, which is `anyweave.load`.
         """
-        from anyweave.model.checkpoint import load_pretrained
-
-        return load_pretrained(
+        return anyweave.load(
             path_or_id,
             device=device,
             dtype=dtype,
@@ -116,9 +113,7 @@ class NextGPT(nn.Module):
         include_frozen: bool = False,
     ) -> Path:
         """Write what was trained and the spec; options as in `checkpoint.save_pretrained`."""
-        from anyweave.model.checkpoint import save_pretrained
-
-        return save_pretrained(self, folder, dtype=dtype, include_frozen=include_frozen)
+        return anyweave.save_pretrained(self, folder, dtype=dtype, include_frozen=include_frozen)
 
     def push_to_hub(
         self,
@@ -133,9 +128,7 @@ class NextGPT(nn.Module):
         """Upload the model with its local parts; options as in `publishing.push_to_hub`. Returns
         the address of the commit.
         """
-        from anyweave.model.publishing import push_to_hub
-
-        return push_to_hub(
+        return anyweave.push_to_hub(
             self,
             repo_id,
             private=private,
@@ -149,8 +142,6 @@ class NextGPT(nn.Module):
         self, options: GenerationOptions | None = None, *, messages: Iterable[Message] = ()
     ) -> ChatSession:
         """A new conversation, or one that goes on after `messages`."""
-        import anyweave  # the front door: conversations stand above models
-
         return anyweave.ChatSession(self, options, messages=messages)
 
     @property

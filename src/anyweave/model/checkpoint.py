@@ -30,10 +30,11 @@ import anyweave
 from anyweave.files import drop, read_object, replaced_folder, settle, write_json
 from anyweave.garbage import searched_later
 from anyweave.messages import Modality
-from anyweave.model.any_to_any import ROLES, NextGPT, Role
+from anyweave.model.any_to_any import NextGPT
 from anyweave.model.build import build, resolve_source
 from anyweave.model.catalogue import SPECS, is_spec_name, named_spec
 from anyweave.model.hashing import check_hashes, checkable, folder_sha256, write_hashes
+from anyweave.model.roles import ROLES, Role, role_file
 from anyweave.model.sources import local_copy
 from anyweave.model.spec import DTYPES, Bridge, DecoderSpec, EncoderSpec, ModelSpec
 from anyweave.model.swapping import with_decoders
@@ -207,11 +208,6 @@ def read_spec(folder: str | Path) -> ModelSpec:
     known one, and for values that no model has.
     """
     return ModelSpec.from_dict(read_object(Path(folder) / SPEC_FILE))
-
-
-def role_file(role: Role) -> str:
-    """The name of the file that holds a role's weights."""
-    return f"{role}.safetensors"
 
 
 _OWN = (SPEC_FILE, PROCESSOR_FILE, *map(role_file, ROLES))
