@@ -12,6 +12,7 @@ kept, signal tokens one by one, the empty caption encoded for each picture, 50 s
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import platform
 import statistics
@@ -31,6 +32,7 @@ from torch import Tensor
 from anyweave.decoders.schedulers import build_scheduler
 from anyweave.generation import ChatSession, GenerationOptions, TextDelta, TokenEngine
 from anyweave.language import CausalLM
+from anyweave.language.attention import attend_with
 from anyweave.language.replying import for_replies
 from anyweave.messages import Message
 from anyweave.model import NextGPT
@@ -75,7 +77,9 @@ def main() -> None:
 
 def pairs(model: NextGPT, source: str) -> list[Pair]:
     """All comparisons that `model` can be part of."""
-    merged = for_replies(model.language)
+    # The peer's attention is its own; the view that replies use has another.
+    merged = copy.deepcopy(for_replies(model.language))
+    attend_with(merged, "sdpa")
     found = [
         _decoding(model, "decoding, `generate` with adapters", model.language, None),
         _decoding(model, "decoding, `generate` on merged weights", merged, None),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from anyweave.generation import ChatSession, GenerationOptions
+from anyweave.generation import GenerationOptions, ReplyBatcher
 from anyweave.language import single_row
 from anyweave.messages import Message
 from anyweave.model import NextGPT
@@ -30,10 +30,16 @@ def main() -> None:
     requests = in_words(given.requests, given.seed)
     single = ask(model, requests)
     int8 = ask(model, requests, quantization="int8")
+    with ReplyBatcher(model) as batcher:
+        together = ask(model, requests, batcher)
     single_row._pays = lambda: False  # type: ignore[assignment]
     usual = ask(model, requests)
     print(f"| replies to {len(requests)} requests | same media | same words |\n|---|---|---|")
-    for name, said in (("kernel for one row", single), ("8-bit weights", int8)):
+    for name, said in (
+        ("kernel for one row", single),
+        ("8-bit weights", int8),
+        ("16 conversations together", together),
+    ):
         pairs = list(zip(said, usual, strict=True))
         media = sum(one[1] == other[1] for one, other in pairs)
         words = sum(one[0] == other[0] for one, other in pairs)
@@ -47,10 +53,14 @@ def in_words(number: int, seed: int) -> list[Message]:
     return [message for message in first if not message.media()][:number]
 
 
-def ask(model: NextGPT, requests: list[Message], **options: Any) -> list[Said]:
+def ask(
+    model: NextGPT, requests: list[Message], batcher: ReplyBatcher | None = None, **options: Any
+) -> list[Said]:
     """What is said to each request, and which media were meant."""
     chosen = GenerationOptions(temperature=0.0, max_new_tokens=48, decode_media=False, **options)
-    replies = (ChatSession(model, chosen).reply(request) for request in requests)
+    opened = (batcher or model).chat
+    each = map if batcher is None else batcher.map
+    replies = each(lambda request: opened(chosen).reply(request), requests)
     return [(reply.text, tuple(m.modality for m in reply.media())) for reply in replies]
 
 

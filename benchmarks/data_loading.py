@@ -187,12 +187,12 @@ def _config(folder: Path, cache: Path | None, run: str) -> Any:
 def _load(folder: Path, model: Any, source: Any, cache: Path | None) -> float:
     """Seconds to read and render the batches of a run."""
     from anyweave.processing import FeatureCache
-    from anyweave.training.features import FrozenFeatures, Renderer
+    from anyweave.training.features import FrozenFeatures
     from anyweave.training.loading import rendered_steps
     from anyweave.training.plan import BatchPlan
 
     frozen = FrozenFeatures(model, None if cache is None else FeatureCache(cache))
-    renderer = Renderer(frozen.processor(), source)
+    renderer = frozen.renderer(source)
     plan = BatchPlan(size=len(source), batch_size=BATCH, streamed=True)
     steps = rendered_steps(
         plan, renderer, _config(folder, cache, "load"), rank=0, steps=range(STEPS)

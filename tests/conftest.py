@@ -18,12 +18,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import jaxtyping
 import numpy as np
 import pytest
 import torch
 
+from anyweave.training import report
+
 torch.set_num_threads(1)
+
+# `--hypothesis-profile thorough` looks longer.
+hypothesis.settings.register_profile("quick", max_examples=20, deadline=None)
+hypothesis.settings.register_profile("thorough", max_examples=500, deadline=None)
+hypothesis.settings.load_profile("quick")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -39,6 +47,13 @@ def fixed_seeds() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_pictures_of_losses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """matplotlib takes longer than the whole of a tiny run: only tests of the picture draw it."""
+    if not request.node.get_closest_marker("plots"):
+        monkeypatch.setattr(report, "plot_losses", lambda log, picture: None)
 
 
 @pytest.fixture

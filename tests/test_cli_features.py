@@ -18,7 +18,7 @@ from anyweave.testing.model import tiny_model
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model, and two shards of six conversations: a picture is described, another is made."""
     folder = tmp_path_factory.mktemp("features")
-    tiny_model(folder / "parts").save_pretrained(folder / "model")
+    tiny_model().save_pretrained(folder / "model")
     (folder / "shards").mkdir()
     for number in range(6):
         name = f"{number}.png"

@@ -18,7 +18,7 @@ from anyweave.testing.model import tiny_model
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("tiny")
-    return str(tiny_model(folder / "parts").save_pretrained(folder / "model"))
+    return str(tiny_model().save_pretrained(folder / "model"))
 
 
 # What each example is given after the model, and what it must leave in its folder.

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from anyweave import data, decoders, encoders, projectors
+from anyweave.cli.packages import add_commands
 from anyweave.training.config import TrainConfig
 from anyweave.training.recipes import load_recipe
 
 PACKAGE = '''
 import typer
 
-from anyweave.data.formats import Format
+from anyweave.data import Format
 from anyweave.messages import Message
 from anyweave.training.recipes.tiny import stage1
 
@@ -101,14 +102,12 @@ def test_a_recipe(installed: Path) -> None:
 
 
 def test_a_command_stands_in_its_group(installed: Path) -> None:
-    path = os.pathsep.join([str(installed), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-m", "anyweave", "data", "warm"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    assert (done.returncode, done.stdout.strip()) == (0, "twenty degrees"), done.stderr
+    app = typer.Typer()
+    groups = {name: typer.Typer() for name in ("train", "eval", "data", "bench", "convert")}
+    app.add_typer(groups["data"], name="data")
+    add_commands({"": app, **groups})
+    done = CliRunner().invoke(app, ["data", "warm"])
+    assert (done.exit_code, done.stdout.strip()) == (0, "twenty degrees"), done.stderr
 
 
 def test_the_guide_names_every_group(root: Path) -> None:

@@ -23,10 +23,9 @@ MODULES = sorted(
 )
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_module_imports(name: str) -> None:
-    module = importlib.import_module(name)
-    assert module.__doc__, f"{name} needs a docstring: one sentence that states its contract"
+def test_modules_import_and_say_what_they_are() -> None:
+    silent = [name for name in MODULES if not importlib.import_module(name).__doc__]
+    assert silent == [], "a module needs a docstring: one sentence that states its contract"
 
 
 @pytest.mark.parametrize("name", ["anyweave", "anyweave.messages"])
@@ -40,7 +39,8 @@ def test_no_import_circle() -> None:
     """Also counting imports within functions. Whoever asks the front door asks for a name, which it
     finds when everything is there.
     """
-    order = graphlib.TopologicalSorter({name: _imports(name) for name in MODULES})
+    library = [name for name in MODULES if name.startswith("anyweave")]
+    order = graphlib.TopologicalSorter({name: _imports(name) for name in library})
     order.prepare()  # a circle is an error here that shows it
 
 

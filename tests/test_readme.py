@@ -135,7 +135,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
     for name in ("mine.jsonl", "test.jsonl"):
         write_messages([[heard, shown]] * 2, name)
     if request.param == "tiny":
-        model = tiny_model(tmp_path / "parts").save_pretrained(tmp_path / "tiny")
+        model = tiny_model().save_pretrained(tmp_path / "tiny")
         monkeypatch.setattr(checkpoint, "EMBEDDED", {"emoji-mini": str(model)})
         write_tiny_decoder("my-decoder", "image", seed=9)
     else:

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from anyweave.messages import Modality
 from anyweave.model.checkpoint import find_checkpoint, read_spec
-from anyweave.model.roles import ROLES, Role
+from anyweave.model.roles import ROLES, TrainedRole
 from anyweave.model.spec import Bridge, ModelSpec, ProjectorSpec
 from anyweave.training.config import ModelConfig, OptimizerConfig, TrainConfig
 from anyweave.training.stages import Stage
@@ -147,7 +147,7 @@ def _variant(
     base: str,
     changes: Mapping[str, Any],
     *,
-    keep: Sequence[Role] = (),
+    keep: Sequence[TrainedRole] = (),
     recipe: TrainConfig | None = None,
     steps: int = 0,
     seed: int = 0,

@@ -16,11 +16,12 @@ from anyweave.model.any_to_any import NextGPT
 from anyweave.model.build import build
 from anyweave.model.checkpoint import SPEC_FILE, find_checkpoint, load_role, read_spec
 from anyweave.model.hashing import folder_sha256
-from anyweave.model.roles import Role
+from anyweave.model.roles import TrainedRole
 from anyweave.model.spec import ModelSpec
 from anyweave.training.config import ModelConfig
 from anyweave.training.launch import run
 from emoji_mini.ablation_recipes import Variant
+from emoji_mini.parts.recipes import rendered_features
 from emoji_mini.parts.warmup import warm_up
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ _IDENTITY = "variant.json"
 
 
 def start(
-    base: str, changes: Mapping[str, Any], keep: Sequence[Role] = (), seed: int = 0
+    base: str, changes: Mapping[str, Any], keep: Sequence[TrainedRole] = (), seed: int = 0
 ) -> NextGPT:
     """The model that a variant begins as: the spec of the checkpoint `base` with some fields
     changed, the trained weights of the roles `keep`, and fresh ones for the others.
@@ -72,7 +73,8 @@ def _first_lesson(variant: Variant, folder: Path, scenes: Path) -> Path:
     if not (folder / SPEC_FILE).is_file():
         logger.info("first lesson of %s", variant.name)
         sizes = dict(variant.scenes)
-        warm_up(start(**variant.start), scenes, folder, variant.lesson, sizes, sizes)
+        model = start(**variant.start)
+        warm_up(model, folder, variant.lesson, *rendered_features(model, scenes, sizes, sizes))
     return folder
 
 

@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerBase
 from anyweave.files import check_new, whole_folder, write_json
 from anyweave.model.checkpoint import PROCESSOR_FILE, SPEC_FILE, processor_facts
 from anyweave.model.hashing import folder_sha256, write_hashes
-from anyweave.model.roles import ROLES, Role, role_file
+from anyweave.model.roles import ROLES, TrainedRole, role_file
 from anyweave.model.spec import ModelSpec
 from anyweave.processing import Processor, SignalTokens
 from legacy_2023.base import Progress, bytes_needed, read_base, write_language
@@ -115,7 +115,7 @@ def _check_space(file: Path, out: Path, language: int) -> None:
 
 def _write_roles(folder: Path, delta: Delta, layout: Layout) -> None:
     vocabulary = delta.tensors["vocabulary"]
-    roles: dict[Role, Mapping[str, Tensor]] = {
+    roles: dict[TrainedRole, Mapping[str, Tensor]] = {
         "signal_rows": {
             "input_rows": vocabulary[EMBEDDING][layout.kept_rows :],
             "output_rows": vocabulary[HEAD][layout.kept_rows :],

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from anyweave.messages import MEDIA_MODALITIES, Modality
-from anyweave.model.roles import Role
+from anyweave.model.roles import TrainedRole
 from anyweave.processing.signals import DEFAULT_COUNTS
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
@@ -24,7 +24,7 @@ OUTPUT_PROJECTIONS: Mapping[Modality, str] = {
     "video": "gen_text_hidden_fcs_video.0",
     "audio": "gen_text_hidden_fcs_audio.0",
 }
-Place = Literal[Role, "vocabulary"]
+Place = Literal[TrainedRole, "vocabulary"]
 
 
 @dataclass(frozen=True, kw_only=True)

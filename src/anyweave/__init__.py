@@ -21,7 +21,7 @@ from anyweave.garbage import searched_later
 if TYPE_CHECKING:
     from anyweave.data import Records, read_messages, write_messages
     from anyweave.evaluation.on_data import evaluate
-    from anyweave.generation import ChatSession, GenerationOptions, Reply
+    from anyweave.generation import ChatSession, GenerationOptions, Reply, ReplyBatcher
     from anyweave.media.showing import show
     from anyweave.messages import Audio, Image, Message, Modality, Text, Video
     from anyweave.model import NextGPT
@@ -43,6 +43,7 @@ __all__ = [
     "NextGPT",
     "Records",
     "Reply",
+    "ReplyBatcher",
     "Text",
     "TrainConfig",
     "Video",
@@ -65,6 +66,7 @@ _PLACES = {
     "NextGPT": "anyweave.model:NextGPT",
     "Records": "anyweave.data:Records",
     "Reply": "anyweave.generation:Reply",
+    "ReplyBatcher": "anyweave.generation:ReplyBatcher",
     "Text": "anyweave.messages:Text",
     "TrainConfig": "anyweave.training.config:TrainConfig",
     "Video": "anyweave.messages:Video",

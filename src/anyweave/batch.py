@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from anyweave.messages import Modality
+from anyweave.messages import Media, Modality
 
 IGNORE_INDEX = -100
 
@@ -25,14 +25,17 @@ IGNORE_INDEX = -100
 class MediaInput:
     """One user medium of a sample: `length` placeholder ids start at `start`.
 
-    Exactly one of `inputs` (the encoder's preprocessed tensor, without batch axis) and `features`
-    (frozen encoder output ``[N, D]``, from the cache) is set: a cached feature is another form of
-    the same medium.
+    Once it is read, exactly one of `inputs` (the encoder's preprocessed tensor, without batch axis)
+    and `features` (frozen encoder output ``[N, D]``, from a cache) is set: a cached feature is
+    another form of the same medium. `part` is the medium itself, `key` that of its features in a
+    cache.
     """
 
     modality: Modality
     start: int
     length: int
+    part: Media | None = None
+    key: str | None = None
     inputs: Tensor | None = None
     features: Float[Tensor, "N D"] | None = None
 
@@ -41,18 +44,19 @@ class MediaInput:
 class Target:
     """One assistant medium of a sample: a run of `length` signal-token ids starts at `start`.
 
-    `caption` is what the medium shows. `caption_embedding` ``[Q, C]`` and `latents`
-    (decoder-native) are filled from the cache or by the trainer's frozen decoders; `array` is the
-    medium itself when latents are to be made from it, `rate` its Hz or frames/s.
+    `caption` is what the medium shows. `latents` (decoder-native) come from a cache, where `key` is
+    theirs, or are made by the trainer's frozen decoders of `array`, the content of the medium
+    `part`, and its `rate` in Hz or frames/s.
     """
 
     modality: Modality
     start: int
     length: int
     caption: str | None = None
+    part: Media | None = None
+    key: str | None = None
     array: Any = None
     rate: float | None = None
-    caption_embedding: Float[Tensor, "Q C"] | None = None
     latents: Tensor | None = None
 
 

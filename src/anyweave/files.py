@@ -74,12 +74,6 @@ def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
     write_text(path, json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
 
 
-def copy_file(source: str | Path, path: str | Path) -> None:
-    """Copy a file, whole or not at all."""
-    with open(source, "rb") as original, whole_file(path) as copy:
-        shutil.copyfileobj(original, copy, 1 << 20)
-
-
 def file_digest(path: str | Path) -> str:
     """sha256 of a file."""
     with open(path, "rb") as file:

@@ -44,12 +44,14 @@ class Media:
     ``uint8[T, H, W, 3]``, audio ``float32[S]`` in -1..1) or, for images, a PIL image. It may be
     None only for an assistant's medium that is known by its caption alone (caption alignment needs
     no pixels). `caption` says what an assistant's medium shows: it is the target of caption
-    alignment. `rate` is Hz for audio arrays and frames/s for video arrays.
+    alignment. `rate` is Hz for audio arrays and frames/s for video arrays. `generated` says that a
+    model made it: whatever the library encodes of it is marked so.
     """
 
     source: Any = field(default=None, compare=False)
     caption: str | None = None
     rate: float | None = None
+    generated: bool = field(default=False, compare=False, kw_only=True)
 
     modality: ClassVar[Modality]
 

@@ -19,10 +19,10 @@ from anyweave.data.messages_jsonl import MESSAGES
 from anyweave.data.pairs import read_pair
 from anyweave.data.place import Place, ReadOptions
 from anyweave.data.store import check_inside
-from anyweave.data.tables import open_table
+from anyweave.data.tables import open_rows
 from anyweave.messages import MEDIA_MODALITIES, Conversation, Modality
 
-__all__ = ["Item", "check_items", "read_collection"]
+__all__ = ["Item", "check_items", "modality_by_name", "read_collection"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def read_collection(
     Raises `ValueError` naming file and line for a row that is not in the format.
     """
     options = ReadOptions(check_media=check_media)
-    table = open_table(path, options)
+    table = open_rows(path, options)
     if table.problems:
         raise ValueError(table.problems[0])
     items: list[Item] = []
@@ -105,12 +105,17 @@ def _found(row: dict[str, Any], place: Place) -> Iterable[tuple[Modality, Any, s
 
 
 def _modality(named: str, file: Path, place: Place) -> Modality:
-    kind = named or (mimetypes.guess_type(file.name)[0] or "").partition("/")[0]
     for modality in MEDIA_MODALITIES:
-        if modality == kind:
+        if modality == (named or modality_by_name(file)):
             return modality
     what = f"unknown modality {named!r}" if named else f"what is {file.name}?"
     raise place.error("modality", f"{what}; say one of {', '.join(MEDIA_MODALITIES)}")
+
+
+def modality_by_name(file: Path) -> Modality | None:
+    """What kind of medium a file is by the end of its name; None for no medium."""
+    kind = (mimetypes.guess_type(file.name)[0] or "").partition("/")[0]
+    return next((modality for modality in MEDIA_MODALITIES if modality == kind), None)
 
 
 def _pairs(conversation: Conversation) -> Iterator[tuple[Modality, Any, str]]:

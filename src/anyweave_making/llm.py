@@ -1,8 +1,9 @@
 """A language model behind any OpenAI-compatible endpoint, for the dataset builders.
 
 Answers are kept by the hash of their request, so a question that was paid for is never asked
-again. What goes wrong on the way (429, 5xx, lost connections) is tried again with growing pauses;
-what is wrong in the request is the user's mistake and said at once.
+again. What goes wrong on the way (429, 5xx, lost connections) the `openai` client tries again with
+growing pauses; what is wrong in the request is the user's mistake and said at once. Needs the
+extra: ``pip install 'anyweave[llm]'``.
 """
 
 from __future__ import annotations
@@ -10,23 +11,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import httpx2
+if TYPE_CHECKING:
+    import openai
 
 from anyweave_making.journal import GivenUpError, Journal
 
 __all__ = ["LLM", "Estimate", "Price", "Prompt", "Usage"]
 
 T = TypeVar("T")
-_TRANSIENT = (408, 409, 425, 429, 500, 502, 503, 504, 529)
+_TRANSIENT = (408, 409, 429)  # which the client tries again, as everything from 500 on
 _CHARACTERS_PER_TOKEN = 4  # of English text, as a rule of thumb
-_LONGEST_PAUSE = 60.0  # s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +84,7 @@ class LLM:
         retries: how often a request is tried again, and how often an answer that cannot be used is
             asked for again.
         timeout: seconds to wait for an answer.
+        http_client: goes to `openai.OpenAI`, for proxies and the like.
 
     Threads may share it. Raises `ValueError` for what the endpoint refuses and for an overspent
     budget.
@@ -101,8 +101,7 @@ class LLM:
         budget: float | None = None,
         retries: int = 5,
         timeout: float = 120.0,
-        transport: httpx2.BaseTransport | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        http_client: Any = None,
     ) -> None:
         self.model = model
         self.price = price or Price()
@@ -111,8 +110,14 @@ class LLM:
         self._key_variable = key_variable
         self._budget = budget
         self._retries = retries
-        self._sleep = sleep
-        self._client = httpx2.Client(timeout=timeout, transport=transport)
+        self._client = _openai().OpenAI(
+            base_url=base_url,
+            # A server of one's own may need none, and the client insists on some.
+            api_key=os.environ.get(key_variable) or "none",
+            max_retries=retries,
+            timeout=timeout,
+            http_client=http_client,
+        )
         self._counting = threading.Lock()
         self._usage = dict.fromkeys(("requests", "cached", "retries", "input", "output"), 0)
 
@@ -199,31 +204,29 @@ class LLM:
         return row["answer"]
 
     def _post(self, body: dict[str, Any]) -> dict[str, Any]:
-        key = os.environ.get(self._key_variable)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        for attempt in range(self._retries + 1):
-            wait: str | None = None
-            try:
-                reply = self._client.post(self._url, json=body, headers=headers)
-            except httpx2.TransportError as error:
-                problem = f"{type(error).__name__}: {error}"
-            else:
-                if reply.status_code == 200:
-                    return _json(reply.text, self._url)
-                problem = f"{reply.status_code}: {_message(reply.text)}"
-                if reply.status_code not in _TRANSIENT:
-                    raise _RefusedError(
-                        f"{self._url} refuses the request ({problem}); check the address, the "
-                        f"model {self.model!r} and the key in ${self._key_variable}"
-                    )
-                wait = reply.headers.get("retry-after")
-            if attempt < self._retries:
-                self._count(retries=1)
-                self._sleep(_pause(attempt, wait))
-        raise _RefusedError(
-            f"{self._url} does not answer after {self._retries + 1} attempts ({problem}); "
-            "what was made is kept: start again to go on"
-        )
+        """The reply of the endpoint. The client itself tries again what passes."""
+        openai = _openai()
+        try:
+            raw = self._client.chat.completions.with_raw_response.create(**body)
+            self._count(retries=raw.retries_taken)
+            return json.loads(raw.text)
+        except json.JSONDecodeError as error:
+            raise _RefusedError(
+                f"{self._url} answers no JSON ({raw.text[:60]!r}); is it an OpenAI-compatible "
+                "endpoint?"
+            ) from error
+        except openai.APIError as error:
+            status = getattr(error, "status_code", None)
+            problem = f"{status or type(error).__name__}: {_reason(error)}"
+            if status is not None and status < 500 and status not in _TRANSIENT:
+                raise _RefusedError(
+                    f"{self._url} refuses the request ({problem}); check the address, the model "
+                    f"{self.model!r} and the key in ${self._key_variable}"
+                ) from error
+            raise _RefusedError(
+                f"{self._url} does not answer after {self._retries + 1} attempts ({problem}); "
+                "what was made is kept: start again to go on"
+            ) from error
 
     def _count(self, **more: int) -> None:
         with self._counting:
@@ -235,34 +238,27 @@ class _RefusedError(ValueError):
     """Asking again would not help."""
 
 
+def _openai() -> Any:
+    try:
+        import openai
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"a language model needs {error.name}, which is not installed: "
+            "pip install 'anyweave[llm]'"
+        ) from error
+    return openai
+
+
 def _key(body: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def _pause(attempt: int, retry_after: str | None) -> float:
-    """Seconds until the next attempt: what the server asks for, else doubling, with chance so that
-    threads do not come back together.
-    """
-    if retry_after is not None and retry_after.replace(".", "", 1).isdigit():
-        return min(float(retry_after), _LONGEST_PAUSE)
-    return min(2.0**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
-
-
-def _json(text: str, url: str) -> dict[str, Any]:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise _RefusedError(
-            f"{url} answers no JSON ({text[:60]!r}); is it an OpenAI-compatible endpoint?"
-        ) from error
-
-
-def _message(text: str) -> str:
+def _reason(error: openai.APIError) -> str:
     """The reason in an error reply: OpenAI's envelope, or the beginning of whatever came."""
-    try:
-        return str(json.loads(text)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return text[:200] or "no reason given"
+    said = error.body.get("message") if isinstance(error.body, dict) else None
+    if said is None and hasattr(error, "response"):
+        return error.response.text[:200] or "no reason given"
+    return str(said or error.__cause__ or error)
 
 
 def _read_answer(reply: dict[str, Any], prompt: Prompt) -> dict[str, Any]:

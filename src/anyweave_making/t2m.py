@@ -8,6 +8,7 @@ the work folder, so that a stopped run goes on where it was.
 from __future__ import annotations
 
 import json
+import tomllib
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,10 +18,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from anyweave.data.captions import capitalized, caption_form, tidy
 from anyweave.files import check_new
 from anyweave.messages import MEDIA_TYPES, Conversation, Message, Part, Text
-from anyweave_making import t2m_phrases as say
+from anyweave_making.captions import capitalized, caption_form, tidy
 from anyweave_making.collection import Item, check_items
 from anyweave_making.journal import Journal, work_through
 from anyweave_making.llm import LLM, Prompt
@@ -35,6 +35,10 @@ __all__ = [
     "build_t2m",
     "t2m_prompts",
 ]
+
+_SAY: dict[str, Any] = tomllib.loads(
+    Path(__file__).with_name("t2m_phrases.toml").read_text(encoding="utf-8")
+)
 
 
 @dataclass(frozen=True)
@@ -90,13 +94,13 @@ class _Draw:
 
     def request(self) -> str:
         if self._chance(0.35):
-            asked = self._pick(say.DIRECT[self._modality][self._form]).format(**self._slots)
+            asked = self._pick(_SAY["direct"][self._modality][self._form]).format(**self._slots)
         else:
-            link = self._pick(say.LINKS[self._form]).format(**self._slots)
-            v = f"{self._pick(say.VERBS[self._modality])} {self._noun()} {link}"
-            asked = self._pick(say.ASKS).format(v=v, V=capitalized(v))
+            link = self._pick(_SAY["links"][self._form]).format(**self._slots)
+            v = f"{self._pick(_SAY['verbs'][self._modality])} {self._noun()} {link}"
+            asked = self._pick(_SAY["asks"]).format(v=v, V=capitalized(v))
         if self._chance(0.25):
-            reason = self._pick(say.REASONS[self._modality])
+            reason = self._pick(_SAY["reasons"][self._modality])
             asked = f"{reason} {asked}" if self._chance(0.5) else f"{asked} {reason}"
         if self._chance(0.08):  # in a hurry
             asked = asked[:1].lower() + asked[1:].rstrip(".")
@@ -104,14 +108,14 @@ class _Draw:
 
     def reply(self) -> tuple[str, str]:
         restated = self._chance(0.6)
-        lines = say.HAND_OVER[self._form] if restated else say.HAND_OVER_SHORT
+        lines = _SAY["hand_over"][self._form] if restated else _SAY["hand_over_short"]
         line = self._pick(lines).format(m=self._noun(), **self._slots)
-        before = f"{self._pick(say.ACKNOWLEDGE)} {line}".strip()
-        after = self._pick(say.OFFERS[self._modality]) if self._chance(0.35) else ""
+        before = f"{self._pick(_SAY['acknowledge'])} {line}".strip()
+        after = self._pick(_SAY["offers"][self._modality]) if self._chance(0.35) else ""
         return before, after
 
     def _noun(self) -> str:
-        return self._pick(say.NOUNS[self._modality])
+        return self._pick(_SAY["nouns"][self._modality])
 
     def _pick(self, options: Sequence[str]) -> str:
         return options[int(self._rng.integers(len(options)))]

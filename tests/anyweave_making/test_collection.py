@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anyweave.data.captions import capitalized, caption_form, tidy
 from anyweave.data.messages_jsonl import write_messages
 from anyweave.messages import Audio, Image, Message
+from anyweave_making.captions import capitalized, caption_form, tidy
 from anyweave_making.collection import Item, read_collection
 from anyweave_making.text_index import EmbeddingIndex, TfIdfIndex
 

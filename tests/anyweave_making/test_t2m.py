@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from anyweave.data.messages_jsonl import read_messages
+from anyweave.data import read_messages
 from anyweave.data.stats import measure_file
 from anyweave.messages import MEDIA_MODALITIES
 from anyweave_making.collection import Item
@@ -103,8 +103,8 @@ def answering(answers, reply):
         text = reply(json.loads(request.content)["messages"][1]["content"])
         return httpx2.Response(200, json={"choices": [{"message": {"content": text}}]})
 
-    transport = httpx2.MockTransport(handle)
-    return LLM(base_url="http://x/v1", model="big", answers=answers, transport=transport, retries=1)
+    client = httpx2.Client(transport=httpx2.MockTransport(handle))
+    return LLM(base_url="http://x/v1", model="big", answers=answers, http_client=client, retries=1)
 
 
 def test_a_language_model_writes(items, tmp_path):

@@ -9,7 +9,7 @@ import tarfile
 
 import pytest
 
-from anyweave.data import Records, Shards
+from anyweave.data import Records
 from anyweave.data.conversion import convert
 from anyweave.data.validation import validate
 from anyweave.messages import Text
@@ -116,7 +116,7 @@ def test_what_has_no_place_is_counted(folder, write_json, format, row, lost, cap
         assert what.startswith(lost)
     list(records)
     assert [record.message.count("not read: " + lost) for record in caplog.records] == [1]
-    assert validate(records.table.path, format).lost == {what: 2}
+    assert validate(records.files[0], format).lost == {what: 2}
     assert convert(records, folder / "out.jsonl").lost == {what: 2}
 
 
@@ -278,7 +278,7 @@ def test_links_in_a_shard_are_told(folder):
         entry = tarfile.TarInfo("2.png")
         entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(entry)
-    for source in (Records(path), Shards(path)):
+    for source in (Records(path), Records(path, on_disk=True)):
         assert len(source) == 2 and source[0][1].text == "a cat"
         with pytest.raises(ValueError, match="2.png is a link to /etc/passwd, and a shard holds"):
             source[1]

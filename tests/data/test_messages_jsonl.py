@@ -252,9 +252,7 @@ conversations = st.builds(
 )
 
 
-@settings(
-    max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(conversations, max_size=4))
 def test_any_conversations_survive(tmp_path, conversations):
     path = tmp_path / "a.jsonl"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from anyweave.data import Records, Shards
+from anyweave.data import Records
 from anyweave.data.formats import recognise
 from anyweave.data.place import ReadOptions
 
@@ -87,5 +87,5 @@ def test_one_row_with_pictures_is_no_coco(folder):
 def test_all_shards_are_asked(write_json, folder):
     write_json([WORDS] * 3, "a.jsonl")
     write_json([LISTED], "b.jsonl")
-    shards = Shards(folder)
+    shards = Records(folder, on_disk=True)
     assert len(shards[3][0].media()) == 1

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from anyweave.data import Mixture, Shards, stream
-from anyweave.data.shard_table import ShardTable
+from anyweave.data import Mixture, Records, stream
+from anyweave.data.indexed import IndexedRows
 from anyweave.messages import Conversation
 
 
@@ -65,16 +65,23 @@ def moved(path: Path) -> bytes:
 def test_a_shard_changed_in_place_gets_a_new_index(tmp_path: Path) -> None:
     write_lines(tmp_path, [6])
     shard = tmp_path / "part-000.jsonl"
-    assert asked(Shards(tmp_path, "messages")[1]) == 1
+    assert asked(Records(tmp_path, "messages", on_disk=True)[1]) == 1
     changed_in_place(shard, moved(shard))
-    assert [asked(talk) for talk in Shards(tmp_path, "messages")] == [1, 2, 3, 4, 5, 0]
+    assert [asked(talk) for talk in Records(tmp_path, "messages", on_disk=True)] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        0,
+    ]
 
 
 def test_a_shard_changed_while_it_is_read_is_told(tmp_path: Path) -> None:
     write_lines(tmp_path, [6])
-    shards, shard = Shards(tmp_path, "messages"), tmp_path / "part-000.jsonl"
+    shards, shard = Records(tmp_path, "messages", on_disk=True), tmp_path / "part-000.jsonl"
     changed_in_place(shard, moved(shard))
-    for read in (shards.__getitem__, lambda index: shards.table.copy([index], tmp_path / "x")):
+    for read in (shards.__getitem__, lambda index: shards.rows.copy([index], tmp_path / "x")):
         with pytest.raises(ValueError, match=r"part-000.jsonl: it was changed .*jsonl.index and"):
             read(2)
 
@@ -84,13 +91,17 @@ def test_a_tar_changed_in_place_is_noticed(tmp_path: Path) -> None:
     two.parent.mkdir()
     write_tar(one, range(1, 6))
     write_tar(two, range(6, 1, -1))
-    table = ShardTable([one])
+    table = rows_of([one])
     assert table.row(0)["caption"] == "1"
     changed_in_place(one, two.read_bytes())
     with pytest.raises(ValueError, match=r"a.tar: it was changed after it was indexed"):
         [table.row(index) for index in range(5)]
-    again = ShardTable([one])
+    again = rows_of([one])
     assert [again.row(index)["caption"] for index in range(5)] == ["6", "5", "4", "3", "2"]
+
+
+def rows_of(paths: list[Path]) -> IndexedRows:
+    return IndexedRows(paths, paths[0].suffix, on_disk=True)
 
 
 def asked(conversation: Conversation) -> int:
@@ -99,7 +110,7 @@ def asked(conversation: Conversation) -> int:
 
 def test_lines_by_index_and_by_stream(tmp_path: Path) -> None:
     write_lines(tmp_path, [5, 0, 7, 1])
-    shards = Shards(tmp_path, "messages")
+    shards = Records(tmp_path, "messages", on_disk=True)
     assert len(shards) == 13
     assert [asked(shards[index]) for index in range(13)] == list(range(13))
     assert asked(shards[-1]) == 12 and [asked(c) for c in shards[3:6]] == [3, 4, 5]
@@ -116,7 +127,7 @@ def test_lines_by_index_and_by_stream(tmp_path: Path) -> None:
 def test_samples_of_tar_shards(tmp_path: Path, format: int) -> None:
     write_tar(tmp_path / "a.tar", range(5), format=format)
     write_tar(tmp_path / "b.tar", range(5, 12), format=format)
-    shards = Shards(tmp_path / "*.tar", task="generate")
+    shards = Records(tmp_path / "*.tar", task="generate", on_disk=True)
     assert [asked(conversation) for conversation in shards] == list(range(12))
     assert [len(conversation[1].media()[0].source) for conversation in shards] == list(range(12))
     assert shards.length(0) is None
@@ -131,33 +142,33 @@ def test_rows_are_copied_as_they_are(tmp_path: Path, kind: str) -> None:
     else:
         write_tar(tmp_path / "a.tar", range(3))
         write_tar(tmp_path / "b.tar", range(3, 7))
-    table = ShardTable(sorted(tmp_path.glob(f"*.{kind}")))
+    table = rows_of(sorted(tmp_path.glob(f"*.{kind}")))
     copy = tmp_path / "out" / f"copy.{kind}"
     copy.parent.mkdir()
     table.copy([6, 0, 3], copy)
-    copied = ShardTable([copy])
+    copied = rows_of([copy])
     assert [copied.row(i) for i in range(3)] == [table.row(i) for i in (6, 0, 3)]
-    assert table.place(6).endswith("part-001.jsonl:4" if kind == "jsonl" else "b.tar: sample 4")
+    assert table.place(6).endswith("part-001.jsonl:4" if kind == "jsonl" else "00006")
 
 
 def test_an_index_is_made_once_and_again_when_the_shard_changed(tmp_path: Path) -> None:
     write_lines(tmp_path, [4])
     index = tmp_path / "part-000.jsonl.index"
-    assert len(Shards(tmp_path)) == 4
+    assert len(Records(tmp_path, on_disk=True)) == 4
     made = index.stat().st_mtime_ns
-    assert len(Shards(tmp_path)) == 4 and index.stat().st_mtime_ns == made
+    assert len(Records(tmp_path, on_disk=True)) == 4 and index.stat().st_mtime_ns == made
     write_lines(tmp_path, [6])
-    assert len(Shards(tmp_path)) == 6
+    assert len(Records(tmp_path, on_disk=True)) == 6
     index.write_bytes(index.read_bytes()[:-5])  # half an index is none
-    assert asked(Shards(tmp_path)[5]) == 5
+    assert asked(Records(tmp_path, on_disk=True)[5]) == 5
     elsewhere = tmp_path / "indices"
-    assert len(Shards(tmp_path, index_dir=elsewhere)) == 6
+    assert len(Records(tmp_path, index_dir=elsewhere, on_disk=True)) == 6
     assert (elsewhere / index.name).read_bytes() == index.read_bytes()
 
 
 def test_errors_name_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('\n\n{"messages": []}\n{"messages"\n')
-    shards = Shards(tmp_path, "messages")
+    shards = Records(tmp_path, "messages", on_disk=True)
     with pytest.raises(ValueError, match=r"a\.jsonl:3: messages: a list of at least one"):
         shards[0]
     with pytest.raises(ValueError, match=r"a\.jsonl:4: bad JSON"):
@@ -169,18 +180,19 @@ def test_what_cannot_be_streamed(tmp_path: Path) -> None:
     data = (tmp_path / "cut.tar").read_bytes()
     (tmp_path / "cut.tar").write_bytes(data[:5000])
     with pytest.raises(ValueError, match=r"cut\.tar: this tar is damaged after data/"):
-        Shards(tmp_path / "cut.tar")
+        Records(tmp_path / "cut.tar", on_disk=True)
     (tmp_path / "a.jsonl.gz").write_bytes(b"")
     with pytest.raises(ValueError, match="compressed, so not to be read from the middle"):
-        Shards(tmp_path / "a.jsonl.gz")
+        Records(tmp_path / "a.jsonl.gz", on_disk=True)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"no shards there; they are called \*\.jsonl"):
-        Shards(tmp_path / "empty")
+        Records(tmp_path / "empty", on_disk=True)
     write_lines(tmp_path / "other", [1])
     with pytest.raises(ValueError, match="one folder"):
-        ShardTable([tmp_path / "cut.tar", tmp_path / "other" / "part-000.jsonl"])
+        rows_of([tmp_path / "cut.tar", tmp_path / "other" / "part-000.jsonl"])
     with pytest.raises(ValueError, match=r"one kind are needed, got \.jsonl, \.tar"):
-        ShardTable([tmp_path / "cut.tar", tmp_path / "b.jsonl"])
+        (tmp_path / "b.jsonl").write_text("")
+        Records(tmp_path / "*.[tj]*[rl]", on_disk=True)
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="nothing is read-only to root")
@@ -188,7 +200,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     write_lines(tmp_path / "data", [2])
     (tmp_path / "data").chmod(0o500)
     with pytest.raises(ValueError, match="pass index_dir"):
-        Shards(tmp_path / "data")
+        Records(tmp_path / "data", on_disk=True)
 
 
 def test_several_sets_with_weights(tmp_path: Path) -> None:

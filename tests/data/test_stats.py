@@ -76,7 +76,7 @@ def test_every_format_is_counted_as_validate_reads_it(folder, write_json):
         path = write_json(row if name == "coco" else [row], f"{name}.json")
         stats = measure_file(path)
         assert (stats.in_out, stats.instances, stats.media) == ("T+I→T", 1, {"image": 1})
-        report = validate(path)
+        report = validate(path, workers=0)
         assert report.problems == [] and report.formats == {str(path): name}
         assert dict(stats.lost) == report.lost == ({"the key 'tools'": 1} if "tools" in row else {})
         assert len(chosen(path, 1)) == 1

@@ -15,7 +15,7 @@ from anyweave import media
 from anyweave.data import Records
 from anyweave.data.conversion import convert
 from anyweave.data.place import ReadOptions, RowError
-from anyweave.data.tables import open_table
+from anyweave.data.tables import open_rows
 from anyweave.data.validation import validate
 from anyweave.messages import Image
 
@@ -23,7 +23,7 @@ ROWS = [{"caption": f"number {i}, é", "image": f"{i}.png"} for i in range(5)]
 
 
 def table(path):
-    return open_table(path, ReadOptions())
+    return open_rows(path, ReadOptions())
 
 
 def rows(table):
@@ -118,7 +118,7 @@ def test_bad_rows(tmp_path, name, text, problem):
         ("a.json", "{\n}", "a JSON list of rows is needed, got"),
         ("a.json", b"\xff", "a JSON list of rows is needed, got"),
         ("a.csv", "", "it is empty; the first line names the columns"),
-        ("a.txt", "", "no table is called *.txt; known: .jsonl, .json"),
+        ("a.txt", "", "no table is called *.txt; known: .jsonl, .ndjson, .json"),
     ],
 )
 def test_no_tables(tmp_path, name, text, problem):
@@ -163,7 +163,7 @@ def test_tar_shards(folder, shards):
             f"{what} {number}" for number in range(3) for what in ("cat", "rain")
         ]
     assert records[0][0].media()[0].source == (folder / "a.png").read_bytes()
-    assert records[5][0].media("audio") and records.table.place(5).endswith("002.tar: sub/21")
+    assert records[5][0].media("audio") and records.rows.place(5).endswith("002.tar: sub/21")
     assert pickle.loads(pickle.dumps(records))[4] == records[4]
     with pytest.raises(ValueError, match=r"003.tar: no such file; the shards .*\{002..003\}"):
         Records(shards.replace("000..002", "002..003"))
@@ -228,7 +228,7 @@ def test_rows_of_datasets(folder):
     for path in ("saved", "rows.parquet", "dict"):
         records = Records(str(folder / path), "pairs", columns=columns)
         assert [c[1].text for c in records] == ["a cat", "a dog"]
-        assert records.table.place(1).endswith(f"{path}: row 1")
+        assert records.rows.place(1).endswith(f"{path}: row 1")
         picture = records[0][0].media()[0]
         assert (media.load(picture) == media.load(Image(folder / "a.png"))).all()
     assert len(Records(str(folder / "dict"), "pairs", columns=columns, split="test")) == 1

@@ -245,7 +245,7 @@ def test_shards(folder, write_json):
     assert [problem.record for problem in validate(shard).problems if problem.record is None]
 
 
-def test_what_ends_its_reader_is_one_more_problem(folder, monkeypatch):
+def test_what_ends_its_decoder_is_one_more_problem(folder, monkeypatch):
     info = folder / "site" / "crash-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: crash\nVersion: 1.0\n")
@@ -253,17 +253,19 @@ def test_what_ends_its_reader_is_one_more_problem(folder, monkeypatch):
     (folder / "site" / "crash.py").write_text(
         "import os\n"
         "from anyweave.data import Format\n"
-        "from anyweave.messages import Message\n"
+        "from anyweave.messages import Image, Message\n"
+        "class Deadly(Image):\n"  # ends whoever takes it out of a pipe, as a decoder's crash does
+        "    def __reduce__(self): return os._exit, (1,)\n"
         "def read(row, place):\n"
-        "    if row == 1: os._exit(1)\n"
-        "    return [Message('user', '?'), Message('assistant', str(row))]\n"
+        "    shown = ['?'] if row == 0 else ['?', Deadly(b'x')]\n"
+        "    return [Message('user', shown), Message('assistant', str(row))]\n"
         "CRASH = Format(name='crash', about='', recognises=lambda row: False, read=read)\n"
     )
     monkeypatch.syspath_prepend(str(folder / "site"))
     path = write_lines(folder / "a.jsonl", [str(number) for number in range(2)])
     report = validate(path, "crash", workers=1)
     (problem,) = report.problems
-    assert problem.place == f"{path}:2" and "reading it ends the process" in problem.problem
+    assert problem.place == f"{path}:2" and "decoding it ends the process" in problem.problem
     assert report.records == 2
 
 

@@ -56,9 +56,7 @@ def _embeds(ours: LatentDiffusion, captions: list[str]) -> dict[str, torch.Tenso
         ("image", "dpm++", "v_prediction"),
         ("image", "euler", "v_prediction"),
         ("image", "pndm", "epsilon"),
-        ("image", "unipc", "epsilon"),
         ("video", "ddim", "v_prediction"),
-        ("video", "dpm++", "epsilon"),
         ("video", "unipc", "epsilon"),
     ],
 )
@@ -91,7 +89,7 @@ def test_pictures_equal_the_pipeline(
         assert np.abs(ours_media / 255.0 - theirs).max() <= 0.5 / 255 + 1e-4
 
 
-@pytest.mark.parametrize("scheduler", ["ddim", "dpm++", "unipc"])
+@pytest.mark.parametrize("scheduler", ["ddim", "dpm++"])
 def test_sounds_equal_the_pipeline(tmp_path: Path, scheduler: str) -> None:
     ours, pipeline = _pair(tmp_path / "d", "audio", scheduler, "epsilon")
     captions = ["a bell", "rain"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anyweave.encoders.fbank import kaldi_fbank, mel_filters
@@ -35,7 +35,6 @@ def test_an_image_of_the_right_size_is_only_normalised() -> None:
     np.testing.assert_allclose(views.numpy(), expected, atol=1e-6)
 
 
-@settings(deadline=None, max_examples=25)
 @given(height=st.integers(1, 60), width=st.integers(1, 60))
 def test_any_image_becomes_a_square(height: int, width: int) -> None:
     array = np.full((height, width, 3), 255, dtype=np.uint8)

@@ -107,7 +107,7 @@ def test_any_format_is_read(model: NextGPT, tmp_path: Path, format: str | None) 
 
 
 def test_a_model_by_its_folder(tmp_path: Path) -> None:
-    folder = tiny_model(tmp_path / "parts").save_pretrained(tmp_path / "model")
+    folder = tiny_model().save_pretrained(tmp_path / "model")
     aw.write_messages([turn("right")], tmp_path / "a.jsonl")
     assert aw.evaluate(folder, tmp_path / "a.jsonl").conversations == 1
 

@@ -207,6 +207,34 @@ def test_whoever_stops_listening_anywhere_leaves_the_conversation_as_it_was(
             np.testing.assert_allclose(one.astype(float), other.astype(float), atol=1.5)
 
 
+def test_a_forward_that_ends_half_way_leaves_the_conversation_as_it_was(model: NextGPT) -> None:
+    """Ctrl-C, or no memory, after some layers have taken new positions into their cache."""
+    session = ChatSession(model, OPTIONS)
+    session.reply("hello")
+    events = session.send("stop", seed=5)
+    for _ in range(3):
+        next(events)
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    last = session._engine.language.decoder.layers[-1]
+    hook = last.register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        list(events)
+    hook.remove()
+    fresh = ChatSession(model, OPTIONS, messages=session.messages)
+    assert session.reply("again", seed=6) == fresh.reply("again", seed=6)
+
+
+def test_a_turn_may_go_without_cache(model: NextGPT) -> None:
+    session, plain = ChatSession(model, OPTIONS), ChatSession(model, OPTIONS)
+    assert session.reply("hello", use_cache=False) == plain.reply("hello")
+    assert session._engine.cache is None
+    assert session.reply("again", seed=4) == plain.reply("again", seed=4)
+    assert session._engine.cache is not None
+
+
 def test_text_comes_before_the_forward_that_only_the_next_token_needs(model: NextGPT) -> None:
     session = ChatSession(model, OPTIONS)
     events = session.send("hello")

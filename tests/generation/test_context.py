@@ -90,7 +90,7 @@ def test_a_long_chat_forgets_its_oldest_exchanges_and_says_so(model: NextGPT) ->
     session = ChatSession(model, OPTIONS, messages=[system])
     told: list[Dropped] = []
     said = 1
-    for turn in range(12):
+    for turn in range(8):
         before = session.messages
         done = say(session, picture(turn), f"turn {turn}: tell me more", seed=turn)
         told.append(done.usage.dropped)

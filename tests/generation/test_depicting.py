@@ -14,7 +14,7 @@ from anyweave.testing.model import tiny_model
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> NextGPT:
     folder = tmp_path_factory.mktemp("tiny")
-    path = tiny_model(folder / "parts").save_pretrained(folder / "model")
+    path = tiny_model().save_pretrained(folder / "model")
     return NextGPT.from_pretrained(str(path), bridge="caption")
 
 

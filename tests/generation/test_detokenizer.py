@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anyweave.generation.detokenizer import REPLACEMENT, IncrementalDetokenizer
@@ -22,7 +22,6 @@ def pieces(ids: list[int]) -> list[tuple[str, tuple[int, ...]]]:
     return [piece for piece in given if piece is not None]
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.text(alphabet=st.characters(exclude_characters=REPLACEMENT, exclude_categories=["Cs"])))
 def test_pieces_join_to_the_text(text: str) -> None:
     ids = TOKENIZER(text, add_special_tokens=False).input_ids

@@ -125,7 +125,7 @@ def test_what_must_not_be_said_is_never_said(language: CausalLM, token: str) -> 
         talker.reset()
         events = speak(talker, seed=seed, modalities=("text", "audio"))
         assert wanted not in ids_of(events)
-        assert all(i < 260 or talker.signals.is_signal(i) for i in ids_of(events))
+        assert all(i < 260 or talker.signals.modality_of(i) for i in ids_of(events))
 
 
 def test_forced_media_are_appended_only_if_missing(language: CausalLM) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from anyweave import media
 from anyweave.generation import Done, GenerationOptions, Reply
+from anyweave.media.provenance import inspect_file
 from anyweave.messages import Audio, Image, Message
 from anyweave.model import NextGPT
 from anyweave.testing.conversations import tiny_media
@@ -54,6 +55,7 @@ def test_it_is_saved_in_order_with_its_words(reply: Reply, tmp_path: Path) -> No
     }
     stored = media.load(Image(tmp_path / "out" / f"reply-{_place(reply, 'image')}.png"))
     assert np.array_equal(stored, reply.media("image")[0].source)
+    assert all(inspect_file(path).generated for path in paths)
 
 
 def _suffixes(reply: Reply) -> list[str]:

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from anyweave.generation.engine import TokenEngine
 from anyweave.language import CausalLM
+from anyweave.language.packing import pack_rows
 from anyweave.processing import SignalTokens
 from anyweave.testing.language import byte_tokenizer, tiny_llama
 
@@ -18,6 +19,11 @@ from .families import FAMILIES, VOCABULARY, family
 SIGNALS = SignalTokens({"image": 4, "video": 5, "audio": 3}, VOCABULARY)
 REFUSED = {"falcon-h1": "given the embeddings of its tokens it computes something else"}
 UNCACHED = {"mamba", "mamba2", "falcon-mamba", "recurrent-gemma", "jamba"}
+# A state of their own, an attention of their own, or caps and sinks in it.
+UNPACKED = UNCACHED | {
+    *("bamba", "bloom", "deepseek-v3", "falcon", "gptj", "gpt-oss", "granite-hybrid", "lfm2"),
+    *("gemma2", "qwen3-next"),
+}
 OFTEN = {"llama", "granite", "cohere", "gemma", "gemma2", "mamba", "granite-hybrid", "lfm2"}
 RIGHT = [
     pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow)
@@ -82,6 +88,26 @@ def test_padding_a_batch_changes_nothing(name: str) -> None:
         alone, _ = lm(embeds[:, :9])
         padded, _ = lm(embeds, attention_mask=mask)
     torch.testing.assert_close(padded[:, :9], alone, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_rows_together_say_what_each_says_alone_or_are_not_packed(name: str) -> None:
+    lm = loaded(family(name))
+    packed = pack_rows(lm)
+    assert (packed is None) == (name in UNPACKED)
+    if packed is None:
+        return
+    embeds = lm.embed(ids_of(40))
+    rows = [(embeds[:, :20], 12), (embeds[:, 20:], 3), (embeds[:, 5:25], 1)]
+    whole = [lm(row)[0][0] for row, _ in rows]
+    caches, starts = [lm.new_cache() for _ in rows], [0, 0, 0]
+    ends = [prompt for _, prompt in rows]
+    for new in ([1, 1, 1], [1, 4, 1], [6, 1, 12]):  # after the prompts; windows are of 8
+        pieces = [row[:, a:b] for (row, _), a, b in zip(rows, starts, ends, strict=True)]
+        found = packed.feed(pieces, caches, starts)
+        for states, expected, a, b in zip(found, whole, starts, ends, strict=True):
+            torch.testing.assert_close(states, expected[a:b], rtol=1e-4, atol=1e-4)
+        starts, ends = ends, [end + length for end, length in zip(ends, new, strict=True)]
 
 
 @pytest.mark.parametrize("name", REFUSED)

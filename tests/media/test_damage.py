@@ -14,6 +14,8 @@ import soundfile
 from anyweave import media
 from anyweave.messages import MEDIA_TYPES, Audio, Image, Video
 
+from .animated import encoded_clip
+
 RATES = {"image": None, "video": 8, "audio": 16_000}
 EVERY_FORMAT = [
     (modality, format) for modality in media.FORMATS for format in media.FORMATS[modality]
@@ -28,6 +30,8 @@ def example(modality: str) -> np.ndarray:
 
 
 def encoded(modality: str, format: str) -> bytes:
+    if modality == "video":
+        return encoded_clip(example(modality), RATES[modality], format)
     return media.encode(modality, example(modality), rate=RATES[modality], format=format)
 
 

@@ -13,6 +13,8 @@ from anyweave import media
 from anyweave.media.sniffing import sniff
 from anyweave.messages import Audio, Video
 
+from .animated import encoded_clip
+
 
 def recording(times: list[int], muxer: str = "webm", **options: str) -> bytes:
     """A clip with a frame at each of `times` in ms."""
@@ -111,7 +113,7 @@ def test_a_file_without_pictures_is_audio(tmp_path, muxer: str, audio: str, film
 
 def noisy(format: str) -> bytes:
     frames = np.random.default_rng(0).integers(0, 255, (8, 48, 64, 3), dtype=np.uint8)
-    return media.encode("video", frames, rate=8, format=format)
+    return encoded_clip(frames, 8, format)
 
 
 def test_a_damaged_webm_is_not_read_as_a_shorter_one() -> None:

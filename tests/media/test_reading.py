@@ -12,6 +12,8 @@ import soundfile
 from anyweave import media
 from anyweave.messages import Audio, Image, Video
 
+from .animated import encoded_clip
+
 
 def saved(picture: PIL.Image.Image, format: str = "png", **options: object) -> bytes:
     buffer = io.BytesIO()
@@ -86,7 +88,7 @@ def test_a_still_gif_is_an_image_and_a_clip_of_one_frame():
 @pytest.mark.parametrize("format", ["gif", "webp"])
 def test_an_animation_is_a_video(format):
     frames = np.random.default_rng(0).integers(0, 255, (3, 8, 8, 3), dtype=np.uint8)
-    data = media.encode("video", frames, rate=4, format=format)
+    data = encoded_clip(frames, 4, format)
     with pytest.raises(media.MediaError, match=r"animation of 3 frames.*Video\("):
         media.load(Image(data))
 

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import PIL.Image
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -50,15 +50,13 @@ def test_image(tmp_path, suffix, tolerance):
 
 @pytest.mark.parametrize("count", [1, 2, 9])
 @pytest.mark.parametrize("rate", [8, 25, 30_000 / 1001])
-@pytest.mark.parametrize(
-    ("suffix", "tolerance"), [("mp4", 6.0), ("webm", 6.0), ("gif", 6.0), ("webp", 3.0)]
-)
+@pytest.mark.parametrize(("suffix", "tolerance"), [("mp4", 6.0), ("webm", 6.0), ("gif", 6.0)])
 def test_video(tmp_path, suffix, tolerance, rate, count):
     path = media.save("video", clip(count), tmp_path / f"a.{suffix}", rate=rate)
     frames, found = media.load_video_with_rate(Video(str(path)))
     assert frames.dtype == np.uint8 and frames.shape == (count, HEIGHT, WIDTH, 3)
     # GIF counts time in 10 ms: a clip's length is off by at most half of that
-    slack = 0.005 / (count / rate) if suffix in ("gif", "webp") else 0.001
+    slack = 0.005 / (count / rate) if suffix == "gif" else 0.001
     assert found == pytest.approx(rate, rel=max(slack * 1.1, 0.001))
     for index in range(count):
         assert mean_error(frames[index], clip(count)[index]) <= tolerance
@@ -70,7 +68,7 @@ import numpy as np
 from anyweave import media
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
 frames = np.arange(16 * 48 * 64 * 3, dtype=np.uint32).reshape(16, 48, 64, 3) // 7 % 251
-for format in ("mp4", "webm", "gif", "webp"):
+for format in ("mp4", "webm", "gif"):
     data = media.encode("video", frames.astype(np.uint8), rate=8, format=format)
     print(format, hashlib.sha256(data).hexdigest())
 """
@@ -86,7 +84,7 @@ def test_the_bytes_of_a_clip_do_not_depend_on_process_or_cores():
     assert b" mbtree=0 " in data and b" threads=1 " in data  # what x264 says it was told
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "webm", "gif", "webp"])
+@pytest.mark.parametrize("suffix", ["mp4", "webm", "gif"])
 def test_equal_frames_are_all_kept(tmp_path, suffix):
     still = np.stack([picture()] * 8)
     frames, rate = media.load_video_with_rate(
@@ -188,14 +186,12 @@ def test_audio_is_clipped_to_one():
     np.testing.assert_allclose(again, loaded, atol=1 / 16_000)
 
 
-@settings(max_examples=25, deadline=None)
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20), st.just(3))))
 def test_any_image_survives_png(array):
     data = media.encode("image", array, format="png")
     np.testing.assert_array_equal(media.load(Image(data)), array)
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     hnp.arrays(np.float32, st.integers(1, 300), elements=st.floats(-1, 1, width=32)),
     st.sampled_from(["wav", "flac"]),
@@ -207,18 +203,16 @@ def test_any_sound_survives_wav_and_flac(samples, format):
     np.testing.assert_allclose(loaded, samples, atol=1.01 / 32_768)
 
 
-@settings(max_examples=15, deadline=None)
 @given(
     hnp.arrays(
         np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.just(3))
     ),
-    st.sampled_from(["gif", "webp"]),
     st.floats(1, 50),
 )
-def test_any_clip_keeps_its_frames(frames, format, rate):
-    data = media.encode("video", frames, rate=rate, format=format)
+def test_any_gif_keeps_its_frames(frames, rate):
+    data = media.encode("video", frames, rate=rate, format="gif")
     loaded, found = media.load_video_with_rate(Video(data))
     assert loaded.shape == frames.shape
     assert len(frames) / found == pytest.approx(len(frames) / rate, abs=0.0051)
-    if format == "gif":  # every frame has its own palette, of more colours than these have pixels
-        np.testing.assert_array_equal(loaded, frames)
+    # Every frame has its own palette, of more colours than these have pixels.
+    np.testing.assert_array_equal(loaded, frames)

@@ -18,6 +18,8 @@ import soundfile
 from anyweave import media
 from anyweave.messages import MEDIA_TYPES, Audio, Image, Media, Video
 
+from .animated import encoded_clip
+
 TAIL = b"camera footer: 32 bytes of a maker"
 RATE = 44_100
 
@@ -61,7 +63,7 @@ def picture(format: str) -> bytes:
 
 def clip(format: str) -> bytes:
     frames = np.random.default_rng(0).integers(0, 255, (6, 32, 32, 3), dtype=np.uint8)
-    return media.encode("video", frames, rate=5, format=format)
+    return encoded_clip(frames, 5, format)
 
 
 def avi() -> bytes:
@@ -120,20 +122,20 @@ WHOLE: dict[str, tuple[type[Media], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("tail", [TAIL, b"\r\n", b"\0" * 600, b"TAG" + b"title".ljust(125, b" ")])
 @pytest.mark.parametrize("name", WHOLE)
-def test_trailing_bytes_are_no_damage(name: str, tail: bytes) -> None:
+def test_trailing_bytes_are_no_damage(name: str) -> None:
     kind, data = WHOLE[name]
     expected = media.load(kind(data))
-    np.testing.assert_array_equal(media.load(kind(data + tail)), expected)
+    for tail in (TAIL, b"\r\n", b"\0" * 600, b"TAG" + b"title".ljust(125, b" ")):
+        np.testing.assert_array_equal(media.load(kind(data + tail)), expected)
 
 
-@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("name", [name for name in WHOLE if name != "eight channels"])
-def test_what_is_cut_is_refused(name: str, kept: float) -> None:
+def test_what_is_cut_is_refused(name: str) -> None:
     kind, data = WHOLE[name]
-    with pytest.raises(media.MediaError, match="truncated|damaged"):
-        media.load(kind(data[: int(len(data) * kept) - 3]))
+    for kept in (0.3, 0.6, 0.9):
+        with pytest.raises(media.MediaError, match="truncated|damaged"):
+            media.load(kind(data[: int(len(data) * kept) - 3]))
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])

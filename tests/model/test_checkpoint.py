@@ -168,6 +168,8 @@ def test_roles_load_strictly(model: NextGPT, tmp_path: Path, role: str) -> None:
     save_file({key: value for key, value in tensors.items() if key != name}, path)
     with pytest.raises(ValueError, match="1 tensors missing"):
         load_pretrained(folder)
+    if role != "lora":  # what follows is told by the same lines for every role
+        return
     save_file({**tensors, "extra": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match=r"1 unexpected \['extra'\]"):
         load_pretrained(folder)
@@ -217,8 +219,8 @@ def test_a_part_without_a_hash_is_known_by_its_place_and_its_files(
     """Cache keys: the same relative source in another folder, or rewritten, is another encoder."""
 
     def keys(root: Path) -> tuple[str, ...]:
-        processor = build(tiny_spec(root), root=root).processor
-        return processor.encoder_fingerprints["image"], processor.decoder_fingerprints["image"]
+        names = build(tiny_spec(root), root=root).fingerprints
+        return names["features"]["image"], names["caption"]["image"]
 
     moved = Path(shutil.copytree(parts, tmp_path / "moved"))
     here, there = keys(parts), keys(moved)
@@ -234,9 +236,8 @@ def test_a_part_without_a_hash_is_known_by_its_place_and_its_files(
 def test_a_part_with_a_hash_is_known_by_it_wherever_it_is(parts: Path, tmp_path: Path) -> None:
     build(tiny_spec(parts), root=parts).save_pretrained(tmp_path / "a", include_frozen=True)
     shutil.copytree(tmp_path / "a", tmp_path / "b")
-    one, other = (NextGPT.from_pretrained(tmp_path / name).processor for name in "ab")
-    assert one.encoder_fingerprints == other.encoder_fingerprints
-    assert one.decoder_fingerprints == other.decoder_fingerprints
+    one, other = (NextGPT.from_pretrained(tmp_path / name) for name in "ab")
+    assert one.fingerprints == other.fingerprints
 
 
 @pytest.mark.slow

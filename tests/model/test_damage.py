@@ -150,7 +150,7 @@ def test_without_hashes_damage_never_ends_in_another_error(
         assert len(str(error)) > 20
 
 
-@pytest.mark.parametrize("damage", ["half", "noise", "list", "huge header"])
+@pytest.mark.parametrize("damage", ["half", "huge header"])
 @pytest.mark.parametrize("name", [n for n in NAMES if "/" not in n and n != HASHES_FILE])
 def test_our_own_files_without_hashes(folder: Path, name: str, damage: str) -> None:
     path = folder / name

@@ -53,7 +53,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Client:
 def test_a_model_is_uploaded_with_its_parts(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = tiny_model(tmp_path / "parts")
+    model = tiny_model()
     monkeypatch.setattr(publishing, "_check_language", lambda spec, root: None)
     address = model.push_to_hub("me/mine", private=True, token="secret", revision="v1")
     assert address == "hub/commit/1"
@@ -81,13 +81,13 @@ def test_a_model_is_uploaded_with_its_parts(
 
 def test_a_language_model_of_this_machine_alone_is_refused(client: Client, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the language model is the folder .*travels with no"):
-        tiny_model(tmp_path / "parts").push_to_hub("me/mine")
+        tiny_model().push_to_hub("me/mine")
     assert client.files == {}
 
 
 def test_the_hubs_options_reach_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: dict[str, Any] = {}
-    folder = tiny_model(tmp_path / "parts").save_pretrained(tmp_path / "model")
+    folder = tiny_model().save_pretrained(tmp_path / "model")
 
     def download(repo_id: str, **options: Any) -> str:
         asked.update(options, repo_id=repo_id)
@@ -112,7 +112,7 @@ def test_parts_are_given_only_what_they_take() -> None:
 
 
 def test_a_type_or_its_name(tmp_path: Path) -> None:
-    folder = tiny_model(tmp_path / "parts").save_pretrained(tmp_path / "model")
+    folder = tiny_model().save_pretrained(tmp_path / "model")
     for dtype in (torch.bfloat16, "bfloat16"):
         assert aw.load(folder, dtype=dtype).language.dtype == torch.bfloat16
     half = aw.load(folder).save_pretrained(tmp_path / "half", dtype=torch.float16)
@@ -124,6 +124,6 @@ def test_a_type_or_its_name(tmp_path: Path) -> None:
 
 
 def test_a_runs_folder_says_where_its_model_is(tmp_path: Path) -> None:
-    tiny_model(tmp_path / "parts").save_pretrained(tmp_path / "run" / "model")
+    tiny_model().save_pretrained(tmp_path / "run" / "model")
     with pytest.raises(ValueError, match="it has no spec.json; the run's model is .*run/model"):
         aw.load(tmp_path / "run")

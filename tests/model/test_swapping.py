@@ -22,7 +22,7 @@ ONE_STEP = GenerationOptions(temperature=0, max_new_tokens=2, seed=0, num_infere
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
-    model = tiny_model(folder / "parts")
+    model = tiny_model()
     for role in ("input_projectors", "output_projectors"):
         for parameter in model.parameters_of(role).values():
             parameter.data.normal_(std=0.1)  # trained: not what a seed gives

@@ -23,7 +23,6 @@ def test_modality_of_knows_signals_only() -> None:
         "audio",
         None,
     ]
-    assert SIGNALS.is_signal(112) and not SIGNALS.is_signal(113)
     assert SIGNALS.is_placeholder(113) and not SIGNALS.is_placeholder(116)
 
 

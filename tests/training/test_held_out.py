@@ -11,7 +11,7 @@ from anyweave.messages import Message
 from anyweave.model import NextGPT
 from anyweave.testing.conversations import tiny_conversations
 from anyweave.training.config import ObjectiveConfig
-from anyweave.training.features import FrozenFeatures, Renderer
+from anyweave.training.features import FrozenFeatures
 from anyweave.training.held_out import held_out_losses
 from anyweave.training.objective import compute_terms
 from anyweave.training.stages import Stage
@@ -26,7 +26,7 @@ def test_they_are_the_losses_of_each_conversation_alone(plain_model: MakeModel) 
     frozen = FrozenFeatures(model)
     errors: dict[str, list[float]] = {"image": [], "video": [], "audio": []}
     for index, pair in enumerate(found.language):
-        item = Renderer(frozen.processor(512), source)(index, load_targets=False)
+        item = frozen.renderer(source, 512)(index, load_targets=False)
         batch = frozen.batch(frozen.complete([item], latents=False), captions=True)
         terms = compute_terms(
             model, model(batch), batch, stage, ObjectiveConfig(), denoising=False, row_seeds=[0]

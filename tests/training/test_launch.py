@@ -83,7 +83,7 @@ def test_configs_of_older_runs_find_the_world_where_it_is_now() -> None:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
-    return tiny_model(folder / "parts").save_pretrained(folder / "model")
+    return tiny_model().save_pretrained(folder / "model")
 
 
 def _write_alpaca(folder: Path) -> Path:
@@ -149,7 +149,7 @@ def test_pairs_are_requests_in_stage_2_and_descriptions_before(
 
 
 def test_what_is_given_in_python_is_trained(tmp_path: Path, checkpoint: Path) -> None:
-    model = tiny_model(checkpoint.parent / "parts")
+    model = tiny_model()
     before = {name: p.clone() for name, p in model.parameters_of("lora").items()}
     lesson = [Message("user", "hi"), Message("assistant", "hello")]
     report = train(model, [lesson] * 3, output=tmp_path / "run", steps=2)
@@ -204,7 +204,7 @@ def test_a_stage_from_a_checkpoint_takes_the_checkpoints_own_recipe(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     own = {"optimizer.learning_rate": 3e-4, "epochs": 2}
-    model = tiny_model(tmp_path / "parts", fine_tuning=own)
+    model = tiny_model(fine_tuning=own)
     start = str(model.save_pretrained(tmp_path / "model"))
     config = fine_tune(3, start)
     assert (config.optimizer.learning_rate, config.epochs, config.steps) == (3e-4, 2, None)
@@ -222,7 +222,7 @@ def test_a_stage_from_a_checkpoint_takes_the_checkpoints_own_recipe(
 
 
 def test_specs_and_models_in_memory_are_fine_tuned_too(tmp_path: Path) -> None:
-    model = tiny_model(tmp_path / "parts", fine_tuning={"epochs": 2})
+    model = tiny_model(fine_tuning={"epochs": 2})
     assert fine_tune(3, model).epochs == 2
     assert fine_tune(1, "paper-7b").name == "fine-tune-1"
     with pytest.raises(ValueError, match="a stage is 1, 2 or 3, got 4"):
@@ -237,12 +237,12 @@ def test_emoji_mini_is_fine_tuned_gently() -> None:
 
 
 def test_a_model_without_adapters_is_fine_tuned_without_them(tmp_path: Path) -> None:
-    start = tiny_model(tmp_path / "parts", lora=None).save_pretrained(tmp_path / "model")
+    start = tiny_model(lora=None).save_pretrained(tmp_path / "model")
     assert "lora" not in fine_tune(3, str(start)).stage.trainable
 
 
 def test_wrong_settings_of_a_checkpoint_are_named(tmp_path: Path) -> None:
-    model = tiny_model(tmp_path / "parts", fine_tuning={"optimiser.rate": 1.0})
+    model = tiny_model(fine_tuning={"optimiser.rate": 1.0})
     start = model.save_pretrained(tmp_path / "model")
     with pytest.raises(ValueError, match="unknown config key 'optimiser"):
         fine_tune(2, str(start))

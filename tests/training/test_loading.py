@@ -28,11 +28,12 @@ def lazy_model(parts: Path) -> Callable[[], NextGPT]:
     return lambda: build(tiny_spec(parts), root=parts, lazy_encoders=True)
 
 
-@pytest.fixture
-def cache(tmp_path: Path, lazy_model: Callable[[], NextGPT]) -> str:
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory, parts: Path) -> str:
     """A complete cache: features, caption embeddings and latents."""
-    precompute(lazy_model(), tiny_conversations(), tmp_path / "cache", progress=False)
-    return str(tmp_path / "cache")
+    folder = tmp_path_factory.mktemp("cache")
+    precompute(build(tiny_spec(parts), root=parts), tiny_conversations(), folder, progress=False)
+    return str(folder)
 
 
 def _in_memory(model: NextGPT) -> dict[str, list[str]]:

@@ -39,8 +39,7 @@ def file(tmp_path: Path, pictures: list[Path]) -> Path:
     return tmp_path / "train.jsonl"
 
 
-@pytest.mark.parametrize("source", [MessagesJsonl, Records])
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(("source", "workers"), [(MessagesJsonl, 0), (Records, 1)])
 def test_a_medium_that_is_gone_when_the_run_begins(
     plain_model: MakeModel,
     config: MakeConfig,
@@ -109,12 +108,7 @@ def test_a_medium_that_vanishes_behind_the_cache(
 
 @pytest.mark.parametrize(
     "error",
-    [
-        ValueError("mean must have 1 elements"),
-        TypeError("no"),
-        IndexError("5"),
-        ZeroDivisionError(),
-    ],
+    [ValueError("mean must have 1 elements"), ZeroDivisionError()],
 )
 def test_what_an_encoder_cannot_prepare_is_left_out_by_name(
     plain_model: MakeModel,

@@ -168,5 +168,5 @@ def _poster(part: Media, path: Path, output: Path) -> str:
         frames = media.load(part)
         still = frames[len(frames) // 2]
     poster = path.with_suffix(".poster.png")
-    media.save("image", np.ascontiguousarray(still), poster)
+    media.save("image", np.ascontiguousarray(still), poster, generated=part.generated)
     return poster.relative_to(output).as_posix()

@@ -33,6 +33,7 @@ class TaskResult:
     about: str
     figures: Mapping[str, Proportion]
     seconds_per_reply: float
+    """The task's time by its replies: they are answered together, and judged meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)

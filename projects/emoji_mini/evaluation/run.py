@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from rich.progress import Progress
 from anyweave import media
 from anyweave.evaluation.metrics import Decisions, Proportion
 from anyweave.files import check_unmixed
-from anyweave.generation import ChatSession, GenerationOptions
+from anyweave.generation import GenerationOptions, ReplyBatcher
 from anyweave.messages import Message
 from emoji_mini.evaluation.report import WRITTEN, Sample, TaskResult, WorldReport
 from emoji_mini.evaluation.tasks.world import Answer, Question, Session, WorldTask, choose_tasks
@@ -25,14 +28,9 @@ from emoji_mini.world.verifiers import Verifiers, accuracy, load_verifiers
 
 logger = logging.getLogger(__name__)
 
-MakeSession = Callable[[Any, GenerationOptions, tuple[Message, ...]], Session]
+MakeSession = Callable[[GenerationOptions, tuple[Message, ...]], Session]
 Tick = Callable[[str], None]
 _MAX_SAMPLES = 36
-
-
-def chat_session(model: Any, options: GenerationOptions, history: tuple[Message, ...]) -> Session:
-    """A fresh conversation that goes on from `history`."""
-    return ChatSession(model, options, messages=history)
 
 
 def evaluate_world(
@@ -42,7 +40,7 @@ def evaluate_world(
     seed: int = 0,
     tasks: Sequence[str] | None = None,
     options: GenerationOptions | None = None,
-    session: MakeSession = chat_session,
+    session: MakeSession | None = None,
     verifiers: Verifiers | None = None,
     tick: Tick | None = None,
 ) -> WorldReport:
@@ -50,42 +48,44 @@ def evaluate_world(
     judge the replies.
 
     Replies are greedy unless `options` say otherwise; trial i of a task always has the same scene,
-    words and seed. `session` opens a conversation: a test gives a script. `tick(task)` is called
-    after every reply. Raises `ValueError` for an unknown task or where the verifiers' weights are
-    missing.
+    words and seed. Questions are answered together; `session` opens a conversation instead: a test
+    gives a script. `tick(task)` is called after every reply. Raises `ValueError` for an unknown
+    task or where the verifiers' weights are missing.
     """
     if num_trials < 1:
         raise ValueError(f"num_trials must be at least 1, got {num_trials}")
+    chosen = choose_tasks(tasks)
     verifiers = verifiers or load_verifiers()
     options = options or GenerationOptions(max_new_tokens=96, temperature=0.0)
     results: dict[str, TaskResult] = {}
     decisions = Decisions()
     samples: list[Sample] = []
     answers: list[dict[str, Any]] = []
-    for task in choose_tasks(tasks):
-        figures: dict[str, list[bool]] = defaultdict(list)
-        seconds = 0.0
-        for number, question in enumerate(questions(task, num_trials, seed)):
-            settings = options.with_overrides(seed=seed * 1_000_003 + number)
-            if not task.judge_media:
-                settings = settings.with_overrides(num_inference_steps=1)
+    with ExitStack() as stack:
+        each: Callable[..., Iterable[tuple[Question, Message]]] = map
+        if session is None:
+            batcher = stack.enter_context(ReplyBatcher(model))
+            each, session = batcher.map, partial(_open, batcher)
+        for task in chosen:
+            figures: dict[str, list[bool]] = defaultdict(list)
             started = time.perf_counter()
-            reply = session(model, settings, question.history).reply(question.message)
-            seconds += time.perf_counter() - started
-            facts, shown = task.score(question, reply, verifiers)
-            answer = Answer(question, reply, facts, shown)
-            for name, right in facts.items():
-                figures[name].append(right)
-            decisions = decisions.plus(question.wanted, answer.given)
-            samples += _samples(answer)
-            answers.append({"task": task.name, **answer.to_dict()})
-            if tick is not None:
-                tick(task.name)
-        results[task.name] = TaskResult(
-            task.about,
-            {name: Proportion.of(outcomes) for name, outcomes in figures.items()},
-            seconds / num_trials,
-        )
+            settings = options if task.judge_media else replace(options, num_inference_steps=1)
+            ask = partial(_ask, session, settings, seed * 1_000_003)
+            for question, reply in each(ask, enumerate(questions(task, num_trials, seed))):
+                facts, shown = task.score(question, reply, verifiers)
+                answer = Answer(question, reply, facts, shown)
+                for name, right in facts.items():
+                    figures[name].append(right)
+                decisions = decisions.plus(question.wanted, answer.given)
+                samples += _samples(answer)
+                answers.append({"task": task.name, **answer.to_dict()})
+                if tick is not None:
+                    tick(task.name)
+            results[task.name] = TaskResult(
+                task.about,
+                {name: Proportion.of(outcomes) for name, outcomes in figures.items()},
+                (time.perf_counter() - started) / num_trials,
+            )
     return WorldReport(
         model=_name(model),
         num_trials=num_trials,
@@ -103,6 +103,20 @@ def evaluate_world(
         samples=_few(samples),
         answers=answers,
     )
+
+
+def _open(
+    batcher: ReplyBatcher, options: GenerationOptions, history: tuple[Message, ...]
+) -> Session:
+    return batcher.chat(options, messages=history)
+
+
+def _ask(
+    session: MakeSession, options: GenerationOptions, seed: int, numbered: tuple[int, Question]
+) -> tuple[Question, Message]:
+    number, question = numbered
+    settings = replace(options, seed=seed + number)
+    return question, session(settings, question.history).reply(question.message)
 
 
 def run_world(

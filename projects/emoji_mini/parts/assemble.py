@@ -103,7 +103,9 @@ def halve(source: Path, target: Path) -> None:
                 write_json(file, config)
 
 
-def assemble(parts: Path, output: Path, trained: Path | None = None) -> ModelSpec:
+def assemble(
+    parts: Path, output: Path, trained: Path | None = None, *, spec: ModelSpec | None = None
+) -> ModelSpec:
     """Write a checkpoint to `output`: frozen parts in half precision, and around them what was
     trained.
 
@@ -111,12 +113,12 @@ def assemble(parts: Path, output: Path, trained: Path | None = None) -> ModelSpe
     roles' weights come from the checkpoint `trained` (half precision too), or are fresh.
     Raises `ValueError` for a missing part.
     """
-    spec = emoji_mini_spec()
+    spec = spec or emoji_mini_spec()
     encoders = {name: f"{name}-encoder" for name in ("image", "audio")}
     for name in (*encoders.values(), *spec.decoders):
         if not (parts / name).is_dir():
             raise ValueError(
-                f"{parts} lacks {name}/; train it first with: anyweave train part {name}"
+                f"{parts} lacks {name}/; train it first (projects/emoji_mini/README.md says how)"
             )
     check_target(output)
     for name, part in encoders.items():

@@ -41,22 +41,28 @@ LATENT_NOISE = 0.06  # of a latent's spread: what a denoiser leaves, so that dec
 SPREAD_WEIGHT = 1e-3
 
 
-def build_autoencoder() -> AutoencoderDC:
+def build_autoencoder(
+    in_channels: int = 3,
+    latent_channels: int = LATENT_CHANNELS,
+    channels: tuple[int, ...] = (48, 48, 96, 192),
+    encoder_layers: tuple[int, ...] = (0, 1, 2, 2),
+    decoder_layers: tuple[int, ...] = (0, 2, 3, 3),
+) -> AutoencoderDC:
     """A deep-compression autoencoder without layers at full resolution: that is where a CPU's time
     goes, and its pixel-shuffle shortcuts carry what those layers would.
     """
-    channels = (48, 48, 96, 192)
+    depth = len(channels)
     return AutoencoderDC(
-        in_channels=3,
-        latent_channels=LATENT_CHANNELS,
+        in_channels=in_channels,
+        latent_channels=latent_channels,
         encoder_block_types="ResBlock",
         decoder_block_types="ResBlock",
         encoder_block_out_channels=channels,
         decoder_block_out_channels=channels,
-        encoder_layers_per_block=(0, 1, 2, 2),
-        decoder_layers_per_block=(0, 2, 3, 3),
-        encoder_qkv_multiscales=((), (), (), ()),
-        decoder_qkv_multiscales=((), (), (), ()),
+        encoder_layers_per_block=encoder_layers,
+        decoder_layers_per_block=decoder_layers,
+        encoder_qkv_multiscales=((),) * depth,
+        decoder_qkv_multiscales=((),) * depth,
     )
 
 
@@ -153,7 +159,7 @@ def write_world_bank(output: Path, size: int, held_out: int, seed: int = 0) -> N
     np.save(output / "frames.npy", np.concatenate(clips))
 
 
-def losses_of(vae: AutoencoderDC, x: Float[Tensor, "B 3 H W"]) -> dict[str, Float[Tensor, ""]]:
+def losses_of(vae: AutoencoderDC, x: Float[Tensor, "B c H W"]) -> dict[str, Float[Tensor, ""]]:
     """L1 on pixels and on their differences (edges are what blur destroys), and a light pull of the
     latents to unit spread.
     """
@@ -248,6 +254,15 @@ def measure(output: Path, name: str = "held_out", number: int = 256) -> dict[str
     )
     tenth = max(1, len(psnr) // 10)
     return {"psnr": float(psnr.mean()), "worst_tenth": float(psnr[:tenth].mean())}
+
+
+def load_autoencoder(parts: Path) -> AutoencoderDC:
+    """The autoencoder in `parts`, else the one that stands trained in the project; frozen, in
+    float32.
+    """
+    folder = parts / "vae" if (parts / "vae").is_dir() else TRAINED
+    vae: AutoencoderDC = AutoencoderDC.from_pretrained(folder, torch_dtype=torch.float32)
+    return vae.eval().requires_grad_(False)
 
 
 def main() -> None:

@@ -4,9 +4,11 @@ weights had.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+
+from torch import Tensor
 
 from anyweave.data.mixture import Mixture, Source
 from anyweave.files import path_lock
@@ -18,8 +20,10 @@ from emoji_mini.parts.contrast import train_text_encoder
 from emoji_mini.parts.diffusion import prepare, train_diffusion
 from emoji_mini.parts.encoder import train_audio_encoder, train_image_encoder
 from emoji_mini.parts.fit import FitOptions
+from emoji_mini.parts.rendered import rendered_scenes
 from emoji_mini.parts.states import signal_states, teach_output_projectors
-from emoji_mini.parts.warmup import warm_up
+from emoji_mini.parts.warmup import encoder_features, warm_up
+from emoji_mini.world.catalogue import RATES
 from emoji_mini.world.sources import WorldDialogues, written_source
 
 # Rendered training scenes per modality.
@@ -150,14 +154,26 @@ def _first_lesson(output: Path, device: str, scale: float) -> dict[str, float]:
     sizes: dict[Modality, int] = {"image": 16_000, "video": 6000, "audio": 6000}
     totals = {m: _size(n, scale) for m, n in _TOTALS.items()}
     model = NextGPT.from_pretrained(folder)
+    options = options_of("warm-up", device, scale)
+    used = {m: min(n, totals[m]) for m, n in sizes.items()}
     return warm_up(
-        model,
-        output / "scenes",
-        folder,
-        options_of("warm-up", device, scale),
-        totals,
-        {m: min(n, totals[m]) for m, n in sizes.items()},
+        model, folder, options, *rendered_features(model, output / "scenes", totals, used)
     )
+
+
+def rendered_features(
+    model: NextGPT,
+    cache: Path,
+    totals: Mapping[Modality, int],
+    sizes: Mapping[Modality, int],
+) -> tuple[dict[Modality, list[str]], dict[Modality, Tensor]]:
+    """Captions and frozen features of the first `sizes` of `totals` cached scenes."""
+    captions, features = {}, {}
+    for modality, size in sizes.items():
+        scenes, arrays = rendered_scenes(modality, "train", totals[modality], 0, cache)
+        captions[modality] = [scene.caption for scene in scenes[:size]]
+        features[modality] = encoder_features(model, modality, list(arrays[:size]), RATES[modality])
+    return captions, features
 
 
 def _last_lesson(output: Path, device: str, scale: float) -> dict[str, float]:

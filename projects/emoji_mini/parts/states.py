@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.fusion import gather_spans
-from anyweave.training.features import FrozenFeatures, Renderer
+from anyweave.training.features import FrozenFeatures
 from anyweave.training.plan import Source
 from emoji_mini.parts.fit import FitOptions, fit
 
@@ -51,7 +51,7 @@ def signal_states(
     Conversations of similar length run together; those that cannot be rendered are left out.
     """
     frozen = FrozenFeatures(model)
-    renderer = Renderer(frozen.processor(max_length), source)
+    renderer = frozen.renderer(source, max_length)
     rendered = [renderer(index, load_targets=False) for index in range(len(source))]
     samples = sorted(frozen.complete(rendered, latents=False), key=lambda sample: sample.length)
     hidden: dict[Modality, list[Tensor]] = {}

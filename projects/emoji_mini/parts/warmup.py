@@ -9,6 +9,7 @@ that already read like words.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +17,35 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from emoji_mini.parts.fit import FitOptions, fit
-from emoji_mini.parts.rendered import rendered_scenes
-from emoji_mini.world.catalogue import RATES
 
 SHARPNESS = 20.0  # of the softmax over cosine similarities
 
 
 @torch.no_grad()
 def encoder_features(
-    model: NextGPT, modality: Modality, cache: Path, total: int, size: int, seed: int
-) -> tuple[list[str], Float[Tensor, "S N D"]]:
-    """Captions and frozen features (float16) of the first `size` of `total` cached scenes."""
-    scenes, arrays = rendered_scenes(modality, "train", total, seed, cache)
+    model: NextGPT, modality: Modality, arrays: Sequence[NDArray[Any]], rate: float | None
+) -> Float[Tensor, "S N D"]:
+    """Frozen features (float16) of pictures, clips or sounds at `rate`."""
     encoder: Any = model.encoders[modality]  # an Encoder, which ModuleDict does not know
     parts = []
-    for start in track(range(0, size, 32), f"encoding {modality}", transient=True):
+    for start in track(range(0, len(arrays), 32), f"encoding {modality}", transient=True):
         rows = [
             encoder.preprocess(
                 modality,
                 np.asarray(a, np.float32) if modality == "audio" else np.asarray(a),
-                rate=RATES[modality],
+                rate=rate,
             )
-            for a in arrays[start : min(start + 32, size)]
+            for a in arrays[start : start + 32]
         ]
         parts.append(encoder(modality, torch.stack(rows)).half())
-    return [scene.caption for scene in scenes[:size]], torch.cat(parts)
+    return torch.cat(parts)
 
 
 def caption_words(
@@ -68,17 +67,17 @@ def caption_words(
 
 def warm_up(
     model: NextGPT,
-    cache: Path,
     output: Path,
     options: FitOptions,
-    totals: dict[Modality, int],
-    sizes: dict[Modality, int],
+    captions_of: Mapping[Modality, list[str]],
+    features: Mapping[Modality, Float[Tensor, "S N D"]],
 ) -> dict[str, float]:
-    """Train the shared input projector of `model` in place and save the model to `output`."""
+    """Train the shared input projector of `model` in place, on the `features` of media and what
+    they show, and save the model to `output`.
+    """
     projector = model.input_projectors["image"]
-    data = {m: encoder_features(model, m, cache, totals[m], sizes[m], options.seed) for m in sizes}
-    captions = [caption for said, _ in data.values() for caption in said]
-    features = {m: values for m, (_, values) in data.items()}
+    captions = [caption for modality in features for caption in captions_of[modality]]
+    sizes = {modality: len(values) for modality, values in features.items()}
     length = model.processor.num_input_tokens["image"]
     numbers, words = caption_words(model, captions, length)
     rows_WD = model.language.embed(words[None])[0].float()

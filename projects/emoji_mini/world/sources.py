@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from anyweave.data.messages_jsonl import MessagesJsonl
+from anyweave.data import MessagesJsonl
 from anyweave.data.mixture import Mixture, Source
 from anyweave.data.stats import DATASET_FILE
 from anyweave.messages import Conversation, Modality

@@ -15,6 +15,7 @@ from anyweave.cli.console import err
 from anyweave.cli.data import app as data_app
 from anyweave.cli.eval import app as eval_app
 from anyweave.cli.packages import add_commands
+from anyweave.cli.serve import serve
 from anyweave.cli.talk import chat, inspect, run
 from anyweave.cli.train import app as train_app
 
@@ -29,7 +30,7 @@ app = typer.Typer(
     help="Any-to-any chat: text, images, videos and sounds in and out.\n\n"
     "Try [bold]anyweave demo[/bold] first, then [bold]anyweave chat[/bold].",
 )
-for _command in (run, chat, inspect):
+for _command in (run, chat, serve, inspect):
     app.command()(_command)
 _groups = {
     "train": train_app,

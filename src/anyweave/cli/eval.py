@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from anyweave.cli.console import print_json, print_plain, progress_bar
-from anyweave.cli.data.reading import (
-    CaptionsOnlyOption,
-    ColumnOption,
-    MediaFolderOption,
-    SplitOption,
-    TaskOption,
-    read_options,
-)
+from anyweave.cli.data.reading import FormatOption, reads_data
 from anyweave.cli.loading import load_model
 from anyweave.cli.options import (
     DeviceOption,
@@ -29,19 +22,15 @@ app = typer.Typer(no_args_is_help=True, help="Measure a model.")
 
 
 @app.command(name="data")
+@reads_data
 def eval_data(
+    *,
+    read: dict[str, Any],
     data: Annotated[
         str, typer.Argument(help="A file in any format, a folder of shards, hf://owner/name.")
     ],
     model: ModelOption = "emoji-mini",
-    read_as: Annotated[
-        str | None, typer.Option("--format", help="Format of the data; default: known by sight.")
-    ] = None,
-    media: MediaFolderOption = None,
-    column: ColumnOption = None,
-    task: TaskOption = "describe",
-    split: SplitOption = None,
-    captions_only: CaptionsOnlyOption = False,
+    read_as: FormatOption = None,
     output: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write the report as JSON here.")
     ] = None,
@@ -56,14 +45,13 @@ def eval_data(
     anyweave eval data test.jsonl --model runs/mine/model
     anyweave eval data mosit.json --format mosit --captions-only --json
     """
-    from anyweave.data.shards import open_data
+    from anyweave.data import open_data
     from anyweave.evaluation.on_data import evaluate
     from anyweave.files import write_json
 
     if output is not None and output.exists() and not overwrite:
-        raise ValueError(f"{output} is there already; choose another --out, or give --overwrite")
-    options = read_options(media, column, task, split, captions_only)
-    source = open_data(data, read_as, **options)
+        raise ValueError(f"{output} already exists; choose another --out, or give --overwrite")
+    source = open_data(data, read_as, **read)
     loaded = load_model(model, device, trust_remote_code=trust_remote_code)
     with progress_bar("answering") as progress:
         report = evaluate(loaded, source, progress=progress)

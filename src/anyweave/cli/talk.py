@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -102,77 +104,137 @@ def run(
 
 
 def chat(
-    model: ModelOption = "emoji-mini",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="'emoji-mini' (the default), a folder, or a hub id; with --url a name there.",
+        ),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Talk to a server, as 'anyweave serve' is one.")
+    ] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="ANYWEAVE_API_KEY", help="Of that server.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder for replies' media; default: a new chat-N."),
     ] = None,
     overwrite: OverwriteOption = False,
+    pictures: Annotated[
+        str,
+        typer.Option(help="How to draw them: auto, kitty, iterm, sixel, blocks or none."),
+    ] = "auto",
+    play: Annotated[bool, typer.Option(help="Play sounds, where there is a player.")] = True,
     temperature: TemperatureOption = 0.3,
     max_new_tokens: TokensOption = 128,
     seed: SeedOption = None,
     quantization: QuantizationOption = None,
-    device: DeviceOption = "cpu",
+    device: Annotated[str | None, typer.Option(help="cpu (the default), cuda, cuda:1, mps")] = None,
     trust_remote_code: TrustOption = False,
 ) -> None:
-    """Talk in the terminal. Media go in by path; replies' media are saved and named.
+    """Talk in the terminal. Media go in by path; replies' media are saved, named and shown.
 
     \b
     anyweave chat --out my-chat
+    anyweave chat --url http://127.0.0.1:8000     # with a model that is served
     you> show me a fox at night
     you> @photos/dog.png what does it sound like?
     you> /help
     """
     folder = output or free_folder("chat")
     check_unmixed(folder, _TURNS, overwrite=overwrite, what="replies")
-    from anyweave.generation import ChatSession, GenerationOptions
-    from anyweave.generation.terminal import converse
+    from anyweave.cli.showing import shower
 
-    options = GenerationOptions(
-        temperature=temperature,
-        seed=seed,
-        max_new_tokens=max_new_tokens,
-        quantization=cast("Any", quantization),
-    )
-    loaded = load_model(model, device, trust_remote_code=trust_remote_code)
+    show = shower(pictures, play=play)
+    from anyweave.generation import ChatSession, GenerationOptions
+    from anyweave.generation.remote import RemoteSession
+    from anyweave.generation.terminal import Session, converse
+
+    make_session: Callable[[], Session]
+    if url is not None:
+        if quantization or device or trust_remote_code:
+            raise ValueError(
+                "--quantization, --device and --trust-remote-code are for a model that is loaded "
+                "here; with --url they belong to the server"
+            )
+        make_session = partial(
+            RemoteSession,
+            url,
+            api_key=api_key,
+            model=model,
+            temperature=temperature,
+            max_tokens=max_new_tokens,
+            seed=seed,
+        )
+    else:
+        options = GenerationOptions(
+            temperature=temperature,
+            seed=seed,
+            max_new_tokens=max_new_tokens,
+            quantization=cast("Any", quantization),
+        )
+        loaded = load_model(
+            model or "emoji-mini", device or "cpu", trust_remote_code=trust_remote_code
+        )
+        make_session = partial(ChatSession, loaded, options)
     clear(folder, _TURNS)
     print_plain("Write anything; /help says what else there is.")
     converse(
-        lambda: ChatSession(loaded, options),
+        make_session,
         folder,
         ask=lambda: out.input("[bold]you>[/bold] "),
         say=print_plain,
         status=status_line(),
+        show=show,
     )
 
 
 def inspect(
-    model: Annotated[
-        str,
-        typer.Argument(help="'emoji-mini', a folder, a hub id, or a spec's name (see --list)."),
-    ] = "emoji-mini",
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="'emoji-mini', a folder, a hub id, a spec's name (see --list), or media files.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     list_specs: Annotated[bool, typer.Option("--list", help="List the specs by name.")] = False,
 ) -> None:
     """Show the parts of a model or of a spec: parameters, licences, memory. Needs no weights.
+    Of a picture, clip or sound: whether it is marked as made by a model.
 
     \b
     anyweave inspect emoji-mini
     anyweave inspect paper-7b                     # beside the paper's Table 1
     anyweave inspect --list
     anyweave inspect runs/s3/model --json
+    anyweave inspect reply-1/*.png holiday.jpg    # generated or not?
     """
+    from anyweave.media.provenance import inspect_file
     from anyweave.model.catalogue import SPECS
-    from anyweave.model.inspect import inspect_checkpoint
+    from anyweave.model.inspect import ModelReport, inspect_checkpoint
     from anyweave.model.inspect_tables import render_list, render_report
 
     with err.status("counting"):
-        reports = [inspect_checkpoint(name) for name in (SPECS if list_specs else [model])]
+        reports = [
+            inspect_file(name) if Path(name).is_file() else inspect_checkpoint(name)
+            for name in (SPECS if list_specs else names or ["emoji-mini"])
+        ]
     if as_json:
         made = [report.to_dict() for report in reports]
-        print_json(made if list_specs else made[0])
-    else:
-        out.print(render_list(reports) if list_specs else render_report(reports[0]))
+        print_json(made if list_specs or len(made) > 1 else made[0])
+        return
+    models = [report for report in reports if isinstance(report, ModelReport)]
+    if list_specs:
+        out.print(render_list(models))
+    for report in () if list_specs else reports:
+        if isinstance(report, ModelReport):
+            out.print(render_report(report))
+        else:
+            print_plain(str(report))
 
 
 def _parts(text: str | None, paths: dict[Modality, list[Path] | None]) -> list[Part | str]:

@@ -5,53 +5,43 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from anyweave.cli.console import out
-from anyweave.cli.data.reading import (
-    CaptionsOnlyOption,
-    ColumnOption,
-    MediaFolderOption,
-    SplitOption,
-    TaskOption,
-    read_options,
-)
+from anyweave.cli.data.reading import FormatOption, reads_data
 from anyweave.cli.loading import hide_loading_bars
 
-app = typer.Typer(no_args_is_help=True, help="Train the three stages, or a part.")
+app = typer.Typer(
+    no_args_is_help=True, help="Train one of the three stages, or a part of the model."
+)
 
 
 def _stage_command(number: int) -> Callable[..., None]:
     def command(
+        *,
+        read: dict[str, Any],
         recipe: Annotated[
             str | None,
-            typer.Option(help="Named recipe; default: that of --model, without one the tiny one."),
+            typer.Option(help="A recipe by name; default: the model's own, or the tiny one."),
         ] = None,
         data: Annotated[
             str | None,
             typer.Option(help="Your conversations: a file in any format, or shards 'x/*.tar'."),
         ] = None,
-        read_as: Annotated[
-            str | None,
-            typer.Option("--format", help="Format of the data; default: known by sight."),
-        ] = None,
-        media: MediaFolderOption = None,
-        column: ColumnOption = None,
-        task: TaskOption = "generate" if number == 2 else "describe",
-        split: SplitOption = None,
-        captions_only: CaptionsOnlyOption = False,
+        read_as: FormatOption = None,
         model: Annotated[
             str | None, typer.Option("--model", "-m", help="Checkpoint to start from.")
         ] = None,
         output: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.")] = None,
         resume: Annotated[
-            bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")
+            bool,
+            typer.Option("--resume", help="Continue from the last checkpoint in the run folder."),
         ] = False,
         settings: Annotated[
             list[str] | None,
-            typer.Option("--set", help="Change one value: --set optimizer.clip=0.5"),
+            typer.Option("--set", help="Change one setting: --set optimizer.clip=0.5"),
         ] = None,
     ) -> None:
         from anyweave.data.place import ReadOptions
@@ -63,7 +53,7 @@ def _stage_command(number: int) -> Callable[..., None]:
             recipe=recipe,
             data=data,
             format=read_as,
-            read=ReadOptions(**read_options(media, column, task, split, captions_only)),
+            read=ReadOptions(**read),
             model=model,
             output=output,
             resume=resume,
@@ -72,7 +62,7 @@ def _stage_command(number: int) -> Callable[..., None]:
         if os.environ.get("RANK", "0") == "0":  # torchrun starts one of these per process
             out.print(report)
 
-    command.__doc__ = f"""Train stage {number} of three, resumable, into a run folder.
+    command.__doc__ = f"""Train stage {number} of three into a run folder; a stopped run can resume.
 
     \b
     anyweave train stage{number}                  # the tiny model, to try it out
@@ -81,7 +71,7 @@ def _stage_command(number: int) -> Callable[..., None]:
     anyweave train stage{number} --data llava.json --format llava --media coco --model emoji-mini
     anyweave train stage{number} --out runs/s{number} --resume
     """
-    return command
+    return reads_data(command, task="generate" if number == 2 else "describe")
 
 
 for _number in (1, 2, 3):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from anyweave.data.formats import FORMATS, Format, resolve
-from anyweave.data.messages_jsonl import MessagesJsonl, read_messages, write_messages
+from anyweave.data.format import Format
+from anyweave.data.formats import FORMATS, resolve
+from anyweave.data.messages_jsonl import write_messages
 from anyweave.data.mixture import Epoch, Mixture, Source
 from anyweave.data.place import ReadOptions
-from anyweave.data.records import Records
-from anyweave.data.shards import Shards, stream
+from anyweave.data.records import MessagesJsonl, Records, open_data, read_messages, stream
 
 __all__ = [
     "FORMATS",
@@ -17,8 +17,8 @@ __all__ = [
     "Mixture",
     "ReadOptions",
     "Records",
-    "Shards",
     "Source",
+    "open_data",
     "read_messages",
     "resolve",
     "stream",

@@ -1,16 +1,15 @@
 """What is wrong with each record of a data set: its row and all its media are read.
 
-Several processes share the records. A file that takes its reader down with it (decoders are C) is
-found by halving what was being read, and is one more problem.
+Several processes share the records; each has a child that decodes. A medium that takes its decoder
+down with it (they are C) is one more problem.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import re
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +25,6 @@ from anyweave.messages import MEDIA_TYPES, Conversation, Media, Modality, silent
 Found = tuple[int, list["Problem"], tuple[str, ...]]
 """How many media a record has, its problems, and what of it is not read."""
 _CHUNK = 32  # records a process takes at a time
-_CRASHED = "reading it ends the process that reads it; remove or repair the medium"
 
 
 @dataclass(frozen=True)
@@ -73,9 +71,9 @@ def problem_of(place: str, record: int | None, text: str) -> Problem:
 def check_records(
     records: Records, limits: Limits, workers: int
 ) -> Iterator[tuple[range, list[Found]]]:
-    """The records in chunks, in any order, with what was found in each.
+    """The records in chunks, with what was found in each.
 
-    `workers`: processes that read; 0 is this one.
+    `workers`: processes that read; 0 is this one. Raises `ValueError` where one was killed.
     """
     chunks = [
         range(start, min(start + _CHUNK, len(records))) for start in range(0, len(records), _CHUNK)
@@ -84,47 +82,18 @@ def check_records(
         for chunk in chunks:
             yield chunk, _check_chunk(records, limits, chunk)
         return
-    todo = deque(chunks)
-    while todo:
-        running: dict[Future[list[Found]], range] = {}
-        try:
-            with _pool(records, limits, min(workers, len(todo))) as pool:
-                while todo or running:
-                    while todo and len(running) < 2 * workers:
-                        chunk = todo.popleft()
-                        running[pool.submit(_check_here, chunk)] = chunk
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        checked = future.result()
-                        yield running.pop(future), checked
-        except BrokenProcessPool:
-            for chunk in sorted(running.values(), key=lambda chunk: chunk.start):
-                yield from _suspected(records, limits, chunk)
-
-
-def _suspected(
-    records: Records, limits: Limits, chunk: range
-) -> Iterator[tuple[range, list[Found]]]:
-    """Check records of which one may end the process, in processes of their own."""
-    try:
-        with _pool(records, limits, 1) as pool:
-            yield chunk, pool.submit(_check_here, chunk).result()
-    except BrokenProcessPool:
-        if len(chunk) == 1:
-            place = records.table.place(chunk.start)
-            yield chunk, [(0, [problem_of(place, chunk.start, f"{place}: {_CRASHED}")], ())]
-            return
-        middle = len(chunk) // 2
-        for half in (chunk[:middle], chunk[middle:]):
-            yield from _suspected(records, limits, half)
-
-
-def _pool(records: Records, limits: Limits, workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(
-        workers,
+    with ProcessPoolExecutor(
+        max(1, min(workers, len(chunks))),
         mp_context=multiprocessing.get_context("spawn"),  # decoders have threads, forks break them
         initializer=_prepare,
         initargs=(records, limits),
-    )
+    ) as pool:
+        try:
+            yield from zip(chunks, pool.map(_check_here, chunks), strict=True)
+        except BrokenProcessPool as error:
+            raise ValueError(
+                "a process that reads was killed, perhaps for its memory; try fewer --workers"
+            ) from error
 
 
 _here: dict[str, Any] = {}  # of a worker process: what it checks
@@ -132,7 +101,7 @@ _here: dict[str, Any] = {}  # of a worker process: what it checks
 
 def _prepare(records: Records, limits: Limits) -> None:
     _here.update(records=records, limits=limits)
-    isolation.may_die()  # it is replaced, and what it read is one more problem
+    isolation.isolate()  # a medium that ends its decoder is one more problem
 
 
 def _check_here(chunk: range) -> list[Found]:
@@ -144,7 +113,7 @@ def _check_chunk(records: Records, limits: Limits, chunk: range) -> list[Found]:
 
 
 def _check(records: Records, index: int, limits: Limits) -> Found:
-    place = records.table.place(index)
+    place = records.rows.place(index)
     try:
         read = records.reading(index, warn=False)
     except RowError as error:

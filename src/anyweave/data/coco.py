@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from anyweave.data.formats import Format, Written
+from anyweave.data.format import Format, Written
 from anyweave.data.pairs import pair_of, read_pair
 from anyweave.data.place import ReadOptions, RowError, listed, shown
+from anyweave.data.rows import decode, existing_file
 from anyweave.data.store import PathOf
-from anyweave.data.tables import decode, existing_file
 from anyweave.files import whole_file
 from anyweave.messages import Conversation
 

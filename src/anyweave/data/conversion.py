@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from anyweave.data.checks import reason_of
-from anyweave.data.formats import Format, Written, resolve
+from anyweave.data.format import Format, Written
+from anyweave.data.formats import resolve
 from anyweave.data.records import Records
 from anyweave.data.store import MediaStore
 from anyweave.data.writing import check_row, check_suffix, save_rows
@@ -88,7 +89,7 @@ def convert(
         media_dir,
         copy=copy_media and not target.holds_media,
         embed=target.holds_media,
-        inside=records.options.inside(records.table.folder),
+        inside=records.options.inside(records.rows.folder),
     )
     begun = _settings(records, target, copy_media)
     with path_lock(out), open(part, "a+b") as file:
@@ -129,7 +130,7 @@ def _line(
 ) -> dict[str, Any]:
     """One record as a line of the part."""
     assert target.write is not None, "checked before"
-    place = records.table.place(index)
+    place = records.rows.place(index)
     try:
         read = records.reading(index, warn=False)
         written: Written = target.write(
@@ -147,14 +148,13 @@ def _line(
 
 def _settings(records: Records, target: Format, copy_media: bool) -> dict[str, Any]:
     """What a part depends on: another file, format or option would not continue it."""
-    path = getattr(records.table, "path", None)
-    found = None if path is None else Path(path).stat()
+    found = [file.stat() for file in records.files]
     begun = {
         "from": records.format.name,
         "to": target.name,
-        "first": records.table.place(0) if len(records) else None,
+        "first": records.rows.place(0) if len(records) else None,
         "records": len(records),
-        "file": None if found is None else [found.st_size, found.st_mtime_ns],
+        "files": [[stat.st_size, stat.st_mtime_ns] for stat in found],
         "options": {**asdict(records.options), "allow_outside": None},  # may be given later
         "copy_media": copy_media,
     }

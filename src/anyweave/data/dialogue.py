@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from anyweave.data.place import Place, each, listed, shown
-from anyweave.data.placeholders import Turn
-from anyweave.messages import Conversation, Role
+from anyweave.data.placeholders import Turn, write_turn
+from anyweave.messages import Conversation, Media, Role
 
 SPEAKERS: dict[str, Role] = {"human": "user", "gpt": "assistant", "system": "system"}
 NAMES: dict[Role, str] = {role: name for name, role in SPEAKERS.items()}
@@ -36,6 +36,20 @@ def entries(
 def dialogue(value: Any, key: str, place: Place) -> list[Turn]:
     """Who says what."""
     return [(role, words) for role, words, _ in entries(value, key, place)]
+
+
+def written_turns(
+    conversation: Conversation,
+    mark: Callable[[Media, str], str],
+    who: str = "from",
+    what: str = "value",
+    names: Mapping[Role, str] = NAMES,
+) -> list[dict[str, str]]:
+    """The turns with ``mark(medium, "turn_part")`` in the places of media: see `write_turn`."""
+    return [
+        {who: names[message.role], what: write_turn(message, turn, mark)}
+        for turn, message in enumerate(conversation)
+    ]
 
 
 def without_system(conversation: Conversation) -> tuple[Conversation, tuple[str, ...]]:

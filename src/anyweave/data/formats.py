@@ -1,22 +1,18 @@
-"""What a row means: formats are values, looked up by the name that people type.
-
-A `Format` turns a decoded row of a table into a conversation and back. Which table holds the rows
-(JSON, CSV, tar shards ...) is another question: `anyweave.data.tables`.
-"""
+"""The formats by the names that people type, and which of them some rows are in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import copyreg
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from anyweave import errors
-from anyweave.data.place import Place, ReadOptions, RowError, listed
-from anyweave.data.store import PathOf
-from anyweave.data.tables import Table, existing_file, json_kind, open_table
-from anyweave.data.writing import save_rows
-from anyweave.messages import MEDIA_MODALITIES, Conversation
+from anyweave.data.format import Format
+from anyweave.data.place import ReadOptions, RowError, listed
+from anyweave.data.rows import Rows, existing_file
+from anyweave.data.tables import json_kind, open_rows
+from anyweave.messages import MEDIA_MODALITIES
 
 FORMATS: dict[str, str] = {
     "messages": "anyweave.data.messages_jsonl:MESSAGES",
@@ -44,43 +40,6 @@ _LOOKED_AT = 1000  # rows, to recognise a format
 _HEAVY = 20  # rows with media in them, which are read for it too
 
 
-@dataclass(frozen=True)
-class Written:
-    """A conversation as a row, and what of it the format has no place for."""
-
-    row: Mapping[str, Any]
-    lost: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Format:
-    """One format. `about` is a line for people. `ignores` are the keys of a row that carry nothing
-    to be learnt; any other that `read` has no place for is counted as lost (`Place.rest`).
-
-    `recognises` says whether a row is one of this format (True), may be one (None) or is none
-    (False): see `recognise`.
-
-    `read` raises `RowError`, `MediaError` for a missing medium. `write` raises `ValueError` for a
-    conversation that has no meaning in the format; None is a format that is only read. `save` puts
-    written rows into a file, whole or not at all. `rebase` moves the paths of a row from one folder
-    to another; None where they cannot all be found. `holds_media`: the media are inside the file.
-    """
-
-    name: str
-    about: str
-    recognises: Callable[[Mapping[str, Any]], bool | None]
-    read: Callable[[Any, Place], Conversation]
-    write: Callable[[Conversation, PathOf], Written] | None = None
-    open: Callable[[str | Path, ReadOptions], Table] = open_table
-    save: Callable[[Iterable[Mapping[str, Any]], Path], None] = save_rows
-    rebase: Callable[[Mapping[str, Any], Path, Path], Mapping[str, Any]] | None = None
-    holds_media: bool = False
-    ignores: tuple[str, ...] = ()
-
-    def __reduce__(self) -> tuple[Callable[[str], Format], tuple[str]]:
-        return resolve, (self.name,)  # between processes by name: its functions have none
-
-
 def resolve(name: str) -> Format:
     """The format called `name`, ours or an installed package's entry point. Imported only now.
 
@@ -90,33 +49,37 @@ def resolve(name: str) -> Format:
     return found
 
 
+# Between processes by name: the functions of a format have none.
+copyreg.pickle(Format, lambda format: (resolve, (format.name,)))
+
+
 def recognise(path: str | Path, options: ReadOptions) -> Format:
     """The format that fits the rows at a path: see `recognise_rows`. Raises `ValueError`."""
     if str(path).endswith(".json") and json_kind(existing_file(path)) == "object":
         return resolve("coco")  # the only one of ours that is one object and no list of rows
-    if str(path).endswith(".tar"):
-        return resolve("webdataset")
-    return recognise_rows(open_table(path, options), str(path), options)
+    return recognise_rows(open_rows(path, options), str(path), options)
 
 
-def recognise_rows(table: Table, name: str, options: ReadOptions) -> Format:
+def recognise_rows(rows: Rows, name: str, options: ReadOptions) -> Format:
     """The first format that may be that of all rows looked at, and is that of one.
 
     Rows that no format knows are left to whoever reads them. Raises `ValueError` if none is known,
     or they are in several formats.
     """
-    if len(table) == 0:
+    if rows.sealed:
+        return resolve("webdataset")
+    if len(rows) == 0:
         return resolve("messages")
     formats = [resolve(known) for known in FORMATS]
     seen: dict[str, list[str]] = {}  # format -> places of rows that are surely in it
     out: set[str] = set()
     texts: list[str] = []
     heavy = 0
-    for index in _looked_at(len(table)):
+    for index in _looked_at(len(rows)):
         if heavy >= _HEAVY:
             break
         try:
-            row = table.row(index)
+            row = rows.row(index)
         except RowError:
             continue
         if not isinstance(row, dict):
@@ -126,7 +89,7 @@ def recognise_rows(table: Table, name: str, options: ReadOptions) -> Format:
         votes = {format.name: format.recognises(row) for format in formats}
         sure = [known for known, vote in votes.items() if vote]
         for known in sure:
-            seen.setdefault(known, []).append(table.place(index))
+            seen.setdefault(known, []).append(rows.place(index))
         if sure:
             out.update(known for known, vote in votes.items() if vote is False)
             texts += _placeholder_texts(row)

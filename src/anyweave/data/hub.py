@@ -19,8 +19,8 @@ def is_saved(path: str | Path) -> bool:
     return any((Path(path) / name).is_file() for name in ("dataset_info.json", "dataset_dict.json"))
 
 
-class HubTable:
-    """A `datasets.Dataset` by index; Arrow files are mapped, not loaded.
+class HubRows:
+    """A `datasets.Dataset` by index (`anyweave.data.rows.Rows`); Arrow files are mapped.
 
     Raises `ValueError` without the extra, and for a name that leads nowhere.
     """

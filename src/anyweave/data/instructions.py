@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from anyweave.data.dialogue import NAMES, without_system
-from anyweave.data.formats import Format, Written
+from anyweave.data.dialogue import without_system, written_turns
+from anyweave.data.format import Format, Written
 from anyweave.data.nextgpt import is_reference, read_reference
 from anyweave.data.place import IDS, Place, each, is_empty
-from anyweave.data.placeholders import Supply, Turn, read_turns, write_turn
+from anyweave.data.placeholders import Supply, Turn, read_turns
 from anyweave.data.sharegpt import is_exchange, is_words, read_sharegpt
 from anyweave.data.store import PathOf
 from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality
@@ -74,10 +74,7 @@ def _write_llava(conversation: Conversation, path_of: PathOf) -> Written:
         media.setdefault(part.modality, []).append(path_of(part, at))
         return f"<{part.modality}>"
 
-    turns = [
-        {"from": NAMES[message.role], "value": write_turn(message, turn, mark)}
-        for turn, message in enumerate(spoken)
-    ]
+    turns = written_turns(spoken, mark)
     row: dict[str, Any] = {m: names[0] if len(names) == 1 else names for m, names in media.items()}
     return Written({**row, "conversations": turns}, lost)
 

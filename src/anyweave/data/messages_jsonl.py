@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from anyweave.data.formats import Format, Written
-from anyweave.data.place import Place, ReadOptions, each, listed, shown
+from anyweave.data.format import Format, Written
+from anyweave.data.place import Place, each, listed, shown
 from anyweave.data.store import MediaStore, PathOf
-from anyweave.data.tables import JsonLines, decode, existing_file
 from anyweave.files import whole_file
 from anyweave.messages import (
     MODALITIES,
@@ -35,47 +34,7 @@ from anyweave.messages import (
     broken_rules,
 )
 
-__all__ = ["MESSAGES", "MessagesJsonl", "read_messages", "write_messages"]
-
-_FILE = "a messages file, JSON lines"
 _PART = {"type", "text", "path", "caption"}
-
-
-def read_messages(path: str | Path, *, check_media: bool = True) -> Iterator[Conversation]:
-    """The conversations of a `messages` file, one by one.
-
-    `check_media` looks whether every media file is there (none is opened). Raises `ValueError` that
-    names file, line and place for whatever is not in the format.
-    """
-    path = existing_file(path, _FILE)
-    return _read_lines(path, ReadOptions(check_media=check_media))
-
-
-class MessagesJsonl(Sequence[Conversation]):
-    """A `messages` file by index: only the places of the lines are kept in memory.
-
-    Raises `ValueError` as `read_messages` does, but only when a line is asked for; `MediaError`,
-    which is one, when it is only that a medium is not there.
-    """
-
-    def __init__(self, path: str | Path, *, check_media: bool = True) -> None:
-        self.path = existing_file(path, _FILE)
-        self.files = (self.path,)
-        self._table = JsonLines(self.path)
-        self._options = ReadOptions(check_media=check_media)
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        row = self._table.row(index)
-        return _conversation(row, self.where(index), self._table.folder, self._options)
-
-    def where(self, index: int) -> str:
-        """File and line of a conversation."""
-        return self._table.place(index)
 
 
 def write_messages(
@@ -120,20 +79,6 @@ def conversation_of(row: Any, place: Place) -> Conversation:
     place.object(row, "", required=("messages",), optional=("id",))
     messages = place.turns(row["messages"], "messages")
     return each(lambda entry, i: _message(entry, f"messages[{i}]", place), messages)
-
-
-def _read_lines(path: Path, options: ReadOptions) -> Iterator[Conversation]:
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                place = f"{path}:{number}"
-                row = decode(line, place, "each line is one whole JSON object")
-                yield _conversation(row, place, path.parent, options)
-
-
-def _conversation(row: Any, name: str, folder: Path, options: ReadOptions) -> Conversation:
-    place = Place(name, folder, options, format="messages")
-    return place.checked(conversation_of(row, place))
 
 
 def _message(entry: Any, key: str, place: Place) -> Message:

@@ -2,22 +2,18 @@
 
 A position is a pair (epoch, index). To go on after a stop, ask for the next position: no iterator
 state has to be kept. Two orders are to be had: everything shuffled together, whose indices are in
-memory, or with a `buffer` near to sequential reading, which needs no memory (see `streaming`).
+memory, or with a `buffer` near to sequential reading, which needs no memory (see `order`).
 """
 
 from __future__ import annotations
 
 import math
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-import numpy as np
-from jaxtyping import Int
-
-from anyweave.data.streaming import StreamOrder
+from anyweave.data.order import ShuffledOrder
 
 Item = TypeVar("Item", covariant=True)
 
@@ -72,12 +68,6 @@ def reading(source: Source[Any], index: int) -> Reading:
     return Reading(source[index])
 
 
-class Order(Protocol):
-    """Which sample stands where: the number of its source, and its index there."""
-
-    def locate(self, epoch: int, index: int) -> tuple[int, int]: ...
-
-
 class Mixture(Generic[Item]):
     """Draws from `sources` in proportion to `weights`, in an order given by `seed` and epoch.
 
@@ -118,12 +108,10 @@ class Mixture(Generic[Item]):
         self._length = sum(sizes) if length is None else length
         shares = sizes if weights is None else [weights[name] for name in self._names]
         self._counts = _apportion(shares, self._length)
-        self._order: Order = (
-            _WholeOrder(self._names, sizes, self._counts, seed)
-            if buffer is None
-            else StreamOrder(
-                self._names, sizes, self._counts, seed=seed, block=block, buffer=buffer
-            )
+        if buffer is None:
+            block, buffer = 1, self._length
+        self._order = ShuffledOrder(
+            self._names, sizes, self._counts, seed=seed, block=block, buffer=buffer
         )
 
     def __len__(self) -> int:
@@ -152,15 +140,6 @@ class Mixture(Generic[Item]):
     def epoch(self, epoch: int) -> Epoch[Item]:
         """One epoch as a map-style source of its own, already shuffled."""
         return Epoch(self, epoch)
-
-    def iterate(self, epoch: int = 0, index: int = 0) -> Iterator[tuple[int, int, Item]]:
-        """Endless ``(epoch, index, sample)`` from a position on."""
-        if index == self._length:  # the position after an epoch's last sample
-            epoch, index = epoch + 1, 0
-        while True:
-            for place in range(index, self._length):
-                yield epoch, place, self.at(epoch, place)
-            epoch, index = epoch + 1, 0
 
 
 class Epoch(Generic[Item]):
@@ -191,46 +170,6 @@ class Epoch(Generic[Item]):
         name, place = self.mixture.locate(self.number, index)
         source = self.mixture.sources[name]
         return source.length(place) if isinstance(source, KnowsLengths) else None
-
-
-class _WholeOrder:
-    """Everything shuffled together. One epoch's order and one pass of each source are in memory."""
-
-    def __init__(
-        self, names: Sequence[str], sizes: Sequence[int], counts: Sequence[int], seed: int
-    ) -> None:
-        self.seed = seed
-        # Seeded by its name: another source added to the mixture leaves this order alone.
-        self._seeds = [zlib.crc32(name.encode()) for name in names]
-        self._sizes, self._counts = sizes, counts
-        self._epoch: tuple[int, Int[np.ndarray, "N 2"]] | None = None
-        self._turns: dict[int, tuple[int, Int[np.ndarray, " S"]]] = {}
-
-    def locate(self, epoch: int, index: int) -> tuple[int, int]:
-        """The number of the source at a position, and the sample there."""
-        number, rank = map(int, self._slots(epoch)[index])
-        # Draws of a source are counted over all epochs: draw d is in its pass d // size.
-        turn, place = divmod(epoch * self._counts[number] + rank, self._sizes[number])
-        return number, int(self._turn(number, turn)[place])
-
-    def _slots(self, epoch: int) -> Int[np.ndarray, "N 2"]:
-        """For every index of an epoch: the number of its source, and which of its draws this is."""
-        if self._epoch is None or self._epoch[0] != epoch:
-            numbers = np.repeat(np.arange(len(self._counts)), self._counts)
-            numbers = numbers[_shuffled(len(numbers), self.seed, epoch)]
-            # Draws rise with the index, so that a reader in order needs one pass's order at a time.
-            draws = np.empty_like(numbers)
-            for number, count in enumerate(self._counts):
-                draws[numbers == number] = np.arange(count)
-            self._epoch = epoch, np.stack([numbers, draws], axis=1)
-        return self._epoch[1]
-
-    def _turn(self, number: int, turn: int) -> Int[np.ndarray, " S"]:
-        cached = self._turns.get(number)
-        if cached is None or cached[0] != turn:
-            order = _shuffled(self._sizes[number], self.seed, turn, self._seeds[number])
-            cached = self._turns[number] = turn, order
-        return cached[1]
 
 
 def _check(
@@ -264,9 +203,3 @@ def _apportion(shares: list[float] | list[int], total: int) -> list[int]:
     for i in by_rest[: total - sum(counts)]:
         counts[i] += 1
     return counts
-
-
-def _shuffled(size: int, *seeds: int) -> Int[np.ndarray, " S"]:
-    # RandomState, whose stream numpy promises for ever; a Generator's may change with a release.
-    bits = np.random.MT19937(np.random.SeedSequence([seed & 0xFFFFFFFF for seed in seeds]))
-    return np.random.RandomState(bits).permutation(size)

@@ -14,16 +14,17 @@ the first one only.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from anyweave.data.dialogue import NAMES, dialogue, without_system
-from anyweave.data.formats import Format, Written
+from anyweave.data.dialogue import dialogue, without_system, written_turns
+from anyweave.data.format import Format, Written
 from anyweave.data.nextgpt_2023 import has_lists, read_single, read_tags, write_single, write_tags
 from anyweave.data.place import IDS, Place
-from anyweave.data.placeholders import Turn, read_turns, write_turn
+from anyweave.data.placeholders import Turn, read_turns
 from anyweave.data.sharegpt import is_words
 from anyweave.data.store import PathOf
-from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality, Role
+from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality
 
 _Named = dict[Modality, list[tuple[Any, str | None]]]
 _LISTS = tuple(
@@ -97,18 +98,16 @@ def _write_lists(conversation: Conversation, path_of: PathOf) -> Written:
     spoken, lost = without_system(conversation)
     given: dict[Modality, list[str]] = {}
     made: dict[Modality, list[tuple[str | None, str]]] = {}
-    turns = []
-    for turn, message in enumerate(spoken):
 
-        def mark(part: Media, at: str, role: Role = message.role) -> str:
-            if role == "assistant":
-                path = None if part.source is None else path_of(part, at)
-                made.setdefault(part.modality, []).append((path, part.caption or ""))
-            else:
-                given.setdefault(part.modality, []).append(path_of(part, at))
-            return f"<{part.modality}>"
+    def mark(part: Media, at: str) -> str:
+        if spoken[int(at.partition("_")[0])].role == "assistant":
+            path = None if part.source is None else path_of(part, at)
+            made.setdefault(part.modality, []).append((path, part.caption or ""))
+        else:
+            given.setdefault(part.modality, []).append(path_of(part, at))
+        return f"<{part.modality}>"
 
-        turns.append({"from": NAMES[message.role], "value": write_turn(message, turn, mark)})
+    turns = written_turns(spoken, mark)
     row: dict[str, Any] = {f"input_{modality}": names for modality, names in given.items()}
     for modality, found in made.items():
         if any(path is not None for path, _ in found):
@@ -137,35 +136,28 @@ NEXTGPT = Format(
     read=read_reference,
     write=_write_lists,
 )
-T2M = Format(
+T2M = replace(
+    NEXTGPT,
     name="t2m",
     about="T2M, both generations; written as of 2024",
     recognises=_is_t2m,
-    ignores=_IGNORES,
-    read=read_reference,
-    write=_write_lists,
 )
-T2M_LEGACY = Format(
+T2M_LEGACY = replace(
+    NEXTGPT,
     name="t2m-legacy",
     about="T2M, both generations; written as of 2023",
     recognises=lambda row: False,
-    ignores=_IGNORES,
-    read=read_reference,
     write=write_single,
 )
-MOSIT = Format(
+MOSIT = replace(
+    NEXTGPT,
     name="mosit",
     about="MosIT, both generations; written as of 2024",
     recognises=_is_mosit,
-    ignores=_IGNORES,
-    read=read_reference,
-    write=_write_lists,
 )
-MOSIT_LEGACY = Format(
+MOSIT_LEGACY = replace(
+    T2M_LEGACY,
     name="mosit-legacy",
     about="MosIT, both generations; written as of 2023",
-    recognises=lambda row: False,
-    ignores=_IGNORES,
-    read=read_reference,
     write=write_tags,
 )

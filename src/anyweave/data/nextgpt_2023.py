@@ -18,10 +18,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from anyweave.data.dialogue import NAMES, entries, without_system
-from anyweave.data.formats import Written
+from anyweave.data.dialogue import entries, without_system, written_turns
+from anyweave.data.format import Written
 from anyweave.data.place import Place, each, is_empty, shown
-from anyweave.data.placeholders import parts_of, write_turn
+from anyweave.data.placeholders import parts_of
 from anyweave.data.store import PathOf
 from anyweave.messages import (
     MEDIA_MODALITIES,
@@ -117,10 +117,7 @@ def write_tags(conversation: Conversation, path_of: PathOf) -> Written:
         lists[part.modality].append({**entry, "caption": part.caption or ""})
         return f"<{tag}>{name}</{tag}>"
 
-    turns = [
-        {"from": NAMES[message.role], "value": write_turn(message, turn, mark)}
-        for turn, message in enumerate(spoken)
-    ]
+    turns = written_turns(spoken, mark)
     row = {f"{modality}_list": found for modality, found in lists.items()}
     return Written({**row, "conversation": turns}, lost)
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
 from anyweave.data.dialogue import without_system
-from anyweave.data.formats import Format, Written
+from anyweave.data.format import Format, Written
 from anyweave.data.place import IDS, Place, is_empty, listed, shown
 from anyweave.data.store import PathOf
 from anyweave.messages import (
@@ -172,23 +172,25 @@ def _read(
     return conversation_of(Pair(medium, caption), task)
 
 
-def _write(row_of: Callable[[str, Pair], Mapping[str, Any]], *modalities: Modality) -> Any:
-    def write(conversation: Conversation, path_of: PathOf) -> Written:
-        pair, lost = pair_of(conversation)
-        if modalities and pair.medium.modality not in modalities:
-            raise ValueError(
-                f"its medium is {pair.medium.modality}; this format is for {modalities[0]}"
-            )
-        return Written(row_of(path_of(pair.medium, "0_0"), pair), lost)
-
-    return write
-
-
 def write_pair(conversation: Conversation, path_of: PathOf) -> Written:
     """A row ``{modality: path, "caption"}``; raises `ValueError` for what is no pair."""
-    return _write(lambda path, pair: {pair.medium.modality: path, "caption": pair.caption})(
-        conversation, path_of
-    )
+    pair, lost = pair_of(conversation)
+    row = {pair.medium.modality: path_of(pair.medium, "0_0"), "caption": pair.caption}
+    return Written(row, lost)
+
+
+def _writes(modality: Modality, id: str = "id") -> Callable[[Conversation, PathOf], Written]:
+    """The reference's row: caption, the file's name and, as `id`, its stem."""
+
+    def write(conversation: Conversation, path_of: PathOf) -> Written:
+        pair, lost = pair_of(conversation)
+        if pair.medium.modality != modality:
+            raise ValueError(f"its medium is {pair.medium.modality}; this format is for {modality}")
+        path = path_of(pair.medium, "0_0")
+        row = {"caption": pair.caption, id: PurePath(path).stem, f"{modality}_name": path}
+        return Written(row, lost)
+
+    return write
 
 
 def _names(modality: Modality) -> tuple[str, ...]:
@@ -218,40 +220,26 @@ PAIRS = Format(
     read=read_pair,
     write=write_pair,
 )
-CC3M = Format(
+CC3M = replace(
+    PAIRS,
     name="cc3m",
     about="CC3M as image_name and caption",
-    ignores=_IGNORES,
     recognises=lambda row: False,  # nothing tells it from other pairs
-    read=read_pair,
-    write=_write(
-        lambda path, pair: {"caption": pair.caption, "id": PurePath(path).stem, "image_name": path},
-        "image",
-    ),
+    write=_writes("image"),
 )
-WEBVID = Format(
+WEBVID = replace(
+    PAIRS,
     name="webvid",
     about="WebVid as video_name and caption, or its published CSV",
-    ignores=_IGNORES,
     recognises=_recognise("videoid", "page_dir"),
     read=_read_webvid,
-    write=_write(
-        lambda path, pair: {"caption": pair.caption, "id": PurePath(path).stem, "video_name": path},
-        "video",
-    ),
+    write=_writes("video"),
 )
-AUDIOCAPS = Format(
+AUDIOCAPS = replace(
+    PAIRS,
     name="audiocaps",
     about="AudioCaps as audio_name and caption, or its published CSV",
-    ignores=_IGNORES,
     recognises=_recognise("youtube_id", "caption"),
     read=_read_audiocaps,
-    write=_write(
-        lambda path, pair: {
-            "audio_id": PurePath(path).stem,
-            "audio_name": path,
-            "caption": pair.caption,
-        },
-        "audio",
-    ),
+    write=_writes("audio", "audio_id"),
 )

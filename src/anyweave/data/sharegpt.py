@@ -19,20 +19,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from anyweave.data.formats import Format, Written
+from anyweave.data.dialogue import NAMES, SPEAKERS, written_turns
+from anyweave.data.format import Format, Written
 from anyweave.data.parts import read_part
 from anyweave.data.place import IDS, Place, each, is_empty, listed, shown
-from anyweave.data.placeholders import Turn, find_placeholders, read_turns, write_turn
+from anyweave.data.placeholders import Turn, find_placeholders, read_turns
 from anyweave.data.store import PathOf
-from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Message, Modality, Role
+from anyweave.messages import (
+    MEDIA_MODALITIES,
+    ROLES,
+    Conversation,
+    Media,
+    Message,
+    Modality,
+    Role,
+)
 
-ROLES: dict[str, Role] = {
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "system": "system",
-}
+_SPEAKERS: dict[str, Role] = {**{role: role for role in ROLES}, **SPEAKERS}
 _TURNS = ("messages", "conversations", "conversation")
 _REQUESTS, _REPLIES = ("instruction", "query"), ("output", "response")
 _MEDIA = {m: (f"{m}s", m) for m in MEDIA_MODALITIES}
@@ -89,9 +92,9 @@ def _turns(value: Any, key: str, media: _Found, place: Place) -> list[Turn]:
             return [("user", entry["human"]), ("assistant", entry["assistant"])]
         who, what = ("role", "content") if "role" in entry else ("from", "value")
         place.object(entry, at, required=(who, what), optional=None)
-        if not isinstance(entry[who], str) or entry[who] not in ROLES:
-            raise place.error(at, f"unknown role {shown(entry[who])}; known: {listed(ROLES)}")
-        role = ROLES[entry[who]]
+        if not isinstance(entry[who], str) or entry[who] not in _SPEAKERS:
+            raise place.error(at, f"unknown role {shown(entry[who])}; known: {listed(_SPEAKERS)}")
+        role = _SPEAKERS[entry[who]]
         for name in _LEARN if role == "assistant" else ():
             if entry.get(name) in (0, False):
                 raise place.error(
@@ -163,10 +166,7 @@ def _write(who: str, what: str, key: str, names: Mapping[Role, str]) -> Any:
                 lost.append("captions of media")
             return f"<{part.modality}>"
 
-        turns = [
-            {who: names[message.role], what: write_turn(message, turn, mark)}
-            for turn, message in enumerate(conversation)
-        ]
+        turns = written_turns(conversation, mark, who, what, names)
         return Written({key: turns, **media}, tuple(lost))
 
     return write
@@ -193,7 +193,7 @@ SHAREGPT = Format(
         "from",
         "value",
         "conversations",
-        {"user": "human", "assistant": "gpt", "system": "system"},
+        NAMES,
     ),
 )
 LLAMA_FACTORY = Format(
@@ -206,7 +206,7 @@ LLAMA_FACTORY = Format(
         "role",
         "content",
         "messages",
-        {"user": "user", "assistant": "assistant", "system": "system"},
+        {role: role for role in ROLES},
     ),
 )
 MS_SWIFT = replace(

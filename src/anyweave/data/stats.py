@@ -5,8 +5,8 @@ instances.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +24,52 @@ _SIDES: tuple[Role, ...] = ("user", "assistant")
 DATASET_FILE = "messages.jsonl"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class DatasetStats:
-    """What one pass over a dataset counts.
+    """What one pass over a dataset counts; nothing but the names of its media is kept.
 
-    `media` counts different media (the same file twice is one), `uses` every place a medium stands
-    in, by side. A turn is a question and its answer, as in the paper. `combined` names the sides on
-    which one conversation holds several kinds of media.
+    A turn is a question and its answer, as in the paper. `combined` names the sides on which one
+    conversation holds several kinds of media.
     """
 
-    instances: int
-    turns: dict[int, int]
+    turns: Counter[int] = field(default_factory=Counter)
     """Conversations by their number of turns."""
-    media: dict[Modality, int]
-    uses: dict[Role, dict[Modality, int]]
-    text: dict[Role, bool]
-    combined: dict[Role, bool]
-    lost: Mapping[str, int] = field(default_factory=dict)
+    uses: dict[Role, Counter[Modality]] = field(
+        default_factory=lambda: {role: Counter() for role in _SIDES}
+    )
+    """Every place that a medium stands in, by side."""
+    text: dict[Role, bool] = field(default_factory=lambda: dict.fromkeys(_SIDES, False))
+    combined: dict[Role, bool] = field(default_factory=lambda: dict.fromkeys(_SIDES, False))
+    lost: Counter[str] = field(default_factory=Counter)
     """Of a file: what its rows have and its format has no place for, by number of rows."""
+    _seen: set[tuple[Modality, object]] = field(default_factory=set)
+
+    def add(self, conversation: Conversation) -> None:
+        """Count one more."""
+        self.turns[sum(message.role == "assistant" for message in conversation)] += 1
+        kinds: dict[Role, set[Modality]] = {role: set() for role in _SIDES}
+        for message in conversation:
+            if message.role == "system":
+                continue
+            self.text[message.role] |= bool(message.text.strip())
+            for part in message.media():
+                kinds[message.role].add(part.modality)
+                self.uses[message.role][part.modality] += 1
+                # What has no file is a medium of its own wherever it stands.
+                named = isinstance(part.source, (str, Path))
+                self._seen.add((part.modality, str(part.source) if named else object()))
+        for role, found in kinds.items():
+            self.combined[role] |= len(found) > 1
+
+    @property
+    def instances(self) -> int:
+        """The number of conversations."""
+        return self.turns.total()
+
+    @property
+    def media(self) -> Counter[Modality]:
+        """Different media: the same file twice is one."""
+        return Counter(modality for modality, _ in self._seen)
 
     @property
     def mean_turns(self) -> float:
@@ -51,7 +79,7 @@ class DatasetStats:
 
     def modalities(self, role: Role) -> str:
         """Like ``T+I+A+V``; ``I/A/V`` where no conversation combines the media of this side."""
-        seen = [_LETTERS[m] for m in ("image", "audio", "video") if self.uses[role].get(m)]
+        seen = [_LETTERS[m] for m in ("image", "audio", "video") if self.uses[role][m]]
         media = ("+" if self.combined[role] else "/").join(seen)
         return "+".join(part for part in ("T" if self.text[role] else "", media) if part) or "-"
 
@@ -64,58 +92,20 @@ class DatasetStats:
         """Plain JSON: the row of Table 6 and what it is made of."""
         return {
             "in_out": self.in_out,
-            "media": {m: self.media.get(m, 0) for m in MEDIA_MODALITIES},
+            "media": {m: self.media[m] for m in MEDIA_MODALITIES},
             "mean_turns": round(self.mean_turns, 2),
             "instances": self.instances,
             "turns": {str(number): self.turns[number] for number in sorted(self.turns)},
-            "uses": {
-                role: {m: self.uses[role].get(m, 0) for m in MEDIA_MODALITIES} for role in _SIDES
-            },
+            "uses": {role: {m: self.uses[role][m] for m in MEDIA_MODALITIES} for role in _SIDES},
         }
 
 
-@dataclass
-class _Count:
-    turns: Counter[int] = field(default_factory=Counter)
-    media: dict[Modality, set[object]] = field(default_factory=dict)
-    uses: dict[Role, Counter[Modality]] = field(
-        default_factory=lambda: {role: Counter() for role in _SIDES}
-    )
-    text: dict[Role, bool] = field(default_factory=lambda: dict.fromkeys(_SIDES, False))
-    combined: dict[Role, bool] = field(default_factory=lambda: dict.fromkeys(_SIDES, False))
-
-    def add(self, conversation: Conversation) -> None:
-        self.turns[sum(message.role == "assistant" for message in conversation)] += 1
-        kinds: dict[Role, set[Modality]] = {role: set() for role in _SIDES}
-        for message in conversation:
-            if message.role == "system":
-                continue
-            self.text[message.role] |= bool(message.text.strip())
-            for part in message.media():
-                kinds[message.role].add(part.modality)
-                self.uses[message.role][part.modality] += 1
-                named = isinstance(part.source, (str, Path))
-                # What has no file is a medium of its own wherever it stands.
-                self.media.setdefault(part.modality, set()).add(
-                    str(part.source) if named else object()
-                )
-        for role, found in kinds.items():
-            self.combined[role] |= len(found) > 1
-
-
 def measure(conversations: Iterable[Conversation]) -> DatasetStats:
-    """Count a dataset in one pass; nothing but the names of its media is kept."""
-    count = _Count()
+    """Count a dataset in one pass."""
+    stats = DatasetStats()
     for conversation in conversations:
-        count.add(conversation)
-    return DatasetStats(
-        instances=sum(count.turns.values()),
-        turns=dict(count.turns),
-        media={modality: len(found) for modality, found in count.media.items()},
-        uses={role: dict(uses) for role, uses in count.uses.items()},
-        text=count.text,
-        combined=count.combined,
-    )
+        stats.add(conversation)
+    return stats
 
 
 def measure_file(path: str | Path, format: str | None = None, **options: Any) -> DatasetStats:
@@ -123,15 +113,12 @@ def measure_file(path: str | Path, format: str | None = None, **options: Any) ->
     files need not be there.
     """
     records = Records(dataset_file(path), format, **{**options, "check_media": False})
-    lost: Counter[str] = Counter()
-
-    def conversations() -> Iterator[Conversation]:
-        for index in range(len(records)):
-            read = records.reading(index, warn=False)
-            lost.update(read.lost)
-            yield read.conversation
-
-    return replace(measure(conversations()), lost=lost)
+    stats = DatasetStats()
+    for index in range(len(records)):
+        read = records.reading(index, warn=False)
+        stats.lost.update(read.lost)
+        stats.add(read.conversation)
+    return stats
 
 
 def chosen(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.data.checks import Found, Problem, check_records, problem_of
-from anyweave.data.formats import Format
+from anyweave.data.format import Format
 from anyweave.data.hub import is_saved
 from anyweave.data.place import ReadOptions
 from anyweave.data.records import Records
@@ -95,7 +95,7 @@ def validate(
         if target is not None:
             _check_clean(records, target)
         result.formats[str(file)] = records.format.name
-        damage = [problem_of(str(file), None, text) for text in records.table.problems]
+        damage = [problem_of(str(file), None, text) for text in records.rows.problems]
         result.problems += damage
         bad = _read_all(records, limits, workers, progress, result)
         if target is not None:
@@ -146,19 +146,19 @@ def _check_clean(records: Records, clean: Path) -> None:
         raise ValueError(f"{clean} is already there; remove it or choose another name")
     if not clean.parent.is_dir():
         raise ValueError(f"{clean}: there is no folder {clean.parent}; make it first")
-    elsewhere = clean.parent.resolve() != records.table.folder.resolve()
+    elsewhere = clean.parent.resolve() != records.rows.folder.resolve()
     movable = records.format.rebase is not None or records.format.holds_media
     if elsewhere and not movable and records.options.media is None:
         raise ValueError(
-            f"{clean}: its media are named relative to {records.table.folder}; put the copy there, "
+            f"{clean}: its media are named relative to {records.rows.folder}; put the copy there, "
             "say with --media where they are, or make a messages file with data convert"
         )
 
 
 def _write_clean(records: Records, kept: Sequence[int], clean: Path) -> None:
-    folder, rebase = records.table.folder, records.format.rebase
+    folder, rebase = records.rows.folder, records.format.rebase
     if rebase is None or records.options.media is not None or clean.parent.samefile(folder):
-        records.table.copy(kept, clean)  # as they are; the paths in them stay right
+        records.rows.copy(kept, clean)  # as they are; the paths in them stay right
     else:
-        rows = (rebase(records.table.row(index), folder, clean.parent) for index in kept)
+        rows = (rebase(records.rows.row(index), folder, clean.parent) for index in kept)
         save_rows(rows, clean)

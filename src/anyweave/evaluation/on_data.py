@@ -4,15 +4,16 @@ some.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from anyweave.data.shards import open_data
+from anyweave.data import open_data
 from anyweave.evaluation.comparison import Figure
 from anyweave.evaluation.metrics import Decisions, Ratio
-from anyweave.generation.chat import ChatSession
+from anyweave.generation.batching import ReplyBatcher
 from anyweave.generation.options import GenerationOptions
 from anyweave.messages import Conversation, Message, Modality
 from anyweave.model.any_to_any import NextGPT
@@ -104,12 +105,15 @@ def evaluate(
     )
     decisions, single = Decisions(), {m: Decisions() for m in model.spec.output_modalities}
     settings = (options or _DECIDING).with_overrides(decode_media=False)
-    for number in range(len(source)):
-        for wanted, given in _turns(model, source[number], settings):
-            decisions = decisions.plus(wanted, given)
-            single = {m: d.plus(wanted & {m}, given & {m}) for m, d in single.items()}
-        if progress is not None:
-            progress(number + 1, len(source))
+    conversations = (source[number] for number in range(len(source)))
+    with ReplyBatcher(model) as batcher:
+        ask = partial(_turns, batcher, settings)
+        for number, turns in enumerate(batcher.map(ask, conversations), 1):
+            for wanted, given in turns:
+                decisions = decisions.plus(wanted, given)
+                single = {m: d.plus(wanted & {m}, given & {m}) for m, d in single.items()}
+            if progress is not None:
+                progress(number, len(source))
     return DataReport(
         conversations=len(source),
         language=Figure.of(Ratio.of(losses.language)),
@@ -120,15 +124,16 @@ def evaluate(
 
 
 def _turns(
-    model: NextGPT, conversation: Conversation, options: GenerationOptions
-) -> Iterator[tuple[set[Modality], set[Modality]]]:
+    batcher: ReplyBatcher, options: GenerationOptions, conversation: Conversation
+) -> list[tuple[set[Modality], set[Modality]]]:
     """Of every turn that answers a user's: the modalities in the data, and in the model's reply."""
-    session = ChatSession(model, options)
+    session, found = batcher.chat(options), []
     for place, message in enumerate(conversation):
         if message.role == "assistant" and place and conversation[place - 1].role == "user":
             session.messages = list(conversation[: place - 1])
             reply = session.reply(conversation[place - 1])
-            yield _modalities(message), _modalities(reply)
+            found.append((_modalities(message), _modalities(reply)))
+    return found
 
 
 def _modalities(message: Message) -> set[Modality]:

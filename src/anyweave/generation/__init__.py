@@ -1,5 +1,6 @@
 """Replies: the token loop, its events, and the conversation that makes messages of them."""
 
+from anyweave.generation.batching import ReplyBatcher
 from anyweave.generation.chat import ChatSession
 from anyweave.generation.draft import spoken_caption
 from anyweave.generation.editing import edit
@@ -30,6 +31,7 @@ __all__ = [
     "MediaStarted",
     "Progress",
     "Reply",
+    "ReplyBatcher",
     "SignalSpan",
     "TextDelta",
     "TokenEngine",

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,10 +20,12 @@ from torch import Tensor
 
 from anyweave.batch import Sample
 from anyweave.generation.context import context_limit, fit_context
+from anyweave.generation.denoising import Denoising, decoder_arguments
 from anyweave.generation.draft import Draft
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import (
     Done,
+    EngineEvent,
     Event,
     Finished,
     MediaDone,
@@ -31,20 +34,24 @@ from anyweave.generation.events import (
     TextDelta,
     Usage,
 )
-from anyweave.generation.options import SIZE_OPTIONS, GenerationOptions
+from anyweave.generation.options import GenerationOptions
 from anyweave.generation.reply import Reply
 from anyweave.language.replying import for_replies
 from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Part
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import collate
-from anyweave.processing.processor import DEFAULT_RATE, load_array
 
+T = TypeVar("T")
 Said = Message | str | Part | Iterable[Part | str]
 """A user's turn: a message, or the parts of one."""
 
 
 class ChatSession:
-    """One conversation with one model. Not thread-safe: one session per conversation.
+    """One conversation with one model.
+
+    Not thread-safe: its work runs in the caller's thread, so neither one session nor several of one
+    model may be used from two threads at a time. `batching.ReplyBatcher.chat` opens conversations
+    that may be, each from a thread of its own, and that are answered together.
 
     A turn that ends in an error, or whose events are not read to `Done`, leaves the conversation as
     it was. `messages` are what the model still knows: where a turn and its reply no longer fit into
@@ -66,6 +73,11 @@ class ChatSession:
         self._ids: list[int] = []  # what was said; the engine may lack the end of it
         self._seen: list[Message] = []  # the messages whose media are among it
         self._engine = self._new_engine()
+
+    @property
+    def generates(self) -> tuple[Modality, ...]:
+        """The media that the model can answer with."""
+        return tuple(self.model.spec.decoders)
 
     def reply(
         self, message: Said, options: GenerationOptions | None = None, **overrides: Any
@@ -108,19 +120,21 @@ class ChatSession:
         conversation, dropped = fit_context(
             self.model.processor, [*self.messages, user], options, limit
         )
-        prompt_tokens, cached_tokens = self._prefill(conversation, options)
+        prompt, cached_tokens = self._prompt(conversation, options)
+        prompt_tokens = len(self._ids)
         finished: Finished | None = None
-        for event in self._engine.generate(options):
-            if isinstance(event, TextDelta):
-                self._ids.extend(event.token_ids)
-                draft.add_text(event)
-                if event.text:  # ids that never became a character are kept, not shown
-                    yield event
-            elif isinstance(event, SignalSpan):
-                self._ids.extend(event.token_ids)
-                yield draft.add_span(event)
-            else:
-                finished = event
+        with closing(self._speak(prompt, options)) as events:
+            for event in events:
+                if isinstance(event, TextDelta):
+                    self._ids.extend(event.token_ids)
+                    draft.add_text(event)
+                    if event.text:  # ids that never became a character are kept, not shown
+                        yield event
+                elif isinstance(event, SignalSpan):
+                    self._ids.extend(event.token_ids)
+                    yield draft.add_span(event)
+                else:
+                    finished = event
         assert finished is not None
         draft.seconds["text"] = time.perf_counter() - started
         yield from self._decode(draft, options, source)
@@ -148,16 +162,17 @@ class ChatSession:
             use_cache=self.options.use_cache,
         )
 
-    def _prefill(
+    def _prompt(
         self, conversation: Sequence[Message], options: GenerationOptions
-    ) -> tuple[int, int]:
-        """Consume what the engine has not seen yet; returns (tokens of the prompt, of these already
-        cached).
-        """
-        language = for_replies(
-            self.model.language,
-            merge=options.merge_adapters,
-            quantization=options.quantization,
+    ) -> tuple[Float[Tensor, "1 L D"], int]:
+        """What the engine has not seen yet, and how many tokens of the prompt it has."""
+        language = self._on_model(
+            partial(
+                for_replies,
+                self.model.language,
+                merge=options.merge_adapters,
+                quantization=options.quantization,
+            )
         )
         engine = self._engine
         if options.use_cache != engine.use_cache or language is not engine.language:
@@ -165,15 +180,29 @@ class ChatSession:
             engine.use_cache, engine.language = options.use_cache, language
             engine.reset()
             self._ids, self._seen = [], []
-        seen = _common_prefix(self._seen, conversation, same=operator.is_)
+        seen = common_prefix(self._seen, conversation, same=operator.is_)
         sample, common = self._plan(conversation, seen)
         if common < 0:
             sample, common = self._plan(conversation, 0)
         self._ids, self._seen = self._ids[:common], []
-        self._engine.feed(self._embed_from(sample, common))
-        self._ids = sample.input_ids.tolist()
-        self._seen = list(conversation)
-        return len(self._ids), common
+        embeds = self._on_model(partial(self._embed_from, sample, common))
+        # The engine lacks them until it speaks.
+        self._ids, self._seen = sample.input_ids.tolist(), list(conversation)
+        return embeds, common
+
+    # What works on the model, in one place: `batching` has it done together with other
+    # conversations.
+
+    def _on_model(self, work: Callable[[], T]) -> T:
+        return work()
+
+    def _speak(
+        self, prompt: Float[Tensor, "1 L D"], options: GenerationOptions
+    ) -> Generator[EngineEvent, None, None]:
+        return self._engine.generate(options, prompt)
+
+    def _denoise(self, work: Denoising) -> Generator[tuple[int, int], None, list[np.ndarray]]:
+        return work.steps()
 
     def _plan(self, conversation: Sequence[Message], seen: int) -> tuple[Sample, int]:
         """Render with media of the messages after the first `seen` ones; how many positions need no
@@ -192,7 +221,7 @@ class ChatSession:
         # The last position is always fed again: its state is what the first token is sampled from.
         # Equal ids say nothing about equal media, so a medium that was rendered now is fed now.
         common = min(
-            [_common_prefix(self._ids, ids), len(ids) - 1, *(m.start for m in sample.media)]
+            [common_prefix(self._ids, ids), len(ids) - 1, *(m.start for m in sample.media)]
         )
         common = self._engine.keep(common)
         given = {m.start + offset for m in sample.media for offset in range(m.length)}
@@ -234,11 +263,12 @@ class ChatSession:
             draft.seconds[modality] += time.perf_counter() - begun
             rate = options.rate(modality, self.model.decoders[modality].rate)
             for index, array in zip(indices, arrays, strict=True):
-                part = MEDIA_TYPES[modality](source=array, caption=captions[index], rate=rate)
+                part = MEDIA_TYPES[modality](
+                    source=array, caption=captions[index], rate=rate, generated=True
+                )
                 draft.parts[index] = part
                 yield MediaDone(index=index, part=part)
 
-    @torch.inference_mode()
     def _generate(
         self,
         modality: Modality,
@@ -248,15 +278,25 @@ class ChatSession:
         options: GenerationOptions,
         source: Media | None,
     ) -> Generator[Event, None, list[np.ndarray]]:
-        decoder = self.model.decoders[modality]
-        if self.model.spec.bridge == "caption":
-            conditioning = decoder.encode_captions([captions[index] for index in indices])
-        else:
-            hidden_TSD = torch.stack([draft.spans[index].hidden for index in indices])
-            conditioning = self.model.condition(modality, hidden_TSD)
-        seeds = [(options.seed or 0) + index for index in indices]
-        arguments = self._decoder_arguments(modality, len(indices), options, source)
-        steps = decoder.generate_steps(conditioning, seeds=seeds, **arguments)
+        @torch.inference_mode()
+        def prepare() -> Denoising:
+            decoder = self.model.decoders[modality]
+            if self.model.spec.bridge == "caption":
+                conditioning = decoder.encode_captions([captions[index] for index in indices])
+            else:
+                hidden_TSD = torch.stack([draft.spans[index].hidden for index in indices])
+                conditioning = self.model.condition(modality, hidden_TSD)
+            return Denoising(
+                decoder=decoder,
+                conditioning=conditioning,
+                seeds=[(options.seed or 0) + index for index in indices],
+                arguments=decoder_arguments(
+                    self.model, modality, options, count=len(indices), source=source
+                ),
+                alone=not options.batch_media,
+            )
+
+        steps = self._denoise(self._on_model(prepare))
         with closing(steps):
             while True:
                 try:
@@ -266,31 +306,6 @@ class ChatSession:
                     return made
                 draft.steps[modality] += len(indices)
                 yield Progress(modality=modality, indices=indices, step=step, total=total)
-
-    def _decoder_arguments(
-        self, modality: Modality, count: int, options: GenerationOptions, source: Media | None
-    ) -> dict[str, Any]:
-        """What the decoder is told beside conditioning and seeds."""
-        decoder, spec = self.model.decoders[modality], self.model.spec.decoders[modality]
-        defaults = {
-            "num_inference_steps": spec.num_inference_steps,
-            "guidance_scale": spec.guidance_scale,
-            **spec.generate,
-        }
-        arguments = options.decoder_arguments(modality, defaults)
-        if options.negative_prompt is not None:
-            arguments["negative"] = decoder.encode_captions([options.negative_prompt])
-        if source is not None and source.modality == modality:
-            # Only sounds are resampled; a clip keeps its own rate, and its speed.
-            array, rate = load_array(source, round(decoder.rate or DEFAULT_RATE))
-            # The source is fitted to the asked size, and the decoder then keeps the size of its
-            # latents.
-            size = {n: arguments.pop(n) for n in SIZE_OPTIONS[modality] if n in arguments}
-            arguments["latents"] = decoder.encode_media(
-                [array] * count, rates=[rate] * count, **size
-            )
-            arguments["strength"] = options.strength
-        return arguments
 
 
 def _in_training(model: NextGPT) -> bool:
@@ -311,9 +326,10 @@ def _groups(
     return [(modality, tuple(indices)) for modality, indices in groups.items()]
 
 
-def _common_prefix(
+def common_prefix(
     left: Sequence[Any], right: Sequence[Any], same: Callable[[Any, Any], bool] = operator.eq
 ) -> int:
+    """How many items both begin with."""
     length = 0
     for a, b in zip(left, right, strict=False):
         if not same(a, b):

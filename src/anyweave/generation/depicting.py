@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from anyweave.generation.denoising import decoder_arguments
 from anyweave.generation.options import GenerationOptions
 from anyweave.messages import MEDIA_TYPES, Media, Modality
 from anyweave.model.any_to_any import NextGPT
@@ -23,16 +24,10 @@ def depict(
     """
     if modality not in model.decoders:
         return None
-    decoder, spec = model.decoders[modality], model.spec.decoders[modality]
-    options = options or GenerationOptions()
-    defaults = {
-        "num_inference_steps": spec.num_inference_steps,
-        "guidance_scale": spec.guidance_scale,
-        **spec.generate,
-    }
-    arguments = options.decoder_arguments(modality, defaults)
+    decoder, options = model.decoders[modality], options or GenerationOptions()
     with torch.inference_mode():
         conditioning = decoder.encode_captions([caption])
+        arguments = decoder_arguments(model, modality, options)
         array = decoder.generate(conditioning, seeds=[seed], **arguments)[0]
     rate = options.rate(modality, decoder.rate)
-    return MEDIA_TYPES[modality](source=array, caption=caption, rate=rate)
+    return MEDIA_TYPES[modality](source=array, caption=caption, rate=rate, generated=True)

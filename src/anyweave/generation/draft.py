@@ -34,7 +34,11 @@ class Draft:
     def add_span(self, span: SignalSpan) -> MediaStarted:
         spoken = [part.text for part in self.said if isinstance(part, Text)]
         started = MediaStarted(
-            index=len(self.spans), modality=span.modality, caption=spoken_caption(spoken)
+            index=len(self.spans),
+            modality=span.modality,
+            caption=spoken_caption(spoken),
+            token_ids=span.token_ids,
+            forced=span.forced,
         )
         self.spans.append(span)
         self.said.append(started)

@@ -11,12 +11,13 @@ Legend: L new positions, D width, V ids that have logits, S tokens of one signal
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from transformers import Cache
 
 from anyweave.generation.context import context_limit
 from anyweave.generation.detokenizer import IncrementalDetokenizer
@@ -27,6 +28,13 @@ from anyweave.generation.sampling import sample_token
 from anyweave.language import CausalLM
 from anyweave.messages import Modality
 from anyweave.processing import SignalTokens
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The engine goes on once these positions were fed: `embeds` ``[1, L, D]``."""
+
+    embeds: Tensor
 
 
 class TokenEngine:
@@ -53,17 +61,27 @@ class TokenEngine:
         # An embedding matrix may have more rows than the tokenizer has tokens: those are no text.
         self.num_text_ids = signals.base_vocab if num_text_ids is None else num_text_ids
         self.use_cache = use_cache
-        # A model that cannot continue from a cache is fed everything again: right, and slower.
-        self._caches = use_cache and language.feeding.cached
         self.num_forwards = 0
         self.reset()
+
+    @property
+    def caches(self) -> bool:
+        """A model that cannot continue from a cache is fed everything again: right, and slower."""
+        return self.use_cache and self.language.feeding.cached
+
+    @property
+    def _cuttable(self) -> Cache | None:
+        """The cache where it can be cut: without sliding windows or running states."""
+        cache, croppable = self.cache, self.language.feeding.croppable
+        return None if cache is None or not croppable or any(cache.is_sliding) else cache
 
     def reset(self) -> None:
         """Forget everything consumed."""
         self.length = 0
-        self._cache: Any = None
+        self.cache: Cache | None = None
         self._embeds_1LD: Tensor | None = None  # all of them, only without cache
-        self._last_D: Tensor | None = None  # state after the last consumed token
+        self._fed_LD: Tensor | None = None  # states after the positions consumed last
+        self._logits_V: Tensor | None = None  # of the last of them, where known already
 
     def keep(self, length: int) -> int:
         """Shorten the consumed sequence to `length` positions; returns how many really remain.
@@ -77,54 +95,94 @@ class TokenEngine:
         elif self._embeds_1LD is not None:
             self._embeds_1LD = self._embeds_1LD[:, :length]
             self.length = length
-        elif self.language.feeding.croppable and not any(self._cache.is_sliding):
-            self._cache.crop(length - self.length)  # negative: how many positions to drop
+        elif (cache := self._cuttable) is not None:
+            cache.crop(length - self.length)  # negative: how many positions to drop
             self.length = length
         else:
             self.reset()
-        self._last_D = None
+        self._fed_LD = self._logits_V = None
         return self.length
 
     @torch.inference_mode()
     def feed(self, embeds: Float[Tensor, "1 L D"]) -> Float[Tensor, "L D"]:
         """Consume new positions in one forward; returns the state after each of them."""
-        new = embeds.shape[1]
-        self.num_forwards += 1
-        if self._caches:
-            hidden_1LD, self._cache = self.language(
-                embeds,
-                past_key_values=self._cache,
-                use_cache=True,
-                position_ids=torch.arange(self.length, self.length + new, device=embeds.device)[
-                    None
-                ],
-            )
+        if self.caches:
+            new = torch.arange(self.length, self.length + embeds.shape[1], device=embeds.device)
+            try:
+                hidden_1LD, _ = self.language(
+                    embeds,
+                    past_key_values=self.open_cache(),
+                    use_cache=True,
+                    position_ids=new[None],
+                )
+            except BaseException:
+                self.take_back()
+                raise
         else:
             seen = (
                 embeds if self._embeds_1LD is None else torch.cat([self._embeds_1LD, embeds], dim=1)
             )
             self._embeds_1LD = seen
             hidden_1LD, _ = self.language(seen)
-        self.length += new
-        hidden_LD = hidden_1LD[0, -new:]
-        self._last_D = hidden_LD[-1]
+        hidden_LD = hidden_1LD[0, -embeds.shape[1] :]
+        self.fed(hidden_LD)
         return hidden_LD
 
-    @torch.inference_mode()
+    def open_cache(self) -> Cache:
+        """The key-value cache of what was consumed, for whoever feeds."""
+        if self.cache is None:
+            self.cache = self.language.new_cache()
+        return self.cache
+
+    def take_back(self) -> bool:
+        """Undo a forward that ended half-way: some layers of the cache have positions that others
+        lack. False where it cannot be undone and all is forgotten.
+        """
+        cache = self._cuttable
+        if cache is None:
+            self.reset()
+            return False
+        for layer in cache.layers:
+            layer.crop(min(self.length - layer.get_seq_length(), 0))
+        return True
+
+    def fed(self, hidden: Float[Tensor, "L D"], logits: Float[Tensor, "V"] | None = None) -> None:
+        """New positions were consumed, here or by whoever holds `cache`: the state after each, and
+        the logits of the last if they are known.
+        """
+        self.num_forwards += 1
+        self.length += len(hidden)
+        self._fed_LD, self._logits_V = hidden, logits
+
     def feed_ids(self, ids: Sequence[int]) -> Float[Tensor, "L D"]:
         """Consume tokens in one forward; returns the state after each of them."""
-        return self.feed(
-            self.language.embed(torch.tensor([list(ids)], device=self.language.device))
-        )
+        return self.feed(self._embed(ids))
 
-    def generate(self, options: GenerationOptions) -> Iterator[EngineEvent]:
-        """Speak until the end of turn, `max_new_tokens` or the model's last position; the last
-        event is `Finished`. Forced media are always completed: their positions are kept free.
+    def generate(
+        self, options: GenerationOptions, prompt: Float[Tensor, "1 L D"] | None = None
+    ) -> Generator[EngineEvent, None, None]:
+        """Consume `prompt`, then speak until the end of turn, `max_new_tokens` or the model's last
+        position; the last event is `Finished`. Forced media are always completed: their positions
+        are kept free.
 
         Raises `ValueError` for a forced or allowed modality without signal tokens, when nothing was
         fed, or when forced media no longer fit.
         """
-        if self._last_D is None:
+        for event in self.steps(options, prompt):
+            if isinstance(event, Wanted):
+                self.feed(event.embeds)
+            else:
+                yield event
+
+    def steps(
+        self, options: GenerationOptions, prompt: Float[Tensor, "1 L D"] | None = None
+    ) -> Generator[EngineEvent | Wanted, None, None]:
+        """`generate` for somebody who feeds: after each `Wanted` its positions are to be consumed,
+        by `feed` or together with those of other sequences (then `fed` tells what came of it).
+        """
+        if prompt is not None:
+            yield Wanted(prompt)
+        if self._fed_LD is None:
             raise ValueError("nothing to continue: feed the prompt before generating")
         _check_modalities(options, self.signals)
         limit = context_limit(self.language, options)
@@ -156,7 +214,7 @@ class TokenEngine:
                 for held in ending.release():
                     yield from _deltas(text.push(held))
                 yield from _deltas(text.flush())
-                yield self._speak_run(modality)
+                yield from self._speak_run(modality)
                 text = IncrementalDetokenizer(self.decode)
                 emitted.append(modality)
                 count += self.signals.count(modality)
@@ -167,13 +225,13 @@ class TokenEngine:
             # next token needs. Who stops listening here leaves a sequence without this token.
             for certain in ending.push(token_id):
                 yield from _deltas(text.push(certain))
-            self.feed_ids([token_id])
+            yield Wanted(self._embed([token_id]))
         for held in ending.release():
             yield from _deltas(text.push(held))
         yield from _deltas(text.flush())
         for modality in options.force:
             if modality not in emitted:
-                yield self._speak_run(modality, forced=True)
+                yield from self._speak_run(modality, forced=True)
                 count += self.signals.count(modality)
         yield Finished(finish_reason=finish_reason, num_tokens=count)
 
@@ -215,12 +273,16 @@ class TokenEngine:
                 "use_cache=False"
             )
 
-    def _speak_run(self, modality: Modality, forced: bool = False) -> SignalSpan:
+    def _speak_run(self, modality: Modality, forced: bool = False) -> Iterator[SignalSpan | Wanted]:
         """Feed a whole run in one forward: it can never be cut short or garbled."""
         ids = self.signals.ids(modality)
-        return SignalSpan(
-            modality=modality, hidden=self.feed_ids(ids), token_ids=ids, forced=forced
-        )
+        yield Wanted(self._embed(ids))
+        assert self._fed_LD is not None
+        yield SignalSpan(modality=modality, hidden=self._fed_LD, token_ids=ids, forced=forced)
+
+    @torch.inference_mode()
+    def _embed(self, ids: Sequence[int]) -> Float[Tensor, "1 L D"]:
+        return self.language.embed(torch.tensor([list(ids)], device=self.language.device))
 
     @torch.inference_mode()
     def _sample(
@@ -230,10 +292,11 @@ class TokenEngine:
         media: Sequence[Modality],
         generator: torch.Generator,
     ) -> int:
-        assert self._last_D is not None
-        logits_V = self.language.logits(self._last_D)
+        assert self._fed_LD is not None
+        if self._logits_V is None:
+            self._logits_V = self.language.logits(self._fed_LD[-1])
         return sample_token(
-            logits_V,
+            self._logits_V,
             allowed=self.allowed_ids(media),
             temperature=options.temperature,
             top_p=options.top_p,

@@ -53,6 +53,10 @@ class MediaStarted:
     index: int
     modality: Modality
     caption: str
+    token_ids: tuple[int, ...] = ()
+    """The signal tokens with which it asked."""
+    forced: bool = False
+    """True where the caller demanded it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from anyweave.generation.chat import ChatSession
 from anyweave.generation.events import (
     Done,
     Event,
@@ -20,7 +19,15 @@ from anyweave.generation.events import (
 )
 from anyweave.generation.writing import write_message
 from anyweave.media.sniffing import sniff
-from anyweave.messages import MEDIA_MODALITIES, MEDIA_TYPES, Message, Modality, Part, Text
+from anyweave.messages import (
+    MEDIA_MODALITIES,
+    MEDIA_TYPES,
+    Media,
+    Message,
+    Modality,
+    Part,
+    Text,
+)
 
 HELP = """\
 Write anything. Name media by path: @dog.png what is this?   @"my sounds/bell.wav"
@@ -34,6 +41,17 @@ _MEDIUM = re.compile(r"""(?<!\S)@(?:"(?P<double>[^"]+)"|'(?P<single>[^']+)'|(?P<
 _AFTER_A_WORD = ".,;:!?)"
 
 
+class Session(Protocol):
+    """A conversation with a model, here (`ChatSession`) or behind a server (`RemoteSession`)."""
+
+    @property
+    def generates(self) -> tuple[Modality, ...]: ...
+
+    def send(
+        self, message: Message, *, force: tuple[Modality, ...]
+    ) -> Generator[Event, None, None]: ...
+
+
 class Say(Protocol):
     """Prints plain text, like `print`."""
 
@@ -44,27 +62,33 @@ def _no_status(text: str | None) -> None:
     """Where nothing can be shown for a moment."""
 
 
+def _show_nothing(part: Media) -> None:
+    """Where media are named and not shown."""
+
+
 @dataclass
 class _Chat:
-    session: ChatSession
+    session: Session
     turn: int
     force: tuple[Modality, ...] = field(default=())
 
 
 def converse(
-    make_session: Callable[[], ChatSession],
+    make_session: Callable[[], Session],
     output: str | Path,
     *,
     ask: Callable[[], str],
     say: Say,
     status: Callable[[str | None], None] = _no_status,
+    show: Callable[[Media], None] = _show_nothing,
 ) -> None:
     """Talk until `ask` raises `EOFError` or the user says ``/quit``.
 
     `make_session` begins a conversation, `ask` reads a line, `say` prints. `status` shows one line
     for a while (a decoder's progress) and removes it when given None. Replies' media are saved
-    below `output` as ``turn-N-K``; files of earlier chats stay. Mistakes of the user are said and
-    end nothing; `KeyboardInterrupt` during a reply stops it, and the turn is forgotten.
+    below `output` as ``turn-N-K``, named and given to `show`; files of earlier chats stay. Mistakes
+    of the user are said and end nothing; `KeyboardInterrupt` during a reply stops it, and the turn
+    is forgotten.
     """
     output = Path(output)
     chat = _Chat(make_session(), _first_free_turn(output))
@@ -82,7 +106,7 @@ def converse(
         try:
             line = _obey(line, chat, make_session, say)
             if line:
-                _take_turn(Message("user", parse_line(line)), chat, output, say, status)
+                _take_turn(Message("user", parse_line(line)), chat, output, say, status, show)
         except ValueError as error:
             say(f"error: {error}")
         except KeyboardInterrupt:
@@ -124,7 +148,7 @@ def _add_text(parts: list[Part], text: str) -> None:
         parts.append(Text(text.strip()))
 
 
-def _obey(line: str, chat: _Chat, make_session: Callable[[], ChatSession], say: Say) -> str:
+def _obey(line: str, chat: _Chat, make_session: Callable[[], Session], say: Say) -> str:
     """Carry out a command; what is left to be sent as a message."""
     if not line.startswith("/"):
         return line
@@ -135,7 +159,7 @@ def _obey(line: str, chat: _Chat, make_session: Callable[[], ChatSession], say: 
         chat.session, chat.force = make_session(), ()
         say("(a fresh conversation)")
     elif command == "/force":
-        known = chat.session.model.spec.decoders
+        known = chat.session.generates
         asked = tuple(m for m in MEDIA_MODALITIES if m in words)
         if not asked or len(asked) < len(set(words)) or not all(m in known for m in asked):
             raise ValueError(f"/force takes {', '.join(known)}, got {' '.join(words) or 'nothing'}")
@@ -147,7 +171,12 @@ def _obey(line: str, chat: _Chat, make_session: Callable[[], ChatSession], say: 
 
 
 def _take_turn(
-    user: Message, chat: _Chat, output: Path, say: Say, status: Callable[[str | None], None]
+    user: Message,
+    chat: _Chat,
+    output: Path,
+    say: Say,
+    status: Callable[[str | None], None],
+    show: Callable[[Media], None],
 ) -> None:
     status("thinking")
     events = chat.session.send(user, force=chat.force)
@@ -156,14 +185,14 @@ def _take_turn(
             if isinstance(event, Done):
                 status(None)
                 say("")
-                _report(event, chat.turn, output, say)
+                _report(event, chat.turn, output, say, show)
             else:
-                _show(event, say, status)
+                _tell(event, say, status)
     chat.turn += 1
     chat.force = ()
 
 
-def _show(event: Event, say: Say, status: Callable[[str | None], None]) -> None:
+def _tell(event: Event, say: Say, status: Callable[[str | None], None]) -> None:
     if isinstance(event, TextDelta):
         status(None)
         say(event.text, end="")
@@ -177,10 +206,13 @@ def _show(event: Event, say: Say, status: Callable[[str | None], None]) -> None:
         status(None)
 
 
-def _report(done: Done, turn: int, output: Path, say: Say) -> None:
-    parts = [p for p in write_message(done.message, output, f"turn-{turn}") if p["type"] != "text"]
-    for number, part in enumerate(parts, 1):
-        say(f"{part['type']} {number}: {part['path']}")
+def _report(done: Done, turn: int, output: Path, say: Say, show: Callable[[Media], None]) -> None:
+    written = write_message(done.message, output, f"turn-{turn}")
+    paths = [row["path"] for row in written if row["type"] != "text"]
+    for number, (part, path) in enumerate(zip(done.message.media(), paths, strict=True), 1):
+        say(f"{part.modality} {number}: {path}")
+        if path is not None:
+            show(MEDIA_TYPES[part.modality](path))
     usage = done.usage
     if cut := why_cut_off(done):
         say(f"(cut off: {cut})")

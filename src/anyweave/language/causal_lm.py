@@ -265,6 +265,10 @@ class CausalLM(nn.Module):
             )
         return self._run(inputs_embeds, attention_mask, past_key_values, use_cache, position_ids)
 
+    def new_cache(self) -> Cache:
+        """An empty key-value cache of the kind that this model needs."""
+        return DynamicCache(config=self.model.config)
+
     def _run(
         self,
         inputs_embeds: Float[Tensor, "B L D"],
@@ -274,7 +278,7 @@ class CausalLM(nn.Module):
         position_ids: Int[Tensor, "B L"] | None,
     ) -> tuple[Float[Tensor, "B L D"], Cache | None]:
         if use_cache and past_key_values is None:
-            past_key_values = DynamicCache(config=self.model.config)
+            past_key_values = self.new_cache()
         if position_ids is None and attention_mask is not None:
             positions = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
             position_ids = positions[:, -inputs_embeds.shape[1] :]

@@ -27,7 +27,7 @@ PROBED = 6  # tokens; fed as 3, 1 and 2
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
 _HALF_TOLERANCE = 0.15
 # Families with a state of their own refuse our cache, or a cut in it, each in their own way.
-_REFUSALS = (TypeError, ValueError, AttributeError, RuntimeError, LookupError)
+REFUSALS = (TypeError, ValueError, AttributeError, RuntimeError, LookupError)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def try_feeding(
     if cached:
         return Feeding(True, _after_cut(feed, embeds, reference, cache))
     whole, _ = feed(embeds, None, None)
-    if not _agree(whole, reference, 0):
+    if not agree(whole, reference, 0):
         raise ValueError(
             f"{name} cannot be used: given the embeddings of its tokens it computes something else "
             "than given the tokens, and media enter as embeddings; choose a model of another "
@@ -73,10 +73,10 @@ def _in_pieces(name: str, feed: Feed, embeds: Tensor, reference: Tensor) -> tupl
         for start, end in ((0, 3), (3, 4), (4, PROBED)):
             hidden, cache = feed(embeds[:, start:end], cache, start)
             pieces.append(hidden)
-    except _REFUSALS as error:
+    except REFUSALS as error:
         logger.info("%s takes no key-value cache: %s", name, error)
         return False, None
-    return _agree(torch.cat(pieces, dim=1), reference, 3), cache
+    return agree(torch.cat(pieces, dim=1), reference, 3), cache
 
 
 def _after_cut(feed: Feed, embeds: Tensor, reference: Tensor, cache: Any) -> bool:
@@ -85,12 +85,12 @@ def _after_cut(feed: Feed, embeds: Tensor, reference: Tensor, cache: Any) -> boo
     try:
         cache.crop(-2)
         hidden, _ = feed(embeds[:, 4:], cache, 4)
-    except _REFUSALS:
+    except REFUSALS:
         return False
-    return _agree(hidden, reference[:, 4:], 0)
+    return agree(hidden, reference[:, 4:], 0)
 
 
-def _agree(found: Tensor, reference: Tensor, first: int) -> bool:
+def agree(found: Tensor, reference: Tensor, first: int) -> bool:
     """Whether most positions from `first` on agree: experts may flip at one, a lost state spoils
     all.
     """

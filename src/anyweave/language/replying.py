@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from anyweave.language.attention import GROUPED, attend_with, takes_grouped
 from anyweave.language.causal_lm import CausalLM
 from anyweave.language.int8 import Int8Linear
 from anyweave.language.lora import LoraLinear, lora_layers, lora_parameters
@@ -71,7 +72,9 @@ class _View:
             return None if linear is module else linear
 
         with torch.no_grad(), torch.inference_mode(False):
-            self.language: CausalLM = _shadow(lm, replace)
+            self.language: CausalLM = shadow(lm, replace)
+        if takes_grouped(lm.model):
+            attend_with(self.language, GROUPED)
         self.language.view_for_replies = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
@@ -87,7 +90,7 @@ class _View:
         )
 
 
-def _shadow(module: Any, replace: Callable[[nn.Module], nn.Module | None]) -> Any:
+def shadow(module: Any, replace: Callable[[nn.Module], nn.Module | None]) -> Any:
     """A tree of its own over the same parameters, buffers and hooks, with some modules replaced."""
     twins: dict[int, nn.Module] = {}  # a module in two places stays one
 

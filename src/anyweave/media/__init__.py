@@ -25,6 +25,7 @@ __all__ = [
     "Limits",
     "MediaError",
     "encode",
+    "encode_part",
     "load",
     "load_video_with_rate",
     "read",
@@ -93,13 +94,19 @@ def load_video_with_rate(
 
 
 def encode(
-    modality: Modality, array: np.ndarray, *, rate: float | None = None, format: str
+    modality: Modality,
+    array: np.ndarray,
+    *,
+    rate: float | None = None,
+    format: str,
+    generated: bool = False,
 ) -> bytes:
-    """Encode an array as PNG, JPEG, WebP | MP4, WebM, GIF, WebP | WAV, FLAC, OGG, MP3.
+    """Encode an array as PNG, JPEG, WebP | MP4, WebM, GIF | WAV, FLAC, OGG, MP3.
 
-    `rate` is Hz for audio, frames/s for video, unused for images. Raises `MediaError`.
+    `rate` is Hz for audio, frames/s for video, unused for images. `generated` marks what a model
+    made (see `marking`). Raises `MediaError`.
     """
-    return _encode(modality, array, rate, format, f"<{modality} array>")
+    return _encode(modality, array, rate, format, f"<{modality} array>", generated)
 
 
 def save(
@@ -108,27 +115,38 @@ def save(
     path: str | Path,
     *,
     rate: float | None = None,
+    generated: bool = False,
 ) -> Path:
-    """Encode by the suffix of `path` and write it whole or not at all. Raises `MediaError`."""
+    """`encode` by the suffix of `path` and write it whole or not at all. Raises `MediaError`."""
     path = Path(path)
-    write_whole(path, _encode(modality, array, rate, path.suffix.removeprefix("."), str(path)))
+    format = path.suffix.removeprefix(".")
+    write_whole(path, _encode(modality, array, rate, format, str(path), generated))
     return path
 
 
 def store(part: Media, stem: str | Path) -> Path:
-    """Write a part's medium to a file called `stem` plus the suffix of its format.
-
-    Encoded bytes are checked to be whole and kept as they are, arrays become PNG, MP4 (which loses
-    a little) or 16-bit WAV. A path is not copied but returned. Raises `MediaError`.
+    """Write a part's medium, as `encode_part`, to a file called `stem` plus the suffix of its
+    format. A path is not copied but returned. Raises `MediaError`.
     """
     if isinstance(part.source, (str, Path)):
         return Path(part.source)
-    if isinstance(part.source, (bytes, bytearray, memoryview)):
+    suffix, content = encode_part(part)
+    path = Path(f"{stem}.{suffix}")
+    write_whole(path, content)
+    return path
+
+
+def encode_part(part: Media) -> tuple[str, bytes]:
+    """The suffix and the bytes of a part's medium.
+
+    What is encoded already, a file or bytes, is checked to be whole and kept as it is. Arrays
+    become PNG, MP4 (which loses a little) or 16-bit WAV, marked where a model made them. Raises
+    `MediaError`.
+    """
+    if isinstance(part.source, (str, Path, bytes, bytearray, memoryview)):
         with open_encoded(part, DEFAULT_LIMITS) as encoded:
             suffix = _SUFFIXES.get(encoded.format, encoded.format.lower())
-            path = Path(f"{stem}.{suffix}")
-            write_whole(path, encoded.file.read())
-        return path
+            return suffix, encoded.file.read()
     if part.modality == "audio" and isinstance(part.source, np.ndarray):
         array, rate = part.source, part.rate  # at its own rate
     elif part.modality == "video":
@@ -136,11 +154,17 @@ def store(part: Media, stem: str | Path) -> Path:
     else:
         array, rate = load(part), None
     suffix = {"image": "png", "video": "mp4", "audio": "wav"}[part.modality]
-    return save(part.modality, array, f"{stem}.{suffix}", rate=rate)
+    content = encode(part.modality, array, rate=rate, format=suffix, generated=part.generated)
+    return suffix, content
 
 
 def _encode(
-    modality: Modality, array: np.ndarray, rate: float | None, format: str, name: str
+    modality: Modality,
+    array: np.ndarray,
+    rate: float | None,
+    format: str,
+    name: str,
+    generated: bool,
 ) -> bytes:
     if modality not in FORMATS:
         raise ValueError(f"unknown medium {modality!r}; choose one of {', '.join(FORMATS)}")
@@ -156,7 +180,7 @@ def _encode(
             name, f"an array is needed, got {type(array).__name__}", "convert it with np.asarray"
         )
     if modality == "image":
-        return _image.encode_image(array, known, name)
+        return _image.encode_image(array, known, name, generated)
     if modality == "video":
-        return _video.encode_video(array, rate, known, name)
-    return _audio.encode_audio(array, rate, known, name)
+        return _video.encode_video(array, rate, known, name, generated)
+    return _audio.encode_audio(array, rate, known, name, generated)

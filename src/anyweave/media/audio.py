@@ -20,6 +20,7 @@ from jaxtyping import Float
 
 from anyweave.media.containers import wav_data
 from anyweave.media.errors import DAMAGE, Limits, MediaError, Meter, explain, media_error
+from anyweave.media.marking import comment, mark_wav
 from anyweave.media.mpeg import mpeg_frames
 from anyweave.media.source import Encoded, check_source, open_encoded
 from anyweave.messages import Media
@@ -96,7 +97,9 @@ def check_audio(array: np.ndarray, name: str) -> Float[np.ndarray, " S"]:
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def encode_audio(array: np.ndarray, rate: float | None, format: str, name: str) -> bytes:
+def encode_audio(
+    array: np.ndarray, rate: float | None, format: str, name: str, generated: bool
+) -> bytes:
     """Encode mono ``float32[S]`` at `rate` Hz, clipped to -1..1. WAV and FLAC get 16 bits."""
     samples = np.clip(check_audio(array, name), -1.0, 1.0)
     if not rate or not 0 < rate < math.inf or rate != int(rate):
@@ -109,9 +112,12 @@ def encode_audio(array: np.ndarray, rate: float | None, format: str, name: str) 
         with soundfile.SoundFile(
             buffer, "w", int(rate), 1, _SUBTYPES[format], format=format.upper()
         ) as file:
+            if generated and format != "wav":
+                file.comment = comment(generated)
             for start in range(0, len(samples), _BLOCK):  # Vorbis overflows on long writes
                 file.write(samples[start : start + _BLOCK])
-    return buffer.getvalue()
+    data = buffer.getvalue()
+    return mark_wav(data, generated) if format == "wav" else data
 
 
 def _resample(

@@ -8,13 +8,16 @@ video, not an image.
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
 from jaxtyping import UInt8
+from PIL.PngImagePlugin import PngInfo
 
 from anyweave.media.errors import DAMAGE, Limits, explain, media_error
+from anyweave.media.marking import xmp
 from anyweave.media.source import check_source, open_encoded
 from anyweave.messages import Media
 
@@ -56,10 +59,18 @@ def check_image(array: np.ndarray, name: str) -> UInt8[np.ndarray, "H W 3"]:
     return np.ascontiguousarray(array)
 
 
-def encode_image(array: np.ndarray, format: str, name: str) -> bytes:
+def encode_image(array: np.ndarray, format: str, name: str, generated: bool) -> bytes:
     """Encode ``uint8[H, W, 3]``: PNG exactly, JPEG and WebP at high quality."""
     picture = PIL.Image.fromarray(check_image(array, name))
-    options = {"png": {}, "jpeg": {"quality": 95, "subsampling": 0}, "webp": {"quality": 95}}
+    packet = xmp(generated)
+    text = PngInfo()
+    if packet:
+        text.add_itxt("XML:com.adobe.xmp", packet.decode())
+    options: dict[str, dict[str, Any]] = {
+        "png": {"pnginfo": text},
+        "jpeg": {"quality": 95, "subsampling": 0, "xmp": packet},
+        "webp": {"quality": 95, "xmp": packet},
+    }
     buffer = io.BytesIO()
     with explain(name, f"cannot be written as {format}", "choose another format", DAMAGE):
         picture.save(buffer, format=format, **options[format])

@@ -66,8 +66,9 @@ def media_html(part: Media) -> str:
         return f"<em>[{part.modality}: {caption}]</em>"
     format, kind, element = _ELEMENTS[part.modality]
     array, rate = array_and_rate(part)
-    encoded = base64.b64encode(media.encode(part.modality, array, rate=rate, format=format))
-    return element.format(data=f"data:{kind};base64,{encoded.decode()}", caption=caption)
+    data = media.encode(part.modality, array, rate=rate, format=format, generated=part.generated)
+    encoded = base64.b64encode(data).decode()
+    return element.format(data=f"data:{kind};base64,{encoded}", caption=caption)
 
 
 def array_and_rate(part: Media) -> tuple[np.ndarray, float | None]:

@@ -14,21 +14,25 @@ import numpy as np
 import PIL.Image
 from jaxtyping import UInt8
 
-from anyweave.media.animation import encode_animation
 from anyweave.media.audio import DEMUXERS
 from anyweave.media.errors import DAMAGE, Limits, explain, media_error
 from anyweave.media.film import Frames, read_film
 from anyweave.media.image import ANIMATED, flatten
+from anyweave.media.marking import comment, mark_gif, mp4_box
 from anyweave.media.source import Encoded, check_source, open_encoded
 from anyweave.messages import Media
 
-FORMATS: tuple[str, ...] = ("mp4", "webm", "gif", "webp")
+FORMATS: tuple[str, ...] = ("mp4", "webm", "gif")
 _UNTIMED_SECONDS = 0.1  # what browsers give a frame without a duration
 _CODECS = {
     # Macroblock trees round differently from build to build.
     "mp4": ("libx264", "mp4", {"crf": "17", "preset": "veryfast", "x264-params": "mbtree=0"}),
     "webm": ("libvpx-vp9", "webm", {"crf": "18", "b": "0", "deadline": "good", "cpu-used": "5"}),
+    # A pixel of the same number is not of the same colour where every frame has its own palette.
+    "gif": ("gif", "gif", {"gifflags": "-transdiff"}),
 }
+_GIF_TICK = Fraction(1, 100)  # seconds
+_GIF_FASTEST = 50  # frames/s: players slow a frame of one tick down to ten
 
 
 def load_video(part: Media, limits: Limits) -> tuple[UInt8[np.ndarray, "T H W 3"], float | None]:
@@ -67,43 +71,70 @@ def check_video(array: np.ndarray, name: str) -> UInt8[np.ndarray, "T H W 3"]:
     return np.ascontiguousarray(array)
 
 
-def encode_video(array: np.ndarray, rate: float | None, format: str, name: str) -> bytes:
+def encode_video(
+    array: np.ndarray, rate: float | None, format: str, name: str, generated: bool
+) -> bytes:
     """Encode ``uint8[T, H, W, 3]`` at `rate` frames/s.
 
     H.264 (yuv420p, what every player reads) needs even sides: an odd side of a clip for MP4 is
-    filled up by repeating its last line.
+    filled up by repeating its last line. A GIF has a palette for each frame, and times in 10 ms
+    that add up to the clip's true length.
     """
     frames = check_video(array, name)
     if not rate or not 0 < rate <= 1000:
         raise media_error(
             name, f"a video needs a rate in frames/s up to 1000, got rate={rate}", "pass rate=8"
         )
+    if format == "gif" and rate > _GIF_FASTEST:
+        raise media_error(
+            name,
+            f"gif cannot play {rate:g} frames/s",
+            f"use at most {_GIF_FASTEST}, or write mp4 or webm",
+        )
     advice = "choose another format, size or rate"
     with explain(name, f"cannot be written as {format}", advice, DAMAGE):
-        if format not in _CODECS:
-            return encode_animation(frames, rate, format, name)
-        return _encode_container(frames, Fraction(rate).limit_denominator(10_000), format)
+        exact = Fraction(rate).limit_denominator(10_000)
+        return _encode_container(frames, exact, format, generated)
 
 
-def _encode_container(frames: UInt8[np.ndarray, "T H W 3"], rate: Fraction, format: str) -> bytes:
+def _encode_container(
+    frames: UInt8[np.ndarray, "T H W 3"], rate: Fraction, format: str, generated: bool
+) -> bytes:
     codec, muxer, options = _CODECS[format]
     if format == "mp4":
         odd = [(0, side % 2) for side in frames.shape[1:3]]
         frames = np.pad(frames, [(0, 0), *odd, (0, 0)], mode="edge")
     buffer = io.BytesIO()
-    bitexact = {"fflags": "bitexact"}  # no random ids in the file
-    with av.open(buffer, mode="w", format=muxer, options=bitexact) as container:
+    told = {"fflags": "bitexact"}  # no random ids in the file
+    tick = _GIF_TICK if format == "gif" else 1 / rate
+    times = [round(index / rate / tick) for index in range(len(frames) + 1)]
+    if format == "gif":
+        told["final_delay"] = str(times[-1] - times[-2])
+    with av.open(buffer, mode="w", format=muxer, options=told) as container:
+        if generated and format == "webm":
+            container.metadata["comment"] = comment(generated)
         stream = container.add_stream(codec, rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = "pal8" if format == "gif" else "yuv420p"
         stream.codec_context.thread_count = 1  # the bytes must not depend on the machine's cores
-        for index, pixels in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = index, 1 / rate
+        stream.codec_context.time_base = tick
+        for time, pixels in zip(times, frames, strict=False):
+            frame = _paletted(pixels) if format == "gif" else av.VideoFrame.from_ndarray(pixels)
+            frame.pts, frame.time_base = time, tick
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return buffer.getvalue()
+    if format == "gif":
+        return mark_gif(buffer.getvalue(), generated)
+    return buffer.getvalue() + (mp4_box(generated) if format == "mp4" else b"")
+
+
+def _paletted(pixels: UInt8[np.ndarray, "H W 3"]) -> av.VideoFrame:
+    picture = PIL.Image.fromarray(pixels).convert("P", palette=PIL.Image.Palette.ADAPTIVE)
+    colours = np.asarray(picture.getpalette(), np.uint8).reshape(-1, 3)
+    palette = np.full((256, 4), 255, np.uint8)  # opaque
+    palette[: len(colours), 1:] = colours
+    return av.VideoFrame.from_ndarray((np.asarray(picture), palette), format="pal8")
 
 
 def _read_animation(encoded: Encoded, limits: Limits) -> tuple[UInt8[np.ndarray, "T H W 3"], float]:

@@ -2,7 +2,7 @@
 
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.catalogue import SPECS, named_spec
-from anyweave.model.roles import ROLES, Role
+from anyweave.model.roles import ROLES, TrainedRole
 from anyweave.model.spec import (
     DecoderSpec,
     EncoderSpec,
@@ -22,6 +22,6 @@ __all__ = [
     "ModelSpec",
     "NextGPT",
     "ProjectorSpec",
-    "Role",
+    "TrainedRole",
     "named_spec",
 ]

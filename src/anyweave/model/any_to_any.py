@@ -30,12 +30,12 @@ from anyweave.language.lora import adapters_disabled, lora_parameters
 from anyweave.messages import Message, Modality
 from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.fusion import gather_spans, scatter_media
-from anyweave.model.roles import ROLES, Role
+from anyweave.model.roles import ROLES, TrainedRole
 
 if TYPE_CHECKING:
     from anyweave import ChatSession, GenerationOptions
     from anyweave.model.spec import Bridge, DecoderSpec, ModelSpec
-    from anyweave.processing import Processor
+    from anyweave.processing import Fingerprints, Processor
 
 
 class NextGPT(nn.Module):
@@ -56,12 +56,15 @@ class NextGPT(nn.Module):
         input_projectors: Mapping[Modality, nn.Module],
         output_projectors: Mapping[Modality, nn.Module],
         decoders: DecoderPool,
+        fingerprints: Fingerprints | None = None,
         root: Path | None = None,
     ) -> None:
         super().__init__()
         self.spec = spec
         self.root = root  # what the spec's relative sources are relative to
         self.processor = processor
+        # What the frozen parts are called in the keys of feature caches.
+        self.fingerprints: Fingerprints = fingerprints or {}
         self.language = language
         self.encoders = nn.ModuleDict(dict(encoders.items()))
         self.input_projectors = nn.ModuleDict(dict(input_projectors.items()))
@@ -258,7 +261,7 @@ class NextGPT(nn.Module):
                     module.eval()
         return self
 
-    def parameters_of(self, role: Role) -> dict[str, nn.Parameter]:
+    def parameters_of(self, role: TrainedRole) -> dict[str, nn.Parameter]:
         """The parameters of one role by name, names relative to the role. Shared modules appear
         once.
 

@@ -27,7 +27,7 @@ from anyweave.model.hashing import check_sha256
 from anyweave.model.lazy_encoder import LazyEncoder
 from anyweave.model.sources import local_copy, missing_weights_explained
 from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec, ModelSpec
-from anyweave.processing import Processor, SignalTokens, fingerprint
+from anyweave.processing import Fingerprints, Processor, SignalTokens, fingerprint
 from anyweave.processing.processor import DEFAULT_RATE
 
 _MOST_PARAMETERS = 4_000_000_000  # of one projector; the paper's largest have 31 million
@@ -105,7 +105,8 @@ def assemble(
         spec=spec,
         root=root,
         language=language,
-        processor=_build_processor(spec, root, language, perception, inputs, pool),
+        processor=_build_processor(spec, language, perception, inputs, pool),
+        fingerprints=_fingerprints(spec, root),
         encoders=perception,
         input_projectors=inputs,
         output_projectors=outputs,
@@ -272,7 +273,6 @@ def _build_input_projectors(
 
 def _build_processor(
     spec: ModelSpec,
-    root: Path | None,
     language: CausalLM,
     perception: dict[Modality, Any],
     inputs: dict[Modality, Any],
@@ -285,16 +285,18 @@ def _build_processor(
         perception,
         {m: inputs[m].num_tokens(encoder.num_patches(m)) for m, encoder in perception.items()},
         system_prompt=spec.system_prompt or None,
-        encoder_fingerprints={
-            m: _identity(part, root) for part in spec.encoders for m in part.modalities
-        },
         target_rate=partial(_target_rate, pool),
-        decoder_fingerprints={m: _identity(part, root) for m, part in spec.decoders.items()},
-        latents_fingerprints={
-            m: _latents_identity(part, root) for m, part in spec.decoders.items()
-        },
         own_tokenizer=True,
     )
+
+
+def _fingerprints(spec: ModelSpec, root: Path | None) -> Fingerprints:
+    """What the frozen parts are called in the keys of feature caches."""
+    return {
+        "features": {m: _identity(part, root) for part in spec.encoders for m in part.modalities},
+        "caption": {m: _identity(part, root) for m, part in spec.decoders.items()},
+        "latents": {m: _latents_identity(part, root) for m, part in spec.decoders.items()},
+    }
 
 
 def _target_rate(pool: DecoderPool) -> int:

@@ -31,10 +31,11 @@ from anyweave.files import drop, read_object, replaced_folder, settle, write_jso
 from anyweave.garbage import searched_later
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
-from anyweave.model.build import build, resolve_source
+from anyweave.model.build import build, decoder_pool, resolve_source
 from anyweave.model.catalogue import SPECS, is_spec_name, named_spec
+from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.hashing import check_hashes, checkable, folder_sha256, write_hashes
-from anyweave.model.roles import ROLES, Role, role_file
+from anyweave.model.roles import ROLES, TrainedRole, role_file
 from anyweave.model.sources import local_copy
 from anyweave.model.spec import DTYPES, Bridge, DecoderSpec, EncoderSpec, ModelSpec
 from anyweave.model.swapping import with_decoders
@@ -94,12 +95,7 @@ def load_pretrained(
     dtype = _dtype_name(dtype)
     hub: dict[str, Any] = {"token": token, "cache_dir": cache_dir}
     hub = {name: value for name, value in hub.items() if value is not None}
-    folder = (
-        None if is_spec_name(path_or_id) else find_checkpoint(path_or_id, revision=revision, **hub)
-    )
-    if folder is not None and verify:
-        check_hashes(folder, _OWN)
-    spec = named_spec(str(path_or_id)) if folder is None else read_spec(folder)
+    folder, spec = _found(path_or_id, revision=revision, verify=verify, **hub)
     if bridge is not None:
         spec = replace(spec, bridge=bridge)
     model = build(
@@ -124,6 +120,26 @@ def load_pretrained(
     if decoders:
         model = with_decoders(model, decoders, dtype=dtype, verify=verify, hub=hub)
     return model if device is None else model.to(device)
+
+
+def load_decoders(path_or_id: str | Path) -> DecoderPool:
+    """The decoders of a model alone, each read when it is first asked for. Raises `ValueError` as
+    `load_pretrained`.
+    """
+    folder, spec = _found(path_or_id)
+    return decoder_pool(spec, root=folder)
+
+
+def _found(
+    path_or_id: str | Path, *, revision: str | None = None, verify: bool = True, **hub: Any
+) -> tuple[Path | None, ModelSpec]:
+    """The folder of a checkpoint, none for a spec's name, and the spec."""
+    if is_spec_name(path_or_id):
+        return None, named_spec(str(path_or_id))
+    folder = find_checkpoint(path_or_id, revision=revision, **hub)
+    if verify:
+        check_hashes(folder, _OWN)
+    return folder, read_spec(folder)
 
 
 def save_pretrained(
@@ -213,7 +229,7 @@ def read_spec(folder: str | Path) -> ModelSpec:
 _OWN = (SPEC_FILE, PROCESSOR_FILE, *map(role_file, ROLES))
 
 
-def role_tensors(model: NextGPT, role: Role) -> dict[str, Tensor]:
+def role_tensors(model: NextGPT, role: TrainedRole) -> dict[str, Tensor]:
     """The tensors of one role by name: parameters, and for projectors their buffers. Shared ones
     appear once.
     """
@@ -224,7 +240,7 @@ def role_tensors(model: NextGPT, role: Role) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def load_role(model: NextGPT, role: Role, folder: str | Path) -> None:
+def load_role(model: NextGPT, role: TrainedRole, folder: str | Path) -> None:
     """Read one role's weights into the model. Names and shapes must be exactly the model's, and all
     numbers finite.
 

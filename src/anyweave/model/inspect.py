@@ -36,7 +36,7 @@ from anyweave.model.counting import (
 )
 from anyweave.model.lazy_encoder import LazyEncoder
 from anyweave.model.memory import PRECISIONS, Memory, memory
-from anyweave.model.roles import ROLES, Role
+from anyweave.model.roles import ROLES, TrainedRole
 from anyweave.model.sources import is_here
 from anyweave.model.spec import EncoderSpec, ModelSpec, ProjectorSpec
 
@@ -47,7 +47,7 @@ class PartInfo:
 
     part: str
     source: str
-    role: Role | None
+    role: TrainedRole | None
     parameters: int | None
     """None where counting would need weights that are not on this machine."""
     loaded: bool = True
@@ -280,5 +280,5 @@ def _frozen(
     )
 
 
-def _trained(part: str, role: Role, count: int | None) -> PartInfo:
+def _trained(part: str, role: TrainedRole, count: int | None) -> PartInfo:
     return PartInfo(part=part, source="trained", role=role, parameters=count)

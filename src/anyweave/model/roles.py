@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Role = Literal["input_projectors", "output_projectors", "signal_rows", "lora"]
-ROLES: tuple[Role, ...] = get_args(Role)
+TrainedRole = Literal["input_projectors", "output_projectors", "signal_rows", "lora"]
+ROLES: tuple[TrainedRole, ...] = get_args(TrainedRole)
 
 
-def role_file(role: Role) -> str:
+def role_file(role: TrainedRole) -> str:
     """The name of the file that holds a role's weights."""
     return f"{role}.safetensors"

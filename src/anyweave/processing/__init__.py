@@ -3,6 +3,7 @@ serving.
 """
 
 from anyweave.processing.cache import FeatureCache, fingerprint, media_digest, text_digest
+from anyweave.processing.cached import Fingerprints, SampleCache
 from anyweave.processing.collate import bucketed_batches, collate
 from anyweave.processing.layout import ConversationTooLongError
 from anyweave.processing.processor import MediaEncoder, Processor
@@ -14,8 +15,10 @@ __all__ = [
     "TEMPLATES",
     "ConversationTooLongError",
     "FeatureCache",
+    "Fingerprints",
     "MediaEncoder",
     "Processor",
+    "SampleCache",
     "SignalRun",
     "SignalTokens",
     "Template",

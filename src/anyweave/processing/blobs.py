@@ -6,6 +6,10 @@
 A writer reserves a place in the newest shard, writes there, and only then enters the blob into the
 index; both entries are transactions of SQLite. A writer that is killed leaves at most a hole that
 nobody reads. A blob is checked whenever it is read.
+
+LMDB was tried instead: it maps its file, so a file that was cut off ends the process with SIGBUS,
+where here the blobs behind the cut are made again. All in one SQLite file was tried too: 20 lines
+less, and one cut would cost everything. Files of safetensors cannot be added to.
 """
 
 from __future__ import annotations

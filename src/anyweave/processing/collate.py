@@ -67,18 +67,12 @@ def _stack_media(modality: Modality, found: list[tuple[int, MediaInput]]) -> Bat
 
 
 def _stack_targets(modality: Modality, found: list[tuple[int, Target]]) -> BatchTargets:
-    embeddings = [t.caption_embedding for _, t in found if t.caption_embedding is not None]
     latents = [(k, t.latents) for k, (_, t) in enumerate(found) if t.latents is not None]
-    # Embeddings are all or nothing: a batch that misses one has them made anew from its captions.
-    complete = len(embeddings) == len(found)
     return BatchTargets(
         rows=torch.tensor([row for row, _ in found]),
         starts=torch.tensor([t.start for _, t in found]),
         length=_one_length(modality, [t.length for _, t in found]),
         captions=tuple(t.caption for _, t in found),
-        caption_embeddings=_stack(f"{modality} caption embeddings", embeddings)
-        if complete
-        else None,
         latents=_stack(f"{modality} latents", [x for _, x in latents]) if latents else None,
         latent_index=torch.tensor([k for k, _ in latents]) if latents else None,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -20,7 +21,6 @@ from transformers import PreTrainedTokenizerBase
 from anyweave.batch import IGNORE_INDEX, MediaInput, Sample, Target
 from anyweave.media.errors import explain
 from anyweave.messages import Media, Message, Modality, Role, Text, Video, broken_rules
-from anyweave.processing.cache import FeatureCache, media_digest, text_digest
 from anyweave.processing.layout import Piece, Supervision, Truncation, TurnLayout, fit
 from anyweave.processing.reply import SignalRun, split_reply
 from anyweave.processing.signals import SignalTokens
@@ -51,8 +51,6 @@ class Processor:
             in user turns.
         num_input_tokens: placeholder positions per medium, which is the input projector's token
             count.
-        cache: reads features, caption embeddings and latents for the modalities named in the
-            fingerprints.
         system_prompt: overrides the template's default.
         max_length: most ids in a sample; longer ones raise, or with ``truncate="end"`` are cut at
             their end, which `Sample.cut` tells. A prompt to reply to is never cut.
@@ -62,10 +60,6 @@ class Processor:
             own `sample_rate`, and 16000 where it names none.
         target_rate: likewise for the assistant's audio; a function is asked when one is read, as a
             decoder may not be there before.
-        encoder_fingerprints: cache names of the frozen encoders, per modality.
-        decoder_fingerprints: likewise of the frozen decoders.
-        latents_fingerprints: of the decoders with the size that media are encoded at; by default
-            the decoders' own.
         own_tokenizer: take the tokenizer as it is: nobody else uses it.
     """
 
@@ -76,7 +70,6 @@ class Processor:
         template: Template | str,
         encoders: Mapping[Modality, MediaEncoder],
         num_input_tokens: Mapping[Modality, int],
-        cache: FeatureCache | None = None,
         *,
         system_prompt: str | None = None,
         max_length: int | None = None,
@@ -84,9 +77,6 @@ class Processor:
         supervise_run: Literal["first", "all"] = "first",
         input_rate: int | None = None,
         target_rate: int | Callable[[], int] = DEFAULT_RATE,
-        encoder_fingerprints: Mapping[Modality, str] | None = None,
-        decoder_fingerprints: Mapping[Modality, str] | None = None,
-        latents_fingerprints: Mapping[Modality, str] | None = None,
         own_tokenizer: bool = False,
     ) -> None:
         if len(tokenizer) > signals.base_vocab:
@@ -106,7 +96,6 @@ class Processor:
         encode_text(self.tokenizer, "a")
         self.encoders = dict(encoders)
         self.num_input_tokens = dict(num_input_tokens)
-        self.cache = cache
         self.system_prompt = self.template.system_prompt if system_prompt is None else system_prompt
         self.max_length = max_length
         self.truncate = truncate
@@ -114,9 +103,6 @@ class Processor:
         own_rate = getattr(self.encoders.get("audio"), "sample_rate", None)
         self.input_rate = input_rate or own_rate or DEFAULT_RATE
         self.target_rate = target_rate
-        self.encoder_fingerprints = dict(encoder_fingerprints or {})
-        self.decoder_fingerprints = dict(decoder_fingerprints or {})
-        self.latents_fingerprints = dict(latents_fingerprints or self.decoder_fingerprints)
 
     @property
     def end_of_turn_id(self) -> int:
@@ -144,6 +130,7 @@ class Processor:
         train_on: TrainOn = "assistant",
         new_from: int = 0,
         load_targets: bool | None = None,
+        read: bool = True,
     ) -> Sample:
         """One conversation as ids, labels, media and targets.
 
@@ -157,6 +144,8 @@ class Processor:
             load_targets: read the assistant's media into `Target.array`; False keeps captions only.
                 By default they are read for training, and not when a generation prompt is asked
                 for.
+            read: whether media are read at all; otherwise `read` does it later, of what is not
+                found in a cache before.
 
         Raises:
             ValueError: no messages, a modality that the model cannot take or make, or too many ids.
@@ -179,29 +168,36 @@ class Processor:
         for turn in turns:
             for piece in turn.pieces:
                 if piece.media is not None and turn.index >= new_from:
+                    part, place = piece.media, (len(ids), len(piece.ids))
                     if turn.role == "assistant":
-                        targets.append(self._target(piece, len(ids), load))
+                        targets.append(Target(part.modality, *place, part.caption, part))
                     else:
-                        media.append(self._media_input(piece, len(ids)))
+                        media.append(MediaInput(part.modality, *place, part))
                 labels += _labels(piece)
                 ids += piece.ids
         ids += prompt
         labels += [IGNORE_INDEX] * len(prompt)
-        return Sample(
+        sample = Sample(
             input_ids=torch.tensor(ids, dtype=torch.long),
             labels=torch.tensor(labels, dtype=torch.long),
             media=tuple(media),
             targets=tuple(targets),
             cut=cut,
         )
+        return self.read(sample, targets=load) if read else sample
 
-    def reply_ids(self, message: Message) -> tuple[int, ...]:
-        """The ids that the model speaks to say `message`, without the turn's opening and end."""
-        if message.role != "assistant":
-            raise ValueError(
-                f"only the assistant's messages are spoken by the model, got role {message.role!r}"
-            )
-        return tuple(i for piece in self._content(message, "all") for i in piece.ids)
+    def read(self, sample: Sample, *, targets: bool) -> Sample:
+        """The sample with its media read, where they have no features or latents yet; `targets`:
+        the assistant's too. Raises `MediaError`.
+        """
+        media = (
+            medium
+            if medium.part is None or medium.features is not None
+            else replace(medium, inputs=self.preprocess(medium.part))
+            for medium in sample.media
+        )
+        made = map(self._read_target, sample.targets) if targets else sample.targets
+        return replace(sample, media=tuple(media), targets=tuple(made))
 
     def length(self, messages: Sequence[Message]) -> int:
         """Number of ids of a conversation, without reading its media (for length bucketing)."""
@@ -317,16 +313,6 @@ class Processor:
 
     # media
 
-    def _media_input(self, piece: Piece, start: int) -> MediaInput:
-        part = piece.media
-        assert part is not None
-        modality = part.modality
-        features = self._cached(
-            "features", part, self.encoder_fingerprints.get(modality), "features"
-        )
-        inputs = None if features is not None else self.preprocess(part)
-        return MediaInput(modality, start, len(piece.ids), inputs=inputs, features=features)
-
     def preprocess(self, part: Media) -> Tensor:
         """A user medium as its encoder's input tensor, without batch axis. Whatever the encoder's
         own preprocessing stumbles over becomes a `MediaError` with the medium's name.
@@ -341,45 +327,16 @@ class Processor:
         with explain(part.name, reason, "leave it out, or convert it", STUMBLES):
             return self.encoders[part.modality].preprocess(part.modality, array, rate=rate)
 
-    def _target(self, piece: Piece, start: int, load: bool) -> Target:
-        part = piece.media
-        assert part is not None
-        decoder = self.decoder_fingerprints.get(part.modality)
-        embedding = latents = array = rate = None
-        if load:
-            if part.caption is not None and self.cache is not None and decoder is not None:
-                found = self.cache.get(
-                    "caption", FeatureCache.key(text_digest(part.caption), decoder)
-                )
-                embedding = None if found is None else found["caption"]
-            if part.source is not None:
-                owner = self.latents_fingerprints.get(part.modality)
-                latents = self._cached("latents", part, owner, "latents")
-                if latents is None:
-                    array, rate = load_array(part, self._target_rate(part.modality))
-        return Target(
-            part.modality,
-            start,
-            len(piece.ids),
-            caption=part.caption,
-            array=array,
-            rate=rate,
-            caption_embedding=embedding,
-            latents=latents,
-        )
+    def _read_target(self, target: Target) -> Target:
+        if target.part is None or target.part.source is None or target.latents is not None:
+            return target
+        array, rate = load_array(target.part, self._target_rate(target.modality))
+        return replace(target, array=array, rate=rate)
 
     def _target_rate(self, modality: Modality) -> int:
         if modality != "audio":
             return DEFAULT_RATE  # nothing to resample, and no decoder to ask
         return self.target_rate() if callable(self.target_rate) else self.target_rate
-
-    def _cached(
-        self, kind: Literal["features", "latents"], part: Media, owner: str | None, name: str
-    ) -> Tensor | None:
-        if self.cache is None or owner is None or part.source is None:
-            return None
-        found = self.cache.get(kind, FeatureCache.key(media_digest(part), owner))
-        return None if found is None else found[name]
 
 
 def load_array(part: Media, sample_rate: int) -> tuple[np.ndarray, float | None]:

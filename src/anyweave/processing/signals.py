@@ -84,9 +84,6 @@ class SignalTokens:
         """The id that opens a run; the rest of the run is forced."""
         return self.ids(modality)[0]
 
-    def is_signal(self, token_id: int) -> bool:
-        return self.base_vocab <= token_id < self.base_vocab + self.total
-
     def modality_of(self, token_id: int) -> Modality | None:
         """The modality whose run holds `token_id`, or None when it is no signal id."""
         for modality in self.modalities:

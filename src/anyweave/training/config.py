@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from anyweave.errors import nearest
 from anyweave.messages import MEDIA_MODALITIES, Modality
-from anyweave.model.roles import ROLES, Role
+from anyweave.model.roles import ROLES, TrainedRole
 from anyweave.training.stages import ENCODING_ALIGNMENT, STAGES, Stage
 
 Precision = Literal["fp32", "bf16"]
@@ -68,7 +68,7 @@ class OptimizerConfig:
     """Adam as in the paper's Table 7."""
 
     learning_rate: float = 4e-4
-    learning_rates: Mapping[Role, float] = field(default_factory=dict)
+    learning_rates: Mapping[TrainedRole, float] = field(default_factory=dict)
     """Per role, where it differs from `learning_rate`."""
     warmup_ratio: float = 0.1
     schedule: Schedule = "linear"
@@ -88,7 +88,7 @@ class OptimizerConfig:
         for role in self.learning_rates:
             _one_of("optimizer.learning_rates", role, ROLES)
 
-    def rate(self, role: Role) -> float:
+    def rate(self, role: TrainedRole) -> float:
         """The peak learning rate of a role."""
         return self.learning_rates.get(role, self.learning_rate)
 

@@ -2,7 +2,7 @@
 latents.
 
 A cached feature is another form of the same medium, never a second code path: the renderer takes it
-from the `FeatureCache` where it is there, and `FrozenFeatures.complete` makes and stores what was
+from the `SampleCache` where it is there, and `FrozenFeatures.complete` makes and keeps what was
 missing. Captions repeat, so their embeddings also stay in memory.
 """
 
@@ -22,7 +22,8 @@ from anyweave.data.mixture import reading, where
 from anyweave.media import MediaError
 from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality, silent_replies
 from anyweave.model.any_to_any import NextGPT
-from anyweave.processing.cache import FeatureCache, media_digest, text_digest
+from anyweave.processing.cache import FeatureCache
+from anyweave.processing.cached import SampleCache
 from anyweave.processing.collate import collate
 from anyweave.processing.layout import ConversationTooLongError
 from anyweave.processing.processor import STUMBLES, Processor
@@ -39,8 +40,6 @@ class Rendered:
 
     index: int
     sample: Sample | None
-    user_media: tuple[Media, ...] = ()
-    assistant_media: tuple[Media, ...] = ()
     problem: str | None = None
     lost: tuple[str, ...] = ()
 
@@ -48,9 +47,12 @@ class Rendered:
 class Renderer:
     """Conversations -> samples, without the model: runs in data workers too."""
 
-    def __init__(self, processor: Processor, source: Source | EpochSource) -> None:
+    def __init__(
+        self, processor: Processor, source: Source | EpochSource, stored: SampleCache | None = None
+    ) -> None:
         self.processor = processor
         self.source = source
+        self.stored = SampleCache({}) if stored is None else stored
 
     def __call__(self, index: int, *, load_targets: bool, epoch: int = 0) -> Rendered:
         """Render item `index` of an epoch. A medium that cannot be read, too long a text, or a
@@ -63,7 +65,9 @@ class Renderer:
         try:
             read = reading(items, index)
             conversation: Conversation = read.conversation
-            sample = self.processor.render(conversation, load_targets=load_targets)
+            sample = self.processor.render(conversation, read=False)
+            sample = self.stored.find(sample, targets=load_targets)
+            sample = self.processor.read(sample, targets=load_targets)
         except (MediaError, OSError, ConversationTooLongError) as error:
             return Rendered(index, None, problem=_placed(items, index, str(error)))
         except ValueError as error:
@@ -74,8 +78,7 @@ class Renderer:
         if not bool((sample.labels != -100).any()):
             problem = "no assistant turn to learn from"
             return Rendered(index, None, problem=_placed(items, index, problem))
-        user, assistant = _media_of(conversation, sample)
-        return Rendered(index, sample, user, assistant, lost=read.lost)
+        return Rendered(index, sample, lost=read.lost)
 
 
 def _placed(items: Source, index: int, problem: str) -> str:
@@ -95,17 +98,19 @@ class FrozenFeatures:
 
     def __init__(self, model: NextGPT, cache: FeatureCache | None = None) -> None:
         self.model = model
-        self.cache = cache
+        self.stored = SampleCache(model.fingerprints, cache)
         self._captions: dict[tuple[Modality, str], Tensor] = {}
 
-    def processor(self, max_length: int | None = None) -> Processor:
-        """The model's processor reading this cache; the model's own is left as it is."""
-        processor = copy.copy(self.model.processor)
-        processor.cache = self.cache
+    def renderer(self, source: Source | EpochSource, max_length: int | None = None) -> Renderer:
+        """Renders a source for this model, with what is in the cache. The model's own processor is
+        left as it is.
+        """
+        processor = self.model.processor
         if max_length is not None:
+            processor = copy.copy(processor)
             processor.max_length = max_length
             processor.truncate = "end"
-        return processor
+        return Renderer(processor, source, self.stored)
 
     @torch.no_grad()
     def complete(self, rendered: Sequence[Rendered], *, latents: bool) -> list[Sample]:
@@ -115,9 +120,9 @@ class FrozenFeatures:
         kept = [(item, item.sample) for item in rendered if item.sample is not None]
         media = [list(sample.media) for _, sample in kept]
         targets = [list(sample.targets) for _, sample in kept]
-        self._fill_features(media, [item.user_media for item, _ in kept])
+        self._fill_features(media)
         if latents:
-            self._fill_latents(targets, [item.assistant_media for item, _ in kept])
+            self._fill_latents(targets)
         return [
             replace(sample, media=tuple(media[row]), targets=tuple(targets[row]))
             for row, (_, sample) in enumerate(kept)
@@ -150,7 +155,7 @@ class FrozenFeatures:
         missing = []
         for caption in dict.fromkeys(captions):
             if (modality, caption) not in self._captions:
-                stored = self._read("caption", self._caption_key(modality, caption), "caption")
+                stored = self.stored.get("caption", self.stored.caption_key(modality, caption))
                 if stored is None:
                     missing.append(caption)
                 else:
@@ -158,9 +163,8 @@ class FrozenFeatures:
         if missing:
             made = self.model.decoders[modality].encode_captions(missing).cpu()
             for caption, row in zip(missing, made, strict=True):
-                self._captions[modality, caption] = self._write(
-                    "caption", self._caption_key(modality, caption), "caption", row
-                )
+                key = self.stored.caption_key(modality, caption)
+                self._captions[modality, caption] = self.stored.keep("caption", key, row)
         return torch.stack([self._captions[modality, caption] for caption in captions])
 
     def _caption_rows(
@@ -173,35 +177,29 @@ class FrozenFeatures:
         shape = self._captions[modality, known[0]].shape
         return torch.stack([torch.zeros(shape) if c is None else next(rows) for c in captions])
 
-    def _fill_features(
-        self, media: list[list[MediaInput]], parts: Sequence[tuple[Media, ...]]
-    ) -> None:
+    def _fill_features(self, media: list[list[MediaInput]]) -> None:
         """Replace encoder inputs by features where those can be kept in the cache."""
-        owners = self.model.processor.encoder_fingerprints
         for modality in MEDIA_MODALITIES:
             found = [
-                (row, column, entry.inputs, key)
+                (row, column, entry)
                 for row, entries in enumerate(media)
                 for column, entry in enumerate(entries)
-                if entry.modality == modality and entry.inputs is not None
-                if (key := self._media_key(parts[row][column], owners)) is not None
+                if entry.modality == modality and None not in (entry.inputs, entry.key)
             ]
             if not found:
                 continue
-            inputs = torch.stack([inputs for _, _, inputs, _ in found]).to(self.model.device)
+            inputs = torch.stack([e.inputs for _, _, e in found if e.inputs is not None])
+            inputs = inputs.to(self.model.device)
             nowhere = torch.zeros(len(found), dtype=torch.long)
             batch = BatchMedia(nowhere, nowhere, 0, inputs=inputs)
-            with _named("encoder", modality, [parts[row][column] for row, column, _, _ in found]):
+            with _named("encoder", modality, [entry.part for _, _, entry in found]):
                 made = self.model.encode(modality, batch)
-            for (row, column, _, key), features in zip(found, made, strict=True):
-                stored = self._write("features", key, "features", features)
-                media[row][column] = replace(media[row][column], inputs=None, features=stored)
+            for (row, column, entry), features in zip(found, made, strict=True):
+                stored = self.stored.keep("features", entry.key, features)
+                media[row][column] = replace(entry, inputs=None, features=stored)
 
-    def _fill_latents(
-        self, targets: list[list[Target]], parts: Sequence[tuple[Media, ...]]
-    ) -> None:
+    def _fill_latents(self, targets: list[list[Target]]) -> None:
         """Replace the arrays of targets by latents."""
-        owners = self.model.processor.latents_fingerprints
         for modality in MEDIA_MODALITIES:
             found = [
                 (row, column, target)
@@ -211,45 +209,17 @@ class FrozenFeatures:
             ]
             if not found or modality not in self.model.decoders:
                 continue
-            with _named("decoder", modality, [parts[row][column] for row, column, _ in found]):
+            with _named("decoder", modality, [target.part for _, _, target in found]):
                 made = self.model.encode_targets(
                     modality, [t.array for _, _, t in found], [t.rate for _, _, t in found]
                 )
-            for (row, column, _), latents in zip(found, made, strict=True):
-                key = self._media_key(parts[row][column], owners)
-                stored = self._write("latents", key, "latents", latents)
-                targets[row][column] = replace(targets[row][column], array=None, latents=stored)
-
-    def _media_key(self, part: Media, fingerprints: dict[Modality, str]) -> str | None:
-        owner = fingerprints.get(part.modality)
-        if self.cache is None or owner is None or part.source is None:
-            return None
-        return FeatureCache.key(media_digest(part), owner)
-
-    def _caption_key(self, modality: Modality, caption: str) -> str | None:
-        owner = self.model.processor.decoder_fingerprints.get(modality)
-        return (
-            None
-            if self.cache is None or owner is None
-            else FeatureCache.key(text_digest(caption), owner)
-        )
-
-    def _read(self, kind: str, key: str | None, name: str) -> Tensor | None:
-        found = None if self.cache is None or key is None else self.cache.get(kind, key)  # type: ignore[arg-type]
-        return None if found is None else found[name]
-
-    def _write(self, kind: str, key: str | None, name: str, tensor: Tensor) -> Tensor:
-        """The tensor as the cache will return it, so that the first and later epochs see the same
-        values.
-        """
-        tensor = tensor.detach().cpu().contiguous()
-        if self.cache is None or key is None:
-            return tensor
-        return self.cache.get_or_compute(kind, key, lambda: {name: tensor})[name]  # type: ignore[arg-type]
+            for (row, column, target), latents in zip(found, made, strict=True):
+                stored = self.stored.keep("latents", target.key, latents)
+                targets[row][column] = replace(target, array=None, latents=stored)
 
 
 @contextmanager
-def _named(part: str, modality: Modality, media: Sequence[Media]) -> Iterator[None]:
+def _named(part: str, modality: Modality, media: Sequence[Media | None]) -> Iterator[None]:
     """Within the block an error of a frozen part says which media it was given. Raises
     `ValueError`.
     """
@@ -258,18 +228,5 @@ def _named(part: str, modality: Modality, media: Sequence[Media]) -> Iterator[No
     except STUMBLES as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        names = ", ".join(sorted({medium.name for medium in media}))
+        names = ", ".join(sorted({medium.name for medium in media if medium is not None}))
         raise ValueError(f"the {modality} {part} cannot take one of {names}: {error}") from error
-
-
-def _media_of(
-    conversation: Conversation, sample: Sample
-) -> tuple[tuple[Media, ...], tuple[Media, ...]]:
-    """The media behind a sample's inputs and targets, in order; truncation takes from the end."""
-    user = [
-        part for message in conversation if message.role != "assistant" for part in message.media()
-    ]
-    assistant = [
-        part for message in conversation if message.role == "assistant" for part in message.media()
-    ]
-    return tuple(user[: len(sample.media)]), tuple(assistant[: len(sample.targets)])

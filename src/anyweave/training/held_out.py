@@ -16,7 +16,7 @@ from anyweave.batch import IGNORE_INDEX, Batch, ModelOutput
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache
-from anyweave.training.features import FrozenFeatures, Renderer
+from anyweave.training.features import FrozenFeatures
 from anyweave.training.plan import Source
 
 Pairs = tuple[tuple[float, float], ...]
@@ -54,7 +54,7 @@ def held_out_losses(
     left out.
     """
     frozen = FrozenFeatures(model, cache)
-    renderer = Renderer(frozen.processor(max_length), source)
+    renderer = frozen.renderer(source, max_length)
     model.eval()
     language: list[tuple[float, float]] = []
     aligned: dict[Modality, list[tuple[Tensor, Tensor]]] = defaultdict(list)

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from anyweave.data.place import ReadOptions
-from anyweave.data.shards import data_files, names_shards, open_data
+from anyweave.data.records import open_data
+from anyweave.data.tables import data_files, names_shards
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache
 from anyweave.training.cluster import precompute_on_ray

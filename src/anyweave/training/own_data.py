@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.data.place import ReadOptions
-from anyweave.data.shards import names_shards
+from anyweave.data.tables import names_shards
 from anyweave.training.config import DataConfig
 
 

@@ -25,7 +25,7 @@ from rich.progress import track
 
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import CacheError, FeatureCache, fingerprint
-from anyweave.training.features import FrozenFeatures, Renderer
+from anyweave.training.features import FrozenFeatures
 from anyweave.training.plan import EpochSource, Source
 
 logger = logging.getLogger(__name__)
@@ -98,13 +98,7 @@ def job_name(model: NextGPT, files: Iterable[str | Path], *facts: Any) -> str:
     it.
     """
     stamps = [(str(path), os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in files]
-    processor = model.processor
-    parts = (
-        processor.encoder_fingerprints,
-        processor.decoder_fingerprints,
-        processor.latents_fingerprints,
-    )
-    return fingerprint(stamps, *parts, facts, _TOGETHER)
+    return fingerprint(stamps, model.fingerprints, facts, _TOGETHER)
 
 
 class Filler:
@@ -125,7 +119,7 @@ class Filler:
         self.cache, self.latents, self.job = cache, latents, job
         self.size = len(source)
         self.frozen = FrozenFeatures(model, cache)
-        self.renderer = Renderer(self.frozen.processor(), source)
+        self.renderer = self.frozen.renderer(source)
 
     def __call__(self, part: int) -> list[str]:
         start = part * _TOGETHER

@@ -96,8 +96,13 @@ def plot_losses(log: Path, picture: Path) -> None:
     names = sorted({name for record in records for name in record["losses"]})
     if not names:
         return
-    figure = Figure(figsize=(7, 2.2 * len(names)), layout="constrained")
+    height = 2.2 * len(names)
+    figure = Figure(figsize=(7, height))
     FigureCanvasAgg(figure)
+    # Half an inch for labels: working out a layout would take longer than a short run.
+    figure.subplots_adjust(
+        left=0.1, right=0.97, bottom=0.45 / height, top=1 - 0.3 / height, hspace=0.5
+    )
     for number, name in enumerate(names, start=1):
         points = [(r["step"], r["losses"][name]) for r in records if name in r["losses"]]
         steps, values = zip(*points, strict=True)

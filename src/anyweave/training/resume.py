@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from anyweave.files import file_digest, read_object, replaced_folder, settle, write_json
-from anyweave.model.roles import Role
+from anyweave.model.roles import TrainedRole
 from anyweave.tensors import load_tensors, save_tensors
 
 logger = logging.getLogger(__name__)
@@ -37,11 +37,11 @@ _FREE = {  # what may differ between the two halves of a run without changing it
     # `BatchPlan.order` keeps the steps, however they are divided.
     "data.batch_size", "grad_accumulation", "data.max_padded_tokens",
 }  # fmt: skip
-Parameters = Mapping[Role, Mapping[str, nn.Parameter]]
+Parameters = Mapping[TrainedRole, Mapping[str, nn.Parameter]]
 
 
 @dataclass
-class Progress:
+class Counters:
     """How far a run is. `step` optimizer steps are done; the rest is told in the report."""
 
     step: int = 0
@@ -71,7 +71,7 @@ def save_checkpoint(
     run: Path,
     parameters: Parameters,
     optimizer_state: Mapping[str, Tensor],
-    progress: Progress,
+    progress: Counters,
     config: Mapping[str, Any],
     *,
     keep: int,
@@ -103,7 +103,7 @@ def load_newest(
     parameters: Parameters,
     optimizer: torch.optim.Optimizer,
     config: Mapping[str, Any],
-) -> Progress:
+) -> Counters:
     """`load_checkpoint` of the last of `folders` that is not damaged, with a warning for every one
     that is.
 
@@ -127,7 +127,7 @@ def load_checkpoint(
     parameters: Parameters,
     optimizer: torch.optim.Optimizer,
     config: Mapping[str, Any],
-) -> Progress:
+) -> Counters:
     """Put a checkpoint's weights and optimizer state in place and say where the run stood.
 
     Raises `DamagedError` when it is not as it was written, `ValueError` when the run was made with
@@ -153,7 +153,7 @@ def load_checkpoint(
                 )
             parameter.copy_(stored[name])
     _load_optimizer_state(optimizer, moments)
-    return Progress(**state["progress"])
+    return Counters(**state["progress"])
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from torch import nn
 
 from anyweave.errors import nearest
-from anyweave.model.roles import ROLES, Role
+from anyweave.model.roles import ROLES, TrainedRole
 
 if TYPE_CHECKING:
     from anyweave.model.any_to_any import NextGPT
@@ -34,7 +34,7 @@ class Stage:
     """
 
     name: str
-    trainable: tuple[Role, ...]
+    trainable: tuple[TrainedRole, ...]
     losses: Mapping[Loss, float] = field(default_factory=lambda: {"lm": 1.0})
 
     def __post_init__(self) -> None:
@@ -87,17 +87,19 @@ STAGES: dict[str, Stage] = {
 
 
 def set_trainable(
-    model: NextGPT, roles: Sequence[Role], learning_rates: Mapping[Role, float] | None = None
-) -> dict[Role, dict[str, nn.Parameter]]:
+    model: NextGPT,
+    roles: Sequence[TrainedRole],
+    learning_rates: Mapping[TrainedRole, float] | None = None,
+) -> dict[TrainedRole, dict[str, nn.Parameter]]:
     """Make exactly `roles` trainable, everything else frozen, and return their parameters by role
     and name.
 
-    The only code that touches `requires_grad`. Logs parameters and learning rate per role. Raises
-    `ValueError` for an unknown role and for a role that this model has no parameters of: a stage
-    that trains nothing is a mistake.
+    Elsewhere parts are only frozen, as they are loaded. Logs parameters and learning rate per role.
+    Raises `ValueError` for a role that this model has no parameters of: a stage that trains nothing
+    is a mistake.
     """
     model.requires_grad_(False)
-    selected: dict[Role, dict[str, nn.Parameter]] = {}
+    selected: dict[TrainedRole, dict[str, nn.Parameter]] = {}
     total = sum(parameter.numel() for parameter in model.parameters())
     for role in roles:
         parameters = model.parameters_of(role)

@@ -29,7 +29,7 @@ from anyweave.processing.cache import FeatureCache
 from anyweave.training.attention import fast_attention
 from anyweave.training.config import TrainConfig
 from anyweave.training.distributed import sum_over_processes
-from anyweave.training.features import FrozenFeatures, Rendered, Renderer
+from anyweave.training.features import FrozenFeatures, Rendered
 from anyweave.training.identity import data_identity
 from anyweave.training.interruption import Interruption
 from anyweave.training.loading import rendered_steps, within_budget
@@ -48,7 +48,7 @@ from anyweave.training.plan import (
 from anyweave.training.progress import ProgressBar
 from anyweave.training.report import RunLog, TrainReport, write_report
 from anyweave.training.resume import (
-    Progress,
+    Counters,
     checkpoints,
     load_newest,
     optimizer_state,
@@ -109,10 +109,10 @@ class Trainer:
             model.decoders.enable_gradient_checkpointing()
         cache = FeatureCache(config.cache_dir) if config.cache_dir is not None else None
         self.frozen = FrozenFeatures(model, cache)
-        self.renderer = Renderer(self.frozen.processor(config.data.max_length), source)
+        self.renderer = self.frozen.renderer(source, config.data.max_length)
         self.plan = self._plan()
         self.total_steps = total_steps(self.plan, config.steps, config.epochs)
-        self.progress = Progress()
+        self.progress = Counters()
         self.interruption = Interruption()
         self._stop = False
 

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Guard"]
+__all__ = ["BodyError", "Guard", "read_body", "replayed"]
 
 _SAFE = ("GET", "HEAD")
 _METHODS = (*_SAFE, "POST")
@@ -68,11 +68,11 @@ class Guard:
 
         answer = self._refusal(scope) or self._welcome(scope)
         if answer is None and scope["method"] not in _SAFE:
-            body = await self._body(receive)
-            if isinstance(body, Response):
-                answer = body
-            else:
-                receive = _replayed(body, receive)
+            try:
+                body = await read_body(receive, self._longest_body, self._patience)
+                receive = replayed(body, receive)
+            except BodyError as error:
+                answer = _error(error.status, str(error), Connection="close")
         await (answer or self._app)(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> Response | None:
@@ -115,23 +115,35 @@ class Guard:
     def _is_token(self, given: Sequence[str]) -> bool:
         return len(given) == 1 and secrets.compare_digest(given[0].encode(), self._token.encode())
 
-    async def _body(self, receive: Receive) -> bytes | Response:
-        """The whole body, counted as it comes: headers may lie about its length."""
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self._patience):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return _error(400, "the body broke off")
-                    body += message.get("body", b"")
-                    if len(body) > self._longest_body:
-                        text = f"a body has at most {self._longest_body:,} bytes"
-                        return _error(413, text, Connection="close")
-                    if not message.get("more_body", False):
-                        return bytes(body)
-        except TimeoutError:
-            return _error(408, "the body did not come in time", Connection="close")
+
+class BodyError(Exception):
+    """A body that is refused, and the status that says so."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+async def read_body(receive: Receive, longest: int, patience: float) -> bytes:
+    """The whole body, counted as it comes: headers may lie about its length.
+
+    Raises `BodyError` for more than `longest` bytes, and for one that is not whole within
+    `patience` seconds.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(patience):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise BodyError(400, "the body broke off")
+                body += message.get("body", b"")
+                if len(body) > longest:
+                    raise BodyError(413, f"a body has at most {longest:,} bytes")
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        raise BodyError(408, "the body did not come in time") from None
 
 
 def _error(status: int, text: str, **headers: str) -> Response:
@@ -145,7 +157,7 @@ def _is_json(kinds: Sequence[str]) -> bool:
     return kind == "application/json" and options in ([], ["charset=utf-8"])
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
+def replayed(body: bytes, receive: Receive) -> Receive:
     """A `receive` that gives `body` in one piece and then what else comes."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 

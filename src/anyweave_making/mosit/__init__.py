@@ -12,9 +12,8 @@ from anyweave_making.mosit.build import build_drafts
 from anyweave_making.mosit.dialogue import Dialogue
 from anyweave_making.mosit.fill import Filler, Generator, fill_drafts
 from anyweave_making.mosit.filters import Filters, Selection, select
-from anyweave_making.mosit.grammar import ACTS, Act, Grammar
+from anyweave_making.mosit.grammar import ACTS, PHRASES, Act, Grammar
 from anyweave_making.mosit.held_out import HeldOut, read_held_out
-from anyweave_making.mosit.phrases import PHRASES
 from anyweave_making.mosit.prompting import Prompter, read_examples
 from anyweave_making.mosit.publish import publish, selected
 from anyweave_making.mosit.review import Review

@@ -10,22 +10,26 @@ through the same grammar.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from anyweave.data.captions import capitalized
 from anyweave.messages import Media, Part
+from anyweave_making.captions import capitalized
 from anyweave_making.journal import GivenUpError
 from anyweave_making.mosit.dialogue import Dialogue
-from anyweave_making.mosit.phrases import PHRASES
 from anyweave_making.mosit.talk import Talk
 from anyweave_making.mosit.topics import Topic
 
-__all__ = ["ACTS", "Act", "Grammar"]
+__all__ = ["ACTS", "PHRASES", "Act", "Grammar"]
 
+PHRASES: Mapping[str, Sequence[str]] = tomllib.loads(
+    Path(__file__).with_name("phrases.toml").read_text(encoding="utf-8")
+)
 TURNS: Mapping[int, float] = {3: 0.17, 4: 0.26, 5: 0.26, 6: 0.2, 7: 0.11}  # 4.8 on average
 T = TypeVar("T", bound=Talk)
 Begin = Callable[[Topic, Mapping[str, Sequence[str]], np.random.Generator, int], Talk]
@@ -164,7 +168,8 @@ class Grammar:
 
     Args:
         topics: the dialogues go through them in turn.
-        phrases: by the names of `PHRASES`.
+        phrases: by the names of `PHRASES`, from ``phrases.toml``; another world brings its own as
+            ``{**PHRASES, "look.image": (...)}``.
         acts: by name; `ACTS`, more or others.
         turns: how often dialogues have so many turns.
         begin: a new talk; ``Talk(topic, phrases, rng, num_turns)`` or one of its kind, which `acts`

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from anyweave.data.messages_jsonl import read_messages
+from anyweave.data import read_messages
 from anyweave.files import file_digest
 from anyweave.messages import Text
 from anyweave_making.collection import read_collection

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from anyweave.data.captions import capitalized
 from anyweave.messages import (
     MEDIA_MODALITIES,
     MEDIA_TYPES,
@@ -18,6 +17,7 @@ from anyweave.messages import (
     Part,
     Role,
 )
+from anyweave_making.captions import capitalized
 from anyweave_making.mosit.dialogue import media_of
 from anyweave_making.mosit.topics import Topic
 

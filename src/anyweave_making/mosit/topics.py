@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from anyweave.data.captions import tidy
 from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave_making.captions import tidy
 from anyweave_making.collection import Item
 from anyweave_making.text_index import TfIdfIndex
 

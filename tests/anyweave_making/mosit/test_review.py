@@ -170,15 +170,13 @@ def test_the_type_is_what_the_content_says(page):
         assert reply.headers["Content-Disposition"].startswith("attachment")
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/x", "/dialogues/d9", "/media/d0/9", "/media/d9/0", "/media/d0/-1", "/review.html"]
-    + ["/media/d0/%2e%2e/%2e%2e/etc/passwd", "/..%2fetc/passwd", "/%00", f"/media/d0/{10**99}"],
-)
-def test_pages_that_are_not(page, path):
-    reply = page.get(path)
-    assert reply.status_code == 404 and "error" in reply.json()
-    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+def test_pages_that_are_not(page):
+    paths = ["/x", "/dialogues/d9", "/media/d0/9", "/media/d9/0", "/media/d0/-1", "/review.html"]
+    paths += ["/media/d0/%2e%2e/%2e%2e/etc/passwd", "/..%2fetc/passwd", "/%00"]
+    for path in (*paths, f"/media/d0/{10**99}"):
+        reply = page.get(path)
+        assert reply.status_code == 404 and "error" in reply.json(), path
+        assert reply.headers["X-Content-Type-Options"] == "nosniff", path
 
 
 BODIES = [b"", b"{", b"\xff", b"[" * 100_000, b"null", b'["decision"]', b'{"decision": 1}']
@@ -186,12 +184,12 @@ BODIES += [b'{"decision": ["accept"]}', b'{"decision": "accept", "text": 5}', b'
 BODIES += [b'{"decision": "accept", "text": "\\ud800"}', b'{"decision": "accept", "more": 1}']
 
 
-@pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
-def test_odd_bodies(page, body):
+def test_odd_bodies(page):
     kind = {"Content-Type": "application/json"}
-    reply = page.post("/dialogues/d0", content=body, headers=kind)
-    assert reply.status_code == 400 and reply.json()["error"]
-    assert page.get("/dialogues/d0").json()["decision"] == "open"
+    for body in BODIES:
+        reply = page.post("/dialogues/d0", content=body, headers=kind)
+        assert reply.status_code == 400 and reply.json()["error"], body
+        assert page.get("/dialogues/d0").json()["decision"] == "open", body
 
 
 def test_a_text_that_is_no_dialogue(page):
@@ -200,35 +198,36 @@ def test_a_text_that_is_no_dialogue(page):
     assert page.post("/dialogues/d9", json={"decision": "accept"}).status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"Origin": "null"}, 403),
-        ({"Origin": "http://127.0.0.1:1"}, 403),
-        ({"Origin": "http://evil.example"}, 403),
-        ({"Origin": None}, 403),
-        ({"Host": "evil.example"}, 403),
-        ({"Host": "127.0.0.1"}, 403),
-        ({"Sec-Fetch-Site": "cross-site"}, 403),
-        ({"Sec-Fetch-Site": "same-site"}, 403),
-        ({"Content-Type": "text/plain"}, 415),
-        ({"Content-Type": "application/json; charset=utf-16"}, 415),
-        ({"Content-Type": None}, 415),
-        ({"Cookie": None}, 403),
-        ({"Cookie": "anyweave=x"}, 403),
-    ],
-)
-def test_forged_votes(page, server, headers, status):
+FORGED = [
+    ({"Origin": "null"}, 403),
+    ({"Origin": "http://127.0.0.1:1"}, 403),
+    ({"Origin": "http://evil.example"}, 403),
+    ({"Origin": None}, 403),
+    ({"Host": "evil.example"}, 403),
+    ({"Host": "127.0.0.1"}, 403),
+    ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ({"Sec-Fetch-Site": "same-site"}, 403),
+    ({"Content-Type": "text/plain"}, 415),
+    ({"Content-Type": "application/json; charset=utf-16"}, 415),
+    ({"Content-Type": None}, 415),
+    ({"Cookie": None}, 403),
+    ({"Cookie": "anyweave=x"}, 403),
+]
+
+
+def test_forged_votes(page, server):
     own = {
         "Origin": f"http://127.0.0.1:{server.port}",
         "Content-Type": "application/json",
         "Cookie": f"anyweave-{server.port}={server.token}",
     }
-    sent = {name: value for name, value in {**own, **headers}.items() if value is not None}
     address, body = f"http://127.0.0.1:{server.port}/dialogues/d0", b'{"decision": "reject"}'
-    reply = httpx2.post(address, content=body, headers=sent, trust_env=False)
-    assert reply.status_code == status and "Content-Security-Policy" in reply.headers
-    assert page.get("/dialogues/d0").json()["decision"] == "open"
+    for headers, status in FORGED:
+        sent = {name: value for name, value in {**own, **headers}.items() if value is not None}
+        reply = httpx2.post(address, content=body, headers=sent, trust_env=False)
+        assert reply.status_code == status, headers
+        assert "Content-Security-Policy" in reply.headers
+        assert page.get("/dialogues/d0").json()["decision"] == "open", headers
     assert httpx2.post(address, content=body, headers=own, trust_env=False).status_code == 200
 
 

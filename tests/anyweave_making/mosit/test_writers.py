@@ -9,9 +9,9 @@ import httpx2
 import numpy as np
 import pytest
 
-from anyweave.data.captions import tidy
 from anyweave.data.written import write_conversation
 from anyweave.messages import MEDIA_MODALITIES
+from anyweave_making.captions import tidy
 from anyweave_making.journal import GivenUpError, Journal
 from anyweave_making.llm import LLM
 from anyweave_making.mosit import (
@@ -192,8 +192,8 @@ def test_a_language_model_writes(tmp_path):
         return httpx2.Response(200, json={"choices": [{"message": {"content": text}}]})
 
     with Journal(tmp_path / "answers.jsonl") as answers:
-        transport = httpx2.MockTransport(handle)
-        llm = LLM(base_url="http://x/v1", model="big", answers=answers, transport=transport)
+        client = httpx2.Client(transport=httpx2.MockTransport(handle))
+        llm = LLM(base_url="http://x/v1", model="big", answers=answers, http_client=client)
         writer = Prompter(llm, read_examples())
         assert build_drafts(writer, TOPICS, tmp_path / "w", num=5, workers=2) == 5
     assert len(asked) == 6

@@ -34,7 +34,7 @@ def test_the_script_covers_every_direction_on_unseen_scenes() -> None:
 
 
 def test_it_runs_and_writes_everything(tmp_path: Path) -> None:
-    model = tiny_model(tmp_path / "parts").save_pretrained(tmp_path / "model")
+    model = tiny_model().save_pretrained(tmp_path / "model")
     script = Script(
         title="Everything",
         figures="12",
@@ -81,7 +81,7 @@ def test_a_script_of_ones_own(tmp_path: Path) -> None:
     assert isinstance(heard.scene, AudioScene) and heard.scene.sounds == ("cow",)
     assert heard.name == "1-2.wav"
     assert asked.scene is asked.file is None
-    model = tiny_model(tmp_path / "parts").save_pretrained(tmp_path / "model")
+    model = tiny_model().save_pretrained(tmp_path / "model")
     page = run_demo(
         model, tmp_path / "out", say=lambda text: None, scripts=[talk], max_new_tokens=4
     )

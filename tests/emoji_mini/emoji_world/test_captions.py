@@ -13,15 +13,15 @@ from emoji_mini.emoji_world.things import THINGS, find_thing
 
 def _all_ways(thing: str, count: int) -> set[str]:
     rng = np.random.default_rng(0)
-    return {call(rng, THINGS[thing], count) for _ in range(300)}
+    return {call(rng, THINGS[thing], count) for _ in range(100)}
 
 
-@pytest.mark.parametrize("thing", THINGS.values(), ids=lambda thing: thing.name)
-def test_whatever_a_thing_is_called_it_is_found_again(thing) -> None:  # type: ignore[no-untyped-def]
-    for count in (1, 2, 6):
-        for said in _all_ways(thing.name, count):
-            assert find_thing(said) is thing, said
-            assert not re.search(r"\ban? (grapes|scissors|bread|rain)$", said)
+def test_whatever_a_thing_is_called_it_is_found_again() -> None:
+    for thing in THINGS.values():
+        for count in (1, 2, 6):
+            for said in _all_ways(thing.name, count):
+                assert find_thing(said) is thing, said
+                assert not re.search(r"\ban? (grapes|scissors|bread|rain)$", said)
 
 
 def test_how_grapes_are_counted() -> None:
@@ -45,7 +45,7 @@ def test_what_is_said_once_is_always_said() -> None:
 def test_a_relation_may_be_seen_from_the_other_side() -> None:
     rng = np.random.default_rng(2)
     scene = PictureScene(object="owl", relation="above", other="bat", other_count=1)
-    said = {describe(rng, scene) for _ in range(300)}
+    said = {describe(rng, scene) for _ in range(100)}
     assert any(re.match(r"an owl (above|over|on top of) an? (single )?bat", one) for one in said)
     assert any(re.match(r"a bat (below|under|beneath|underneath) an owl", one) for one in said)
 

@@ -58,7 +58,7 @@ def test_no_caption_is_a_request(sample) -> None:  # type: ignore[no-untyped-def
 def test_a_leak_would_be_found() -> None:
     request: Request = held_out_requests()[0]
     assert leaks([request.say.upper() + "!"]) == [(request.say, request.say.upper() + "!")]
-    first, last = request.say.split()[0], request.say.split()[-2:]
-    template = f"{first} {{x}} {' '.join(last)}"
+    words = request.say.split()
+    template = f"{' '.join(words[:4])} {{x}} {' '.join(words[-2:])}"
     assert (request.say, template) in leaks([template])
-    assert leaks(["{x}!", "a {x}"]) == []
+    assert leaks(["{x}!", "Show me {x}"]) == []

@@ -27,11 +27,11 @@ def test_no_two_things_share_a_word_or_a_picture() -> None:
     assert len({thing.emoji for thing in THINGS.values()}) == len(THINGS)
 
 
-@pytest.mark.parametrize("thing", THINGS.values(), ids=lambda thing: thing.name)
-def test_every_word_finds_its_thing_alone_and_in_a_phrase(thing) -> None:  # type: ignore[no-untyped-def]
-    for said in (*thing.words, thing.one, *(thing.many(count) for count in range(1, 7))):
-        assert find_thing(said) is thing, said
-        assert find_thing(f"The {said.upper()}.") is thing, said
+def test_every_word_finds_its_thing_alone_and_in_a_phrase() -> None:
+    for thing in THINGS.values():
+        for said in (*thing.words, thing.one, *(thing.many(count) for count in range(1, 7))):
+            assert find_thing(said) is thing, said
+            assert find_thing(f"The {said.upper()}.") is thing, said
 
 
 @pytest.mark.parametrize(

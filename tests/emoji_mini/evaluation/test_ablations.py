@@ -12,7 +12,6 @@ import pytest
 from anyweave.evaluation.comparison import Comparison, Figure, Measured
 from anyweave.evaluation.metrics import Proportion, Ratio
 from anyweave.testing.model import tiny_model
-from anyweave.training import report as training_report
 from emoji_mini import ablation_recipes as recipes
 from emoji_mini.evaluation import ablations
 from emoji_mini.evaluation.ablations import ABLATIONS, run_ablation
@@ -38,7 +37,7 @@ class Blind:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("base")
-    return str(tiny_model(folder / "parts").save_pretrained(folder / "model"))
+    return str(tiny_model().save_pretrained(folder / "model"))
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +45,6 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipes, "LESSON_SCENES", {"image": 4, "video": 2, "audio": 2})
     monkeypatch.setattr(recipes, "SIGNAL_COUNTS", (1, 2))
     monkeypatch.setattr(ablations, "MAX_NEW_TOKENS", 3)
-    monkeypatch.setattr(training_report, "plot_losses", lambda log, picture: None)
 
 
 def _run(

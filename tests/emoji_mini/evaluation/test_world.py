@@ -91,7 +91,7 @@ def _all_questions(tasks: Sequence[str]) -> dict[str, Question]:
 
 
 def _perfect(known: dict[str, Question], oracle: Oracle) -> Any:
-    def make(model: Any, options: Any, history: tuple[Message, ...]) -> Any:
+    def make(options: Any, history: tuple[Message, ...]) -> Any:
         class Perfect:
             def reply(self, message: Message) -> Message:
                 question = known["".join(_key(m) for m in (*history, message))]
@@ -111,7 +111,7 @@ def _perfect(known: dict[str, Question], oracle: Oracle) -> Any:
 
 
 def _always(reply: Message) -> Any:
-    return lambda model, options, history: Script(reply)
+    return lambda options, history: Script(reply)
 
 
 @pytest.fixture(autouse=True)

@@ -130,6 +130,7 @@ def test_encoders_are_taught_and_read_media(tmp_path: Path) -> None:
 
 
 def test_captions_of_sounds_move_apart(tmp_path: Path) -> None:
+    torch.manual_seed(0)
     (tmp_path / "audio").mkdir()
     build_audio_encoder().save_pretrained(tmp_path / "audio-encoder")
     vae = build_autoencoder(1, (8, 8, 8))

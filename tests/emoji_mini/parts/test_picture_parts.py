@@ -14,6 +14,7 @@ from PIL import Image
 
 from emoji_mini.emoji_world.render import render_picture
 from emoji_mini.emoji_world.sampling import sample_picture
+from emoji_mini.parts import flow
 from emoji_mini.parts import picture_autoencoder as autoencoder
 from emoji_mini.parts import picture_denoiser as denoiser
 from emoji_mini.parts.fit import FitOptions
@@ -84,7 +85,7 @@ def test_the_flow_loss_is_nothing_for_the_true_velocity() -> None:
             return SimpleNamespace(sample=noise - clean)
 
     generator = torch.Generator().manual_seed(1)
-    loss = denoiser.flow_loss(Exact(), clean, torch.zeros(2, 1, 4), generator)
+    loss = flow.flow_loss(Exact(), clean, torch.zeros(2, 1, 4), generator)
     assert float(loss) < 1e-6 and ((seen["s"] > 0) & (seen["s"] < 1)).all()
 
 

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from anyweave.cli.console import print_json, print_plain
-from anyweave.cli.data.reading import (
-    CaptionsOnlyOption,
-    ColumnOption,
-    FormatOption,
-    MediaFolderOption,
-    SplitOption,
-    TaskOption,
-    read_options,
-)
+from anyweave.cli.data.reading import FormatOption, reads_data
 from anyweave.cli.loading import hide_loading_bars
 from anyweave.cli.options import DeviceOption, JsonOption, ModelOption
 
 
+@reads_data
 def data_features(
+    *,
+    read: dict[str, Any],
     data: Annotated[
         str, typer.Argument(help="A data file, a folder of shards, or 'shards/{000..127}.tar'.")
     ],
@@ -41,11 +36,6 @@ def data_features(
     ] = True,
     ray: Annotated[bool, typer.Option("--ray", help="On a Ray cluster (extra: ray).")] = False,
     read_as: FormatOption = None,
-    media: MediaFolderOption = None,
-    column: ColumnOption = None,
-    task: TaskOption = "describe",
-    split: SplitOption = None,
-    captions_only: CaptionsOnlyOption = False,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
@@ -74,7 +64,7 @@ def data_features(
         share=(int(number) - 1, int(shares)),
         ray=ray,
         device=device,
-        **read_options(media, column, task, split, captions_only),
+        **read,
     )
     if as_json:
         print_json(asdict(filled))

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from anyweave.cli.console import out, print_json, print_plain, printable, progress_bar
-from anyweave.cli.data.reading import (
-    AllowOutsideOption,
-    CaptionsOnlyOption,
-    ColumnOption,
-    FormatOption,
-    MediaFolderOption,
-    SplitOption,
-    TaskOption,
-    print_lost,
-    read_options,
-)
+from anyweave.cli.data.reading import FormatOption, print_lost, reads_data
 from anyweave.cli.options import JsonOption
 
 
+@reads_data
 def data_stats(
+    *,
+    read: dict[str, Any],
     path: Annotated[str, typer.Argument(help="A data file, or the folder of a dataset.")],
     read_as: FormatOption = None,
-    media: MediaFolderOption = None,
-    column: ColumnOption = None,
-    task: TaskOption = "describe",
-    split: SplitOption = None,
-    captions_only: CaptionsOnlyOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Count a dataset as the paper's Table 6 does: modalities in and out, media, turns, instances.
@@ -44,8 +32,7 @@ def data_stats(
     """
     from anyweave.data.stats import measure_file
 
-    options = read_options(media, column, task, split, captions_only)
-    found = measure_file(path, read_as, **options)
+    found = measure_file(path, read_as, **read)
     stats = found.to_dict()
     if as_json:
         print_json({**stats, "lost": dict(found.lost)})
@@ -60,16 +47,14 @@ def data_stats(
     print_lost(found.lost)
 
 
+@reads_data
 def data_show(
+    *,
+    read: dict[str, Any],
     path: Annotated[str, typer.Argument(help="A data file, or the folder of a dataset.")],
     num: Annotated[int, typer.Option("--num", "-n", help="Conversations to print.")] = 10,
     seed: Annotated[int, typer.Option(help="Which ones: same seed, same choice.")] = 0,
     read_as: FormatOption = None,
-    media: MediaFolderOption = None,
-    column: ColumnOption = None,
-    task: TaskOption = "describe",
-    split: SplitOption = None,
-    captions_only: CaptionsOnlyOption = False,
 ) -> None:
     """Print random conversations of a dataset in words; media stand as [image: what it shows].
 
@@ -79,29 +64,25 @@ def data_show(
     from anyweave.data.stats import chosen
     from anyweave.data.written import write_conversation
 
-    options = read_options(media, column, task, split, captions_only)
-    for index, conversation in chosen(path, num, seed, read_as, **options):
+    for index, conversation in chosen(path, num, seed, read_as, **read):
         print_plain(f"--- {index}\n{write_conversation(conversation)}\n")
 
 
+@reads_data(copies=True)
 def data_convert(
+    *,
+    read: dict[str, Any],
     source: Annotated[
         str, typer.Argument(help="A file, 'shards/{000..127}.tar', a folder, hf://owner/name.")
     ],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="A new file.")],
     read_as: Annotated[
-        str | None, typer.Option("--from", help="Format of the source; default: known by sight.")
+        str | None, typer.Option("--from", help="Format of the source; default: detected.")
     ] = None,
     write_as: Annotated[str, typer.Option("--to", help="Format of OUT.")] = "messages",
-    media: MediaFolderOption = None,
-    column: ColumnOption = None,
-    task: TaskOption = "describe",
-    split: SplitOption = None,
-    captions_only: CaptionsOnlyOption = False,
     copy_media: Annotated[
         bool, typer.Option("--copy-media", help="Copy media beside OUT; default: name them there.")
     ] = False,
-    allow_outside: AllowOutsideOption = False,
     skip: Annotated[
         bool, typer.Option("--skip", help="Leave out what does not convert, and count it.")
     ] = False,
@@ -118,8 +99,7 @@ def data_convert(
     from anyweave.data.conversion import convert
     from anyweave.data.records import Records
 
-    options = read_options(media, column, task, split, captions_only, allow_outside)
-    records = Records(source, read_as, **options)
+    records = Records(source, read_as, **read)
     with progress_bar(f"{records.format.name} to {write_as}") as progress:
         done = convert(
             records, output, write_as, copy_media=copy_media, skip=skip, progress=progress
@@ -133,17 +113,15 @@ def data_convert(
     print_plain(f"{output}: {done.written:,} of {done.records:,} records of {source}")
 
 
+@reads_data
 def data_validate(
+    *,
+    read: dict[str, Any],
     path: Annotated[str, typer.Argument(help="A data file, or a folder with data files.")],
     read_as: FormatOption = None,
     clean: Annotated[
         Path | None, typer.Option(help="Write what is good here; for a folder, a new folder.")
     ] = None,
-    media: MediaFolderOption = None,
-    column: ColumnOption = None,
-    task: TaskOption = "describe",
-    split: SplitOption = None,
-    captions_only: CaptionsOnlyOption = False,
     workers: Annotated[
         int, typer.Option(help="Processes that read; 0 is this one. Default: one per core.")
     ] = os.cpu_count() or 1,
@@ -159,10 +137,9 @@ def data_validate(
     from anyweave.data.place import ReadOptions
     from anyweave.data.validation import validate
 
-    options = ReadOptions(**read_options(media, column, task, split, captions_only))
     with progress_bar("reading") as progress:
         report = validate(
-            path, read_as, options, clean=clean, workers=workers, progress=progress
+            path, read_as, ReadOptions(**read), clean=clean, workers=workers, progress=progress
         ).to_dict()
     if as_json:
         print_json(report)

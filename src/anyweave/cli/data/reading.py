@@ -2,51 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
 
 from anyweave.cli.console import print_plain
 
-MediaFolderOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--media",
-        help="Folder that paths are relative to, or image=FOLDER and so on; default: the file's.",
-    ),
-]
 FormatOption = Annotated[
-    str | None, typer.Option("--format", help="Format of the data; default: known by sight.")
+    str | None, typer.Option("--format", help="Format of the data; default: detected.")
 ]
-ColumnOption = Annotated[
-    list[str] | None, typer.Option(help="The file's name of a key: caption=title; again for more.")
-]
-TaskOption = Annotated[
-    str, typer.Option(help="X-caption pairs: 'describe' (stage 1) or 'generate' (stage 2).")
-]
-SplitOption = Annotated[str | None, typer.Option(help="Of data that have some; default: train.")]
-CaptionsOnlyOption = Annotated[
-    bool,
-    typer.Option("--captions-only", help="The assistant's media are known by caption, not file."),
-]
-
-
 AllowOutsideOption = Annotated[
     bool,
     typer.Option(
-        "--allow-outside", help="Copy media from outside the data's folders too, links followed."
+        "--allow-outside", help="Also copy media from outside the data's folders, following links."
     ),
 ]
 
 
-def read_options(
-    media: Sequence[str] | None,
-    column: Sequence[str] | None,
-    task: str,
-    split: str | None,
-    captions_only: bool,
-    allow_outside: bool = False,
+def _options(
+    media: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Folder that paths are relative to, or image=FOLDER and so on; "
+            "default: the file's folder."
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="The file's name for a key: caption=title; may be given again."),
+    ] = None,
+    task: Annotated[
+        str, typer.Option(help="X-caption pairs: 'describe' (stage 1) or 'generate' (stage 2).")
+    ] = "describe",
+    split: Annotated[
+        str | None, typer.Option(help="Which split, if the data have any; default: train.")
+    ] = None,
+    captions_only: Annotated[
+        bool,
+        typer.Option("--captions-only", help="The assistant's media have captions, but no files."),
+    ] = False,
+    allow_outside: AllowOutsideOption = False,
 ) -> dict[str, Any]:
     """These options as the keyword arguments of `anyweave.data.ReadOptions`."""
     folders = [entry.partition("=") for entry in media or ()]
@@ -64,6 +61,34 @@ def read_options(
         "captions_only": captions_only,
         "allow_outside": allow_outside,
     }
+
+
+def reads_data(
+    command: Callable[..., None] | None = None, *, task: str = "describe", copies: bool = False
+) -> Any:
+    """Give a command these options; it gets them as one dictionary, its argument `read`.
+
+    `task` is the default of ``--task``; ``--allow-outside`` is for a command that `copies` media.
+    """
+    if command is None:
+        return lambda command: reads_data(command, task=task, copies=copies)
+    options = dict(inspect.signature(_options, eval_str=True).parameters)
+    options["task"] = options["task"].replace(default=task)
+    if not copies:
+        del options["allow_outside"]
+
+    def run(**given: Any) -> None:
+        command(read=_options(**{name: given.pop(name) for name in options}), **given)
+
+    signature = inspect.signature(command, eval_str=True)
+    own = [option for option in signature.parameters.values() if option.name != "read"]
+    parameters = [
+        option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in (*own, *options.values())
+    ]
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__annotations__ = {option.name: option.annotation for option in parameters}
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return run
 
 
 def print_lost(lost: Mapping[str, int]) -> None:

@@ -1,0 +1,5 @@
+"""Conversations of the emoji world, version 1: what emoji-mini learns to talk from."""
+
+from emoji_mini.emoji_talk.source import Dialogue, Dialogues
+
+__all__ = ["Dialogue", "Dialogues"]

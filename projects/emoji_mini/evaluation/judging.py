@@ -1,0 +1,74 @@
+"""What generated media of the world, version 1, show: the three judges behind one door."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from anyweave import media
+from anyweave.messages import Media
+from emoji_mini.emoji_world.scenes import ClipScene, PictureScene, Scene
+from emoji_mini.emoji_world.sounds import SAMPLE_RATE, SAMPLES
+from emoji_mini.evaluation.seeing import Judge, PictureVerdict
+from emoji_mini.parts.clip_judge import MotionJudge
+from emoji_mini.parts.sound_verifier import SoundVerifier, load_verifier
+
+_LOOKED_AT = (0, 5, 10, 15)  # frames in which a clip's thing is looked for
+
+
+@dataclass(frozen=True)
+class Judges:
+    """All three. `judge` gives no fact of what was not asked for."""
+
+    pictures: Judge
+    motions: MotionJudge
+    sounds: SoundVerifier
+
+    @classmethod
+    def load(cls, parts: Path) -> Judges:
+        """From the folder in which `parts.picture_encoder` and `parts.clip_judge` trained."""
+        return cls(Judge(parts), MotionJudge(parts / "motion.pt"), load_verifier(parts))
+
+    def judge(
+        self, scene: Scene, part: Media | None, free: Collection[str] = ()
+    ) -> dict[str, bool]:
+        """Which facts of the scene a medium shows; all False for None. `free` are facts that may be
+        anything.
+        """
+        if isinstance(scene, PictureScene):
+            facts = self._picture(scene, part)
+        elif isinstance(scene, ClipScene):
+            facts = self._clip(scene, part)
+        else:
+            heard: tuple[str, ...] = ()
+            if part is not None:
+                wave = np.zeros(SAMPLES, np.float32)
+                made = media.load(part, sample_rate=SAMPLE_RATE)[:SAMPLES]
+                wave[: len(made)] = made
+                heard = self.sounds.names(wave[None])[0]
+            facts = {"sound": heard == scene.sounds}
+        return {name: right for name, right in facts.items() if name not in free}
+
+    def _picture(self, scene: PictureScene, part: Media | None) -> dict[str, bool]:
+        if part is None:
+            return dict.fromkeys(PictureVerdict((), "").facts(scene), False)
+        return self.pictures.look([media.load(part)])[0].facts(scene)
+
+    def _clip(self, scene: ClipScene, part: Media | None) -> dict[str, bool]:
+        if part is None:
+            return {"object": False, "motion": False, "background": False}
+        frames = media.load(part)
+        chosen = np.linspace(0, len(frames) - 1, 16).round().astype(int)
+        clip = frames[chosen]
+        verdicts = self.pictures.look([clip[number] for number in _LOOKED_AT])
+        seen = Counter(thing.name for verdict in verdicts for thing in verdict.things)
+        places = Counter(verdict.background for verdict in verdicts)
+        return {
+            "object": bool(seen) and seen.most_common(1)[0][0] == scene.object,
+            "motion": self.motions.look(clip[None])[0] == scene.motion,
+            "background": places.most_common(1)[0][0] == scene.background,
+        }

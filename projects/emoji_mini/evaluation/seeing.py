@@ -1,0 +1,158 @@
+"""The judge of generated pictures: what stands where, and whether that is what was asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from anyweave.evaluation.metrics import Proportion
+from emoji_mini.emoji_world.render import render_picture
+from emoji_mini.emoji_world.sampling import sample_picture
+from emoji_mini.emoji_world.scenes import PictureScene
+from emoji_mini.parts.picture_autoencoder import load_autoencoder
+from emoji_mini.parts.picture_encoder import CELLS, NAMES, PLACES, Reader, as_input, load_reader
+
+MIDDLE = 0.35  # how sure of a middle the judge must be to count a thing
+CLEAR = 0.5  # how sure of what it is, to call it by name
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A thing in a picture: its likeliest name (None where no name is likely), its middle in shares
+    of the picture, the chance of that name.
+    """
+
+    name: str | None
+    x: float
+    y: float
+    chance: float
+
+
+@dataclass(frozen=True)
+class PictureVerdict:
+    things: tuple[Seen, ...]
+    background: str
+
+    def facts(self, scene: PictureScene) -> dict[str, bool]:
+        """Which facts of `scene` hold: "object" (its kinds and no others are seen), "count" (of
+        each kind exactly as many), "background", and "relation" where it has one.
+        """
+        counts = Counter(thing.name for thing in self.things)
+        wanted = {scene.object: scene.count}
+        if scene.other is not None:
+            wanted[scene.other] = scene.other_count
+        facts = {
+            "object": set(counts) == set(wanted),
+            "count": counts == Counter(wanted),
+            "background": self.background == scene.background,
+        }
+        if scene.relation is not None:
+            facts["relation"] = facts["count"] and self._related(scene)
+        return facts
+
+    def _related(self, scene: PictureScene) -> bool:
+        one = next(thing for thing in self.things if thing.name == scene.object)
+        others = [thing for thing in self.things if thing.name == scene.other]
+        if scene.relation == "between":
+            left, right = sorted(thing.x for thing in others)
+            return left < one.x < right
+        dx, dy = others[0].x - one.x, others[0].y - one.y
+        along = {"left of": dx, "right of": -dx, "above": dy, "below": -dy}[str(scene.relation)]
+        return along > 0 and along == max(abs(dx), abs(dy))
+
+
+class Judge:
+    """The trained reader with its heads, of `parts` or of the project."""
+
+    def __init__(self, parts: Path | None = None) -> None:
+        self.reader: Reader = load_reader(parts)
+
+    @torch.inference_mode()
+    def look(self, pictures: Sequence[NDArray[np.uint8]]) -> list[PictureVerdict]:
+        """A verdict on each of `pictures`, ``uint8[H, W, 3]`` of one size."""
+        logits = self.reader(as_input(np.stack(pictures)))
+        heat = logits["middles"].sigmoid()
+        peaks = (heat == F.max_pool2d(heat[:, None], 3, stride=1, padding=1)[:, 0]) & (
+            heat > MIDDLE
+        )
+        names = logits["cells"].softmax(1)
+        # What a thing is, is asked of its middle and the cells around it.
+        names = F.avg_pool2d(names, 3, stride=1, padding=1, count_include_pad=False)[:, :-1]
+        return [
+            PictureVerdict(
+                tuple(
+                    self._seen(names[row, :, y, x], x, y) for y, x in peaks[row].nonzero().tolist()
+                ),
+                PLACES[int(logits["background"][row].argmax())],
+            )
+            for row in range(len(pictures))
+        ]
+
+    @staticmethod
+    def _seen(chances: torch.Tensor, x: int, y: int) -> Seen:
+        best = int(chances.argmax())
+        share = float(chances[best] / chances.sum())
+        name = NAMES[best] if share > CLEAR else None
+        return Seen(name, (x + 0.5) / CELLS, (y + 0.5) / CELLS, share)
+
+
+Facts = dict[str, list[bool]]
+Draw = Callable[[list[str]], NDArray[np.uint8]]
+"""Captions to pictures ``uint8[B, H, W, 3]``."""
+
+
+def measure_drawing(draw: Draw, number: int, seed: int = 5) -> str:
+    """How many pictures of held-out captions show what was asked for: a Markdown table."""
+    judge = Judge()
+    facts: Facts = {}
+    for scenes in _batches(number, seed):
+        pictures = draw([scene.caption for scene in scenes])
+        _judge(judge, scenes, pictures, facts)
+    return _table("drawn from held-out captions", {f"{number} pictures": facts})
+
+
+def measure(parts: Path, number: int = 512, seed: int = 5) -> str:
+    """The judge's own accuracy on held-out renders, as they are and through the autoencoder: a
+    Markdown table.
+    """
+    judge = Judge(parts)
+    vae = load_autoencoder(parts)
+    rows: dict[str, Facts] = {"as drawn": {}, "through the autoencoder": {}}
+    for scenes in _batches(number, seed):
+        pixels = np.stack([render_picture(scene) for scene in scenes])
+        x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+        with torch.inference_mode():
+            y = vae.decode(vae.encode(x).latent).sample.clamp(-1, 1)
+        passed = ((y + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+        for how, shown in zip(rows, (pixels, passed), strict=True):
+            _judge(judge, scenes, shown, rows[how])
+    return _table("held-out renders", rows)
+
+
+def _judge(
+    judge: Judge, scenes: list[PictureScene], pictures: NDArray[np.uint8], facts: Facts
+) -> None:
+    for scene, verdict in zip(scenes, judge.look(list(pictures)), strict=True):
+        for fact, right in verdict.facts(scene).items():
+            facts.setdefault(fact, []).append(right)
+
+
+def _table(title: str, rows: Mapping[str, Facts]) -> str:
+    names = list(next(iter(rows.values())))
+    lines = [f"| {title} | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+    for how, facts in rows.items():
+        lines.append(f"| {how} | {' | '.join(str(Proportion.of(facts[n])) for n in names)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _batches(number: int, seed: int, size: int = 32) -> Iterator[list[PictureScene]]:
+    rng = np.random.default_rng(seed)
+    for begin in range(0, number, size):
+        yield [sample_picture(rng, "test") for _ in range(min(size, number - begin))]

@@ -1,0 +1,128 @@
+"""The denoiser of clips: the picture denoiser with layers that look along time, and a caption
+encoder that goes on from the pictures'.
+
+    python -m emoji_mini.parts.clip_denoiser encode PARTS             # clips -> latents
+    python -m emoji_mini.parts.clip_denoiser train PARTS PICTURES     # resumable
+    python -m emoji_mini.parts.clip_denoiser sheet PARTS PICTURES     # held-out captions, drawn
+
+PICTURES holds the trained picture denoiser (``unet/``, ``text_encoder/``, ``tokenizer/``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import UNet3DConditionModel
+from jaxtyping import Float
+from torch import Tensor
+
+from anyweave.tensors import load_tensors
+from emoji_mini.emoji_world.render import CLIP_SIZE, FRAMES, contact_sheet, render
+from emoji_mini.emoji_world.sampling import sample_clip
+from emoji_mini.emoji_world.scenes import Scene
+from emoji_mini.parts import flow
+from emoji_mini.parts.diffusion import inflate
+from emoji_mini.parts.fit import FitOptions
+from emoji_mini.parts.picture_autoencoder import load_autoencoder
+from emoji_mini.parts.picture_denoiser import CHANNELS
+
+_SIDE = CLIP_SIZE // 8
+_SHOWN = (0, 5, 10, 15)  # frames in a sheet
+
+
+def encode(parts: Path, size: int, seed: int = 0) -> None:
+    """Render `size` training clips, keep their latents (float16 ``[N, c, 16, 8, 8]``) and a few
+    captions each.
+    """
+    vae = load_autoencoder(parts)
+
+    def latents_of(scenes: list[Scene]) -> Tensor:
+        frames = torch.from_numpy(np.concatenate([render(scene) for scene in scenes]))
+        x = frames.permute(0, 3, 1, 2).float() / 127.5 - 1
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            z = vae.encode(x).latent.float() * vae.config.scaling_factor
+        return z.unflatten(0, (len(scenes), FRAMES)).transpose(1, 2)
+
+    flow.encode_scenes(parts, size, lambda rng: sample_clip(rng, "train"), latents_of, seed)
+
+
+def build_unet(channels: int, pictures: Path) -> UNet3DConditionModel:
+    """A clip UNet with the picture UNet's spatial weights; along time it starts as identity."""
+    unet = UNet3DConditionModel(
+        sample_size=_SIDE,
+        in_channels=channels,
+        out_channels=channels,
+        layers_per_block=1,
+        block_out_channels=CHANNELS,
+        norm_num_groups=16,
+        attention_head_dim=6,
+        cross_attention_dim=flow.TEXT_WIDTH,
+        down_block_types=("DownBlock3D", "CrossAttnDownBlock3D"),
+        up_block_types=("CrossAttnUpBlock3D", "UpBlock3D"),
+    )
+    inflate(unet, load_tensors(pictures / "unet" / "diffusion_pytorch_model.safetensors"))
+    return unet
+
+
+def train(parts: Path, pictures: Path, options: FitOptions) -> None:
+    shutil.copytree(pictures / "tokenizer", parts / "tokenizer", dirs_exist_ok=True)
+    build = partial(build_unet, pictures=pictures)
+    flow.train(parts, build, options, text_from=pictures / "text_encoder")
+
+
+@torch.no_grad()
+def draw(
+    parts: Path, pictures: Path, captions: list[str], steps: int, guidance: float, seed: int = 0
+) -> Float[np.ndarray, "B 16 64 64 3"]:
+    """Clips of `captions`, ``uint8``."""
+    build = partial(build_unet, pictures=pictures)
+    x = flow.sample(parts, build, captions, steps=steps, guidance=guidance, seed=seed)
+    vae = load_autoencoder(parts)
+    y = vae.decode(x.transpose(1, 2).flatten(0, 1) / vae.config.scaling_factor).sample
+    frames = ((y.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
+    return frames.unflatten(0, (len(captions), FRAMES)).numpy()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("verb", choices=["encode", "train", "sheet"])
+    parser.add_argument("parts", type=Path)
+    parser.add_argument("pictures", type=Path, nargs="?")
+    parser.add_argument("--size", type=int, default=12_000)
+    parser.add_argument("--steps", type=int, default=6_000)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--guidance", type=float, default=3.0)
+    args = parser.parse_args()
+    if args.verb == "encode":
+        encode(args.parts, args.size)
+        return
+    if args.pictures is None:
+        parser.error(f"{args.verb} needs PICTURES, the folder of the trained picture denoiser")
+    if args.verb == "train":
+        options = FitOptions(
+            steps=args.steps,
+            batch_size=args.batch_size,
+            learning_rate=args.rate,
+            ema_decay=0.998,
+            warmup_steps=100,
+            checkpoint_every=250,
+        )
+        train(args.parts, args.pictures, options)
+    else:
+        rng = np.random.default_rng(7)
+        captions = [sample_clip(rng, "test").caption for _ in range(12)]
+        sys.stdout.write("\n".join(captions) + "\n")
+        clips = draw(args.parts, args.pictures, captions, 12, args.guidance)
+        shown = [clip[number] for clip in clips for number in _SHOWN]
+        contact_sheet(shown, 2 * len(_SHOWN)).save(args.parts / "sheet-denoiser.png")
+
+
+if __name__ == "__main__":
+    main()

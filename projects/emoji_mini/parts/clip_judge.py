@@ -1,0 +1,137 @@
+"""The judge of how things move: a small network over the frames of a clip.
+
+    python -m emoji_mini.parts.clip_judge train PARTS     # on what `picture_encoder draw` has drawn
+    python -m emoji_mini.parts.clip_judge measure PARTS   # on held-out clips
+
+What moves is for the judge of pictures to say (`evaluation.seeing`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from anyweave.evaluation.metrics import Proportion
+from anyweave.files import whole_file
+from emoji_mini.emoji_world.render import render_clip
+from emoji_mini.emoji_world.sampling import sample_clip
+from emoji_mini.emoji_world.scenes import ACTS, MOTIONS, ClipScene
+from emoji_mini.parts.fit import FitOptions, fit
+
+NAMES = [*MOTIONS, *ACTS]
+_SIDE = 32  # pixels: a motion is seen from afar
+_WIDTH = 96
+
+
+class MotionNet(nn.Module):
+    """Convolutions over space and time, then a mean over both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def block(inputs: int, outputs: int, stride: tuple[int, int, int]) -> nn.Sequential:
+            return nn.Sequential(
+                nn.Conv3d(inputs, outputs, 3, stride=stride, padding=1),
+                nn.BatchNorm3d(outputs),
+                nn.ReLU(),
+            )
+
+        self.body = nn.Sequential(
+            block(6, 24, (1, 2, 2)),
+            block(24, 48, (1, 2, 2)),
+            block(48, _WIDTH, (2, 2, 2)),
+            block(_WIDTH, _WIDTH, (1, 1, 1)),
+        )
+        # Where in the clip something is seen tells a fall from a rise.
+        self.head = nn.Sequential(
+            nn.Flatten(), nn.Linear(_WIDTH * 8 * 4 * 4, 192), nn.ReLU(), nn.Linear(192, len(NAMES))
+        )
+
+    def forward(self, frames: Float[Tensor, "B 3 16 32 32"]) -> Float[Tensor, "B K"]:
+        still = frames.mean(2, keepdim=True)  # the background stays where it is
+        logits: Tensor = self.head(self.body(torch.cat([frames, frames - still], dim=1)))
+        return logits
+
+
+def as_input(clips: NDArray[np.uint8]) -> Float[Tensor, "B 3 16 32 32"]:
+    """Clips ``uint8[B, 16, H, W, 3]`` as the network takes them."""
+    frames = torch.from_numpy(clips).flatten(0, 1).permute(0, 3, 1, 2).float() / 127.5 - 1
+    small = F.interpolate(frames, size=(_SIDE, _SIDE), mode="area")
+    return small.unflatten(0, clips.shape[:2]).transpose(1, 2)
+
+
+def train(parts: Path, options: FitOptions) -> None:
+    torch.manual_seed(options.seed)
+    network = MotionNet()
+    clips = np.load(parts / "clips.npy", mmap_mode="r")
+    rows = json.loads((parts / "clips.json").read_text("utf-8"))
+    labels = torch.tensor([NAMES.index(ClipScene(**row).motion) for row in rows])
+
+    def losses(generator: torch.Generator) -> dict[str, Tensor]:
+        chosen = torch.randint(len(clips), (options.batch_size,), generator=generator)
+        x = as_input(np.stack([clips[row] for row in chosen.tolist()]))
+        shift = torch.randint(-2, 3, (2,), generator=generator).tolist()
+        x = torch.roll(x, shift, dims=(3, 4))
+        x = x + 0.08 * torch.randn(x.shape, generator=generator)
+        return {"motion": F.cross_entropy(network(x).float(), labels[chosen])}
+
+    fit(network, losses, options, parts / "fit-clip-judge")
+    with whole_file(parts / "motion.pt") as file:
+        torch.save(network.state_dict(), file)
+
+
+class MotionJudge:
+    """The trained network."""
+
+    def __init__(self, weights: Path) -> None:
+        self.network = MotionNet()
+        self.network.load_state_dict(torch.load(weights, weights_only=True))
+        self.network.eval()
+
+    @torch.inference_mode()
+    def look(self, clips: NDArray[np.uint8]) -> list[str]:
+        """The likeliest motion of each of ``uint8[B, 16, H, W, 3]``."""
+        return [NAMES[best] for best in self.network(as_input(clips)).argmax(1).tolist()]
+
+
+def measure(parts: Path, number: int = 400, seed: int = 5) -> str:
+    """How many held-out clips it names right: motions of everything, and what things do of their
+    own.
+    """
+    judge = MotionJudge(parts / "motion.pt")
+    rng = np.random.default_rng(seed)
+    scenes = [sample_clip(rng, "test") for _ in range(number)]
+    right: dict[str, list[bool]] = {"motions of everything": [], "acts of their own": []}
+    for begin in range(0, number, 50):
+        some = scenes[begin : begin + 50]
+        found = judge.look(np.stack([render_clip(scene) for scene in some]))
+        for scene, name in zip(some, found, strict=True):
+            kind = "motions of everything" if scene.motion in MOTIONS else "acts of their own"
+            right[kind].append(name == scene.motion)
+    lines = [f"| {kind} | {Proportion.of(facts)} |" for kind, facts in right.items()]
+    return "| held-out clips | named right |\n|---|---|\n" + "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("verb", choices=["train", "measure"])
+    parser.add_argument("parts", type=Path)
+    parser.add_argument("--steps", type=int, default=1_500)
+    args = parser.parse_args()
+    if args.verb == "measure":
+        sys.stdout.write(measure(args.parts))
+        return
+    train(args.parts, FitOptions(steps=args.steps, batch_size=32, learning_rate=1e-3))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""Denoisers of the next world: flow matching on cached latents, the caption encoder trained with
+the UNet. What is drawn differs by medium (`picture_denoiser`, `sound_denoiser`), nothing else.
+
+A folder of parts holds ``latents.npy`` (float16 ``[N, c, h, w]``, of clips ``[N, c, T, h, w]``, of
+unit spread) and
+``captions.jsonl`` (a list of captions a row); training adds ``tokenizer/``, ``unet/``,
+``text_encoder/`` and ``scheduler/`` in the diffusers layout.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from anyweave.decoders.captions import caption_ids, embed_caption_ids
+from anyweave.files import whole_file
+from emoji_mini.emoji_world.captions import describe
+from emoji_mini.emoji_world.scenes import Scene
+from emoji_mini.parts.diffusion import build_tokenizer
+from emoji_mini.parts.fit import FitOptions, fit
+
+TEXT_WIDTH = 192
+TEXT_LENGTH = 24
+CAPTION_DROPOUT = 0.1
+_CHUNK = 64  # scenes rendered and encoded together
+
+BuildUNet = Callable[[int], Any]
+"""An untrained UNet for latents of so many channels."""
+
+
+def encode_scenes(
+    parts: Path,
+    size: int,
+    draw: Callable[[np.random.Generator], Scene],
+    latents_of: Callable[[list[Scene]], Tensor],
+    seed: int = 0,
+) -> None:
+    """Keep the latents of `size` random scenes, and a few captions of each."""
+    parts.mkdir(parents=True, exist_ok=True)
+    latents = []
+    with whole_file(parts / "captions.jsonl") as file:
+        for start in range(0, size, _CHUNK):
+            rng = np.random.default_rng((seed, start))
+            scenes = [draw(rng) for _ in range(min(_CHUNK, size - start))]
+            latents.append(latents_of(scenes).half())
+            for scene in scenes:
+                words = [scene.caption, *(describe(rng, scene) for _ in range(4))]
+                file.write((json.dumps(words) + "\n").encode())
+    with whole_file(parts / "latents.npy") as file:
+        np.save(file, torch.cat(latents).numpy())
+
+
+def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=TEXT_WIDTH,
+            intermediate_size=3 * TEXT_WIDTH,
+            num_hidden_layers=3,
+            num_attention_heads=6,
+            projection_dim=TEXT_WIDTH,
+            max_position_embeddings=TEXT_LENGTH,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def flow_loss(
+    unet: nn.Module,
+    clean: Float[Tensor, "B c *size"],
+    conditioning: Float[Tensor, "B Q C"],
+    generator: torch.Generator,
+) -> Float[Tensor, ""]:
+    """Squared error of the velocity ``noise - clean`` at ``(1 - s) clean + s noise``; s is
+    logit-normal (Esser et al., 2024, section 3.1).
+    """
+    noise = torch.randn(clean.shape, generator=generator)
+    s = torch.sigmoid(torch.randn(len(clean), generator=generator) + 0.3)
+    s_ = s.view(-1, *[1] * (clean.ndim - 1))
+    noisy = (1 - s_) * clean + s_ * noise
+    if noisy.ndim == 4:
+        noisy = noisy.contiguous(memory_format=torch.channels_last)
+    prediction = unet(noisy, s * 1000, encoder_hidden_states=conditioning).sample
+    return (prediction.float() - (noise - clean)).square().mean()
+
+
+def _untrained(
+    parts: Path, build_unet: BuildUNet, text_from: Path | None = None
+) -> tuple[nn.ModuleDict, CLIPTokenizer, list[list[str]]]:
+    texts = [json.loads(line) for line in (parts / "captions.jsonl").open()]
+    folder = parts / "tokenizer"
+    if folder.is_dir():
+        tokenizer = CLIPTokenizer.from_pretrained(folder)
+    else:
+        words = sorted({word for row in texts for text in row for word in text.lower().split()})
+        tokenizer = build_tokenizer(folder, words, length=TEXT_LENGTH, vocab_size=8000)
+    torch.manual_seed(0)
+    channels = int(np.load(parts / "latents.npy", mmap_mode="r").shape[1])
+    unet = build_unet(channels)
+    if all(parameter.ndim < 5 for parameter in unet.parameters()):
+        unet = unet.to(memory_format=torch.channels_last)
+    text = build_text_encoder(tokenizer)
+    if text_from is not None:
+        text.load_state_dict(CLIPTextModel.from_pretrained(text_from).state_dict())
+    return nn.ModuleDict({"unet": unet, "text": text}), tokenizer, texts
+
+
+def train(
+    parts: Path, build_unet: BuildUNet, options: FitOptions, *, text_from: Path | None = None
+) -> None:
+    """Train UNet and caption encoder, and write them in the diffusers layout. Resumable.
+
+    The caption encoder starts from `text_from` where that is given; ``tokenizer/`` is then its.
+    """
+    module, tokenizer, texts = _untrained(parts, build_unet, text_from)
+    latents = np.load(parts / "latents.npy", mmap_mode="r")
+    flat = ["", *[text for row in texts for text in row]]
+    unique = {text: row for row, text in enumerate(dict.fromkeys(flat))}
+    ids, masks = caption_ids(list(unique), tokenizer, module["text"])
+    place = [[unique[text] for text in row] for row in texts]
+
+    def losses(generator: torch.Generator) -> dict[str, Tensor]:
+        rows = torch.randint(len(latents), (options.batch_size,), generator=generator).tolist()
+        chosen = torch.rand(options.batch_size, 2, generator=generator).tolist()
+        text = torch.tensor(
+            [
+                0 if drop < CAPTION_DROPOUT else place[row][int(which * len(place[row]))]
+                for row, (drop, which) in zip(rows, chosen, strict=True)
+            ]
+        )
+        conditioning = embed_caption_ids(ids[text], masks[text], module["text"], as_vector=False)
+        clean = torch.from_numpy(np.stack([latents[row] for row in rows])).float()
+        return {"flow": flow_loss(module["unet"], clean, conditioning, generator)}
+
+    fit(module, losses, options, parts / "fit-denoiser")
+    _write(parts, module)
+
+
+def write_average(parts: Path, build_unet: BuildUNet) -> None:
+    """Write the moving average of the last checkpoint in the diffusers layout, in the middle of a
+    training or after it.
+    """
+    _write(parts, _averaged(parts, build_unet)[0])
+
+
+def _write(parts: Path, module: nn.ModuleDict) -> None:
+    trained: dict[str, Any] = dict(module.items())
+    trained["unet"].to(memory_format=torch.contiguous_format).save_pretrained(parts / "unet")
+    trained["text"].save_pretrained(parts / "text_encoder")
+    FlowMatchEulerDiscreteScheduler().save_pretrained(parts / "scheduler")
+
+
+@torch.no_grad()
+def _averaged(parts: Path, build_unet: BuildUNet) -> tuple[nn.ModuleDict, CLIPTokenizer]:
+    module, tokenizer, _ = _untrained(parts, build_unet)
+    state: dict[str, Any] = torch.load(parts / "fit-denoiser" / "fit.pt", weights_only=True)
+    for parameter, value in zip(module.parameters(), state["average"], strict=True):
+        parameter.copy_(value)
+    return module.eval(), tokenizer
+
+
+@torch.no_grad()
+def sample(
+    parts: Path,
+    build_unet: BuildUNet,
+    captions: list[str],
+    *,
+    steps: int,
+    guidance: float,
+    seed: int = 0,
+) -> Float[Tensor, "B c *size"]:
+    """Latents of `captions`, made with the moving average of the last checkpoint."""
+    module, tokenizer = _averaged(parts, build_unet)
+    ids, masks = caption_ids([*[""] * len(captions), *captions], tokenizer, module["text"])
+    both = embed_caption_ids(ids, masks, module["text"], as_vector=False)
+    shape = np.load(parts / "latents.npy", mmap_mode="r").shape[1:]
+    x = torch.randn((len(captions), *shape), generator=torch.Generator().manual_seed(seed))
+    sigmas = torch.linspace(1, 0, steps + 1)
+    for now, then in zip(sigmas[:-1], sigmas[1:], strict=True):
+        t = now.repeat(2 * len(x)) * 1000
+        without, with_ = module["unet"](torch.cat([x, x]), t, both).sample.chunk(2)
+        x = x + (then - now) * (without + guidance * (with_ - without))
+    return x

@@ -1,0 +1,193 @@
+"""The verifier of sounds: which of the world's sounds is heard in each half of four seconds.
+
+    python -m emoji_mini.parts.sound_verifier train PARTS     # seconds: nothing is descended
+    python -m emoji_mini.parts.sound_verifier measure PARTS   # its own accuracy
+
+A linear discriminant (Fisher, 1936) on what a half's log-mel spectrogram is like over time: levels,
+their spread, what is loudest and quietest in each band, how fast it changes and in which rhythm. It
+shares nothing with the decoder that it judges, and never hears the test takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anyweave.decoders.audio import AudioCodec
+from anyweave.decoders.mel import MelConfig, log_mel
+from anyweave.evaluation.metrics import wilson_interval
+from anyweave.tensors import load_tensors, save_tensors
+from emoji_mini.emoji_world.render import render_sound
+from emoji_mini.emoji_world.sampling import sample_sound
+from emoji_mini.emoji_world.scenes import SoundScene
+from emoji_mini.emoji_world.sounds import SOUNDS, TAKES, TEST_TAKES
+from emoji_mini.parts.sound_autoencoder import at_other_speeds, load_codec
+
+TRAINED = Path(__file__).parents[1] / "trained" / "sound_verifier"
+WEIGHTS = "verifier.safetensors"
+NAMES = tuple(SOUNDS)
+# Its own ears: other bands, another hop and floor than the decoder's.
+_MEL = MelConfig(n_fft=1024, hop_length=400, mel_scale="htk", fmin=30.0, floor=1e-3)
+_EXTREMES = 8, 20  # frames of a half that are its loudest, its quietest
+_RHYTHMS = 36  # the lowest modulation frequencies, half a hertz apart
+_SHRINKAGE = 0.1
+_PAIR_EVIDENCE = 5.0  # in natural-log units: less than this, and two sounds are taken for one
+
+
+@dataclass(frozen=True)
+class SoundVerifier:
+    """The features' mean and spread, and the discriminant's weights on them."""
+
+    mean: Float[Tensor, " F"]
+    spread: Float[Tensor, " F"]
+    weight: Float[Tensor, "F 48"]
+    bias: Float[Tensor, " 48"]
+
+    def names(self, waves: NDArray[np.floating]) -> list[tuple[str, ...]]:
+        """What is heard in each of the waves ``[N, SAMPLES]``: one name, or two in order."""
+        features = features_of(mels_heard(waves))
+        logits = ((features - self.mean) / self.spread) @ self.weight + self.bias
+        scores = logits.log_softmax(-1)  # [N, 2, 48]
+        both = scores.sum(1).max(-1)
+        each = scores.max(-1)
+        single = both.values + _PAIR_EVIDENCE > each.values.sum(1)
+        return [
+            (NAMES[one],) if alone else tuple(dict.fromkeys(NAMES[row] for row in pair))
+            for alone, one, pair in zip(
+                single.tolist(), both.indices.tolist(), each.indices.tolist(), strict=True
+            )
+        ]
+
+
+def mels_heard(waves: NDArray[np.floating]) -> Float[Tensor, "N T 64"]:
+    """Log-mel spectrograms of ``[N, SAMPLES]``, each of mean 0: loudness is no clue."""
+    chunks = torch.from_numpy(np.asarray(waves, np.float32)).split(64)
+    mel = torch.cat([log_mel(chunk, _MEL) for chunk in chunks])[:, 0]
+    return mel - mel.mean((1, 2), keepdim=True)
+
+
+def features_of(mel: Float[Tensor, "N T 64"]) -> Float[Tensor, "N 2 F"]:
+    """The features of the first and of the second half."""
+    length = mel.shape[1] // 2
+    return torch.stack([_features(mel[:, n * length : (n + 1) * length]) for n in (0, 1)], 1)
+
+
+def _features(mel: Float[Tensor, "N T 64"]) -> Float[Tensor, "N F"]:
+    ordered = mel.sort(dim=1).values
+    loud, quiet = _EXTREMES
+    bands = mel.unflatten(2, (8, 8)).mean(3)  # eight wide ones
+    swing = (bands - bands.mean(1, keepdim=True)) * torch.hann_window(mel.shape[1])[:, None]
+    rhythm = torch.fft.rfft(swing, dim=1).abs()[:, 1 : _RHYTHMS + 1]
+    rhythm = (rhythm.unflatten(1, (-1, 3)).mean(2) + 0.3).log().flatten(1)
+    change = mel.diff(dim=1).abs().mean(1)
+    extremes = ordered[:, -loud:].mean(1), ordered[:, :quiet].mean(1)
+    return torch.cat([mel.mean(1), mel.std(1), *extremes, change, rhythm], 1)
+
+
+def train(parts: Path, size: int = 1500, seed: int = 0) -> None:
+    """Fit it to `size` training sounds, at other speeds too, as they are and roughened."""
+    rng = np.random.default_rng((seed, size))
+    scenes = [_heard_in_training(sample_sound(rng, "train", pair_share=0.4)) for _ in range(size)]
+    mel = mels_heard(at_other_speeds(np.stack([render_sound(scene) for scene in scenes]), rng))
+    generator = torch.Generator().manual_seed(seed)
+    versions = [mel, *(_roughened(mel, generator) for _ in range(2))]
+    features = torch.cat([features_of(version) for version in versions]).flatten(0, 1).double()
+    halves = [[NAMES.index(s.sounds[0]), NAMES.index(s.sounds[-1])] for s in scenes]
+    labels = torch.tensor(halves).repeat(len(versions), 1).flatten()
+    mean, spread = features.mean(0), features.std(0) + 1e-3
+    z = (features - mean) / spread
+    centres = torch.stack([z[labels == row].mean(0) for row in range(len(NAMES))])
+    within = (z - centres[labels]).T @ (z - centres[labels]) / len(z)
+    shrunk = (1 - _SHRINKAGE) * within + _SHRINKAGE * torch.eye(len(within))
+    weight = torch.linalg.solve(shrunk, centres.T)
+    bias = -0.5 * (centres.T * weight).sum(0)
+    parts.mkdir(parents=True, exist_ok=True)
+    fitted = asdict(SoundVerifier(mean, spread, weight, bias))
+    save_tensors({name: value.float() for name, value in fitted.items()}, parts / WEIGHTS)
+
+
+def _heard_in_training(scene: SoundScene) -> SoundScene:
+    """Pairs of both splits are played in all takes; the last ones are kept for the measurement."""
+    return replace(scene, take=scene.take % (TAKES - TEST_TAKES))
+
+
+def _roughened(mel: Tensor, generator: torch.Generator) -> Tensor:
+    """Tilted, with a floor and noise, half of them blurred in time: as decoders leave sounds."""
+
+    def some(*shape: int) -> Tensor:
+        return torch.rand((len(mel), *shape), generator=generator)
+
+    tilted = mel + 0.7 * (2 * some(1, 1) - 1) * torch.linspace(-1, 1, mel.shape[2])
+    noise = torch.randn(mel.shape, generator=generator) * 0.4 * some(1, 1)
+    loudest = mel.amax((1, 2), keepdim=True)
+    noisy = torch.maximum(tilted, loudest - 5 - 4 * some(1, 1)) + noise
+    blurred = (noisy + noisy.roll(1, 1) + noisy.roll(-1, 1)) / 3
+    return torch.where(some(1, 1) < 0.5, blurred, noisy)
+
+
+def load_verifier(parts: Path) -> SoundVerifier:
+    """The verifier in `parts`, else the one that stands trained in the project."""
+    folder = parts if (parts / WEIGHTS).is_file() else TRAINED
+    return SoundVerifier(**load_tensors(folder / WEIGHTS))
+
+
+def measure(parts: Path, number: int, codec: AudioCodec | None = None) -> dict[str, Any]:
+    """How often test sounds of the world, half of them pairs, are named right: as they are, and
+    through `codec`, the decoder's own autoencoder and vocoder.
+    """
+    rng = np.random.default_rng(5)
+    scenes = [sample_sound(rng, "test", pair_share=0.5) for _ in range(number)]
+    waves = np.stack([render_sound(scene) for scene in scenes])
+    versions = {"real": waves}
+    if codec is not None:
+        size = codec.default
+        versions["through the codec"] = np.stack(
+            codec.decode(codec.encode(list(waves), size), size)
+        )
+    verifier = load_verifier(parts)
+    return {name: score(scenes, verifier.names(heard)) for name, heard in versions.items()}
+
+
+def score(scenes: list[SoundScene], heard: list[tuple[str, ...]]) -> dict[str, Any]:
+    """The share of scenes whose sounds were heard, in order and no other, with its 95% interval;
+    of all, of single sounds and of pairs.
+    """
+    found = {}
+    for name, lengths in (("all", (1, 2)), ("single", (1,)), ("pair", (2,))):
+        rows = [
+            names == scene.sounds
+            for names, scene in zip(heard, scenes, strict=True)
+            if len(scene.sounds) in lengths
+        ]
+        low, high = wilson_interval(sum(rows), len(rows))
+        share = sum(rows) / max(1, len(rows))
+        found[name] = {"right": share, "from": low, "to": high, "n": len(rows)}
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("verb", choices=["train", "measure"])
+    parser.add_argument("parts", type=Path)
+    parser.add_argument("--number", type=int, default=200)
+    parser.add_argument("--real", action="store_true", help="measure without the codec")
+    args = parser.parse_args()
+    if args.verb == "train":
+        train(args.parts)
+    else:
+        codec = None if args.real else load_codec(args.parts)
+        sys.stdout.write(json.dumps(measure(args.parts, args.number, codec), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

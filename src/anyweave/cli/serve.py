@@ -1,0 +1,163 @@
+"""The command that answers clients of OpenAI's API."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from anyweave.cli.console import err
+from anyweave.cli.loading import load_model
+from anyweave.cli.options import DeviceOption, ModelOption, TrustOption
+
+KEYS_VARIABLE = "ANYWEAVE_API_KEYS"
+
+
+def serve(
+    model: ModelOption = "emoji-mini",
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 is all, and needs keys.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 chooses a free one.")] = 8000,
+    name: Annotated[
+        str | None, typer.Option(help="What clients call the model; default: as --model.")
+    ] = None,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(help=f"API keys, one a line; or set {KEYS_VARIABLE}, separated by commas."),
+    ] = None,
+    no_key: Annotated[
+        bool, typer.Option("--no-key", help="Let everybody in who reaches --host. Think twice.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name by which clients call this server; may be given again."),
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Web pages that may call it, like https://app.example.org; again."),
+    ] = None,
+    media_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A host from which media may be fetched by URL; none by default; again."),
+    ] = None,
+    media_root: Annotated[
+        Path | None,
+        typer.Option(help="A folder whose files requests may name; none by default."),
+    ] = None,
+    public_url: Annotated[
+        str | None, typer.Option(help="How clients reach it, where a proxy stands before it.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", help="Where jobs and media of replies are kept."),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE, such as max_waiting=200; 'help' lists them; again."),
+    ] = None,
+    quantization: Annotated[
+        str | None,
+        typer.Option(help="'int8': 8-bit weights of the language model, faster on a CPU."),
+    ] = None,
+    device: DeviceOption = "cpu",
+    trust_remote_code: TrustOption = False,
+) -> None:
+    """Serve a model to clients of OpenAI's API, with media in both directions.
+
+    \b
+    anyweave serve                                  # this machine alone, http://127.0.0.1:8000
+    anyweave serve --model runs/mine/model --port 9000
+    anyweave serve --host 0.0.0.0 --api-key-file keys.txt --allow-host chat.example.org
+    anyweave serve --limit max_waiting=200 --limit timeout=120
+    anyweave serve --limit help
+
+    Then, from anywhere that reaches it:
+
+    \b
+    curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
+      -d '{"messages": [{"role": "user", "content": "show me a fox"}]}'
+    """
+    try:
+        from anyweave.serving import Settings, create_app
+        from anyweave.serving import serve as run_server
+        from anyweave.serving.server import is_loopback
+        from anyweave.serving.settings import check_keys, read_keys
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("anyweave"):
+            raise
+        raise ValueError(
+            f"the server needs {error.name}, which is not installed: pip install 'anyweave[serve]'"
+        ) from error
+    if limit == ["help"]:
+        _list_limits(Settings)
+        return
+    given = [key.strip() for key in os.environ.get(KEYS_VARIABLE, "").split(",") if key.strip()]
+    keys = check_keys(given, KEYS_VARIABLE) + (read_keys(api_key_file) if api_key_file else ())
+    if not (keys or no_key or is_loopback(host)):
+        raise ValueError(
+            f"--host {host} lets other machines in, and there is no API key; give --api-key-file, "
+            "or --no-key if everybody who reaches this machine may use it"
+        )
+    kept: dict[str, Any] = {"folder": folder} if folder else {}
+    settings = Settings(
+        name=name or model,
+        api_keys=keys,
+        allowed_hosts=tuple(allow_host or ()),
+        cors_origins=tuple(cors_origin or ()),
+        media_hosts=tuple(media_host or ()),
+        media_root=media_root,
+        public_url=public_url,
+        **kept,
+        **_limits(Settings, limit or ()),
+    )
+    from anyweave.generation import GenerationOptions
+
+    options = GenerationOptions(quantization=cast("Any", quantization))
+    app = create_app(
+        load_model(model, device, trust_remote_code=trust_remote_code), settings, options
+    )
+    run_server(app, settings, host=host, port=port, ready=_greet)
+
+
+def _greet(url: str) -> None:
+    err.print(f"anyweave answers at [bold]{url}[/bold] (API: {url}/docs). Ctrl-C ends it.")
+
+
+def _limits(settings: Any, given: Any) -> dict[str, Any]:
+    """Limits by name. Raises `ValueError` for an unknown one or no number."""
+    known = _numbers(settings)
+    found: dict[str, Any] = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if name not in known or not equals:
+            from anyweave.errors import nearest
+
+            raise ValueError(f"--limit takes NAME=VALUE, got {one!r}; {nearest(name, known)}")
+        try:
+            found[name] = type(known[name])(value)
+        except ValueError:
+            raise ValueError(f"--limit {name} takes a number, got {value!r}") from None
+    return found
+
+
+def _numbers(settings: Any) -> dict[str, int | float]:
+    return {
+        field.name: field.default
+        for field in fields(settings)
+        if isinstance(field.default, (int, float))
+    }
+
+
+def _list_limits(settings: Any) -> None:
+    from rich.table import Table
+
+    from anyweave.cli.console import out
+
+    table = Table("limit", "default", title="--limit NAME=VALUE (bytes, seconds)")
+    for name, value in _numbers(settings).items():
+        table.add_row(name, f"{value:,}")
+    out.print(table)

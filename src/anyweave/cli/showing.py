@@ -1,0 +1,77 @@
+"""Media of replies for the person at the terminal: pictures and clips are drawn, sounds played."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from typing import cast
+
+import numpy as np
+
+from anyweave import media
+from anyweave.cli.console import out, print_plain
+from anyweave.cli.pictures import PROTOCOLS, Protocol, draw, protocol
+from anyweave.messages import Media
+
+# Programs that play a file and end, likeliest first; each is quiet and opens no window.
+_PLAYERS = (
+    ("afplay",),
+    ("pw-play",),
+    ("paplay",),
+    ("aplay", "-q"),
+    ("ffplay", "-nodisp", "-autoexit", "-loglevel", "quiet"),
+    ("mpv", "--no-video", "--really-quiet"),
+    ("play", "-q"),
+)
+_STILLS = 4  # of a clip
+_LONGEST = 120  # seconds; a player that hangs is ended
+
+
+def shower(pictures: str, *, play: bool) -> Callable[[Media], None]:
+    """What to do with each medium of a reply, a file, once it is saved.
+
+    `pictures` is a way to draw them or "auto". Raises `ValueError` for an unknown way.
+    """
+    if pictures not in ("auto", *PROTOCOLS):
+        raise ValueError(f"--pictures takes auto, {', '.join(PROTOCOLS)}; got {pictures!r}")
+    how = protocol(out) if pictures == "auto" else cast("Protocol", pictures)
+    player = next((p for p in _PLAYERS if shutil.which(p[0])), None)
+    audible = play and out.file.isatty() and player is not None
+
+    def show(part: Media) -> None:
+        if part.modality == "audio":
+            if audible and player is not None:
+                _play(part, player)
+        elif how != "none":
+            draw(_still(part), how, out)
+
+    return show
+
+
+def _still(part: Media) -> np.ndarray:
+    """A picture, or stills of a clip side by side: ``uint8[H, W, 3]``."""
+    array = media.load(part)
+    if array.ndim == 3:
+        return array
+    chosen = np.linspace(0, len(array) - 1, min(_STILLS, len(array))).round().astype(int)
+    return np.concatenate(list(array[chosen]), axis=1)
+
+
+def _play(part: Media, player: tuple[str, ...]) -> None:
+    """Play it to its end, or to Ctrl-C, which ends nothing else."""
+    try:
+        done = subprocess.run(
+            [*player, str(part.source)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_LONGEST,
+        )
+    except KeyboardInterrupt:
+        return
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print_plain(f"({player[0]} cannot play it: {error})")
+        return
+    if done.returncode:
+        print_plain(f"({player[0]} cannot play it; --no-play leaves sounds alone)")

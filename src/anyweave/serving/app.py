@@ -1,0 +1,164 @@
+"""The server: routes, and what belongs to one server's life."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+import anyweave
+from anyweave.errors import nearest
+from anyweave.generation import GenerationOptions
+from anyweave.model.any_to_any import NextGPT
+from anyweave.serving import routes_chat, routes_media, routes_server, routes_videos, schema
+from anyweave.serving.chat import Desk
+from anyweave.serving.conversations import Conversations
+from anyweave.serving.engine import Engine
+from anyweave.serving.errors import ApiError
+from anyweave.serving.files import FileStore
+from anyweave.serving.gate import Gate
+from anyweave.serving.intake import Intake
+from anyweave.serving.jobs import Jobs
+from anyweave.serving.metrics import Metrics
+from anyweave.serving.scheduler import Scheduler
+from anyweave.serving.settings import Settings
+from anyweave.serving.web_page import page_routes
+
+__all__ = ["create_app"]
+
+_log = logging.getLogger(__name__)
+_ABOUT = """Any-to-any chat: text, pictures, clips and sounds in and out, for clients of OpenAI's
+API. What goes beyond that API is described in docs/serving.md."""
+
+
+def create_app(
+    model: NextGPT | Engine,
+    settings: Settings | None = None,
+    options: GenerationOptions | None = None,
+) -> Gate:
+    """The whole server as an ASGI app. `options` are those of replies that ask for no others.
+
+    Attribute `app` is the FastAPI app behind the gate, `desk` what its routes use.
+    """
+    settings = settings or Settings()
+    engine = model if isinstance(model, Engine) else Engine(model, options)
+    desk = _desk(engine, settings)
+    jobs = Jobs(settings.folder / "jobs", most=settings.max_jobs, most_kept=settings.max_kept_jobs)
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await desk.scheduler.drain(settings.grace)
+        await jobs.settle()
+        desk.scheduler.close()
+        desk.intake.close()
+
+    app = FastAPI(
+        title="anyweave",
+        version=anyweave.__version__,
+        description=_ABOUT,
+        lifespan=life,
+        docs_url=None,  # its page fetches scripts from elsewhere; ours is in `routes_server`
+        redoc_url=None,
+    )
+    app.state.desk, app.state.jobs = desk, jobs
+    for routes in (routes_chat, routes_media, routes_videos, routes_server):
+        app.include_router(routes.router)
+    app.router.routes.extend(page_routes())
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(ValueError, _value_error)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _broken)
+    return Gate(app, desk)
+
+
+def _desk(engine: Engine, settings: Settings) -> Desk:
+    metrics = Metrics()
+    files = FileStore(
+        settings.folder / "files",
+        seconds=settings.file_seconds,
+        max_bytes=settings.max_file_bytes,
+    )
+    scheduler = Scheduler(
+        running=settings.max_running,
+        waiting=settings.max_waiting,
+        each=settings.max_waiting_each,
+        patience=settings.queue_patience,
+        timeout=settings.timeout,
+    )
+    conversations = Conversations(
+        engine.chat, most=settings.max_conversations, max_media=settings.max_kept_media
+    )
+    metrics.gauge("running", "Replies in the making.", lambda: scheduler.running)
+    metrics.gauge("waiting", "Requests that wait for their turn.", lambda: scheduler.waiting)
+    metrics.gauge("conversations", "Conversations that are kept.", lambda: len(conversations))
+    intake = Intake(settings, files, engine.model.processor.input_rate)
+    return Desk(settings, engine, intake, files, conversations, scheduler, metrics)
+
+
+def _api_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return error.response()
+
+
+def _value_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, ValidationError):
+        return malformed(error.errors()).response()
+    return ApiError(400, str(error)).response()
+
+
+def _malformed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return malformed(error.errors()).response()
+
+
+def malformed(problems: Any) -> ApiError:
+    """What pydantic found, as one error: where, what, and the name that was meant."""
+    first = problems[0]
+    place = [str(step) for step in first["loc"] if step not in ("body", "query", "path")]
+    text = first["msg"]
+    if first["type"] == "extra_forbidden":
+        text = f"there is no such field; {nearest(place[-1], _FIELDS)}"
+    elif first["type"] == "json_invalid":
+        text = f"the body is not JSON: {first.get('ctx', {}).get('error', '')}"
+    elif place and place[-1] in _FIXED:
+        text = f"{_FIXED[place[-1]]} ({text})"
+    where = ".".join(place)
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return ApiError(400, f"{where}: {text}{more}" if where else text + more, param=where or None)
+
+
+_FIELDS = sorted(
+    {
+        name
+        for kind in vars(schema).values()
+        if isinstance(kind, type) and issubclass(kind, schema.BaseModel)
+        for name in kind.model_fields
+    }
+)
+_FIXED = {
+    "n": "there is one reply to a request; send it again for another",
+    "tools": "this model calls no tools",
+    "tool_calls": "this model calls no tools",
+    "stop": "replies end where the model ends them; cut the text at the client",
+    "logprobs": "log probabilities are not given",
+}
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    texts = {404: f"there is no {request.url.path[:100]}; see /docs", 405: "not with this method"}
+    return ApiError(error.status_code, texts.get(error.status_code, str(error.detail))).response()
+
+
+def _broken(request: Request, error: Exception) -> Response:
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return ApiError(500, "something is wrong in the server; its log says what").response()

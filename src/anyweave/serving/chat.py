@@ -1,0 +1,204 @@
+"""Replies for requests: who speaks, with what options, and what of it goes on the wire."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
+from contextlib import aclosing, closing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from anyio import to_thread
+
+from anyweave import media
+from anyweave.decoders.schedulers import OWN, SCHEDULERS
+from anyweave.errors import nearest
+from anyweave.generation import GenerationOptions, MediaDone
+from anyweave.media.showing import array_and_rate
+from anyweave.messages import Media, Message, Modality
+from anyweave.serving import schema
+from anyweave.serving.conversations import Conversation, Conversations
+from anyweave.serving.engine import Engine
+from anyweave.serving.errors import bad_request
+from anyweave.serving.files import SUFFIXES, FileStore
+from anyweave.serving.intake import Intake, Turn
+from anyweave.serving.metrics import Metrics
+from anyweave.serving.reply import Made, WireReply
+from anyweave.serving.scheduler import Scheduler
+from anyweave.serving.settings import Settings
+
+_DECODING = (
+    "height",
+    "width",
+    "num_inference_steps",
+    "guidance_scale",
+    "scheduler",
+    "negative_prompt",
+    "audio_length",
+    "num_frames",
+    "fps",
+)
+
+
+@dataclass(kw_only=True)
+class Ask:
+    """One reply that is wanted. `turns` end with the user's."""
+
+    client: str
+    turns: list[Turn]
+    options: GenerationOptions
+    source: Media | None = None
+    keep: bool = True
+    """Whether its conversation may be continued."""
+    formats: dict[Modality, str] = field(default_factory=dict)
+    known: int = 0
+    """Turns that were heard before."""
+    begun: float = field(default_factory=time.monotonic)
+    waited: float = 0.0
+
+
+@dataclass
+class Desk:
+    """All that an answer needs; made once per server."""
+
+    settings: Settings
+    engine: Engine
+    intake: Intake
+    files: FileStore
+    conversations: Conversations
+    scheduler: Scheduler
+    metrics: Metrics
+
+    async def answer(self, ask: Ask, reply: WireReply) -> AsyncGenerator[dict[str, Any], None]:
+        """Deltas of a reply as it comes; `reply` has collected all of it at the end.
+
+        Raises `ApiError`, and `ValueError` for what the model cannot do.
+        """
+        kept, ask.known = self.conversations.take(ask.client if ask.keep else "", ask.turns[:-1])
+        done = False
+        try:
+            new = [
+                await to_thread.run_sync(self.intake.message, turn)
+                for turn in ask.turns[ask.known :]
+            ]
+            history, user = new[:-1], new[-1]
+            conversation = self.conversations.open(ask.client, kept, ask.known, history)
+            work = partial(self._events, conversation, user, ask, reply)
+            async with aclosing(self.scheduler.work(ask.client, work)) as events:
+                async for delta in events:
+                    yield delta
+            assert reply.done is not None
+            done = True
+            self.metrics.count_reply(reply.done.usage)
+            if ask.keep:
+                self.conversations.put(conversation, ask.turns, user, reply.done.message)
+        finally:
+            if not done and kept is not None:
+                self.conversations.put_back(kept)
+
+    async def whole(self, ask: Ask, reply: WireReply) -> None:
+        """`answer` for whoever waits for all of it."""
+        async with aclosing(self.answer(ask, reply)) as deltas:
+            async for _ in deltas:
+                pass
+
+    def _events(
+        self, conversation: Conversation, user: Message, ask: Ask, reply: WireReply
+    ) -> Generator[dict[str, Any], None, None]:
+        """In a thread: the engine's events as deltas, media written down."""
+        ask.waited = time.monotonic() - ask.begun
+        events = self.engine.send(conversation.session, user, ask.options, source=ask.source)
+        with closing(events):
+            for event in events:
+                if isinstance(event, MediaDone):
+                    yield from reply.add(self._written(event, ask, reply))
+                else:
+                    yield from reply.add(event)
+
+    def _written(self, event: MediaDone, ask: Ask, reply: WireReply) -> Made:
+        modality = event.part.modality
+        suffix = ask.formats.get(modality, SUFFIXES[modality][0])
+        array, rate = array_and_rate(event.part)
+        content = media.encode(modality, array, rate=rate, format=suffix, generated=True)
+        expires = self.files.put(reply.file_id(event.index), content, suffix)
+        return Made(index=event.index, content=content, suffix=suffix, expires_at=expires)
+
+    def options(self, request: schema.Knobs, **more: Any) -> GenerationOptions:
+        """Options of a reply within the server's limits. Raises `ApiError`, `ValueError`."""
+        settings = self.settings
+        most = {
+            "num_inference_steps": settings.max_steps,
+            "height": settings.max_side,
+            "width": settings.max_side,
+            "num_frames": settings.max_num_frames,
+            "audio_length": settings.max_audio_length,
+            "max_new_tokens": settings.max_new_tokens,
+        }
+        given = {name: getattr(request, name) for name in _DECODING}
+        given = {name: value for name, value in (given | more).items() if value is not None}
+        for name, limit in most.items():
+            if given.get(name, 0) > limit:
+                raise bad_request(f"{name} is {given[name]}, at most {limit} is taken", name)
+        if request.scheduler not in (None, OWN, *SCHEDULERS):
+            hint = nearest(request.scheduler, [OWN, *SCHEDULERS])
+            raise bad_request(f"unknown scheduler {request.scheduler!r}; {hint}", "scheduler")
+        seed = secrets.randbits(31) if request.seed is None else request.seed % 2**31
+        temperature = getattr(request, "temperature", None)
+        given["temperature"] = settings.temperature if temperature is None else temperature
+        return self.engine.options.with_overrides(seed=seed, **given)
+
+    def reply(self, *, as_url: bool, base_url: str) -> WireReply:
+        """An empty reply."""
+        return WireReply(
+            reply_id=f"chatcmpl-{secrets.token_hex(12)}",
+            as_url=as_url,
+            link=lambda file_id: f"{base_url}/v1/files/{file_id}/content",
+            token=self.engine.model.processor.signals.token,
+            new_id=FileStore.new_id,
+        )
+
+    def inside(self, ask: Ask, reply: WireReply) -> dict[str, Any]:
+        """What happened inside: our extension ``anyweave``."""
+        assert reply.done is not None
+        model, usage = self.engine.model, reply.done.usage
+        read = {p.modality for t in ask.turns[ask.known :] if t.role == "user" for p in t.parts}
+        asked = {medium.started.modality for medium in reply.media}
+        stations: list[tuple[str, Iterable[str], set[str], Mapping[str, float]]] = [
+            ("encoder", model.encoders, read, {}),
+            ("input_projector", model.input_projectors, read, {}),
+            ("language_model", ("text",), {"text"}, usage.seconds),
+            ("output_projector", model.output_projectors, asked, {}),
+            ("decoder", model.processor.signals.modalities, asked, usage.seconds),
+        ]
+        parts = [
+            {
+                "part": station if name == "text" else f"{station}:{name}",
+                "active": name in active,
+                "seconds": seconds.get(name),
+            }
+            for station, names, active, seconds in stations
+            for name in names
+        ]
+        return {
+            "seed": ask.options.seed,
+            "signals": reply.signals(),
+            "parts": parts,
+            "waited_seconds": round(ask.waited, 4),
+            "continued_turns": ask.known,
+        }
+
+
+def chat_options(desk: Desk, request: schema.ChatRequest) -> GenerationOptions:
+    """Options of a chat completion."""
+    return desk.options(
+        request,
+        max_new_tokens=request.max_completion_tokens or request.max_tokens,
+        top_p=request.top_p,
+        top_k=request.top_k,
+        repetition_penalty=request.repetition_penalty,
+        modalities=None if request.modalities is None else tuple(request.modalities),
+        force=() if request.force is None else request.force,
+        max_media=request.max_media,
+    )

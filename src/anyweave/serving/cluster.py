@@ -1,0 +1,352 @@
+"""The server's engine on a Ray cluster (extra ``ray``): the language model and each decoder are
+deployments of Ray Serve, which places them, scales each on its own and restarts what dies.
+
+    this process: the app        replicas of "language"         replicas of "image", "audio", ...
+    conversation ---- turn ----> encoders, language model
+                 <--- events --- output projector -- conditioning --> decoder
+                                                  <--- progress, media ---
+
+The app is the one that serves a model in its own process. A conversation comes to the same replica
+as long as that lives, which keeps its keys and values; another one computes them again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+import secrets
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any, cast
+
+import anyio
+import numpy as np
+import ray
+from anyio import to_thread
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve.config import RequestRouterConfig
+from torch import Tensor
+
+from anyweave.errors import nearest
+from anyweave.generation import ChatSession, Done, Event, GenerationOptions
+from anyweave.generation.chat import common_prefix
+from anyweave.messages import Media, Message, Modality
+from anyweave.model import NextGPT
+from anyweave.model.checkpoint import load_decoders
+from anyweave.processing import SignalTokens
+from anyweave.serving.engine import Engine
+from anyweave.serving.errors import ApiError
+
+LANGUAGE = "language"
+_STICKY = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
+_KEPT = 64  # conversations whose keys and values a replica keeps
+_AT_ONCE = 64  # requests of a replica, those that wait for each other included
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How a deployment grows: replicas by load from `least` to `most`, each with `gpus` (a share
+    of one, or several). A replica without a GPU takes `cpus` cores.
+    """
+
+    least: int = 1
+    most: int = 1
+    gpus: float = 0
+    cpus: float = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.least <= self.most or self.gpus < 0 or self.cpus < 0:
+            raise ValueError(f"replicas are 1 or more, GPUs and cores 0 or more, got {self}")
+
+
+class ClusterEngine(Engine):
+    """An `Engine` whose model is on a Ray cluster.
+
+    `source` is an embedded name, a hub id, or a folder that every machine finds under this name.
+    It joins the cluster that runs on this machine or that ``RAY_ADDRESS`` names, else it starts one
+    of this machine alone. `scales` are by deployment: ``language`` and the decoders' modalities.
+    Raises `ValueError` for other names, and where a part cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        options: GenerationOptions | None = None,
+        *,
+        scales: Mapping[str, Scale] | None = None,
+    ) -> None:
+        self.options = options or GenerationOptions()
+        modalities = list(load_decoders(source))
+        scales = scales or {}
+        for name in scales:
+            if name not in (LANGUAGE, *modalities):
+                raise ValueError(
+                    f"there is no deployment {name!r}; {nearest(name, [LANGUAGE, *modalities])}"
+                )
+        ray.init(ignore_reinit_error=True, log_to_driver=False)
+        serve.start(proxy_location="Disabled")
+        decoders = {
+            modality: _deployed(Decoder, modality, scales).bind(source, modality)
+            for modality in modalities
+        }
+        sticky = RequestRouterConfig(request_router_class=_STICKY)
+        speaker = _deployed(Language, LANGUAGE, scales, request_router_config=sticky)
+        self._app = f"anyweave-{secrets.token_hex(4)}"
+        try:
+            self._language = serve.run(
+                speaker.bind(source, self.options, decoders), name=self._app, route_prefix=None
+            )
+            facts: Facts = self._language.facts.remote().result()
+        except (RayError, RuntimeError) as error:
+            serve.delete(self._app)
+            raise ValueError(f"{source} does not start on the cluster: {error}") from error
+        # What the app asks of a model whose weights are elsewhere.
+        self.model = cast("NextGPT", facts.as_model())
+
+    def chat(self, messages: Sequence[Message] = ()) -> ChatSession:
+        """A conversation that has heard `messages`."""
+        return cast("ChatSession", FarSession(self._language, messages))
+
+    def send(
+        self, session: ChatSession, message: Message, options: GenerationOptions, **how: Any
+    ) -> Generator[Event, None, None]:
+        """Events of a reply, as `ChatSession.send`."""
+        return session.send(message, options, **how)
+
+    def close(self) -> None:
+        """Take the deployments from the cluster, which goes on."""
+        serve.delete(self._app)
+
+
+def _deployed(kind: type, name: str, scales: Mapping[str, Scale], **more: Any) -> Any:
+    """`kind` as a deployment of Ray Serve."""
+    scale = scales.get(name, Scale())
+    resources = {"num_gpus": scale.gpus} if scale.gpus else {"num_cpus": scale.cpus}
+    if scale.least == scale.most:
+        more["num_replicas"] = scale.least
+    else:
+        growth = {"min_replicas": scale.least, "max_replicas": scale.most}
+        more["autoscaling_config"] = {**growth, "target_ongoing_requests": 2}
+    return serve.deployment(
+        kind, name=name, ray_actor_options=resources, max_ongoing_requests=_AT_ONCE, **more
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the app must know of a model."""
+
+    inputs: tuple[Modality, ...]
+    rates: dict[Modality, float | None]
+    """Of the media that it makes."""
+    signals: SignalTokens
+    input_rate: int
+    context_length: int | None
+
+    def as_model(self) -> SimpleNamespace:
+        """These facts where a model has them."""
+        return SimpleNamespace(
+            encoders=self.inputs,
+            decoders={m: SimpleNamespace(rate=rate) for m, rate in self.rates.items()},
+            processor=SimpleNamespace(signals=self.signals, input_rate=self.input_rate),
+            language=SimpleNamespace(context_length=self.context_length),
+        )
+
+
+class FarSession:
+    """The part of a `ChatSession` that a server uses, its work done by a replica.
+
+    Each turn brings the messages; a replica that has heard them before goes on from there.
+    """
+
+    def __init__(self, language: Any, messages: Sequence[Message]) -> None:
+        self.messages = list(messages)
+        self._heard: list[Message] = []  # by the replica
+        name = secrets.token_hex(8)
+        self._name, self._language = name, language.options(stream=True, session_id=name)
+
+    def send(
+        self, message: Message, options: GenerationOptions, *, source: Media | None = None
+    ) -> Generator[Event, None, None]:
+        """Events of a reply, as `ChatSession.send`."""
+        before = self.messages
+        known = (len(self._heard), common_prefix(self._heard, before, same=operator.is_))
+        answers = self._language.send.remote(self._name, known, before, message, options, source)
+        try:
+            for answer in answers:
+                if isinstance(answer, ValueError):
+                    raise answer
+                if isinstance(answer, tuple):
+                    kept, answer = answer
+                    left = [m for i, m in enumerate([*before, message]) if i in kept]
+                    self.messages = [*left, answer.message]
+                    self._heard = list(self.messages)
+                yield answer
+        except RayError as error:
+            raise ApiError(
+                503,
+                f"a part of the cluster was lost ({type(error).__name__}); ask again",
+                code="cluster",
+                retry_after=5,
+            ) from error
+        finally:
+            answers.cancel()
+
+
+class Language:
+    """A replica of the language model, with encoders and projectors."""
+
+    def __init__(
+        self, source: str, options: GenerationOptions, decoders: Mapping[Modality, Any]
+    ) -> None:
+        model = NextGPT.from_pretrained(source, device=_device())
+        model.decoders = {m: FarDecoder(handle) for m, handle in decoders.items()}  # type: ignore[assignment]
+        self._engine = Engine(model, options)
+        self._kept: OrderedDict[str, ChatSession] = OrderedDict()
+
+    def facts(self) -> Facts:
+        """What the app must know of the model."""
+        model = self._engine.model
+        return Facts(
+            inputs=tuple(model.encoders),
+            rates={m: decoder.rate for m, decoder in model.decoders.items()},
+            signals=model.processor.signals,
+            input_rate=model.processor.input_rate,
+            context_length=model.language.context_length,
+        )
+
+    async def send(
+        self,
+        name: str,
+        known: tuple[int, int],
+        messages: list[Message],
+        message: Message,
+        options: GenerationOptions,
+        source: Media | None,
+    ) -> AsyncGenerator[Any, None]:
+        """Events of a reply in the conversation `name`; with the last one the indices of the
+        messages that are left. What is the user's mistake is given and not raised.
+
+        Args:
+            known: how many messages it had after its last turn, and how many of these still hold.
+        """
+        session = self._session(name, known, messages)
+        before = [*session.messages, message]
+        try:
+            async for event in _in_threads(
+                self._engine.send(session, message, options, source=source)
+            ):
+                if isinstance(event, Done):
+                    left = session.messages
+                    kept = {i for i, m in enumerate(before) if any(m is other for other in left)}
+                    yield kept, event
+                else:
+                    yield event
+        except ValueError as error:
+            yield ValueError(str(error))
+
+    def _session(self, name: str, known: tuple[int, int], messages: list[Message]) -> ChatSession:
+        length, common = known
+        session = self._kept.pop(name, None)
+        if session is None or len(session.messages) != length:
+            session = self._engine.chat(messages)
+        else:  # its own messages, whose media it has seen
+            session.messages = [*session.messages[:common], *messages[common:]]
+        self._kept[name] = session
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return session
+
+
+class FarDecoder:
+    """A decoder whose work is done by a replica. Not to be called from an event loop."""
+
+    elsewhere = True
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+
+    @cached_property
+    def rate(self) -> float | None:
+        """Hz or frames/s of what it makes."""
+        rate: float | None = self._handle.rate.remote().result()
+        return rate
+
+    def encode_captions(self, captions: Sequence[str]) -> Tensor:
+        """As a decoder's."""
+        return cast("Tensor", self._handle.encode.remote("encode_captions", captions).result())
+
+    def encode_media(self, arrays: Sequence[np.ndarray], **how: Any) -> Tensor:
+        """As a decoder's."""
+        return cast("Tensor", self._handle.encode.remote("encode_media", arrays, **how).result())
+
+    def generate_steps(
+        self, conditioning: Tensor, *, seeds: Sequence[int], **arguments: Any
+    ) -> Generator[tuple[int, int], None, list[np.ndarray]]:
+        """As a decoder's: yields (step, total) and returns the media."""
+        far = self._handle.options(stream=True)
+        answers = far.steps.remote(conditioning.cpu(), list(seeds), arguments)
+        made: list[np.ndarray] = []
+        try:
+            for answer in answers:
+                if isinstance(answer, ValueError):
+                    raise answer
+                if isinstance(answer, list):
+                    made = answer
+                else:
+                    yield answer
+        finally:
+            answers.cancel()
+        return made
+
+
+class Decoder:
+    """A replica of a decoder. It makes the media of one request after those of another."""
+
+    def __init__(self, source: str, modality: Modality) -> None:
+        self._decoder = load_decoders(source)[modality].to(_device())
+        self._turn = asyncio.Lock()
+
+    def rate(self) -> float | None:
+        """Hz or frames/s of what it makes."""
+        rate: float | None = self._decoder.rate
+        return rate
+
+    def encode(self, how: str, *given: Any, **more: Any) -> Tensor:
+        """What the decoder's method `how` makes of captions or media."""
+        return cast("Tensor", getattr(self._decoder, how)(*given, **more).cpu())
+
+    async def steps(
+        self, conditioning: Tensor, seeds: list[int], arguments: dict[str, Any]
+    ) -> AsyncGenerator[Any, None]:
+        """(step, total) after each step, and at last the media as a list."""
+
+        def all_of_it() -> Generator[Any, None, None]:
+            yield (yield from self._decoder.generate_steps(conditioning, seeds=seeds, **arguments))
+
+        async with self._turn:
+            try:
+                async for item in _in_threads(all_of_it()):
+                    yield item
+            except ValueError as error:
+                yield ValueError(str(error))
+
+
+async def _in_threads(items: Generator[Any, None, None]) -> AsyncGenerator[Any, None]:
+    """Each item computed in a thread. Where nobody listens any more, it ends at the next one."""
+    end = object()
+    try:
+        while (item := await to_thread.run_sync(next, items, end)) is not end:
+            yield item
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(items.close)
+
+
+def _device() -> str:
+    """What Ray has given to this replica."""
+    return "cuda" if ray.get_gpu_ids() else "cpu"

@@ -1,0 +1,67 @@
+"""Media of replies, kept for a while: on disk, under names that nobody can guess."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from pathlib import Path
+
+from anyweave.files import whole_file
+from anyweave.messages import Modality
+
+SUFFIXES: dict[Modality, tuple[str, ...]] = {
+    "image": ("png", "jpeg", "webp"),
+    "video": ("mp4",),
+    "audio": ("wav", "mp3", "flac", "ogg"),
+}
+"""How media of replies are written; the first is the usual one."""
+FILE_ID = re.compile(r"file-[0-9a-f]{40}")
+
+
+class FileStore:
+    """A folder of files, bounded in age and size; the oldest leave.
+
+    An id is a secret of 160 bits: who knows it may read the file.
+    """
+
+    def __init__(self, folder: Path, *, seconds: float, max_bytes: int) -> None:
+        self._folder, self._seconds, self._max_bytes = folder, seconds, max_bytes
+        folder.mkdir(parents=True, exist_ok=True)
+        self.sweep()
+
+    @staticmethod
+    def new_id() -> str:
+        """An id for a file that is still to come."""
+        return f"file-{secrets.token_hex(20)}"
+
+    def put(self, file_id: str, content: bytes, suffix: str) -> int:
+        """Keep `content`; returns when it leaves, in seconds since 1970."""
+        with whole_file(self._folder / f"{file_id}.{suffix}") as file:
+            file.write(content)
+        self.sweep()
+        return int(time.time() + self._seconds)
+
+    def path(self, file_id: str) -> Path | None:
+        """The file of an id; None for one that is gone, was never there, or is no id."""
+        if not FILE_ID.fullmatch(file_id):
+            return None
+        found = next(self._folder.glob(f"{file_id}.*"), None)
+        if found is None or found.stat().st_mtime < time.time() - self._seconds:
+            return None
+        return found
+
+    def modality(self, file_id: str) -> Modality | None:
+        """What an id holds."""
+        path = self.path(file_id)
+        suffix = path.suffix[1:] if path else ""
+        return next((m for m, known in SUFFIXES.items() if suffix in known), None)
+
+    def sweep(self) -> None:
+        """Remove what is too old, and the oldest of what is too much."""
+        now, left = time.time(), self._max_bytes
+        found = [(path, path.stat()) for path in self._folder.glob("file-*")]
+        for path, stat in sorted(found, key=lambda pair: -pair[1].st_mtime):
+            left -= stat.st_size
+            if left < 0 or stat.st_mtime < now - self._seconds:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,149 @@
+"""Clips as jobs: on disk from the moment they are taken, so whatever ends the server, the finished
+ones are there and the others are told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from anyweave.files import read_object, whole_file, write_json
+from anyweave.serving.errors import ApiError
+
+_log = logging.getLogger(__name__)
+_JOB_ID = re.compile(r"video_[0-9a-f]{32}")
+_ENDED = ("completed", "failed")
+
+
+class Jobs:
+    """The jobs of one server: ``ID.json`` and, of a completed one, ``ID.mp4``."""
+
+    def __init__(self, folder: Path, *, most: int, most_kept: int) -> None:
+        self._folder, self._most, self._most_kept = folder, most, most_kept
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        self._jobs = {path.stem: read_object(path) for path in folder.glob("video_*.json")}
+        for job in self._jobs.values():
+            if job["status"] not in _ENDED:
+                self._fail(
+                    job, "interrupted", "the server ended before this job did; send it again"
+                )
+
+    @property
+    def active(self) -> int:
+        """Jobs that wait or run."""
+        return len(self._tasks)
+
+    def check_room(self) -> None:
+        """Raise `ApiError` where one more job is too many."""
+        if len(self._tasks) >= self._most:
+            raise ApiError(
+                429,
+                f"{self._most} jobs wait or run; try again later",
+                code="queue_full",
+                retry_after=10,
+            )
+
+    def new(self, owner: str, **described: Any) -> dict[str, Any]:
+        """A job that waits; it is on disk when this returns."""
+        job = {
+            "id": f"video_{secrets.token_hex(16)}",
+            "object": "video",
+            "status": "queued",
+            "progress": 0,
+            "created_at": int(time.time()),
+            "completed_at": None,
+            "expires_at": None,
+            "error": None,
+            "remixed_from_video_id": None,
+            "owner": owner,
+            **described,
+        }
+        self._jobs[job["id"]] = job
+        self._write(job)
+        self._sweep()
+        return job
+
+    def run(self, job: dict[str, Any], work: Coroutine[Any, Any, bytes]) -> None:
+        """Let `work` make the clip; the job says how it went."""
+        task = asyncio.get_running_loop().create_task(self._run(job, work))
+        self._tasks[job["id"]] = task
+        task.add_done_callback(lambda _: self._tasks.pop(job["id"], None))
+
+    def progress(self, job: dict[str, Any], step: int, total: int) -> None:
+        """A step is done. Not written down: it dies with the server anyway."""
+        job["status"], job["progress"] = "in_progress", min(99, 100 * step // total)
+
+    def find(self, job_id: str, owner: str) -> dict[str, Any]:
+        """A job of `owner`. Raises `ApiError` 404 for any other."""
+        job = self._jobs.get(job_id)
+        if job is None or job["owner"] != owner:
+            raise ApiError(404, f"there is no video {job_id[:64]!r}", param="video_id")
+        return job
+
+    def all(self, owner: str) -> list[dict[str, Any]]:
+        """The jobs of `owner`, the newest first."""
+        found = [job for job in self._jobs.values() if job["owner"] == owner]
+        return sorted(found, key=lambda job: (-job["created_at"], job["id"]))
+
+    def clip(self, job: dict[str, Any]) -> Path:
+        """The clip of a completed job. Raises `ApiError` where it is not there."""
+        path = self._folder / f"{job['id']}.mp4"
+        if job["status"] != "completed" or not path.is_file():
+            raise ApiError(404, f"the video is not there: its job is {job['status']}")
+        return path
+
+    def remove(self, job: dict[str, Any]) -> None:
+        """Forget a job and its clip; one that runs is stopped."""
+        if (task := self._tasks.get(job["id"])) is not None:
+            task.cancel()
+        self._jobs.pop(job["id"], None)
+        for suffix in ("json", "mp4"):
+            (self._folder / f"{job['id']}.{suffix}").unlink(missing_ok=True)
+
+    async def settle(self) -> None:
+        """Wait for the tasks; used when the scheduler has been drained."""
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _run(self, job: dict[str, Any], work: Coroutine[Any, Any, bytes]) -> None:
+        try:
+            content = await work
+            # The clip is on the disk before its job says so.
+            with whole_file(self._folder / f"{job['id']}.mp4") as file:
+                file.write(content)
+            job |= {"status": "completed", "progress": 100, "completed_at": int(time.time())}
+            self._write(job)
+        except ApiError as error:
+            interrupted = error.code == "stopping"
+            self._fail(job, "interrupted" if interrupted else error.code, error.message)
+        except ValueError as error:
+            self._fail(job, "invalid_request", str(error))
+        finally:
+            if job["id"] in self._jobs and job["status"] not in _ENDED:
+                self._fail(job, "server_error", "making the clip failed; see the server's log")
+
+    def _fail(self, job: dict[str, Any], code: str | None, message: str) -> None:
+        job |= {"status": "failed", "error": {"code": code or "failed", "message": message}}
+        job["completed_at"] = int(time.time())
+        self._write(job)
+
+    def _write(self, job: dict[str, Any]) -> None:
+        if job["id"] in self._jobs:
+            write_json(self._folder / f"{job['id']}.json", job)
+
+    def _sweep(self) -> None:
+        ended = [job for job in self._jobs.values() if job["status"] in _ENDED]
+        ended.sort(key=lambda job: job["created_at"])
+        for job in ended[: max(0, len(self._jobs) - self._most_kept)]:
+            self.remove(job)
+
+
+def shown(job: dict[str, Any]) -> dict[str, Any]:
+    """A job as its owner sees it."""
+    return {key: value for key, value in job.items() if key != "owner"}

@@ -1,0 +1,66 @@
+// Media as blobs: what they are, and how they travel.
+
+import { file } from "./api.js";
+
+/** Per kind: how a person calls it, its part on the wire, its field in a reply. */
+export const KINDS = {
+  image: { name: "picture", part: "image_url", field: "images", making: "Drawing" },
+  audio: { name: "sound", part: "audio_url", field: "audio", making: "Making" },
+  video: { name: "clip", part: "video_url", field: "videos", making: "Filming" },
+};
+
+/** The kind of a file by its type, or null. */
+export function kindOf(blob) {
+  const kind = blob.type.split("/")[0];
+  return kind in KINDS ? kind : null;
+}
+
+/** A data URL of a blob. */
+export function toDataUrl(blob) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result);
+    reader.onerror = () => reject(reader.error);
+    // Parameters such as codecs=opus are ours to leave out: not every reader of data URLs knows them.
+    reader.readAsDataURL(new Blob([blob], { type: blob.type.split(";")[0] }));
+  });
+}
+
+/** The blob behind an address in a reply: data, or a file of this server. Nothing else is fetched. */
+export function fromUrl(url) {
+  const data = /^data:([\w/+.-]+);base64,/.exec(url);
+  if (data) return fromBase64(url.slice(data[0].length), data[1]);
+  const path = new URL(url, location.href);
+  if (path.origin !== location.origin) throw new Error(`a medium from elsewhere: ${path.origin}`);
+  return file(path.pathname);
+}
+
+export function fromBase64(text, type) {
+  const binary = atob(text);
+  return new Blob([Uint8Array.from(binary, (letter) => letter.charCodeAt(0))], { type });
+}
+
+const addresses = new WeakMap();
+
+/** An address of a blob for `src` and `href`; one per blob. */
+export function addressOf(blob) {
+  if (!addresses.has(blob)) addresses.set(blob, URL.createObjectURL(blob));
+  return addresses.get(blob);
+}
+
+const SUFFIXES = { jpeg: "jpg", mpeg: "mp3", "x-wav": "wav", "svg+xml": "svg" };
+
+/** A name for the download of a medium: a few of its words and the suffix of its type. */
+export function fileName(part) {
+  const kind = part.blob.type.split(";")[0].split("/")[1] ?? "bin";
+  const words = (part.caption || KINDS[part.kind].name).toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  return `${words.slice(0, 8).join("-") || part.kind}.${SUFFIXES[kind] ?? kind}`;
+}
+
+/** Have the browser save a blob. */
+export function download(blob, name) {
+  const link = document.createElement("a");
+  link.href = addressOf(blob);
+  link.download = name;
+  link.click();
+}

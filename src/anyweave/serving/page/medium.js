@@ -1,0 +1,89 @@
+// One medium in a message: in the making with its progress, then picture, player or clip.
+
+import { h, iconButton } from "./dom.js";
+import { KINDS, addressOf, download, fileName } from "./media.js";
+import { soundPlayer } from "./sound.js";
+
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** A view of `part` with `update(part)`: call it when the part has changed. */
+export function mediumView(part) {
+  const figure = h("figure", { class: `medium ${part.kind}` });
+  let shown = null;
+  const update = (now) => {
+    const state = now.blob ? "done" : now.lost ? "lost" : "making";
+    if (state !== shown) {
+      figure.replaceChildren(...{ done, lost, making }[state](now));
+      figure.dataset.state = shown = state;
+    }
+    if (state === "making") advance(figure, now);
+  };
+  update(part);
+  return { element: figure, update };
+}
+
+function done(part) {
+  const label = part.caption || part.name || `a ${KINDS[part.kind].name}`;
+  return [
+    h("div", { class: "medium-frame" }, SHOWN[part.kind](part.blob, label)),
+    h("figcaption", {}, h("span", { class: "medium-caption" }, part.caption ?? ""),
+      iconButton("save", `Save ${KINDS[part.kind].name}: ${label}`,
+        () => download(part.blob, fileName(part)))),
+  ];
+}
+
+const SHOWN = {
+  image: (blob, label) => h("button", { type: "button", class: "medium-open",
+    "aria-label": `Enlarge: ${label}`, onclick: () => enlarge(blob, label) },
+    h("img", { src: addressOf(blob), alt: label,
+      onload: ({ target }) => sized(target, target.naturalWidth) })),
+  audio: soundPlayer,
+  video: clip,
+};
+
+function clip(blob, label) {
+  const film = h("video", { src: addressOf(blob), controls: true, loop: true, playsinline: true,
+    preload: "auto", "aria-label": label,
+    onloadedmetadata: ({ target }) => sized(target, target.videoWidth) });
+  film.muted = true; // an attribute set by a script does not mute
+  film.autoplay = !calm.matches;
+  return film;
+}
+
+/** A few pixels are shown small: large, they are a blur. */
+function sized(shown, width) {
+  shown.closest(".medium")?.classList.toggle("tiny", width <= 128);
+}
+
+function making(part) {
+  const { name, making: verb } = KINDS[part.kind];
+  return [
+    h("div", { class: "medium-frame weaving" }, h("div", { class: "weave", "aria-hidden": "true" }),
+      h("progress", { "aria-label": `${verb} a ${name}` })),
+    h("figcaption", {}, h("span", { class: "medium-caption" }, part.caption || `${verb} a ${name}`),
+      h("span", { class: "medium-steps" })),
+  ];
+}
+
+function advance(figure, part) {
+  const { step = 0, total = 0 } = part;
+  if (total) {
+    Object.assign(figure.querySelector("progress"), { max: total, value: step });
+    figure.querySelector(".medium-steps").textContent = `${step} of ${total}`;
+    figure.style.setProperty("--done", `${(step / total) * 100}%`);
+  }
+}
+
+function lost(part) {
+  return [h("div", { class: "medium-frame lost" }, `No ${KINDS[part.kind].name}: ${part.lost}`),
+    h("figcaption", {}, h("span", { class: "medium-caption" }, part.caption ?? ""))];
+}
+
+function enlarge(blob, label) {
+  const box = h("dialog", { class: "lightbox", "aria-label": label, onclose: () => box.remove(),
+    onclick: () => box.close() },
+    h("img", { src: addressOf(blob), alt: label }), h("p", {}, label),
+    iconButton("close", "Close", () => box.close()));
+  document.body.append(box);
+  box.showModal();
+}

@@ -1,0 +1,62 @@
+// A reply from its chunks: parts in the order in which they were spoken.
+
+import { KINDS, fromBase64, fromUrl } from "./media.js";
+
+/** Take one chunk into `message`; gives the media that it completed. Throws what the server says. */
+export async function applied(message, chunk) {
+  if (chunk.error) throw new Error(chunk.error.message);
+  const choice = chunk.choices?.[0];
+  const { delta = {}, finish_reason: finish } = choice ?? {};
+  if (delta.content) say(message, delta.content);
+  if (delta.progress) progress(message, delta.progress);
+  const made = [];
+  for (const given of media(delta)) {
+    const part = partOf(message, given.id, given.kind);
+    part.caption = given.caption || part.caption;
+    part.blob = await given.blob();
+    made.push(part);
+  }
+  if (finish) message.finish = finish;
+  if (chunk.usage) {
+    message.usage = chunk.usage;
+    message.dropped = chunk.usage.dropped;
+  }
+  if (chunk.anyweave) message.told = chunk.anyweave;
+  return made;
+}
+
+function say(message, text) {
+  const last = message.parts.at(-1);
+  if (last?.kind === "text") last.text += text;
+  else message.parts.push({ kind: "text", text });
+}
+
+function progress(message, { part_id: id, modality, caption, step, total }) {
+  const part = partOf(message, id, modality);
+  if (caption) part.caption = caption;
+  Object.assign(part, { step, total });
+}
+
+/** The medium of this id: it stands where the reply first spoke of it. */
+function partOf(message, id, kind) {
+  const known = message.parts.find((part) => part.id === id);
+  if (known) return known;
+  const part = { kind, id };
+  message.parts.push(part);
+  return part;
+}
+
+/** The finished media of a delta, in one form for all kinds. */
+function* media(delta) {
+  if (delta.audio) {
+    const { id, data, url, transcript: caption } = delta.audio;
+    yield { id, kind: "audio", caption, blob: () => data ? fromBase64(data, "audio/wav") : fromUrl(url) };
+  }
+  for (const list of ["images", "audios", "videos"]) {
+    for (const entry of delta[list] ?? []) {
+      const kind = entry.type.split("_")[0];
+      const { url } = entry[KINDS[kind].part];
+      yield { id: entry.id, kind, caption: entry.caption, blob: () => fromUrl(url) };
+    }
+  }
+}

@@ -1,0 +1,172 @@
+// What happens when something is said: the conversation, the request, the reply as it comes.
+
+import { chat as ask } from "./api.js";
+import { Conversation } from "./conversation.js";
+import { announce, notice } from "./dom.js";
+import { editor } from "./draft.js";
+import { download, KINDS } from "./media.js";
+import { options } from "./options.js";
+import { applied } from "./reply.js";
+import * as store from "./store.js";
+import { exported, known, request } from "./wire.js";
+
+export class Talk {
+  #running = new Map(); // conversation id -> { conversation, message, stop }
+  conversation = new Conversation();
+
+  /** `view.shown()` is called when another conversation, or more of this one, is there to show. */
+  constructor({ chat, composer, view }) {
+    Object.assign(this, { chat, composer, view });
+  }
+
+  /** Say something at the end of the conversation. */
+  send(parts) {
+    return this.#say(this.conversation.path().at(-1) ?? null, parts);
+  }
+
+  /** Another reply to the same message; the earlier one stays. */
+  again(message) {
+    return this.#answer(this.conversation.messages.get(message.parent));
+  }
+
+  /** Change what was said; what followed it stays with the earlier version. */
+  async edit(message) {
+    const { conversation } = this;
+    const parts = await this.chat.replaceWhile(message, editor(message.parts));
+    if (!parts || conversation !== this.conversation) return undefined;
+    return this.#say(conversation.messages.get(message.parent) ?? null, parts);
+  }
+
+  /** Show another version of a message. */
+  async pick(message) {
+    this.conversation.pick(message);
+    this.chat.show(this.conversation);
+    this.chat.focus(message);
+    await this.#keep(this.conversation);
+  }
+
+  stop() {
+    this.#running.get(this.conversation.id)?.stop();
+  }
+
+  /** Begin anew. A reply in the making goes on in its own conversation. */
+  fresh() {
+    this.#turnTo(new Conversation());
+  }
+
+  /** Show a kept conversation; false where there is none of this id. */
+  async open(id) {
+    const found = this.#running.get(id)?.conversation ?? await store.load(id);
+    if (!found) return false;
+    if (!this.#running.has(id)) {
+      [...found.messages.values()].filter((message) => message.state === "streaming")
+        .forEach(broken);
+    }
+    this.#turnTo(found);
+    return true;
+  }
+
+  async remove(id) {
+    this.#running.get(id)?.stop();
+    this.#running.delete(id);
+    await store.remove(id);
+    if (this.conversation.id === id) this.fresh();
+    else this.view.shown();
+  }
+
+  async take(id) {
+    const found = this.#running.get(id)?.conversation ?? await store.load(id);
+    const name = found.title.toLowerCase().match(/[\p{L}\p{N}]+/gu)?.slice(0, 6).join("-");
+    download(await exported(found), `${name || "conversation"}.json`);
+  }
+
+  #turnTo(conversation) {
+    this.conversation = conversation;
+    this.chat.clear();
+    this.#show();
+    this.chat.toEnd();
+  }
+
+  #show() {
+    this.chat.show(this.conversation);
+    this.composer.busy = this.#running.has(this.conversation.id);
+    this.view.shown();
+  }
+
+  async #say(parent, parts) {
+    const message = this.conversation.add(parent, "user", parts);
+    await this.#keep(this.conversation, message);
+    return this.#answer(message);
+  }
+
+  async #answer(user) {
+    const { conversation } = this;
+    if (this.#running.has(conversation.id)) return;
+    const { only } = this.composer;
+    const message = conversation.add(user, "assistant", [], { state: "streaming" });
+    const abort = new AbortController();
+    this.#running.set(conversation.id, { conversation, message, stop: () => abort.abort() });
+    this.#show();
+    this.chat.toEnd();
+    if (document.activeElement === document.body) this.chat.focus(message);
+    announce("Thinking");
+    await this.#keep(conversation, message); // so that a page that is closed now can say so
+    try {
+      const { messages, left } = known(conversation.before(message));
+      message.left = left;
+      const body = await request(messages, { only, asked: options.forRequest() });
+      await this.#read(conversation, message, body, abort.signal);
+      message.state = "done";
+    } catch (error) {
+      message.state = abort.signal.aborted ? "stopped" : "failed";
+      if (message.state === "failed") message.error = error.message;
+    }
+    await this.#end(conversation, message);
+  }
+
+  async #read(conversation, message, body, signal) {
+    const onWait = (seconds) => {
+      message.waiting = `The server is busy: asking again in ${seconds} s`;
+      this.chat.update(message);
+    };
+    for await (const chunk of ask(body, { signal, onWait })) {
+      const made = await applied(message, chunk);
+      this.chat.update(message);
+      for (const part of made) announce(`A ${KINDS[part.kind].name}: ${part.caption || "without a caption"}`);
+      if (made.length) await this.#keep(conversation, message);
+    }
+  }
+
+  async #end(conversation, message) {
+    markLost(message, message.state === "done" ? "it never came" : "the reply ended before");
+    // Deleted meanwhile: nothing is kept, and nothing shown.
+    if (this.#running.get(conversation.id)?.message !== message) return;
+    this.#running.delete(conversation.id);
+    conversation.updated = Date.now();
+    await this.#keep(conversation, message);
+    if (conversation === this.conversation) this.#show();
+    announce(message.error ?? (message.state === "stopped" ? "Stopped" : `Reply: ${words(message)}`));
+  }
+
+  async #keep(conversation, ...messages) {
+    try {
+      await store.save(conversation, ...messages);
+    } catch (error) {
+      notice(`This conversation is not kept: ${error.message}`);
+    }
+    this.view.shown();
+  }
+}
+
+/** A reply whose page was closed or reloaded before its end. */
+function broken(message) {
+  message.state = "stopped";
+  markLost(message, "the page was closed before");
+}
+
+function markLost(message, why) {
+  for (const part of message.parts) if (part.kind !== "text" && !part.blob) part.lost = why;
+}
+
+const words = (message) => message.parts.map((part) => part.kind === "text" ? part.text.trim()
+  : `a ${KINDS[part.kind].name}, ${part.caption ?? ""}`).filter(Boolean).join(". ");

@@ -1,0 +1,65 @@
+// Conversations in the form of the API.
+
+import { KINDS, toDataUrl } from "./media.js";
+
+/** The body of a request for the reply that follows `messages`. */
+export async function request(messages, { only, asked }) {
+  return {
+    ...asked,
+    messages: await Promise.all(messages.map((message) =>
+      wireMessage(message, { data: message.role === "user" }))),
+    ...(only ? { modalities: ["text", ...(only === "text" ? [] : [only])] } : {}),
+    ...(only && only !== "text" ? { force: [only] } : {}),
+    stream: true,
+    stream_options: { include_usage: true },
+  };
+}
+
+/** Of the messages before a reply those that are sent. Exchanges that got no answer at all are not:
+ * there is nothing in them to go on from. Nor are the oldest where there are too many media; enough
+ * of them leave that it does not happen again at once. `left` counts exchanges of this kind.
+ */
+export function known(messages) {
+  const exchanges = [];
+  for (const message of messages) {
+    if (message.role === "user") exchanges.push([message]);
+    else exchanges.at(-1).push(message);
+  }
+  const last = exchanges.pop();
+  let sent = exchanges.filter(([, reply]) => reply?.parts.some(spoken));
+  const all = sent.length;
+  if (countMedia([...sent, last]) > MOST_MEDIA) {
+    while (sent.length && countMedia([...sent, last]) > MOST_MEDIA / 2) sent = sent.slice(1);
+  }
+  return { messages: [...sent, last].flat(), left: all - sent.length };
+}
+
+const MOST_MEDIA = 32; // of one request; more are refused by the server
+
+const countMedia = (exchanges) => exchanges.flat().flatMap(({ parts }) => parts)
+  .filter((part) => part.blob).length;
+
+const spoken = (part) => part.kind === "text" ? part.text : part.blob;
+
+/** One message in the API's form. The model remembers of a reply's media what it said of them, so a
+ * request needs no `data` there: ids and captions are enough.
+ */
+export async function wireMessage({ role, parts }, { data = true } = {}) {
+  const content = await Promise.all(parts.filter(spoken).map(async (part) => {
+    if (part.kind === "text") return { type: "text", text: part.text };
+    const wire = { type: KINDS[part.kind].part };
+    if (data) wire[wire.type] = { url: await toDataUrl(part.blob) };
+    if (part.id) wire.id = part.id;
+    if (part.caption) wire.caption = part.caption;
+    return wire;
+  }));
+  return role === "user" ? { role, content } : { role, content_parts: content };
+}
+
+/** A conversation as a JSON file: the shown messages in the API's own form. */
+export async function exported(conversation) {
+  const messages = await Promise.all(conversation.path().map((message) => wireMessage(message)));
+  const created = new Date(conversation.created).toISOString();
+  return new Blob([JSON.stringify({ title: conversation.title, created, messages }, null, 2)],
+    { type: "application/json" });
+}

@@ -1,0 +1,206 @@
+"""A reply on the wire, whole or piece by piece."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from anyweave.generation import Done, MediaStarted, Progress, TextDelta, Usage
+from anyweave.messages import Modality
+
+TYPES: Mapping[str, str] = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "mp4": "video/mp4",
+    "wav": "audio/wav",
+    "mp3": "audio/mpeg",
+    "flac": "audio/flac",
+    "ogg": "audio/ogg",
+}
+_LISTS: Mapping[Modality, str] = {"image": "images", "video": "videos", "audio": "audios"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A medium that is ready and kept: the event that replaces `MediaDone` on its way out."""
+
+    index: int
+    content: bytes
+    suffix: str
+    expires_at: int
+
+
+@dataclass
+class _Medium:
+    """One medium of the reply."""
+
+    started: MediaStarted
+    file_id: str
+    number: int
+    """Among the reply's media of its kind."""
+    offset: int
+    """Characters of text before it."""
+    made: Made | None = None
+
+
+@dataclass
+class WireReply:
+    """Collects the events of one reply; `add` gives the deltas of a stream, `message` the whole."""
+
+    reply_id: str
+    as_url: bool
+    link: Callable[[str], str]
+    """The URL of a file."""
+    token: Callable[[int], str]
+    """The name of a signal token."""
+    new_id: Callable[[], str]
+    parts: list[str | _Medium] = field(default_factory=list)
+    done: Done | None = None
+
+    @property
+    def text(self) -> str:
+        """The plain text, media removed."""
+        return "".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def media(self) -> list[_Medium]:
+        """The media in the order of speech."""
+        return [part for part in self.parts if isinstance(part, _Medium)]
+
+    def file_id(self, index: int) -> str:
+        """The id of medium `index`."""
+        return self.media[index].file_id
+
+    def add(self, event: object) -> list[dict[str, Any]]:
+        """Take an event; the deltas in which a stream tells of it."""
+        if isinstance(event, TextDelta):
+            if self.parts and isinstance(self.parts[-1], str):
+                self.parts[-1] += event.text
+            else:
+                self.parts.append(event.text)
+            return [{"content": event.text}]
+        if isinstance(event, MediaStarted):
+            number = sum(m.started.modality == event.modality for m in self.media)
+            medium = _Medium(event, self.new_id(), number, len(self.text))
+            self.parts.append(medium)
+            return [self._progress(medium, 0, None)]
+        if isinstance(event, Progress):
+            return [
+                self._progress(self.media[index], event.step, event.total)
+                for index in event.indices
+            ]
+        if isinstance(event, Made):
+            medium = self.media[event.index]
+            medium.made = event
+            return [self._shown([medium])]
+        assert isinstance(event, Done)
+        self.done = event
+        return []
+
+    def message(self) -> dict[str, Any]:
+        """The assistant's message."""
+        return {
+            "role": "assistant",
+            "content": self.text,
+            "refusal": None,
+            **self._shown(self.media),
+            "content_parts": self.content_parts(),
+        }
+
+    def content_parts(self) -> list[dict[str, Any]]:
+        """The parts in order. Media are named by URL and id; their data stand elsewhere once."""
+        found: list[dict[str, Any]] = []
+        for index, part in enumerate(self.parts):
+            if isinstance(part, str):
+                entry: dict[str, Any] = {
+                    "type": "text",
+                    "id": f"{self.reply_id}-{index}",
+                    "text": part,
+                }
+            else:
+                kind = f"{part.started.modality}_url"
+                entry = {
+                    "type": kind,
+                    "id": part.file_id,
+                    kind: {"url": self.link(part.file_id)},
+                    "caption": part.started.caption,
+                    "expires_at": part.made.expires_at if part.made else None,
+                }
+            found.append({**entry, "index": index})
+        return found
+
+    def signals(self) -> list[dict[str, Any]]:
+        """Signal tokens, where in the text they were spoken."""
+        return [
+            {
+                "part_id": medium.file_id,
+                "modality": medium.started.modality,
+                "tokens": [self.token(i) for i in medium.started.token_ids],
+                "text_offset": medium.offset,
+                "forced": medium.started.forced,
+            }
+            for medium in self.media
+        ]
+
+    def _progress(self, medium: _Medium, step: int, total: int | None) -> dict[str, Any]:
+        started = medium.started
+        progress = {"part_id": medium.file_id, "step": step, "total": total}
+        if total is None:  # the first word of it
+            progress |= {"modality": started.modality, "caption": started.caption}
+            progress |= {"part_index": self.parts.index(medium)}
+        return {"progress": progress}
+
+    def _shown(self, media: Iterable[_Medium]) -> dict[str, Any]:
+        """Media by kind: ``images`` and ``videos`` as others have them, ``audio`` as OpenAI."""
+        shown: dict[str, Any] = {}
+        for medium in media:
+            if medium.made is None:
+                continue
+            modality, made = medium.started.modality, medium.made
+            kind = f"{modality}_url"
+            url = self.link(medium.file_id) if self.as_url else _data_url(made)
+            entry = {
+                "type": kind,
+                kind: {"url": url},
+                "index": medium.number,
+                "id": medium.file_id,
+                "caption": medium.started.caption,
+                "expires_at": made.expires_at,
+            }
+            if modality == "audio" and medium.number == 0:
+                shown["audio"] = {
+                    "id": medium.file_id,
+                    "data": "" if self.as_url else _base64(made.content),
+                    "expires_at": made.expires_at,
+                    "transcript": medium.started.caption,
+                    **({"url": url} if self.as_url else {}),
+                }
+            else:
+                shown.setdefault(_LISTS[modality], []).append(entry)
+        return shown
+
+
+def wire_usage(usage: Usage) -> dict[str, Any]:
+    """OpenAI's counts; beside them seconds and denoising steps, and what the context lost."""
+    dropped = usage.dropped
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "seconds": {m: round(s, 4) for m, s in usage.seconds.items()},
+        "steps": dict(usage.steps),
+        "context_length": usage.context_length,
+        "dropped": vars(dropped) if dropped else None,
+    }
+
+
+def _data_url(made: Made) -> str:
+    return f"data:{TYPES[made.suffix]};base64,{_base64(made.content)}"
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()

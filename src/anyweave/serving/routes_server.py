@@ -1,0 +1,116 @@
+"""What there is here: models, health, files, figures, and the page of all routes."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from anyweave.messages import MEDIA_TYPES
+from anyweave.serving.chat import Desk
+from anyweave.serving.errors import ApiError
+from anyweave.serving.routes_chat import check_model, desk_of
+from anyweave.web import medium_response
+
+router = APIRouter()
+
+
+@router.get("/v1/models", summary="The model that is served", tags=["server"])
+async def models(request: Request) -> dict[str, Any]:
+    """A list of one."""
+    return {"object": "list", "data": [_model(desk_of(request))]}
+
+
+@router.get("/v1/models/{name:path}", summary="One model", tags=["server"])
+async def model(name: str, request: Request) -> dict[str, Any]:
+    """What it takes and gives."""
+    check_model(desk_of(request), name)
+    return _model(desk_of(request))
+
+
+def _model(desk: Desk) -> dict[str, Any]:
+    served = desk.engine.model
+    return {
+        "id": desk.settings.name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "anyweave",
+        "modalities": {
+            "input": ["text", *served.encoders],
+            "output": ["text", *served.processor.signals.modalities],
+        },
+        "context_length": served.language.context_length,
+    }
+
+
+@router.get("/health", summary="Whether it answers", tags=["server"])
+async def health(request: Request) -> Response:
+    """200, or 503 while the server stops."""
+    desk = desk_of(request)
+    scheduler = desk.scheduler
+    stopping = scheduler.draining
+    state = {
+        "status": "stopping" if stopping else "ok",
+        "model": desk.settings.name,
+        "running": scheduler.running,
+        "waiting": scheduler.waiting,
+    }
+    return JSONResponse(state, 503 if stopping else 200)
+
+
+@router.get("/v1/files/{file_id}/content", summary="A medium of a reply", tags=["files"])
+def file_content(file_id: str, request: Request) -> Response:
+    """The bytes, or the range that is asked for. The id is a secret: no key is needed."""
+    files = desk_of(request).files
+    path, modality = files.path(file_id), files.modality(file_id)
+    if path is None or modality is None:
+        raise ApiError(404, "there is no such file (any more)", param="file_id")
+    return medium_response(MEDIA_TYPES[modality](path))
+
+
+@router.get("/metrics", summary="Figures for Prometheus", tags=["server"])
+async def metrics(request: Request) -> Response:
+    """Prometheus' text format."""
+    return Response(desk_of(request).metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+@router.get("/docs", summary="This page", tags=["server"], response_class=HTMLResponse)
+async def docs(request: Request) -> Response:
+    """All routes with their fields, from ``/openapi.json``. It needs no script."""
+    described = request.app.openapi()
+    schemas = described.get("components", {}).get("schemas", {})
+    rows = [
+        _route(path, method, route)
+        for path, methods in described["paths"].items()
+        for method, route in methods.items()
+    ]
+    fields = [
+        f'<h3 id="{escape(name)}">{escape(name)}</h3><p>{escape(kind.get("description", ""))}</p>'
+        f"<pre>{escape(json.dumps(kind.get('properties', {}), indent=1, ensure_ascii=False))}</pre>"
+        for name, kind in schemas.items()
+    ]
+    return HTMLResponse(
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><title>anyweave: API</title>'
+        f"<h1>anyweave {escape(described['info']['version'])}</h1>"
+        f"<p>{escape(described['info']['description'])}</p>"
+        '<p>For programs: <a href="/openapi.json">openapi.json</a></p>'
+        f"<h2>Routes</h2>{''.join(rows)}<h2>Fields</h2>{''.join(fields)}</html>"
+    )
+
+
+def _route(path: str, method: str, route: dict[str, Any]) -> str:
+    contents = route.get("requestBody", {}).get("content", {})
+    names = [
+        content["schema"]["$ref"].rpartition("/")[2]
+        for content in contents.values()
+        if "$ref" in content.get("schema", {})
+    ]
+    links = ", ".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in names)
+    return (
+        f"<h3><code>{method.upper()} {escape(path)}</code></h3>"
+        f"<p>{escape(route.get('summary', ''))}. {escape(route.get('description', ''))} {links}</p>"
+    )

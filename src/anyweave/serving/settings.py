@@ -1,0 +1,137 @@
+"""What a server allows: every limit in one place, each with a safe default."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anyweave.files import cache_folder
+from anyweave.media import Limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Options of one server. Sizes are bytes, times are seconds.
+
+    Raises `ValueError` for a limit that is not positive.
+    """
+
+    name: str = "emoji-mini"
+    """What clients call the model."""
+    folder: Path = field(default_factory=lambda: cache_folder() / "serve")
+    """Where jobs and media of replies are kept."""
+    api_keys: tuple[str, ...] = ()
+    """Without any, everybody who reaches the server may use it."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which clients may call the server; ``localhost`` and addresses in digits always
+    may.
+    """
+    cors_origins: tuple[str, ...] = ()
+    """Web pages of other origins that may use the server, like ``https://app.example.org``."""
+    media_hosts: tuple[str, ...] = ()
+    """Hosts from which media are fetched by URL; ``*.example.org`` names all below one."""
+    media_root: Path | None = None
+    """The folder whose files requests may name by path."""
+    public_url: str | None = None
+    """How clients reach the server, where that is not how they called it (behind a proxy)."""
+
+    max_body: int = 32 * 2**20
+    body_patience: float = 60.0
+    """A request has arrived whole after so long."""
+    max_messages: int = 512
+    max_media: int = 32
+    """Media of one request, its history included."""
+    media_limits: Limits = Limits(
+        max_pixels=20_000_000,
+        max_seconds=120,
+        max_frames=3_600,
+        max_bytes=24 * 2**20,
+        max_decoded_bytes=2**28,
+        max_work_seconds=20,
+    )
+    max_new_tokens: int = 2048
+    max_steps: int = 200
+    max_side: int = 1024
+    max_num_frames: int = 128
+    max_audio_length: float = 60.0
+    max_samples: int = 4
+    """Pictures or sounds of one request to a generation endpoint."""
+    temperature: float = 0.3
+    """Of requests that give none."""
+
+    max_running: int = 1
+    """Replies in the making at a time."""
+    max_waiting: int = 64
+    """Requests that wait for their turn; the next one is answered 429."""
+    max_waiting_each: int = 32
+    """Likewise of one client."""
+    queue_patience: float = 120.0
+    timeout: float = 300.0
+    """A reply that takes longer is stopped."""
+    grace: float = 30.0
+    """What runs when the server is told to stop may end within this."""
+    max_conversations: int = 16
+    """Conversations whose keys and values are kept between requests."""
+    max_kept_media: int = 2**29
+    """Bytes of the media that those conversations hold together."""
+    max_jobs: int = 64
+    """Jobs that wait or run."""
+    max_kept_jobs: int = 1000
+    """Jobs on disk; the oldest that have ended leave."""
+    file_seconds: float = 24 * 3600.0
+    """Media of replies are served and may be referred to for so long."""
+    max_file_bytes: int = 2**30
+    """Their size together; the oldest leave."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            zero_is_fine = name in ("temperature", "max_conversations", "grace", "max_waiting")
+            if isinstance(value, (int, float)) and (value < 0 or not (value or zero_is_fine)):
+                raise ValueError(f"{name} must be above 0, got {value}")
+
+
+class Keys:
+    """The API keys, as digests: a comparison takes as long whatever is shown."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def owner(self, key: str) -> str | None:
+        """A name for who shows `key`, the same after a restart; None for no key of ours."""
+        shown = hashlib.sha256(key.encode("utf-8", "replace")).digest()
+        found = [secrets.compare_digest(shown, digest) for digest in self._digests]
+        return f"key-{shown.hex()[:16]}" if any(found) else None
+
+
+def read_keys(path: str | Path) -> tuple[str, ...]:
+    """API keys of a file, one a line; empty lines and those that begin with # are skipped.
+
+    Raises `ValueError` for a file without keys or with one of fewer than 16 characters.
+    """
+    lines = [line.strip() for line in Path(path).read_text("utf-8").splitlines()]
+    keys = tuple(line for line in lines if line and not line.startswith("#"))
+    if not keys:
+        raise ValueError(f"{path}: no key in it; write one a line, such as {new_key()}")
+    return check_keys(keys, str(path))
+
+
+def check_keys(keys: Sequence[str], where: str) -> tuple[str, ...]:
+    """The same keys. Raises `ValueError` for one that could be guessed or is no header."""
+    for number, key in enumerate(keys, 1):
+        if len(key) < 16 or not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError(
+                f"{where}: key {number} must be 16 or more letters, digits and signs without "
+                f"spaces; here is a fresh one: {new_key()}"
+            )
+    return tuple(keys)
+
+
+def new_key() -> str:
+    """A key that nobody can guess."""
+    return f"aw-{secrets.token_urlsafe(24)}"

@@ -1,0 +1,74 @@
+"""`anyweave train own`: somebody's data, one command."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anyweave.cli.console import err, print_plain
+from anyweave.cli.loading import hide_loading_bars
+
+
+def train_own(
+    data: Annotated[
+        Path,
+        typer.Argument(help="A data file in any format, or a folder of media with captions."),
+    ],
+    model: Annotated[str, typer.Option("--model", "-m", help="What to start from.")] = "emoji-mini",
+    output: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the run, its model and its report.")
+    ] = Path("runs/own"),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say the plan, with time and memory, and stop.")
+    ] = False,
+    minutes: Annotated[
+        float | None, typer.Option(help="At most so long; default: until the held-out loss rises.")
+    ] = None,
+    held_out: Annotated[float, typer.Option(help="Share that is never trained on.")] = 0.1,
+    read_as: Annotated[
+        str | None, typer.Option("--format", help="Format of the data; default: known by sight.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same run.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change one value: --set optimizer.learning_rate=1e-4"),
+    ] = None,
+) -> None:
+    """Teach a model your own data: looked at, planned, trained, and shown before and after.
+
+    A folder needs a table (path,caption) or name.txt beside name.png; requests are written around
+    the captions. The model of the best held-out loss is OUT/model, the report OUT/report.html.
+
+    \b
+    anyweave train own my-pictures --dry-run
+    anyweave train own my-pictures --out runs/mine --minutes 30
+    anyweave train own chats.jsonl --model runs/other/model
+    anyweave chat --model runs/mine/model
+    """
+    from anyweave_making import own
+
+    hide_loading_bars()
+    logging.getLogger("anyweave").setLevel(logging.WARNING)
+    found = own.look_at(data, held_out=held_out, format=read_as, seed=seed)
+    if resume:
+        plan = own.Plan.load(output)
+    else:
+        err.print(f"{len(found.train)} conversations to train on; trying a few steps ...")
+        plan = own.make_plan(
+            found, model, output, minutes=minutes, settings=(f"seed={seed}", *(settings or ()))
+        )
+    print_plain(plan.to_markdown(found))
+    if dry_run:
+        return
+    report = own.train_own(found, model, output, plan, resume=resume, say=err.print)
+    media, words = report.kept
+    total = len(report.always_asked)
+    err.print(
+        f"best held-out loss at step {report.best_step}; {media} of {total} unrelated questions "
+        f"get the same media as before, {words} the same words"
+    )
+    print_plain(f"{output / 'report.html'}\nanyweave chat --model {output / 'model'}")

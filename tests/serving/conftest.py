@@ -1,0 +1,76 @@
+"""A tiny model behind a real server on a loopback port, in a thread of the test's process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+pytest.importorskip("fastapi")
+
+from anyweave.generation import GenerationOptions
+from anyweave.model import NextGPT
+from anyweave.serving import Settings, create_app
+from anyweave.serving.gate import Gate
+from anyweave.serving.server import Running
+from anyweave.testing.model import tiny_model
+
+
+@dataclass
+class Served:
+    """A server that runs."""
+
+    url: str
+    app: Gate
+    stop: Callable[[], None]
+
+    @property
+    def v1(self) -> str:
+        return f"{self.url}/v1"
+
+    def http(self, **options: Any) -> httpx2.Client:
+        return httpx2.Client(base_url=self.url, timeout=60, **options)
+
+
+@pytest.fixture(scope="session")
+def model() -> NextGPT:
+    return tiny_model()
+
+
+@contextmanager
+def serving(model: NextGPT, folder: Path, **settings: Any) -> Iterator[Served]:
+    made = Settings(**{"name": "tiny", "folder": folder, "grace": 5.0, **settings})
+    app = create_app(model, made, GenerationOptions(max_new_tokens=12))
+    ready = threading.Event()
+    urls: list[str] = []
+    running = Running(app, made, port=0, ready=lambda url: (urls.append(url), ready.set()))
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    try:
+        assert ready.wait(20)
+        yield Served(urls[0], app, running.stop)
+    finally:
+        running.stop()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def served(model: NextGPT, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for the tests that need no settings of their own."""
+    with serving(model, tmp_path_factory.mktemp("serve")) as running:
+        yield running
+
+
+@pytest.fixture
+def serve(model: NextGPT, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """`with serve(max_waiting=1) as served:` a server with settings of its own, and perhaps another
+    `model`.
+    """
+    yield lambda model=model, **settings: serving(model, tmp_path, **settings)

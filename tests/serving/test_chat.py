@@ -1,0 +1,174 @@
+"""Conversations that are kept, clients that leave, and bounds, through the whole server."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+CHAT = "/v1/chat/completions"
+LONG = {
+    "messages": [{"role": "user", "content": "hi"}],
+    "force": ["image", "video"],
+    "num_inference_steps": 200,
+    "max_tokens": 4,
+}
+
+
+def ask(http: Any, messages: list[Any], **more: Any) -> Any:
+    body = {"messages": messages, "modalities": ["text"], "seed": 1, **more}
+    answer = http.post(CHAT, json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def said(reply: Any) -> dict[str, str]:
+    return {"role": "assistant", "content": reply["choices"][0]["message"]["content"]}
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_reply_may_be_made_again_and_a_question_changed(served: Any) -> None:
+    with served.http() as http:
+        one = ask(http, [user("one")])
+        talk = [user("one"), said(one)]
+        two = ask(http, [*talk, user("two")])
+        again = ask(http, [*talk, user("two")])
+        other = ask(http, [*talk, user("other")])
+        assert again["choices"][0]["message"]["content"] == two["choices"][0]["message"]["content"]
+        assert [r["anyweave"]["continued_turns"] for r in (one, two, again, other)] == [0, 2, 2, 2]
+
+
+def test_a_kept_conversation_says_what_a_fresh_one_says(
+    served: Any, serve: Callable[..., Any]
+) -> None:
+    """Keys and values kept between requests change nothing but the time."""
+    replies = []
+    with serve(max_conversations=0) as forgetful:
+        for server in (served, forgetful):
+            with server.http() as http:
+                talk: list[Any] = []
+                for text in ("first", "second", "third"):
+                    talk.append(user(text))
+                    reply = ask(http, talk, temperature=0)
+                    talk.append(said(reply))
+                replies.append([m["content"] for m in talk])
+                cached = reply["usage"]["prompt_tokens_details"]["cached_tokens"]
+                assert (cached > 0) == (server is served)
+    # Text that was spoken keeps its ids; sent back it is split anew, so only the kept one is exact.
+    assert replies[0][:2] == replies[1][:2]
+
+
+def test_the_least_recently_used_conversation_leaves(serve: Callable[..., Any]) -> None:
+    with serve(max_conversations=2) as served, served.http() as http:
+        talks = {name: [user(name)] for name in "abc"}
+        for name in "abc":
+            talks[name].append(said(ask(http, talks[name])))
+        kept = {n: ask(http, [*talks[n], user("go on")])["anyweave"] for n in "bca"}
+        continued = {name: inside["continued_turns"] for name, inside in kept.items()}
+        assert continued == {"a": 0, "b": 2, "c": 2}
+
+
+def test_conversations_of_other_keys_are_not_continued(serve: Callable[..., Any]) -> None:
+    keys = ("aw-0123456789abcdef", "aw-fedcba9876543210")
+    with serve(api_keys=keys) as served:
+        mine, theirs = (served.http(headers={"Authorization": f"Bearer {key}"}) for key in keys)
+        talk = [user("secret"), said(ask(mine, [user("secret")])), user("go on")]
+        assert ask(theirs, talk)["anyweave"]["continued_turns"] == 0
+        assert ask(mine, talk)["anyweave"]["continued_turns"] == 2
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_stops_its_reply(served: Any, stream: bool) -> None:
+    desk = served.app.desk
+    begun = time.monotonic()
+    http = served.http()
+    if stream:
+        with http.stream("POST", CHAT, json={**LONG, "stream": True}) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            assert desk.scheduler.running == 1
+    else:
+        with pytest.raises(Exception, match="timed out"):
+            http.post(CHAT, json=LONG, timeout=0.3)
+    http.close()
+    until(lambda: desk.scheduler.running == 0)
+    assert "anyweave_cancelled_total" in served.http().get("/metrics").text
+    spoken = ask(served.http(), [user("still there?")])
+    assert spoken["choices"][0]["finish_reason"]
+    assert time.monotonic() - begun < 60
+
+
+def test_the_queue_is_bounded_and_says_when_to_come_again(serve: Callable[..., Any]) -> None:
+    with serve(max_waiting=0) as served:
+        with served.http().stream("POST", CHAT, json={**LONG, "stream": True}) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            refused = served.http().post(CHAT, json={**LONG, "stream": True})
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) >= 1
+        assert refused.json()["error"]["type"] == "rate_limit_error"
+
+
+def test_a_reply_that_takes_too_long_is_stopped_and_told(serve: Callable[..., Any]) -> None:
+    with serve(timeout=0.5) as served:
+        with served.http().stream("POST", CHAT, json={**LONG, "stream": True}) as answer:
+            lines = [line for line in answer.iter_lines() if line]
+        assert json.loads(lines[-2].removeprefix("data: "))["error"]["code"] == "timeout"
+        assert lines[-1] == "data: [DONE]"
+        whole = served.http().post(CHAT, json=LONG)
+        assert (whole.status_code, whole.json()["error"]["code"]) == (504, "timeout")
+
+
+def test_stopping_the_server_fails_what_does_not_end_in_time(serve: Callable[..., Any]) -> None:
+    with serve(grace=0.3) as served:
+        with served.http().stream("POST", CHAT, json={**LONG, "stream": True}) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            served.stop()
+            rest = [line for line in lines if line]
+        assert json.loads(rest[-2].removeprefix("data: "))["error"]["code"] == "stopping"
+
+
+def test_what_happened_inside_is_told(served: Any) -> None:
+    body = {"messages": [user("hi")], "force": ["audio"], "modalities": ["text", "audio"]}
+    inside = served.http().post(CHAT, json=body).json()["anyweave"]
+    active = {part["part"]: part["active"] for part in inside["parts"]}
+    assert active == {
+        "encoder:image": False,
+        "encoder:video": False,
+        "encoder:audio": False,
+        "language_model": True,
+        "decoder:image": False,
+        "decoder:video": False,
+        "decoder:audio": True,
+    }
+    signal = inside["signals"][-1]
+    assert signal["tokens"] == ["[AUD0]", "[AUD1]", "[AUD2]"]
+    assert signal["modality"] == "audio"
+    assert isinstance(inside["seed"], int)
+    assert all(p["seconds"] > 0 for p in inside["parts"] if p["part"] == "decoder:audio")
+
+
+def test_figures_for_prometheus(served: Any) -> None:
+    with served.http() as http:
+        http.get("/health")
+        text = http.get("/metrics").text
+    for line in (
+        'anyweave_requests_total{route="/health",status="200"}',
+        "anyweave_running 0.0",
+        "anyweave_waiting 0.0",
+    ):
+        assert line in text
