@@ -266,8 +266,8 @@ def _size(model: NextGPT) -> dict[str, int]:
 
 def _picture(model: NextGPT) -> Pair:
     """One picture of a caption's embedding by the same decoder, steps and guidance."""
-    decoder, spec = model.decoders["image"], model.spec.decoders["image"]
-    steps, guidance = spec.num_inference_steps or 20, spec.guidance_scale or decoder.guidance_scale
+    decoder = model.decoders["image"]
+    steps, guidance = decoder.defaults.num_inference_steps, decoder.guidance_scale
     pipeline, size = _pipeline(decoder, decoder.defaults.scheduler), _size(model)
     embeds = decoder.encode_captions(["a happy red dog on a hill at night"])
     negative = decoder.unconditional()
@@ -298,10 +298,10 @@ def _picture(model: NextGPT) -> Pair:
 
 def _picture_reply(model: NextGPT) -> Pair:
     """A few words and a picture: our reply with its defaults, and the flow of 2023."""
-    decoder, spec = model.decoders["image"], model.spec.decoders["image"]
+    decoder = model.decoders["image"]
     pipeline, size = _pipeline(decoder, "ddim"), _size(model)
     words, ids, lm = 8, _prompt(model), model.language
-    guidance = spec.guidance_scale or decoder.guidance_scale
+    guidance = decoder.guidance_scale
 
     @torch.inference_mode()
     def theirs() -> str:
@@ -339,7 +339,7 @@ def _picture_reply(model: NextGPT) -> Pair:
         session.reply(PROMPT)
         return "a picture"
 
-    steps = spec.num_inference_steps or 20
+    steps = decoder.defaults.num_inference_steps
     name = f"{words} tokens and a picture, the flow of 2023 ({FLOW_STEPS} steps, ours {steps})"
     return Pair(name, theirs, ours, lambda one, other: f"{one} each, of other steps")
 

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
 import anyweave  # the front door, for what stands above a model: conversations, checkpoints
 from anyweave.batch import IGNORE_INDEX, Batch, BatchMedia, ModelOutput
@@ -228,8 +227,6 @@ class NextGPT(nn.Module):
         ids_S = torch.tensor(self.processor.signals.ids(modality), device=hidden.device)
         rows_SD = self.language.embed(ids_S[None])[0]
         conditioning_TQC: Tensor = projector(hidden.to(dtype) + rows_SD.to(dtype))
-        if self.spec.output_projectors[modality].normalize:
-            conditioning_TQC = functional.normalize(conditioning_TQC, dim=-1)
         return conditioning_TQC
 
     @torch.no_grad()
@@ -237,9 +234,7 @@ class NextGPT(nn.Module):
         self, modality: Modality, arrays: Sequence[np.ndarray], rates: Sequence[float | None]
     ) -> Float[Tensor, " T *latent"]:
         """Latents of the assistant's media, at the size and speed that replies are made at."""
-        latents: Tensor = self.decoders[modality].encode_media(
-            arrays, rates=rates, **self.spec.decoders[modality].size
-        )
+        latents: Tensor = self.decoders[modality].encode_media(arrays, rates=rates)
         return latents
 
     def train(self, mode: bool = True) -> NextGPT:

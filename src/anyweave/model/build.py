@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from anyweave import decoders, encoders, projectors
 from anyweave.files import disk_stamp
@@ -189,8 +190,9 @@ def build_language(
 
 def build_output_projectors(spec: ModelSpec, hidden_size: int) -> dict[Modality, nn.Module]:
     """One projector per generated modality, shaped by its decoder's conditioning."""
-    return {
-        modality: _construct(
+    built: dict[Modality, nn.Module] = {}
+    for modality, part in spec.output_projectors.items():
+        built[modality] = _construct(
             f"{modality} output projector",
             projectors.resolve("output", part.type),
             in_dim=hidden_size,
@@ -198,8 +200,13 @@ def build_output_projectors(spec: ModelSpec, hidden_size: int) -> dict[Modality,
             num_queries=spec.decoders[modality].conditioning_tokens,
             **part.args,
         )
-        for modality, part in spec.output_projectors.items()
-    }
+        if part.normalize:
+            built[modality].register_forward_hook(_to_unit_length)
+    return built
+
+
+def _to_unit_length(module: nn.Module, args: Any, conditioning: Tensor) -> Tensor:
+    return functional.normalize(conditioning, dim=-1)
 
 
 def _build_encoders(
@@ -352,7 +359,7 @@ def _load_decoder(
     source = resolve_source(part.source, root)
     if verify and isinstance(source, Path):
         check_sha256(f"{modality} decoder", source, part.sha256)
-    arguments = _reading(part)
+    arguments = part.defaults | _reading(part)
     if dtype is not None:
         arguments["dtype"] = getattr(torch, dtype)
     with missing_weights_explained(f"{modality} decoder", source):
