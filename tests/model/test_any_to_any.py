@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from anyweave.batch import IGNORE_INDEX, Sample
+from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.decoders.latent_diffusion import LatentDiffusion
-from anyweave.decoders.sizes import MediaSize
 from anyweave.messages import Audio, Image, Message, Video
 from anyweave.model import NextGPT
 from anyweave.model.build import build

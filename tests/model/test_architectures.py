@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from anyweave.decoders.sizes import MediaSize
+from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.model.architectures import ARCHITECTURES, architecture, build_decoder, build_encoder
 from anyweave.model.architectures.parts import known_architecture
 from anyweave.model.catalogue import named_spec

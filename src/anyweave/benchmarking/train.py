@@ -23,7 +23,7 @@ from anyweave.benchmarking.hardware import (
     reset_peak_memory,
 )
 from anyweave.benchmarking.report import BenchReport, Phase
-from anyweave.decoders.sizes import MediaSize
+from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.model import NextGPT
 from anyweave.training.attention import fast_attention

@@ -17,15 +17,14 @@ from diffusers.configuration_utils import FrozenDict
 from torch import nn
 from transformers import AutoTokenizer, SpeechT5HifiGan
 
+from anyweave.decoders.codecs.mel import MEL_CONFIG_FILE, MelConfig
+from anyweave.decoders.codecs.sizes import MediaSize
+from anyweave.decoders.parts import Deferred
+from anyweave.decoders.source import DecoderSource
+from anyweave.decoders.unconditional import RememberedUnconditional
 from anyweave.files import read_object, replaced_folder, write_json
 from anyweave.messages import Modality
 from anyweave.tensors import load_tensors, save_tensors
-
-from .mel import MEL_CONFIG_FILE, MelConfig
-from .parts import Deferred
-from .sizes import MediaSize
-from .source import DecoderSource
-from .unconditional import RememberedUnconditional
 
 DEFAULTS_FILE = "decoder.json"
 UNCONDITIONAL_FILE = "unconditional.safetensors"

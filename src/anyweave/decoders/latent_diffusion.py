@@ -21,17 +21,24 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from anyweave.messages import MEDIA_MODALITIES, Modality
-
-from .captions import encode_captions, max_caption_tokens
-from .checkpointing import enable_gradient_checkpointing
-from .codec import Codec, build_codec
-from .conditioning import check_conditioning, expand_negative
-from .denoising import noising_of
-from .folder import GUIDANCE, DecoderDefaults, load_parts, read_defaults, read_dtype, save_parts
-from .mel import MelConfig
-from .parts import Deferred, FrozenParts
-from .sampling import (
+from anyweave.decoders.captions import encode_captions, max_caption_tokens
+from anyweave.decoders.checkpointing import enable_gradient_checkpointing
+from anyweave.decoders.codecs.codec import Codec, build_codec
+from anyweave.decoders.codecs.mel import MelConfig
+from anyweave.decoders.codecs.sizes import MediaSize, Rates
+from anyweave.decoders.codecs.vae import PictureVae
+from anyweave.decoders.conditioning import check_conditioning, expand_negative
+from anyweave.decoders.denoising import noising_of
+from anyweave.decoders.folder import (
+    GUIDANCE,
+    DecoderDefaults,
+    load_parts,
+    read_defaults,
+    read_dtype,
+    save_parts,
+)
+from anyweave.decoders.parts import Deferred, FrozenParts
+from anyweave.decoders.sampling import (
     Progress,
     Steps,
     drain,
@@ -41,11 +48,10 @@ from .sampling import (
     run_sampler,
     sample_generators,
 )
-from .schedulers import build_scheduler
-from .sizes import MediaSize, Rates
-from .source import DecoderSource
-from .unconditional import RememberedUnconditional
-from .vae import PictureVae
+from anyweave.decoders.schedulers import build_scheduler
+from anyweave.decoders.source import DecoderSource
+from anyweave.decoders.unconditional import RememberedUnconditional
+from anyweave.messages import MEDIA_MODALITIES, Modality
 
 DEFAULT_STEPS = 20
 

@@ -11,11 +11,10 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import Tensor
 
+from anyweave.decoders.source import DecoderSource
 from anyweave.files import cache_folder
 from anyweave.processing.cache import fingerprint
 from anyweave.tensors import load_tensors, save_tensors
-
-from .source import DecoderSource
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .mel import MelConfig, griffin_lim, log_mel
-from .sizes import MediaSize, Rates
-from .vae import Lend, PictureVae
+from anyweave.decoders.codecs.mel import MelConfig, griffin_lim, log_mel
+from anyweave.decoders.codecs.sizes import MediaSize, Rates
+from anyweave.decoders.codecs.vae import Lend, PictureVae
 
 
 def vocoder_mel(config: Any) -> MelConfig:

@@ -9,15 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
+from anyweave.decoders.codecs.audio import AudioCodec, vocoder_mel
+from anyweave.decoders.codecs.image import ImageCodec
+from anyweave.decoders.codecs.mel import MelConfig
+from anyweave.decoders.codecs.sizes import MediaSize, Rates
+from anyweave.decoders.codecs.vae import Lend, PictureVae
+from anyweave.decoders.codecs.video import VideoCodec
+from anyweave.decoders.folder import DecoderDefaults
 from anyweave.messages import Modality
-
-from .audio import AudioCodec, vocoder_mel
-from .folder import DecoderDefaults
-from .image import ImageCodec
-from .mel import MelConfig
-from .sizes import MediaSize, Rates
-from .vae import Lend, PictureVae
-from .video import VideoCodec
 
 DEFAULT_FRAMES = 16
 DEFAULT_FPS = 8.0
