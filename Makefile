@@ -16,8 +16,9 @@ DEV  := $(VENV)/.anyweave-dev
 demo: $(CORE)
 	$(BIN)/anyweave demo --out $(OUT) --overwrite
 
+# A process per core, up to four: each imports PyTorch. Files stay together, and so do their fixtures.
 test: $(DEV)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 fmt: $(DEV)
 	$(BIN)/ruff check --fix-only --quiet .

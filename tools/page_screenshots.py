@@ -22,8 +22,8 @@ from anyweave.serving import Settings, create_app
 from anyweave.serving.server import Running
 
 ASSETS = Path(__file__).resolve().parent.parent / "docs" / "assets"
-DESKTOP, PHONE = (1280, 960), (390, 844)
-OPTIONS = '{"seed": 11, "temperature": 0}'
+DESKTOP, PHONE = (1280, 1080), (390, 844)
+OPTIONS = '{"seed": 5}'
 
 
 def main(folder: Path = ASSETS) -> int:
@@ -59,7 +59,7 @@ def main(folder: Path = ASSETS) -> int:
         page.locator(".panel").wait_for()
         page.get_by_label("Message", exact=True).fill("Now a clip of it.")
         page.keyboard.press("Enter")
-        page.locator("video[controls]").wait_for()
+        page.locator(".assistant video").wait_for()
         page.locator(".panel").nth(1).wait_for()
         take(page, folder / "page-light.webp")
         browser.close()

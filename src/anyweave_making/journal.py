@@ -12,7 +12,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -158,11 +158,18 @@ def work_through(
     todo = [key for key in keys if key not in journal]
     done = len(keys) - len(todo)
 
+    stopped = threading.Event()  # of the work, by an error in one thread
+
     def finish(key: str) -> None:
+        if stopped.is_set():
+            return
         try:
             row = make(key)
         except GivenUpError as error:
             row = {"failed": str(error)}
+        except BaseException:
+            stopped.set()
+            raise
         journal.append(key, row)
 
     def report(count: int) -> None:
@@ -170,29 +177,7 @@ def work_through(
             progress(count, len(keys))
 
     report(done)
-    if workers == 1:
-        for key in todo:
-            finish(key)
-            done += 1
-            report(done)
-        return
     with ThreadPoolExecutor(workers) as pool:
-        waiting: set[Future[None]] = set()
-        rest = iter(todo)
-        try:
-            while True:
-                for key in rest:
-                    waiting.add(pool.submit(finish, key))
-                    if len(waiting) >= 2 * workers:
-                        break
-                if not waiting:
-                    return
-                ready, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    future.result()
-                done += len(ready)
-                report(done)
-        except BaseException:
-            for future in waiting:
-                future.cancel()
-            raise
+        finished = map(finish, todo) if workers == 1 else pool.map(finish, todo)
+        for count, _ in enumerate(finished, done + 1):
+            report(count)

@@ -41,6 +41,13 @@ def test_convert_says_what_is_lost(folder, write_json, capsys):
     assert "lost: captions of media, of 1 conversations" in capsys.readouterr().out
 
 
+def test_show_knows_every_role(write_json, capsys):
+    turns = [("system", "Be brief."), ("user", "Hi"), ("assistant", "Yo")]
+    row = {"messages": [{"role": role, "content": text} for role, text in turns]}
+    assert run("data", "show", str(write_json([row]))) == 0
+    assert "System: Be brief.\nHuman: Hi\nMachine: Yo" in capsys.readouterr().out
+
+
 def test_validate(folder, write_json, capsys):
     good = {"image": "a.png", "caption": "a cat"}
     source = str(write_json([good, {"image": "b.wav", "caption": "x"}, {"caption": "y"}]))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -21,9 +22,20 @@ CLIP = media.encode("video", FRAMES, rate=8, format="mp4")
 TONE = media.encode("audio", np.full(8_000, 0.1, np.float32), rate=16_000, format="wav")
 
 
+@contextmanager
+def isolated():
+    """A child decodes within the block."""
+    before, isolation._decoder = isolation._decoder, isolation.Decoder()
+    try:
+        yield isolation._decoder
+    finally:
+        isolation._decoder.close()
+        isolation._decoder = before
+
+
 @pytest.fixture(scope="module")
 def decoder():
-    with isolation.isolated() as decoder:
+    with isolated() as decoder:
         yield decoder
 
 
@@ -109,7 +121,7 @@ def test_a_child_that_never_answers_is_ended(decoder, monkeypatch) -> None:
 
 def test_a_child_that_does_not_start_is_no_fault_of_the_medium(monkeypatch) -> None:
     monkeypatch.setattr(isolation, "_START", "raise SystemExit(3)")
-    with isolation.isolated(), pytest.raises(RuntimeError, match=r"does not start \(3\)"):
+    with isolated(), pytest.raises(RuntimeError, match=r"does not start \(3\)"):
         media.load(Video(CLIP))
 
 

@@ -112,7 +112,7 @@ def test_a_client_that_leaves_stops_its_reply(served: Any, stream: bool) -> None
 
 
 def test_the_queue_is_bounded_and_says_when_to_come_again(serve: Callable[..., Any]) -> None:
-    with serve(max_waiting=0) as served:
+    with serve(max_waiting=0, max_running=1) as served:
         with served.http().stream("POST", CHAT, json={**LONG, "stream": True}) as answer:
             lines = answer.iter_lines()
             next(lines)
@@ -146,7 +146,7 @@ def test_what_happened_inside_is_told(served: Any) -> None:
     body = {"messages": [user("hi")], "force": ["audio"], "modalities": ["text", "audio"]}
     inside = served.http().post(CHAT, json=body).json()["anyweave"]
     active = {part["part"]: part["active"] for part in inside["parts"]}
-    assert active == {
+    assert {part: active[part] for part in active if "projector" not in part} == {
         "encoder:image": False,
         "encoder:video": False,
         "encoder:audio": False,

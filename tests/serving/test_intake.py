@@ -25,17 +25,30 @@ from anyweave.serving.intake import Intake
 PNG = media.encode("image", np.full((8, 8, 3), 90, np.uint8), format="png")
 
 
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Intake]:
+    """A reader with the usual settings: its decoding processes start once."""
+    folder = tmp_path_factory.mktemp("usual")
+    files = FileStore(folder, seconds=60, max_bytes=10**6)
+    intake = Intake(Settings(folder=folder), files, 16_000)
+    yield intake
+    intake.close()
+
+
 @pytest.fixture
-def read(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+def read(usual: Intake, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Reads one part as a user's message, on a server of the given settings."""
     made: list[Intake] = []
 
     def read(part: dict[str, Any], **settings: Any) -> Any:
-        files = FileStore(tmp_path / "files", seconds=60, max_bytes=10**6)
-        made.append(Intake(Settings(folder=tmp_path, **settings), files, 16_000))
+        intake = usual
+        if settings:
+            files = FileStore(tmp_path / "files", seconds=60, max_bytes=10**6)
+            intake = Intake(Settings(folder=tmp_path, **settings), files, 16_000)
+            made.append(intake)
         message = schema.WireMessage.model_validate({"role": "user", "content": [part]})
-        (turn,) = made[-1].turns([message])
-        return made[-1].message(turn).parts[0]
+        (turn,) = intake.turns([message])
+        return intake.message(turn).parts[0]
 
     yield read
     for intake in made:
@@ -175,7 +188,7 @@ def test_a_medium_that_kills_its_decoder_is_a_mistake_of_the_callers(
     with monkeypatch.context() as patch:
         patch.setattr(isolation, "_START", dies)
         with pytest.raises(ApiError, match="SIGSEGV"):
-            read(inline(PNG))
+            read(inline(PNG), max_media=1)  # any setting: a reader of its own
     assert read(inline(PNG)).source.shape == (8, 8, 3)
 
 

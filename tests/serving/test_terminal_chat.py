@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from anyweave import media
 from anyweave.cli import app
 from anyweave.generation import (
-    ChatSession,
     Done,
     GenerationOptions,
     MediaDone,
@@ -24,20 +23,21 @@ from anyweave.generation import (
 from anyweave.generation.remote import RemoteSession
 from anyweave.media.provenance import inspect_file
 from anyweave.messages import Image, Media, Message, Part
-from anyweave.model import NextGPT
+from anyweave.serving.engine import Engine
 from anyweave.testing.conversations import tiny_media
 
 ALL = ("image", "audio", "video")
 
 
-def test_events_are_those_of_a_chat_here(served: Any, model: NextGPT) -> None:
+def test_events_are_those_of_a_chat_here(served: Any, engine: Engine) -> None:
     options = GenerationOptions(temperature=0, max_new_tokens=12, seed=3)
-    here = ChatSession(model, options)
+    here = engine.chat()
     there = RemoteSession(served.url, temperature=0, max_tokens=12, seed=3)
     assert there.generates == here.generates
     picture = Image(tiny_media("image", 1).source)
     for turn in (Message("user", [picture, "and this?"]), Message("user", "again")):
-        ours, theirs = list(here.send(turn, force=ALL)), list(there.send(turn, force=ALL))
+        ours = list(here.send(turn, options, force=ALL))
+        theirs = list(there.send(turn, force=ALL))
         done, over = ours[-1], theirs[-1]
         assert isinstance(done, Done) and isinstance(over, Done)
         assert over.message.parts == _encoded(done.message)  # texts, captions and their order

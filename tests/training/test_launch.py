@@ -24,7 +24,6 @@ from anyweave.training.launch import (
     main,
     run,
     train,
-    train_stage,
 )
 from anyweave.training.recipes import load_recipe
 from anyweave.training.recipes.fine_tune import fine_tune
@@ -59,14 +58,12 @@ def test_a_stage_runs_on_given_data_into_a_given_folder(tmp_path: Path) -> None:
     ]
     data = tmp_path / "mine.jsonl"
     data.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    report = train_stage(
-        3, data=data, output=tmp_path / "run", settings=["steps=2", "data.batch_size=1"]
-    )
+    report = train(data=data, output=tmp_path / "run", settings=["steps=2", "data.batch_size=1"])
     assert report.finished and report.output_dir == tmp_path / "run"
     with pytest.raises(
         ValueError, match="unknown recipe 'emoji-mni-1'; did you mean 'emoji-mini-1'"
     ):
-        train_stage(1, recipe="emoji-mni")
+        train(stage=1, recipe="emoji-mni")
 
 
 def test_configs_of_older_runs_find_the_world_where_it_is_now() -> None:
@@ -111,8 +108,8 @@ def test_a_stage_reads_every_format_that_convert_reads(checkpoint: Path, tmp_pat
             (str(tmp_path / "shards" / "a-{0..0}.jsonl"), "messages", None),
         ]
     ):
-        report = train_stage(
-            3,
+        report = train(
+            stage=3,
             data=data,
             format=format,
             read=options,
@@ -136,8 +133,8 @@ def test_pairs_are_requests_in_stage_2_and_descriptions_before(
     pairs = tmp_path / "pairs.csv"
     pairs.write_text("image,caption\ndot.png,a dot\n")
     for number, task in ((1, "describe"), (2, "generate")):
-        report = train_stage(
-            number,
+        report = train(
+            stage=number,
             data=pairs,
             format="pairs",
             model=checkpoint,
@@ -178,7 +175,7 @@ def test_samples_are_written_by_one_of_several_processes(
     tmp_path: Path, in_processes: Callable[..., list[int]]
 ) -> None:
     def work() -> None:
-        train_stage(3, output=tmp_path / "run", settings=SAMPLES)
+        train(output=tmp_path / "run", settings=SAMPLES)
 
     assert in_processes(2, work) == [0, 0]
     written = sorted((tmp_path / "run" / "samples").glob("step-*/samples.json"))
@@ -213,7 +210,7 @@ def test_a_stage_from_a_checkpoint_takes_the_checkpoints_own_recipe(
     data = tmp_path / "mine.jsonl"
     write_messages([[Message("user", "hi"), Message("assistant", w)] for w in "abcdefgh"], data)
     run = tmp_path / "run"
-    report = train_stage(3, data=data, model=start, output=run, settings=["epochs=1"])
+    report = train(data=data, model=start, output=run, settings=["epochs=1"])
     assert report.finished and report.steps == 1
     assert json.loads((run / "config.json").read_text())["cache_dir"] == str(run / "cache")
     assert "recipe fine-tune-3: learning rate 0.0003, batch 8 x 1, 1 epochs" in caplog.text
@@ -226,7 +223,7 @@ def test_specs_and_models_in_memory_are_fine_tuned_too(tmp_path: Path) -> None:
     assert fine_tune(3, model).epochs == 2
     assert fine_tune(1, "paper-7b").name == "fine-tune-1"
     with pytest.raises(ValueError, match="a stage is 1, 2 or 3, got 4"):
-        train_stage(4, model=model)
+        train(stage=4, model=model)
 
 
 def test_emoji_mini_is_fine_tuned_gently() -> None:

@@ -13,7 +13,7 @@ from anyweave_making.cli.making import print_release
 
 def data_world(
     output: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Where the pack goes; default: in place.")
+        Path | None, typer.Option("--out", "-o", help="Where to write the pack; default: in place.")
     ] = None,
     work: Annotated[Path | None, typer.Option(help="Keep downloads here.")] = None,
 ) -> None:
@@ -31,7 +31,7 @@ def data_world(
 def data_emoji(
     output: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the two data sets.")],
     mosit: Annotated[int, typer.Option(help="Dialogues of three to seven turns.")] = 6000,
-    chats: Annotated[int, typer.Option(help="Short chats: T2M, and words alone.")] = 15_000,
+    chats: Annotated[int, typer.Option(help="Short chats: T2M, and text only.")] = 15_000,
     seed: Annotated[int, typer.Option(help="Same seed, same data sets.")] = 0,
 ) -> None:
     """Write what emoji-mini is taught with: OUT/emoji-mosit and OUT/emoji-chats.

@@ -21,7 +21,7 @@ from anyweave.files import check_unmixed
 
 BridgeOption = Annotated[
     str | None,
-    typer.Option(help="What conditions the decoders: 'signal' states or the spoken 'caption'."),
+    typer.Option(help="What conditions the decoders: 'signal' states or the reply's 'caption'."),
 ]
 
 

@@ -13,8 +13,8 @@ from anyweave import media
 from anyweave.messages import Media
 from emoji_mini.emoji_world.scenes import ClipScene, PictureScene, Scene
 from emoji_mini.emoji_world.sounds import SAMPLE_RATE, SAMPLES
-from emoji_mini.evaluation.seeing import Judge, PictureVerdict
 from emoji_mini.parts.clip_judge import MotionJudge
+from emoji_mini.parts.seeing import Judge, PictureVerdict
 from emoji_mini.parts.sound_verifier import SoundVerifier, load_verifier
 
 _LOOKED_AT = (0, 5, 10, 15)  # frames in which a clip's thing is looked for

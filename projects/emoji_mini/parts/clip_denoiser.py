@@ -19,17 +19,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import UNet3DConditionModel
-from jaxtyping import Float
 from torch import Tensor
 
+from anyweave.decoders.latent_diffusion import LatentDiffusion
 from anyweave.tensors import load_tensors
-from emoji_mini.emoji_world.render import CLIP_SIZE, FRAMES, contact_sheet, render
+from emoji_mini.emoji_world.render import CLIP_SIZE, FRAME_RATE, FRAMES, contact_sheet, render
 from emoji_mini.emoji_world.sampling import sample_clip
 from emoji_mini.emoji_world.scenes import Scene
 from emoji_mini.parts import flow
 from emoji_mini.parts.diffusion import inflate
 from emoji_mini.parts.fit import FitOptions
-from emoji_mini.parts.picture_autoencoder import load_autoencoder
+from emoji_mini.parts.picture_autoencoder import autoencoder_of, load_autoencoder
 from emoji_mini.parts.picture_denoiser import CHANNELS
 
 _SIDE = CLIP_SIZE // 8
@@ -76,17 +76,11 @@ def train(parts: Path, pictures: Path, options: FitOptions) -> None:
     flow.train(parts, build, options, text_from=pictures / "text_encoder")
 
 
-@torch.no_grad()
-def draw(
-    parts: Path, pictures: Path, captions: list[str], steps: int, guidance: float, seed: int = 0
-) -> Float[np.ndarray, "B 16 64 64 3"]:
-    """Clips of `captions`, ``uint8``."""
+def assemble(parts: Path, pictures: Path) -> LatentDiffusion:
+    """The decoder of the last checkpoint."""
     build = partial(build_unet, pictures=pictures)
-    x = flow.sample(parts, build, captions, steps=steps, guidance=guidance, seed=seed)
-    vae = load_autoencoder(parts)
-    y = vae.decode(x.transpose(1, 2).flatten(0, 1) / vae.config.scaling_factor).sample
-    frames = ((y.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
-    return frames.unflatten(0, (len(captions), FRAMES)).numpy()
+    size = {"fps": FRAME_RATE, "num_frames": FRAMES, "height": CLIP_SIZE, "width": CLIP_SIZE}
+    return flow.assemble(parts, build, "video", autoencoder_of(parts), **size)
 
 
 def main() -> None:
@@ -98,7 +92,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6_000)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--rate", type=float, default=5e-4)
-    parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--guidance", type=float, default=flow.GUIDANCE)
     args = parser.parse_args()
     if args.verb == "encode":
         encode(args.parts, args.size)
@@ -119,7 +113,8 @@ def main() -> None:
         rng = np.random.default_rng(7)
         captions = [sample_clip(rng, "test").caption for _ in range(12)]
         sys.stdout.write("\n".join(captions) + "\n")
-        clips = draw(args.parts, args.pictures, captions, 12, args.guidance)
+        decoder = assemble(args.parts, args.pictures)
+        clips = flow.make(decoder, captions, batch=4, guidance_scale=args.guidance)
         shown = [clip[number] for clip in clips for number in _SHOWN]
         contact_sheet(shown, 2 * len(_SHOWN)).save(args.parts / "sheet-denoiser.png")
 

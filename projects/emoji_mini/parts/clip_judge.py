@@ -3,7 +3,7 @@
     python -m emoji_mini.parts.clip_judge train PARTS     # on what `picture_encoder draw` has drawn
     python -m emoji_mini.parts.clip_judge measure PARTS   # on held-out clips
 
-What moves is for the judge of pictures to say (`evaluation.seeing`).
+What moves is for the judge of pictures to say (`parts.seeing`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,9 @@ unit spread) and
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,15 @@ import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from anyweave.decoders.captions import caption_ids, embed_caption_ids
-from anyweave.files import whole_file
+from anyweave.decoders.folder import DEFAULTS_FILE, DecoderDefaults
+from anyweave.decoders.latent_diffusion import LatentDiffusion
+from anyweave.files import whole_file, write_json
+from anyweave.messages import Modality
 from emoji_mini.emoji_world.captions import describe
 from emoji_mini.emoji_world.scenes import Scene
 from emoji_mini.parts.diffusion import build_tokenizer
@@ -31,6 +37,7 @@ from emoji_mini.parts.fit import FitOptions, fit
 TEXT_WIDTH = 192
 TEXT_LENGTH = 24
 CAPTION_DROPOUT = 0.1
+STEPS, GUIDANCE = 12, 3.0  # of sampling
 _CHUNK = 64  # scenes rendered and encoded together
 
 BuildUNet = Callable[[int], Any]
@@ -170,25 +177,29 @@ def _averaged(parts: Path, build_unet: BuildUNet) -> tuple[nn.ModuleDict, CLIPTo
     return module.eval(), tokenizer
 
 
-@torch.no_grad()
-def sample(
-    parts: Path,
-    build_unet: BuildUNet,
-    captions: list[str],
-    *,
-    steps: int,
-    guidance: float,
-    seed: int = 0,
-) -> Float[Tensor, "B c *size"]:
-    """Latents of `captions`, made with the moving average of the last checkpoint."""
-    module, tokenizer = _averaged(parts, build_unet)
-    ids, masks = caption_ids([*[""] * len(captions), *captions], tokenizer, module["text"])
-    both = embed_caption_ids(ids, masks, module["text"], as_vector=False)
-    shape = np.load(parts / "latents.npy", mmap_mode="r").shape[1:]
-    x = torch.randn((len(captions), *shape), generator=torch.Generator().manual_seed(seed))
-    sigmas = torch.linspace(1, 0, steps + 1)
-    for now, then in zip(sigmas[:-1], sigmas[1:], strict=True):
-        t = now.repeat(2 * len(x)) * 1000
-        without, with_ = module["unet"](torch.cat([x, x]), t, both).sample.chunk(2)
-        x = x + (then - now) * (without + guidance * (with_ - without))
-    return x
+def assemble(
+    parts: Path, build_unet: BuildUNet, modality: Modality, vae: Path, **defaults: Any
+) -> LatentDiffusion:
+    """The decoder of the last checkpoint, as the library loads it; `vae` is the folder of its
+    autoencoder, `defaults` are those of `DecoderDefaults`.
+    """
+    write_average(parts, build_unet)
+    if vae != parts / "vae":
+        shutil.copytree(vae, parts / "vae", dirs_exist_ok=True)
+    settings = DecoderDefaults(guidance_scale=GUIDANCE, num_inference_steps=STEPS, **defaults)
+    write_json(
+        parts / DEFAULTS_FILE, {"format_version": 1, "modality": modality, **asdict(settings)}
+    )
+    return LatentDiffusion.from_pretrained(modality, parts)
+
+
+def make(
+    decoder: LatentDiffusion, captions: Sequence[str], batch: int = 16, **sampling: Any
+) -> NDArray[Any]:
+    """Media of captions ``[N, ...]``; the seed of each is its number."""
+    made: list[NDArray[Any]] = []
+    for start in range(0, len(captions), batch):
+        conditioning = decoder.encode_captions(list(captions[start : start + batch]))
+        seeds = list(range(start, start + len(conditioning)))
+        made += decoder.generate(conditioning, seeds=seeds, **sampling)
+    return np.stack(made)

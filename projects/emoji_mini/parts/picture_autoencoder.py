@@ -256,12 +256,18 @@ def measure(output: Path, name: str = "held_out", number: int = 256) -> dict[str
     return {"psnr": float(psnr.mean()), "worst_tenth": float(psnr[:tenth].mean())}
 
 
-def load_autoencoder(parts: Path) -> AutoencoderDC:
-    """The autoencoder in `parts`, else the one that stands trained in the project; frozen, in
-    float32.
+def autoencoder_of(parts: Path) -> Path:
+    """The folder of the autoencoder in `parts`, else of the one that stands trained in the
+    project.
     """
-    folder = parts / "vae" if (parts / "vae").is_dir() else TRAINED
-    vae: AutoencoderDC = AutoencoderDC.from_pretrained(folder, torch_dtype=torch.float32)
+    return parts / "vae" if (parts / "vae").is_dir() else TRAINED
+
+
+def load_autoencoder(parts: Path) -> AutoencoderDC:
+    """The autoencoder of `autoencoder_of`, frozen, in float32."""
+    vae: AutoencoderDC = AutoencoderDC.from_pretrained(
+        autoencoder_of(parts), torch_dtype=torch.float32
+    )
     return vae.eval().requires_grad_(False)
 
 

@@ -19,20 +19,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
-from numpy.typing import NDArray
 from torch import Tensor
 
+from anyweave.decoders.latent_diffusion import LatentDiffusion
 from emoji_mini.emoji_world.render import contact_sheet, render
 from emoji_mini.emoji_world.sampling import sample_picture
 from emoji_mini.emoji_world.scenes import Scene
-from emoji_mini.evaluation.seeing import measure_drawing
 from emoji_mini.parts import flow
 from emoji_mini.parts.fit import FitOptions
 from emoji_mini.parts.flow import TEXT_WIDTH, encode_scenes
-from emoji_mini.parts.picture_autoencoder import load_autoencoder
+from emoji_mini.parts.picture_autoencoder import autoencoder_of, load_autoencoder
+from emoji_mini.parts.seeing import measure_drawing
 
 CHANNELS = (96, 192)
-_STEPS = 12  # of sampling
 
 
 def encode(parts: Path, size: int, seed: int = 0) -> None:
@@ -71,15 +70,9 @@ def train(parts: Path, options: FitOptions) -> None:
     flow.train(parts, build_unet, options)
 
 
-@torch.no_grad()
-def draw(
-    parts: Path, captions: list[str], steps: int, guidance: float, seed: int = 0
-) -> NDArray[np.uint8]:
-    """Pictures of `captions`, ``uint8[B, 128, 128, 3]``."""
-    x = flow.sample(parts, build_unet, captions, steps=steps, guidance=guidance, seed=seed)
-    vae = load_autoencoder(parts)
-    y = vae.decode(x / vae.config.scaling_factor).sample.clamp(-1, 1)
-    return ((y + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+def assemble(parts: Path) -> LatentDiffusion:
+    """The decoder of the last checkpoint."""
+    return flow.assemble(parts, build_unet, "image", autoencoder_of(parts))
 
 
 def main() -> None:
@@ -90,7 +83,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rate", type=float, default=8e-4)
-    parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--guidance", type=float, default=flow.GUIDANCE)
     parser.add_argument("--number", type=int, default=256, help="pictures that are measured")
     args = parser.parse_args()
     if args.verb == "encode":
@@ -105,13 +98,14 @@ def main() -> None:
         )
         train(args.parts, options)
     elif args.verb == "measure":
-        drawing = partial(draw, args.parts, steps=_STEPS, guidance=args.guidance)
+        decoder = assemble(args.parts)
+        drawing = partial(flow.make, decoder, guidance_scale=args.guidance)
         sys.stdout.write(measure_drawing(drawing, args.number))
     else:
         rng = np.random.default_rng(7)
         captions = [sample_picture(rng, "test").caption for _ in range(32)]
         sys.stdout.write("\n".join(captions) + "\n")
-        pictures = draw(args.parts, captions, _STEPS, args.guidance)
+        pictures = flow.make(assemble(args.parts), captions, guidance_scale=args.guidance)
         contact_sheet(list(pictures), 8).save(args.parts / "sheet-denoiser.png")
 
 

@@ -5,7 +5,7 @@ the world's exact truth to say what stands where.
     python -m emoji_mini.parts.picture_encoder train PARTS    # resumable
     python -m emoji_mini.parts.picture_encoder measure PARTS  # the judge on held-out renders
 
-The model reads the backbone's 8 x 8 patches; the judge (`evaluation.seeing`) keeps the heads too.
+The model reads the backbone's 8 x 8 patches; the judge (`parts.seeing`) keeps the heads too.
 The paper takes ImageBind as it is; nothing of that size can ship here.
 """
 
@@ -264,7 +264,7 @@ def main() -> None:
         )
         train(args.parts, options)
     else:
-        from emoji_mini.evaluation.seeing import measure
+        from emoji_mini.parts.seeing import measure
 
         sys.stdout.write(measure(args.parts))
 

@@ -15,11 +15,11 @@ app = typer.Typer(no_args_is_help=True, help="Measure speed and memory on this m
 
 SpecOption = Annotated[str, typer.Option(help="A named spec: paper-7b, qwen3-4b, ...")]
 ScaleOption = Annotated[
-    float, typer.Option(help="Widths times this; 0.05 lets a CPU run every part.")
+    float, typer.Option(help="Scale all widths; 0.05 lets a CPU run every part.")
 ]
 RandomOption = Annotated[
     bool,
-    typer.Option("--random-weights/--weights", help="No weights needed, or those of the spec."),
+    typer.Option("--random-weights/--weights", help="Random weights, or those of the spec."),
 ]
 PrecisionOption = Annotated[
     str | None, typer.Option(help="bf16 or fp32; the default is bf16 on a GPU.")
@@ -38,7 +38,7 @@ def bench_train_command(
     length: Annotated[int, typer.Option(help="Tokens per conversation.")] = 512,
     steps: Annotated[int, typer.Option(help="Timed steps.")] = 5,
     denoising: Annotated[
-        bool, typer.Option("--denoising", help="With the denoising loss: reads the UNets.")
+        bool, typer.Option("--denoising", help="Include the denoising loss, which loads the UNets.")
     ] = False,
     checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Less memory, more time.")
@@ -87,7 +87,9 @@ def bench_reply_command(
     steps: Annotated[
         int | None, typer.Option(help="Denoising steps; the default is the spec's.")
     ] = None,
-    side: Annotated[int | None, typer.Option(help="Pixels a side of pictures and clips.")] = None,
+    side: Annotated[
+        int | None, typer.Option(help="Side length of pictures and clips, in pixels.")
+    ] = None,
     frames: Annotated[int | None, typer.Option(help="Frames of clips.")] = None,
     repeats: Annotated[int, typer.Option(help="Timed runs of each part.")] = 3,
     scale: ScaleOption = 1.0,

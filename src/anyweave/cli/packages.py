@@ -19,7 +19,7 @@ ENTRY_POINT_GROUP = "anyweave.commands"
 def add_commands(groups: Mapping[str, typer.Typer]) -> None:
     """Add the commands of all installed packages to `groups`, whose empty name is the top.
 
-    A package that cannot be imported takes only its own commands away, and that is told.
+    A package that cannot be imported loses only its commands, and a message says so.
     """
     for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
         place, _, name = point.name.rpartition(".")
@@ -29,7 +29,9 @@ def add_commands(groups: Mapping[str, typer.Typer]) -> None:
         try:
             command = point.load()
         except ImportError as error:
-            print_plain(f"the command {point.name!r} of {point.value} is away: {error}", to=err)
+            print_plain(
+                f"the command {point.name!r} of {point.value} is not available: {error}", to=err
+            )
             continue
         if isinstance(command, typer.Typer):
             groups[place].add_typer(command, name=name)

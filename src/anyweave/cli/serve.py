@@ -19,7 +19,7 @@ KEYS_VARIABLE = "ANYWEAVE_API_KEYS"
 def serve(
     model: ModelOption = "emoji-mini",
     host: Annotated[
-        str, typer.Option(help="The address to listen on; 0.0.0.0 is all, and needs keys.")
+        str, typer.Option(help="The address to listen on; 0.0.0.0 means all and needs keys.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 chooses a free one.")] = 8000,
     name: Annotated[
@@ -30,26 +30,28 @@ def serve(
         typer.Option(help=f"API keys, one a line; or set {KEYS_VARIABLE}, separated by commas."),
     ] = None,
     no_key: Annotated[
-        bool, typer.Option("--no-key", help="Let everybody in who reaches --host. Think twice.")
+        bool, typer.Option("--no-key", help="Admit everyone who can reach --host. Think twice.")
     ] = False,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="A name by which clients call this server; may be given again."),
+        typer.Option(help="A name by which clients call this server; repeatable."),
     ] = None,
     cors_origin: Annotated[
         list[str] | None,
-        typer.Option(help="Web pages that may call it, like https://app.example.org; again."),
+        typer.Option(help="Web pages that may call it, like https://app.example.org; repeatable."),
     ] = None,
     media_host: Annotated[
         list[str] | None,
-        typer.Option(help="A host from which media may be fetched by URL; none by default; again."),
+        typer.Option(
+            help="A host from which media may be fetched by URL; default: none; repeatable."
+        ),
     ] = None,
     media_root: Annotated[
         Path | None,
         typer.Option(help="A folder whose files requests may name; none by default."),
     ] = None,
     public_url: Annotated[
-        str | None, typer.Option(help="How clients reach it, where a proxy stands before it.")
+        str | None, typer.Option(help="The address that clients use, if it runs behind a proxy.")
     ] = None,
     folder: Annotated[
         Path | None,

@@ -25,19 +25,19 @@ from anyweave.messages import MEDIA_TYPES, Message, Modality, Part
 _REPLY, _TURNS = ("reply-[0-9]*.*",), ("turn-[0-9]*-[0-9]*.*",)
 
 SeedOption = Annotated[int | None, typer.Option(help="Same seed, same reply.")]
-TokensOption = Annotated[int, typer.Option(help="Stop a reply after so many tokens.")]
+TokensOption = Annotated[int, typer.Option(help="Stop a reply after this many tokens.")]
 QuantizationOption = Annotated[
     str | None,
     typer.Option(help="'int8': 8-bit weights of the language model, faster on a CPU."),
 ]
-TemperatureOption = Annotated[float, typer.Option(help="0 always says the likeliest.")]
+TemperatureOption = Annotated[float, typer.Option(help="0 always picks the likeliest token.")]
 
 
 def run(
     text: Annotated[str | None, typer.Option("--text", "-t", help="What you say.")] = None,
-    image: Annotated[list[Path] | None, typer.Option(help="A picture; may be given again.")] = None,
-    video: Annotated[list[Path] | None, typer.Option(help="A clip; may be given again.")] = None,
-    audio: Annotated[list[Path] | None, typer.Option(help="A sound; may be given again.")] = None,
+    image: Annotated[list[Path] | None, typer.Option(help="A picture; repeatable.")] = None,
+    video: Annotated[list[Path] | None, typer.Option(help="A clip; repeatable.")] = None,
+    audio: Annotated[list[Path] | None, typer.Option(help="A sound; repeatable.")] = None,
     model: ModelOption = "emoji-mini",
     output: Annotated[
         Path | None,
@@ -113,7 +113,7 @@ def chat(
         ),
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="Talk to a server, as 'anyweave serve' is one.")
+        str | None, typer.Option(help="Talk to a server such as 'anyweave serve'.")
     ] = None,
     api_key: Annotated[
         str | None, typer.Option(envvar="ANYWEAVE_API_KEY", help="Of that server.")

@@ -45,11 +45,11 @@ def _stage_command(number: int) -> Callable[..., None]:
         ] = None,
     ) -> None:
         from anyweave.data.place import ReadOptions
-        from anyweave.training.launch import train_stage
+        from anyweave.training.launch import train
 
         hide_loading_bars()
-        report = train_stage(
-            number,
+        report = train(
+            stage=number,
             recipe=recipe,
             data=data,
             format=read_as,

@@ -27,25 +27,6 @@ class Source(Protocol[Item]):
     def __getitem__(self, index: int, /) -> Item: ...
 
 
-@runtime_checkable
-class KnowsLengths(Protocol):
-    """A source that can tell about how many tokens an item has without making it, or None."""
-
-    def length(self, index: int, /) -> int | None: ...
-
-
-@runtime_checkable
-class KnowsPlaces(Protocol):
-    """A source that can tell where an item stands, like ``train.jsonl:12``."""
-
-    def where(self, index: int, /) -> str: ...
-
-
-def where(source: object, index: int) -> str:
-    """Where an item of a source stands, "" where nobody knows."""
-    return source.where(index) if isinstance(source, KnowsPlaces) else ""
-
-
 @dataclass(frozen=True)
 class Reading:
     """An item, and what of its row it has no place for."""
@@ -54,18 +35,25 @@ class Reading:
     lost: tuple[str, ...] = ()
 
 
-@runtime_checkable
-class KnowsLosses(Protocol):
-    """A source that can tell what of a row its items have no place for."""
+# What a source may know beside its items, by a method of the same name.
 
-    def reading(self, index: int, /) -> Reading: ...
+
+def where(source: object, index: int) -> str:
+    """Where an item of a source stands, like ``train.jsonl:12``; "" where nobody knows."""
+    ask = getattr(source, "where", None)
+    return "" if ask is None else str(ask(index))
+
+
+def length(source: object, index: int) -> int | None:
+    """About how many tokens an item has, told without making it; None where nobody knows."""
+    ask = getattr(source, "length", None)
+    return None if ask is None else ask(index)
 
 
 def reading(source: Source[Any], index: int) -> Reading:
     """An item of a source with what is lost of it, as far as the source knows."""
-    if isinstance(source, KnowsLosses):
-        return source.reading(index)
-    return Reading(source[index])
+    ask = getattr(source, "reading", None)
+    return Reading(source[index]) if ask is None else ask(index)
 
 
 class Mixture(Generic[Item]):
@@ -157,19 +145,19 @@ class Epoch(Generic[Item]):
 
     def reading(self, index: int) -> Reading:
         """The sample with what is lost of its row."""
-        name, place = self.mixture.locate(self.number, index)
-        return reading(self.mixture.sources[name], place)
+        return reading(*self._place(index))
 
     def where(self, index: int) -> str:
         """File and line of the sample, "" where its source does not know."""
+        return where(*self._place(index))
+
+    def _place(self, index: int) -> tuple[Source[Item], int]:
         name, place = self.mixture.locate(self.number, index)
-        return where(self.mixture.sources[name], place)
+        return self.mixture.sources[name], place
 
     def length(self, index: int) -> int | None:
         """About how many tokens the sample has, where its source knows."""
-        name, place = self.mixture.locate(self.number, index)
-        source = self.mixture.sources[name]
-        return source.length(place) if isinstance(source, KnowsLengths) else None
+        return length(*self._place(index))
 
 
 def _check(

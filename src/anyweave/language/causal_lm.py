@@ -21,7 +21,6 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     Cache,
-    DynamicCache,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -29,6 +28,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from anyweave.language.feeding import PROBED, Feeding, try_feeding
 from anyweave.language.fetch import SOURCES, ensure_language_model
+from anyweave.language.growing import growing_cache
 from anyweave.language.lora import lora_layers
 from anyweave.language.quantization import quantization_config
 from anyweave.language.readout import Readout, measure_readout
@@ -267,7 +267,7 @@ class CausalLM(nn.Module):
 
     def new_cache(self) -> Cache:
         """An empty key-value cache of the kind that this model needs."""
-        return DynamicCache(config=self.model.config)
+        return growing_cache(self.model.config)
 
     def _run(
         self,

@@ -20,11 +20,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from transformers import Cache
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import DynamicSlidingWindowLayer
 
 from anyweave.language.attention import PACKED, Rows, attend_with
 from anyweave.language.causal_lm import CausalLM
 from anyweave.language.feeding import REFUSALS, agree
+from anyweave.language.growing import GrowingLayer
 from anyweave.language.replying import shadow
 
 logger = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def pack_rows(language: CausalLM) -> PackedRows | None:
 def _plain(cache: Cache, config: Any) -> bool:
     """Whether all layers keep keys and values, with or without a window."""
     chunked = "chunked_attention" in (getattr(config.get_text_config(), "layer_types", None) or ())
-    kinds = (DynamicLayer, DynamicSlidingWindowLayer)
+    kinds = (GrowingLayer, DynamicSlidingWindowLayer)
     return not chunked and all(type(layer) in kinds for layer in cache.layers)
 
 

@@ -122,18 +122,6 @@ def isolate() -> None:
     _decoder = _decoder or Decoder()
 
 
-@contextmanager
-def isolated() -> Iterator[Decoder]:
-    """`isolate` for a block."""
-    global _decoder
-    before, _decoder = _decoder, Decoder()
-    try:
-        yield _decoder
-    finally:
-        _decoder.close()
-        _decoder = before
-
-
 def may_die(memory: int = MEMORY) -> None:
     """From now on this process is ended rather than that a medium takes more than its share."""
     global _mortal

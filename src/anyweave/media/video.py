@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -134,7 +135,8 @@ def _paletted(pixels: UInt8[np.ndarray, "H W 3"]) -> av.VideoFrame:
     colours = np.asarray(picture.getpalette(), np.uint8).reshape(-1, 3)
     palette = np.full((256, 4), 255, np.uint8)  # opaque
     palette[: len(colours), 1:] = colours
-    return av.VideoFrame.from_ndarray((np.asarray(picture), palette), format="pal8")
+    both: Any = np.asarray(picture), palette  # which PyAV takes, and its annotations do not
+    return av.VideoFrame.from_ndarray(both, format="pal8")
 
 
 def _read_animation(encoded: Encoded, limits: Limits) -> tuple[UInt8[np.ndarray, "T H W 3"], float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from difflib import get_close_matches
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,7 +15,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 import anyweave
-from anyweave.errors import nearest
 from anyweave.generation import GenerationOptions
 from anyweave.model.any_to_any import NextGPT
 from anyweave.serving import routes_chat, routes_media, routes_server, routes_videos, schema
@@ -48,7 +48,9 @@ def create_app(
     Attribute `app` is the FastAPI app behind the gate, `desk` what its routes use.
     """
     settings = settings or Settings()
-    engine = model if isinstance(model, Engine) else Engine(model, options)
+    owned = None if isinstance(model, Engine) else Engine(model, options, rows=settings.max_running)
+    engine = owned or model
+    assert isinstance(engine, Engine)
     desk = _desk(engine, settings)
     jobs = Jobs(settings.folder / "jobs", most=settings.max_jobs, most_kept=settings.max_kept_jobs)
 
@@ -58,6 +60,8 @@ def create_app(
         await desk.scheduler.drain(settings.grace)
         await jobs.settle()
         desk.scheduler.close()
+        if owned is not None:
+            owned.close()
         desk.intake.close()
 
     app = FastAPI(
@@ -100,7 +104,7 @@ def _desk(engine: Engine, settings: Settings) -> Desk:
     metrics.gauge("running", "Replies in the making.", lambda: scheduler.running)
     metrics.gauge("waiting", "Requests that wait for their turn.", lambda: scheduler.waiting)
     metrics.gauge("conversations", "Conversations that are kept.", lambda: len(conversations))
-    intake = Intake(settings, files, engine.model.processor.input_rate)
+    intake = Intake(settings, files, engine.facts.input_rate)
     return Desk(settings, engine, intake, files, conversations, scheduler, metrics)
 
 
@@ -126,7 +130,9 @@ def malformed(problems: Any) -> ApiError:
     place = [str(step) for step in first["loc"] if step not in ("body", "query", "path")]
     text = first["msg"]
     if first["type"] == "extra_forbidden":
-        text = f"there is no such field; {nearest(place[-1], _FIELDS)}"
+        near = get_close_matches(place[-1], _FIELDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "/docs lists those that there are"
+        text = f"there is no such field; {hint}"
     elif first["type"] == "json_invalid":
         text = f"the body is not JSON: {first.get('ctx', {}).get('error', '')}"
     elif place and place[-1] in _FIXED:

@@ -155,22 +155,22 @@ class Desk:
             reply_id=f"chatcmpl-{secrets.token_hex(12)}",
             as_url=as_url,
             link=lambda file_id: f"{base_url}/v1/files/{file_id}/content",
-            token=self.engine.model.processor.signals.token,
+            token=self.engine.facts.signals.token,
             new_id=FileStore.new_id,
         )
 
     def inside(self, ask: Ask, reply: WireReply) -> dict[str, Any]:
         """What happened inside: our extension ``anyweave``."""
         assert reply.done is not None
-        model, usage = self.engine.model, reply.done.usage
+        facts, usage = self.engine.facts, reply.done.usage
         read = {p.modality for t in ask.turns[ask.known :] if t.role == "user" for p in t.parts}
         asked = {medium.started.modality for medium in reply.media}
         stations: list[tuple[str, Iterable[str], set[str], Mapping[str, float]]] = [
-            ("encoder", model.encoders, read, {}),
-            ("input_projector", model.input_projectors, read, {}),
+            ("encoder", facts.encoders, read, {}),
+            ("input_projector", facts.input_projectors, read, {}),
             ("language_model", ("text",), {"text"}, usage.seconds),
-            ("output_projector", model.output_projectors, asked, {}),
-            ("decoder", model.processor.signals.modalities, asked, usage.seconds),
+            ("output_projector", facts.output_projectors, asked, {}),
+            ("decoder", facts.signals.modalities, asked, usage.seconds),
         ]
         parts = [
             {

@@ -18,8 +18,6 @@ import secrets
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
@@ -37,13 +35,13 @@ from anyweave.generation.chat import common_prefix
 from anyweave.messages import Media, Message, Modality
 from anyweave.model import NextGPT
 from anyweave.model.checkpoint import load_decoders
-from anyweave.processing import SignalTokens
-from anyweave.serving.engine import Engine
+from anyweave.model.decoder_pool import DecoderPool
+from anyweave.serving.engine import Engine, Facts
 from anyweave.serving.errors import ApiError
 
 LANGUAGE = "language"
 _STICKY = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
-_KEPT = 64  # conversations whose keys and values a replica keeps
+_KEPT = 64  # conversations that a replica remembers
 _AT_ONCE = 64  # requests of a replica, those that wait for each other included
 
 
@@ -68,7 +66,8 @@ class ClusterEngine(Engine):
 
     `source` is an embedded name, a hub id, or a folder that every machine finds under this name.
     It joins the cluster that runs on this machine or that ``RAY_ADDRESS`` names, else it starts one
-    of this machine alone. `scales` are by deployment: ``language`` and the decoders' modalities.
+    of this machine alone. `rows` conversations speak at a time in each replica of the language
+    model. `scales` are by deployment: ``language`` and the decoders' modalities.
     Raises `ValueError` for other names, and where a part cannot be loaded.
     """
 
@@ -77,6 +76,7 @@ class ClusterEngine(Engine):
         source: str,
         options: GenerationOptions | None = None,
         *,
+        rows: int = 16,
         scales: Mapping[str, Scale] | None = None,
     ) -> None:
         self.options = options or GenerationOptions()
@@ -97,15 +97,12 @@ class ClusterEngine(Engine):
         speaker = _deployed(Language, LANGUAGE, scales, request_router_config=sticky)
         self._app = f"anyweave-{secrets.token_hex(4)}"
         try:
-            self._language = serve.run(
-                speaker.bind(source, self.options, decoders), name=self._app, route_prefix=None
-            )
-            facts: Facts = self._language.facts.remote().result()
+            bound = speaker.bind(source, self.options, rows, decoders)
+            self._language = serve.run(bound, name=self._app, route_prefix=None)
+            self.facts = self._language.facts.remote().result()
         except (RayError, RuntimeError) as error:
             serve.delete(self._app)
             raise ValueError(f"{source} does not start on the cluster: {error}") from error
-        # What the app asks of a model whose weights are elsewhere.
-        self.model = cast("NextGPT", facts.as_model())
 
     def chat(self, messages: Sequence[Message] = ()) -> ChatSession:
         """A conversation that has heard `messages`."""
@@ -134,27 +131,6 @@ def _deployed(kind: type, name: str, scales: Mapping[str, Scale], **more: Any) -
     return serve.deployment(
         kind, name=name, ray_actor_options=resources, max_ongoing_requests=_AT_ONCE, **more
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What the app must know of a model."""
-
-    inputs: tuple[Modality, ...]
-    rates: dict[Modality, float | None]
-    """Of the media that it makes."""
-    signals: SignalTokens
-    input_rate: int
-    context_length: int | None
-
-    def as_model(self) -> SimpleNamespace:
-        """These facts where a model has them."""
-        return SimpleNamespace(
-            encoders=self.inputs,
-            decoders={m: SimpleNamespace(rate=rate) for m, rate in self.rates.items()},
-            processor=SimpleNamespace(signals=self.signals, input_rate=self.input_rate),
-            language=SimpleNamespace(context_length=self.context_length),
-        )
 
 
 class FarSession:
@@ -201,23 +177,22 @@ class Language:
     """A replica of the language model, with encoders and projectors."""
 
     def __init__(
-        self, source: str, options: GenerationOptions, decoders: Mapping[Modality, Any]
+        self,
+        source: str,
+        options: GenerationOptions,
+        rows: int,
+        decoders: Mapping[Modality, Any],
     ) -> None:
         model = NextGPT.from_pretrained(source, device=_device())
-        model.decoders = {m: FarDecoder(handle) for m, handle in decoders.items()}  # type: ignore[assignment]
-        self._engine = Engine(model, options)
+        self._engine = Engine(model, options, rows=rows)
+        rates = self._engine.facts.rates
+        far = {m: FarDecoder(handle, rates[m]) for m, handle in decoders.items()}
+        model.decoders = cast("DecoderPool", far)
         self._kept: OrderedDict[str, ChatSession] = OrderedDict()
 
     def facts(self) -> Facts:
         """What the app must know of the model."""
-        model = self._engine.model
-        return Facts(
-            inputs=tuple(model.encoders),
-            rates={m: decoder.rate for m, decoder in model.decoders.items()},
-            signals=model.processor.signals,
-            input_rate=model.processor.input_rate,
-            context_length=model.language.context_length,
-        )
+        return self._engine.facts
 
     async def send(
         self,
@@ -267,14 +242,8 @@ class FarDecoder:
 
     elsewhere = True
 
-    def __init__(self, handle: Any) -> None:
-        self._handle = handle
-
-    @cached_property
-    def rate(self) -> float | None:
-        """Hz or frames/s of what it makes."""
-        rate: float | None = self._handle.rate.remote().result()
-        return rate
+    def __init__(self, handle: Any, rate: float | None) -> None:
+        self._handle, self.rate = handle, rate
 
     def encode_captions(self, captions: Sequence[str]) -> Tensor:
         """As a decoder's."""
@@ -310,11 +279,6 @@ class Decoder:
     def __init__(self, source: str, modality: Modality) -> None:
         self._decoder = load_decoders(source)[modality].to(_device())
         self._turn = asyncio.Lock()
-
-    def rate(self) -> float | None:
-        """Hz or frames/s of what it makes."""
-        rate: float | None = self._decoder.rate
-        return rate
 
     def encode(self, how: str, *given: Any, **more: Any) -> Tensor:
         """What the decoder's method `how` makes of captions or media."""

@@ -67,7 +67,7 @@ async def images_edits(request: Request) -> Response:
     if len(uploads) != 1:
         raise bad_request(f"one picture is edited at a time, got {len(uploads)}", "image")
     source = await to_thread.run_sync(desk.intake.medium, uploads[0], "image", "image")
-    reads = "image" in desk.engine.model.encoders
+    reads = "image" in desk.engine.facts.encoders
     parts: list[Text | Encoded] = [Text(body.prompt)]
     if reads:
         parts.insert(0, Encoded("image", uploads[0], None, "image"))

@@ -32,7 +32,7 @@ async def model(name: str, request: Request) -> dict[str, Any]:
 
 
 def _model(desk: Desk) -> dict[str, Any]:
-    served = desk.engine.model
+    served = desk.engine.facts
     return {
         "id": desk.settings.name,
         "object": "model",
@@ -40,9 +40,9 @@ def _model(desk: Desk) -> dict[str, Any]:
         "owned_by": "anyweave",
         "modalities": {
             "input": ["text", *served.encoders],
-            "output": ["text", *served.processor.signals.modalities],
+            "output": ["text", *served.signals.modalities],
         },
-        "context_length": served.language.context_length,
+        "context_length": served.context_length,
     }
 
 

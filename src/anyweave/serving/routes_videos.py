@@ -72,13 +72,13 @@ def _frames(desk: Desk, body: schema.VideoRequest) -> dict[str, Any]:
         return {}
     if body.num_frames is not None:
         raise bad_request("give seconds or num_frames, not both", "seconds")
-    own = desk.engine.model.decoders["video"].rate if _makes_clips(desk) else None
+    own = desk.engine.facts.rates.get("video")
     rate = body.fps or own or 8.0
     return {"num_frames": max(1, round(body.seconds * rate))}
 
 
 def _makes_clips(desk: Desk) -> bool:
-    return "video" in desk.engine.model.processor.signals.modalities
+    return "video" in desk.engine.facts.signals.modalities
 
 
 async def _clip(desk: Desk, jobs: Jobs, job: dict[str, Any], ask: Ask, url: str) -> bytes:

@@ -142,6 +142,7 @@ class WireMessage(BaseModel):
     function_call: None = None
     tool_calls: list[Any] | None = Field(None, max_length=0)
     reasoning_content: None = None
+    provider_specific_fields: Any = Field(None, description="Accepted: what LiteLLM adds.")
 
 
 class StreamOptions(Strict):

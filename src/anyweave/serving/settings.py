@@ -62,11 +62,11 @@ class Settings:
     temperature: float = 0.3
     """Of requests that give none."""
 
-    max_running: int = 1
+    max_running: int = 16
     """Replies in the making at a time."""
-    max_waiting: int = 64
+    max_waiting: int = 256
     """Requests that wait for their turn; the next one is answered 429."""
-    max_waiting_each: int = 32
+    max_waiting_each: int = 128
     """Likewise of one client."""
     queue_patience: float = 120.0
     timeout: float = 300.0

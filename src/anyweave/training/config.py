@@ -149,7 +149,7 @@ class TrainConfig:
     sample_prompts: tuple[str, ...] = ()
     log_every: int = 10
     max_bad_steps: int = 5
-    """So many steps without a finite loss in a row end the run."""
+    """Stop after this many consecutive non-finite steps."""
     cache_dir: str | None = None
     """Folder of frozen features, caption embeddings and latents; None keeps captions in memory
     only.

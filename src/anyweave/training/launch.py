@@ -63,76 +63,52 @@ def run(
 
 
 def train(
-    model: str | Path | NextGPT,
-    data: str | Path | Source | EpochSource,
+    model: str | Path | NextGPT | None = None,
+    data: str | Path | Source | EpochSource | None = None,
     *,
-    output: str | Path,
+    output: str | Path | None = None,
     stage: int = 3,
     recipe: str | None = None,
     format: str | None = None,
+    read: ReadOptions | None = None,
     steps: int | None = None,
     settings: Sequence[str] = (),
     resume: bool = False,
 ) -> TrainReport:
     """Teach a model your own conversations: ``train("emoji-mini", "mine.jsonl", output="runs/a")``.
 
-    The trained model is in ``OUTPUT/model``. `steps` replace the recipe's length; the other
-    arguments are those of `train_stage`.
-    """
-    chosen = [] if steps is None else [f"steps={steps}"]
-    return train_stage(
-        stage,
-        recipe=recipe,
-        data=data,
-        format=format,
-        model=model,
-        output=output,
-        resume=resume,
-        settings=[*chosen, *settings],
-    )
-
-
-def train_stage(
-    number: int,
-    *,
-    recipe: str | None = None,
-    data: str | Path | Source | EpochSource | None = None,
-    format: str | None = None,
-    read: ReadOptions | None = None,
-    model: str | Path | NextGPT | None = None,
-    output: str | Path | None = None,
-    resume: bool = False,
-    settings: Sequence[str] = (),
-) -> TrainReport:
-    """Train stage `number` (1 to 3) of a family of recipes and return the run's report.
+    The trained model is in ``OUTPUT/model``.
 
     Args:
-        recipe: a family ("tiny", "emoji-mini", "paper-7b", "paper-7b-24gb"), a full recipe name or
-            ``module:function``. By default that of `fine_tune` where a model is given, which the
-            checkpoint's own settings refine, and "tiny" where none is.
+        model: where to start, instead of the recipe's model: an embedded name, a folder, a hub id,
+            or a model.
         data: instead of the recipe's data: a file, a data set or shards (which are streamed) in any
-            format that is read, or conversations.
-        format: of `data`, by name; None is known by sight. `read` says more about its rows.
-        model: instead of the recipe's: an embedded name, a folder, a hub id, or a model.
+            format we read, or conversations.
         output: the run folder.
-        settings: ``a.b=value`` overrides, the last word.
+        stage: 1, 2 or 3.
+        recipe: a family ("tiny", "emoji-mini", "paper-7b", "paper-7b-24gb"), a full recipe name or
+            ``module:function``. The default is `fine_tune` where a model is given, refined by the
+            checkpoint's settings, else "tiny".
+        format: of `data`, by name; None detects it. `read` says more about its rows.
+        steps: instead of the recipe's length.
+        settings: ``a.b=value`` overrides, which have the last word.
 
     Raises:
-        ValueError: a name that leads nowhere, or a setting that is not one.
+        ValueError: a name that leads nowhere, or an unknown setting.
     """
-    if number not in (1, 2, 3):
-        raise ValueError(f"a stage is 1, 2 or 3, got {number!r}")
+    if stage not in (1, 2, 3):
+        raise ValueError(f"a stage is 1, 2 or 3, got {stage!r}")
     if recipe is None and model is not None:
-        config = fine_tune(number, model)
+        config = fine_tune(stage, model)
     else:
         name = recipe or "tiny"
-        config = load_recipe(name if name in recipes() or ":" in name else f"{name}-{number}")
+        config = load_recipe(name if name in recipes() or ":" in name else f"{name}-{stage}")
     source = None if data is None or isinstance(data, (str, Path)) else data
     loaded = model if isinstance(model, NextGPT) else None
     if source is not None:
         config = replace(config, data=replace(config.data, source="(given in Python)", args={}))
     elif isinstance(data, (str, Path)):
-        read = read or ReadOptions(task="generate" if number == 2 else "describe")
+        read = read or ReadOptions(task="generate" if stage == 2 else "describe")
         config = replace(config, data=data_of(config.data, data, format, read))
     if loaded is not None:
         config = replace(config, model=ModelConfig(source=f"({loaded.spec.name}, in memory)"))
@@ -140,7 +116,8 @@ def train_stage(
         config = replace(config, model=ModelConfig(source=str(model)))
     if output is not None:
         config = replace(config, output_dir=str(output))
-    config = config.with_overrides(settings)
+    chosen = [] if steps is None else [f"steps={steps}"]
+    config = config.with_overrides([*chosen, *settings])
     if recipe is None and config.cache_dir is None:
         config = replace(config, cache_dir=str(Path(config.output_dir) / "cache"))
     logger.info(

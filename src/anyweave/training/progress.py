@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
-class ProgressBar:
-    """Shows the latest record of a run on the terminal's error stream; silent where that is no
-    terminal.
+@contextmanager
+def training_bar(
+    total: int, done: int, enabled: bool
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Shows the records it is given, the latest of a run, on the terminal's error stream; silent
+    where that is no terminal.
     """
+    console = Console(stderr=True)
+    columns = BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn()
+    state = TextColumn("{task.fields[state]}")
+    hidden = not enabled or not console.is_terminal
+    with Progress("training", *columns, state, console=console, disable=hidden) as bar:
+        task = bar.add_task("training", total=total, completed=done, state="")
 
-    def __init__(self, total: int, done: int, enabled: bool) -> None:
-        console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("training"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[state]}"),
-            console=console,
-            disable=not enabled or not console.is_terminal,
-        )
-        self._task = self._bar.add_task("training", total=total, completed=done, state="")
+        def show(record: Mapping[str, Any]) -> None:
+            seconds = max(record["seconds"], 1e-9)
+            said = [f"{name} {value:.3f}" for name, value in record["losses"].items()]
+            said += [f" {record[name] / seconds:.1f} {name}/s" for name in ("samples", "tokens")]
+            bar.update(task, completed=record["step"], state=" ".join(said))
 
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
-
-    def update(self, record: Mapping[str, Any]) -> None:
-        """Advance to the record's step."""
-        seconds = max(record["seconds"], 1e-9)
-        losses = " ".join(f"{name} {value:.3f}" for name, value in record["losses"].items())
-        speed = (
-            f"{record['samples'] / seconds:.1f} samples/s {record['tokens'] / seconds:.0f} tokens/s"
-        )
-        self._bar.update(self._task, completed=record["step"], state=f"{losses}  {speed}")
+        yield show

@@ -45,7 +45,7 @@ from anyweave.training.plan import (
     step_seed,
     total_steps,
 )
-from anyweave.training.progress import ProgressBar
+from anyweave.training.progress import training_bar
 from anyweave.training.report import RunLog, TrainReport, write_report
 from anyweave.training.resume import (
     Counters,
@@ -137,7 +137,7 @@ class Trainer:
         self.model.train()
         with (
             self.interruption,
-            ProgressBar(self.total_steps, self.progress.step, self._main) as bar,
+            training_bar(self.total_steps, self.progress.step, self._main) as show,
         ):
             ended = started
             for number, rendered in rendered_steps(
@@ -153,7 +153,7 @@ class Trainer:
                 losses = record["losses"] or losses
                 if log is not None:
                     log.write(record)
-                    bar.update(record)
+                    show(record)
                     if self.progress.step % self.config.log_every == 0:
                         logger.info("%s", json.dumps(record))
                 self._check_that_it_learns()

@@ -69,7 +69,7 @@ def _bound(port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         raise ValueError(
-            f"port {port} of {_HOST} cannot be had ({error.strerror}); end the program that uses "
-            "it, or pass --port 0 for a free one"
+            f"port {port} of {_HOST} is not available ({error.strerror}); stop the program that "
+            "uses it, or pass --port 0 for a free one"
         ) from error
     return bound

@@ -13,21 +13,21 @@ from anyweave.cli.console import err, print_plain
 
 CollectionOption = Annotated[
     list[Path],
-    typer.Option(help="Table of media and captions (CSV, TSV, JSONL); may be given again."),
+    typer.Option(help="Table of media and captions (CSV, TSV, JSONL); repeatable."),
 ]
-LicenceOption = Annotated[str, typer.Option(help="Of media whose row does not say it.")]
+LicenceOption = Annotated[str, typer.Option(help="Licence of media whose row has none.")]
 SourceOption = Annotated[
-    str, typer.Option(help="Of media whose row does not say it; default: the table's name.")
+    str, typer.Option(help="Source of media whose row has none; default: the table's name.")
 ]
 LLMOption = Annotated[
     str | None,
     typer.Option(help="OpenAI-compatible endpoint, e.g. http://localhost:8000/v1; default: none."),
 ]
 LLMModelOption = Annotated[str, typer.Option(help="Its model; the key is in $OPENAI_API_KEY.")]
-PriceOption = Annotated[str, typer.Option(help="Of a million tokens in and out, like 2.5,10.")]
-BudgetOption = Annotated[float | None, typer.Option(help="Stop when so much is spent.")]
-WorkersOption = Annotated[int, typer.Option(help="Requests at a time.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask about the cost.")]
+PriceOption = Annotated[str, typer.Option(help="Price per million tokens in and out, like 2.5,10.")]
+BudgetOption = Annotated[float | None, typer.Option(help="Stop after spending this much.")]
+WorkersOption = Annotated[int, typer.Option(help="Concurrent requests.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask to confirm the cost.")]
 
 
 def read_collections(paths: Sequence[Path], source: str = "", licence: str = "") -> list[Any]:

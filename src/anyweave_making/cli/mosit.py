@@ -34,21 +34,23 @@ app = typer.Typer(no_args_is_help=True, help="Make modality-switching dialogues.
 
 HeldOutOption = Annotated[
     list[Path] | None,
-    typer.Option(help="Evaluation set that must not leak; may be given again."),
+    typer.Option(help="Evaluation set that must not leak; repeatable."),
 ]
 
 
 @app.command(name="build")
 def data_mosit_build(
-    work: Annotated[Path, typer.Argument(help="Folder that keeps everything until the release.")],
-    num: Annotated[int, typer.Option("--num", "-n", help="Drafts to write.")] = 5000,
+    work: Annotated[
+        Path, typer.Argument(help="Work folder, which keeps everything until the release.")
+    ],
+    num: Annotated[int, typer.Option("--num", "-n", help="How many drafts to write.")] = 5000,
     seed: Annotated[int, typer.Option(help="Same seed, same drafts.")] = 0,
     topics: Annotated[
-        Path | None, typer.Option(help="TOML file of topics; default: our hundred and some.")
+        Path | None, typer.Option(help="TOML file of topics; default: the 104 built in.")
     ] = None,
     ground: Annotated[
         list[Path] | None,
-        typer.Option(help="Collection whose captions the drafts ask for; may be given again."),
+        typer.Option(help="Collection whose captions the drafts use; repeatable."),
     ] = None,
     examples: Annotated[
         Path | None, typer.Option(help="Template dialogues for the language model.")
@@ -95,13 +97,16 @@ def data_mosit_fill(
     collection: CollectionOption = [],  # noqa: B006  (typer wants a list)
     allow_outside: AllowOutsideOption = False,
     generate: Annotated[
-        str | None, typer.Option(help="Model that makes what is not found: 'emoji-mini', a folder.")
+        str | None,
+        typer.Option(
+            help="Model that generates media that are not found: 'emoji-mini' or a folder."
+        ),
     ] = None,
     min_score: Annotated[
-        float, typer.Option(help="How near a found caption must be, 0 to 1.")
+        float, typer.Option(help="How similar a found caption must be, 0 to 1.")
     ] = 0.5,
     max_uses: Annotated[
-        int | None, typer.Option(help="How often one file may be taken in all.")
+        int | None, typer.Option(help="How often one file may be used in total.")
     ] = None,
     licence: LicenceOption = "",
     source: SourceOption = "",
@@ -182,13 +187,15 @@ def data_mosit_release(
     version: Annotated[str, typer.Option(help="Version in the card.")] = "0.1.0",
     held_out: HeldOutOption = None,
     only_reviewed: Annotated[
-        bool, typer.Option("--only-reviewed", help="Leave out what nobody accepted.")
+        bool, typer.Option("--only-reviewed", help="Omit what nobody accepted.")
     ] = False,
     min_turns: Annotated[int, typer.Option(help="Fewest turns.")] = 3,
     max_turns: Annotated[int, typer.Option(help="Most turns.")] = 7,
-    max_similarity: Annotated[float, typer.Option(help="Of two dialogues, 0 to 1.")] = 0.8,
+    max_similarity: Annotated[
+        float, typer.Option(help="Largest similarity of two dialogues, 0 to 1.")
+    ] = 0.8,
     max_imbalance: Annotated[
-        float, typer.Option(help="Of the commonest kind of media to the rarest.")
+        float, typer.Option(help="Largest ratio of the commonest kind of media to the rarest.")
     ] = 3.0,
     collection: CollectionOption = [],  # noqa: B006  (typer wants a list)
     allow_outside: AllowOutsideOption = False,

@@ -22,20 +22,20 @@ def train_own(
         Path, typer.Option("--out", "-o", help="Folder of the run, its model and its report.")
     ] = Path("runs/own"),
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say the plan, with time and memory, and stop.")
+        bool, typer.Option("--dry-run", help="Print the plan, with time and memory, and stop.")
     ] = False,
     minutes: Annotated[
-        float | None, typer.Option(help="At most so long; default: until the held-out loss rises.")
+        float | None, typer.Option(help="Time limit; default: until the held-out loss rises.")
     ] = None,
     held_out: Annotated[float, typer.Option(help="Share that is never trained on.")] = 0.1,
     read_as: Annotated[
-        str | None, typer.Option("--format", help="Format of the data; default: known by sight.")
+        str | None, typer.Option("--format", help="Format of the data; default: detected.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same run.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a stopped run.")] = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change one value: --set optimizer.learning_rate=1e-4"),
+        typer.Option("--set", help="Change one setting: --set optimizer.learning_rate=1e-4"),
     ] = None,
 ) -> None:
     """Teach a model your own data: looked at, planned, trained, and shown before and after.

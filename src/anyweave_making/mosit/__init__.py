@@ -7,7 +7,7 @@ folder, so that every step can be stopped and goes on.
 
 from __future__ import annotations
 
-from anyweave.data.written import read_conversation, write_conversation
+from anyweave.data.written import write_conversation
 from anyweave_making.mosit.build import build_drafts
 from anyweave_making.mosit.dialogue import Dialogue
 from anyweave_making.mosit.fill import Filler, Generator, fill_drafts
@@ -19,6 +19,7 @@ from anyweave_making.mosit.publish import publish, selected
 from anyweave_making.mosit.review import Review
 from anyweave_making.mosit.talk import Talk
 from anyweave_making.mosit.topics import Plan, Question, Topic, grounded, read_topics
+from anyweave_making.written import read_conversation
 
 __all__ = [
     "ACTS",

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from anyweave.data.written import read_conversation
 from anyweave.messages import MEDIA_MODALITIES, Conversation, Modality
 from anyweave_making.llm import LLM, Prompt
 from anyweave_making.mosit.dialogue import Dialogue, media_of
 from anyweave_making.mosit.grammar import TURNS
 from anyweave_making.mosit.topics import Topic
+from anyweave_making.written import read_conversation
 
 __all__ = ["ANSWER_TOKENS", "Prompter", "read_examples"]
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any, Literal, get_args
 from urllib.parse import quote
 
-from anyweave.data.written import read_conversation, write_conversation, written_caption
+from anyweave.data.written import write_conversation, written_caption
 from anyweave.messages import Media, Text
 from anyweave_making.journal import Journal
 from anyweave_making.mosit.dialogue import Dialogue, media_of
 from anyweave_making.release import Origin
+from anyweave_making.written import read_conversation
 
 __all__ = ["DECISIONS", "Decision", "Review", "decided", "edited"]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from anyweave.data.written import read_conversation, write_conversation
+from anyweave.data.written import write_conversation
 from anyweave.messages import Audio, Image, Message, Text
 from anyweave_making.mosit.dialogue import Dialogue
 from anyweave_making.mosit.prompting import read_examples
 from anyweave_making.release import Origin
+from anyweave_making.written import read_conversation
 
 TEXT = """Human: [image: a red tent] What is it? [audio: rain]
 Machine: A tent in the rain. It holds:

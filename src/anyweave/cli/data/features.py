@@ -23,23 +23,25 @@ def data_features(
     ],
     cache: Annotated[Path, typer.Option(help="Folder of the cache; the runs' cache_dir.")],
     model: ModelOption = "emoji-mini",
-    processes: Annotated[int, typer.Option(help="On the CPU, or actors of a cluster.")] = 1,
+    processes: Annotated[
+        int, typer.Option(help="Processes on the CPU, or actors of a cluster.")
+    ] = 1,
     share: Annotated[
-        str, typer.Option(help="2/4 does the second of four shares: one command per GPU.")
+        str, typer.Option(help="2/4 is the second of four shares, to run one command per GPU.")
     ] = "1/1",
     half: Annotated[bool, typer.Option("--half", help="Keep numbers as float16.")] = False,
     max_gb: Annotated[
-        float | None, typer.Option(help="Bound of the folder, kept in it; default: none.")
+        float | None, typer.Option(help="Size limit of the folder, stored in it; default: none.")
     ] = None,
     latents: Annotated[
-        bool, typer.Option(help="Of the assistant's media too: stages 2 and 3 need them.")
+        bool, typer.Option(help="Also latents of the assistant's media; stages 2 and 3 need them.")
     ] = True,
     ray: Annotated[bool, typer.Option("--ray", help="On a Ray cluster (extra: ray).")] = False,
     read_as: FormatOption = None,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
-    """Compute encoder features, caption embeddings and latents once. Stopped, it goes on.
+    """Compute encoder features, caption embeddings and latents once. Resumes if stopped.
 
     \b
     anyweave data features train.jsonl --cache cache --processes 4

@@ -52,11 +52,11 @@ def data_show(
     *,
     read: dict[str, Any],
     path: Annotated[str, typer.Argument(help="A data file, or the folder of a dataset.")],
-    num: Annotated[int, typer.Option("--num", "-n", help="Conversations to print.")] = 10,
-    seed: Annotated[int, typer.Option(help="Which ones: same seed, same choice.")] = 0,
+    num: Annotated[int, typer.Option("--num", "-n", help="How many conversations to print.")] = 10,
+    seed: Annotated[int, typer.Option(help="Same seed, same choice.")] = 0,
     read_as: FormatOption = None,
 ) -> None:
-    """Print random conversations of a dataset in words; media stand as [image: what it shows].
+    """Print random conversations of a dataset as text; media appear as [image: what it shows].
 
     \b
     anyweave data show runs/emoji/emoji-mosit --num 3
@@ -81,14 +81,14 @@ def data_convert(
     ] = None,
     write_as: Annotated[str, typer.Option("--to", help="Format of OUT.")] = "messages",
     copy_media: Annotated[
-        bool, typer.Option("--copy-media", help="Copy media beside OUT; default: name them there.")
+        bool, typer.Option("--copy-media", help="Copy media next to OUT; default: refer to them.")
     ] = False,
     skip: Annotated[
-        bool, typer.Option("--skip", help="Leave out what does not convert, and count it.")
+        bool, typer.Option("--skip", help="Skip what cannot be converted, and count it.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Convert a data set to another format, and say what is lost. Stopped, it goes on.
+    """Convert a data set to another format and report what is lost. Resumes if stopped.
 
     \b
     anyweave data convert cc3m.json stage1.jsonl --media images
@@ -120,14 +120,15 @@ def data_validate(
     path: Annotated[str, typer.Argument(help="A data file, or a folder with data files.")],
     read_as: FormatOption = None,
     clean: Annotated[
-        Path | None, typer.Option(help="Write what is good here; for a folder, a new folder.")
+        Path | None,
+        typer.Option(help="Write the good records here; for a folder, to a new folder."),
     ] = None,
     workers: Annotated[
-        int, typer.Option(help="Processes that read; 0 is this one. Default: one per core.")
+        int, typer.Option(help="Reading processes; 0 reads in this one. Default: one per core.")
     ] = os.cpu_count() or 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Read every record and every medium; report all that is wrong. Exit status 1 if anything is.
+    """Read every record and every medium and report all problems. Exit status 1 if there are any.
 
     \b
     anyweave data validate train.jsonl

@@ -31,7 +31,7 @@ def _options(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(help="The file's name for a key: caption=title; may be given again."),
+        typer.Option(help="The file's name for a key: caption=title; repeatable."),
     ] = None,
     task: Annotated[
         str, typer.Option(help="X-caption pairs: 'describe' (stage 1) or 'generate' (stage 2).")

@@ -42,6 +42,11 @@ at("bar").append(
   h("p", { class: "name" }, h("img", { src: "page/mark.svg", alt: "", width: 24, height: 24 }),
     h("strong", {}, "anyweave"), model),
   themeButton(h("button", { type: "button", class: "icon-button" })));
+// Not by its address: that names the conversation.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  composer.draft.focus();
+});
 welcome(at("welcome"), (parts) => talk.send(parts));
 mark();
 

@@ -24,8 +24,10 @@ export function mediumView(part) {
 
 function done(part) {
   const label = part.caption || part.name || `a ${KINDS[part.kind].name}`;
+  const frame = h("div", { class: "medium-frame" }, SHOWN[part.kind](part.blob, label));
+  if (part.name) return [frame]; // a file of one's own needs no caption and no saving
   return [
-    h("div", { class: "medium-frame" }, SHOWN[part.kind](part.blob, label)),
+    frame,
     h("figcaption", {}, h("span", { class: "medium-caption" }, part.caption ?? ""),
       iconButton("save", `Save ${KINDS[part.kind].name}: ${label}`,
         () => download(part.blob, fileName(part)))),
@@ -46,7 +48,13 @@ function clip(blob, label) {
     preload: "auto", "aria-label": label,
     onloadedmetadata: ({ target }) => sized(target, target.videoWidth) });
   film.muted = true; // an attribute set by a script does not mute
-  film.autoplay = !calm.matches;
+  if (calm.matches) return film;
+  film.autoplay = true;
+  // It plays by itself, and its controls would cover a small one: they come when they are wanted.
+  film.tabIndex = 0;
+  film.controls = false;
+  for (const event of ["pointerenter", "focus"]) film.addEventListener(event, () => { film.controls = true; });
+  for (const event of ["pointerleave", "blur"]) film.addEventListener(event, () => { film.controls = false; });
   return film;
 }
 

@@ -1,0 +1,64 @@
+"""A key-value cache that takes a new position without copying those that it has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+from transformers import Cache, DynamicCache, PreTrainedConfig
+from transformers.cache_utils import DynamicLayer
+
+
+def growing_cache(config: PreTrainedConfig) -> Cache:
+    """transformers' own cache for a model of `config`; layers that keep everything grow in place,
+    others (sliding windows, running states) are as they are.
+    """
+    cache = DynamicCache(config=config)
+    cache.layers = [
+        GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers
+    ]
+    return cache
+
+
+class GrowingLayer(DynamicLayer):
+    """Keys and values are views of buffers with room for more. `DynamicLayer` copies all of them
+    for every token, which is felt in long conversations.
+
+    B rows, G heads, K positions, N new ones, C width of a head.
+    """
+
+    _buffers: tuple[Tensor, Tensor] | None = None
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
+    ) -> tuple[Float[Tensor, "B G K C"], Float[Tensor, "B G K C"]]:
+        """Take in ``[B, G, N, C]`` new keys and values; all of them."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start = self.get_seq_length()
+        end = start + key_states.shape[-2]
+        assert self.keys is not None
+        assert self.values is not None
+        if self._buffers is None or end > self._buffers[0].shape[-2]:
+            self._buffers = (
+                _roomy(self.keys, key_states, start, end),
+                _roomy(self.values, value_states, start, end),
+            )
+        for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[..., start:end, :] = states
+        self.keys, self.values = (buffer[..., :end, :] for buffer in self._buffers)
+        return self.keys, self.values
+
+    def reset(self) -> None:
+        """Forget everything."""
+        super().reset()
+        self._buffers = None
+
+
+def _roomy(known: Tensor, new: Tensor, start: int, end: int) -> Tensor:
+    """A buffer like `new` with room beyond `end`, and the first `start` positions of `known`."""
+    buffer = new.new_empty(*new.shape[:-2], end + max(end // 4, 64), new.shape[-1])
+    if start:
+        buffer[..., :start, :] = known
+    return buffer
