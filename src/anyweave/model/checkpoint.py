@@ -31,7 +31,7 @@ from anyweave.files import drop, read_object, replaced_folder, settle, write_jso
 from anyweave.garbage import searched_later
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
-from anyweave.model.build import build, decoder_pool, resolve_source
+from anyweave.model.build import Reading, build, decoder_pool, resolve_source
 from anyweave.model.catalogue import SPECS, is_spec_name, named_spec
 from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.hashing import check_hashes, checkable, folder_sha256, write_hashes
@@ -118,7 +118,7 @@ def load_pretrained(
         for role in ROLES:
             load_role(model, role, folder)
     if decoders:
-        model = with_decoders(model, decoders, dtype=dtype, verify=verify, hub=hub)
+        model = with_decoders(model, decoders, Reading(dtype=dtype, verify=verify, hub=hub))
     return model if device is None else model.to(device)
 
 
@@ -127,7 +127,7 @@ def load_decoders(path_or_id: str | Path) -> DecoderPool:
     `load_pretrained`.
     """
     folder, spec = _found(path_or_id)
-    return decoder_pool(spec, root=folder)
+    return decoder_pool(spec, Reading(root=folder))
 
 
 def _found(
