@@ -22,7 +22,7 @@ from anyweave.serving import Settings, create_app
 from anyweave.serving.server import Running
 
 ASSETS = Path(__file__).resolve().parent.parent / "docs" / "assets"
-DESKTOP, PHONE = (1280, 1080), (390, 844)
+DESKTOP, PHONE = (1280, 1130), (390, 844)
 OPTIONS = '{"seed": 5}'
 
 
@@ -37,13 +37,11 @@ def main(folder: Path = ASSETS) -> int:
         )
         page = browser.new_page(device_scale_factor=1.5)
         page.set_default_timeout(300_000)
-        for name, size in [("welcome", DESKTOP), ("phone-welcome", PHONE)]:
-            show(page, size)
-            page.goto(url)
-            page.get_by_text("emoji-mini").wait_for()
-            page.evaluate("kept => localStorage.setItem('anyweave.options', kept)", OPTIONS)
-            take(page, folder / f"page-{name}.webp")
         show(page, DESKTOP)
+        page.goto(url)
+        page.get_by_text("emoji-mini").wait_for()
+        take(page, folder / "page-welcome.webp")
+        page.evaluate("kept => localStorage.setItem('anyweave.options', kept)", OPTIONS)
         page.get_by_role("button", name="Show me a bee").click()
         page.locator(".panel").wait_for()
         show(page, PHONE)

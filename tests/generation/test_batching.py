@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from anyweave.generation import ChatSession, Done, GenerationOptions, batching
+from anyweave.generation import ChatSession, Done, GenerationOptions, worker
 from anyweave.generation.batching import ReplyBatcher
 from anyweave.generation.denoising import Denoising
 from anyweave.language import packing
@@ -203,10 +203,10 @@ def test_what_failed_together_is_tried_alone(
         caches[0].update(*[torch.zeros(1, 2, rows[0].shape[1], 8)] * 2, 0)  # half a forward
         raise torch.OutOfMemoryError("out of memory")
 
-    pack = batching.pack_rows(model.language)
+    pack = worker.pack_rows(model.language)
     assert pack is not None
     monkeypatch.setattr(PackedRows, "feed", out_of_memory)
-    monkeypatch.setattr(batching, "pack_rows", lambda language: pack)
+    monkeypatch.setattr(worker, "pack_rows", lambda language: pack)
     works = [partial(batcher.chat(OPTIONS).reply, "hello", seed=n) for n in range(3)]
     for n, reply in enumerate(together(works)):
         same(reply, ChatSession(model, OPTIONS).reply("hello", seed=n))
@@ -266,7 +266,7 @@ def test_the_end_of_the_context_is_the_same_together(model: NextGPT, batcher: Re
 def test_a_long_prompt_is_read_in_pieces_and_others_speak(
     model: NextGPT, batcher: ReplyBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batching, "PROMPT_TOKENS", 16)
+    monkeypatch.setattr(worker, "PROMPT_TOKENS", 16)
     long = "many words of one who explains at length, " * 8
     works = [partial(batcher.chat(OPTIONS).reply, words) for words in (long, "hi", long)]
     for words, reply in zip((long, "hi", long), together(works), strict=True):

@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +71,27 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
 class Slow(Engine):
     """Takes its time for each step, so that there is something to stop."""
 
+    def __init__(self, engine: Engine) -> None:
+        vars(self).update(vars(engine))
+
     def send(self, *args: Any, **how: Any) -> Iterator[Any]:
-        for event in super().send(*args, **how):
-            yield event
-            if isinstance(event, Progress):
-                time.sleep(1)
+        with closing(super().send(*args, **how)) as events:
+            for event in events:
+                yield event
+                if isinstance(event, Progress):
+                    time.sleep(1)
 
 
 @pytest.fixture
-def slow(model: Any, serve: Any) -> Iterator[Any]:
-    with serve(Slow(model)) as served:
+def slow(engine: Engine, serve: Any) -> Iterator[Any]:
+    with serve(Slow(engine)) as served:
+        yield served
+
+
+@pytest.fixture
+def served(serve: Any) -> Iterator[Any]:
+    """Where the model runs makes no difference to the page."""
+    with serve() as served:
         yield served
 
 
@@ -130,7 +141,7 @@ def test_a_conversation_in_all_media(visit, serve):
         expect(reply.locator(".sound-bars.played rect")).to_have_count(72)
         reply.locator("summary").click()
         expect(reply.locator(".signals code").first).to_have_text("[AUD0]")
-        assert reply.locator(".unit.active").all_inner_texts() == [
+        assert reply.locator(".unit.active").all_text_contents() == [
             *("picture, active", "picture, active", "text, active"),
             *("sound, active", "sound, active"),
         ]
@@ -267,6 +278,8 @@ def test_by_keyboard_alone(visit, slow):
     page.keyboard.press("Enter")
     assert focused(page) == "Message"
     expect(page.locator(".user .words")).to_have_text("hello\nthere")  # still here
+    page.keyboard.press("Shift+Tab")
+    assert focused(page) == "Copy the words"
     page.keyboard.press("Shift+Tab")
     assert focused(page) == "Ask again"
     page.keyboard.press("Enter")

@@ -51,6 +51,16 @@ def test_events_are_those_of_a_chat_here(served: Any, engine: Engine) -> None:
         assert (media.load(sent) == made.source).all()
 
 
+def test_a_stopped_reply_is_forgotten_on_both_sides(served: Any) -> None:
+    there = RemoteSession(served.url, temperature=0, max_tokens=12, seed=3)
+    for _ in range(3):
+        events = there.send(Message("user", "hello"), force=("video",))
+        next(event for event in events if isinstance(event, Progress))
+        events.close()
+    *_, done = there.send(Message("user", "hello"), force=("video",))
+    assert isinstance(done, Done) and len(done.message.media()) == 1
+
+
 def _texts(events: list[Any], kind: type) -> list[Any]:
     found = [event for event in events if isinstance(event, kind)]
     if kind is TextDelta:

@@ -36,7 +36,7 @@ def test_a_stage_changes_exactly_its_roles_and_learns(
 ) -> None:
     model = new_model()
     before = _everything(model)
-    Trainer(model, config(stage, steps=3), tiny_conversations()).train()
+    Trainer(model, config(stage, steps=5), tiny_conversations()).train()
     after = _everything(model)
     trained = set().union(*(_identities(model, role) for role in STAGES[stage].trainable))
     names = {

@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from anyweave.evaluation.comparison import Comparison, Figure, Measured, check_same_settings
-from anyweave.evaluation.metrics import Ratio
+from anyweave.evaluation.metrics import Figure, Ratio
 from anyweave.files import read_object, write_json
 from anyweave.generation import GenerationOptions
 from anyweave.processing import FeatureCache
 from anyweave.training.held_out import HeldOutLosses, held_out_losses
 from emoji_mini import ablation_recipes as recipes
+from emoji_mini.evaluation.comparison import Comparison, Measured, check_same_settings
 from emoji_mini.evaluation.run import run_world
 from emoji_mini.variants import trained
 from emoji_mini.world.sources import WorldDialogues

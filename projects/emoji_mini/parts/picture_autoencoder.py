@@ -256,17 +256,17 @@ def measure(output: Path, name: str = "held_out", number: int = 256) -> dict[str
     return {"psnr": float(psnr.mean()), "worst_tenth": float(psnr[:tenth].mean())}
 
 
-def autoencoder_of(parts: Path) -> Path:
+def autoencoder_of(parts: Path, trained: Path = TRAINED) -> Path:
     """The folder of the autoencoder in `parts`, else of the one that stands trained in the
     project.
     """
-    return parts / "vae" if (parts / "vae").is_dir() else TRAINED
+    return parts / "vae" if (parts / "vae").is_dir() else trained
 
 
-def load_autoencoder(parts: Path) -> AutoencoderDC:
+def load_autoencoder(parts: Path, trained: Path = TRAINED) -> AutoencoderDC:
     """The autoencoder of `autoencoder_of`, frozen, in float32."""
     vae: AutoencoderDC = AutoencoderDC.from_pretrained(
-        autoencoder_of(parts), torch_dtype=torch.float32
+        autoencoder_of(parts, trained), torch_dtype=torch.float32
     )
     return vae.eval().requires_grad_(False)
 

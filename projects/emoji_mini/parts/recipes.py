@@ -92,7 +92,8 @@ def train_named_part(name: str, output: Path, *, device: str = "cpu", scale: flo
     if scale <= 0:
         raise ValueError(f"scale must be above 0, got {scale}")
     output.mkdir(parents=True, exist_ok=True)
-    with path_lock(output / name, doing="trains it"):
+    # Not the name itself: what is saved under it is locked by whoever saves it.
+    with path_lock(output / f"training-{name}", doing="trains it"):
         return f"{name}: {steps[name]()}"
 
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderDC
 from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
@@ -32,7 +31,7 @@ from emoji_mini.emoji_world.render import render_sound
 from emoji_mini.emoji_world.sampling import sample_sound
 from emoji_mini.emoji_world.sounds import SAMPLE_RATE, SAMPLES
 from emoji_mini.parts.fit import FitOptions, fit
-from emoji_mini.parts.picture_autoencoder import build_autoencoder, losses_of
+from emoji_mini.parts.picture_autoencoder import build_autoencoder, load_autoencoder, losses_of
 
 TRAINED = Path(__file__).parents[1] / "trained" / "sound_decoder"
 LATENT_CHANNELS = 32
@@ -101,22 +100,13 @@ def train(parts: Path, options: FitOptions) -> None:
     vae.to(memory_format=torch.contiguous_format).save_pretrained(parts / "vae")
 
 
-def load_autoencoder(parts: Path) -> AutoencoderDC:
-    """The autoencoder in `parts`, else the one that stands trained in the project; frozen, in
-    float32.
-    """
-    folder = parts / "vae" if (parts / "vae").is_dir() else TRAINED / "vae"
-    vae: AutoencoderDC = AutoencoderDC.from_pretrained(folder, torch_dtype=torch.float32)
-    return vae.eval().requires_grad_(False)
-
-
 @torch.no_grad()
 def measure(parts: Path) -> dict[str, float]:
     """Mean absolute error of held-out log-mel spectrograms in natural-log units, and a sheet of
     originals above what the autoencoder makes of them.
     """
     config = load_mel(parts)
-    vae = load_autoencoder(parts)
+    vae = load_autoencoder(parts, TRAINED / "vae")
     mels = mels_of(np.load(parts / "sounds_held_out.npy"), config)
     back = torch.cat([vae.decode(vae.encode(x).latent).sample for x in mels.split(16)])
     sheet_of(list(mels[:12, 0]), list(back[:12, 0])).save(parts / "sheet-mels.png")
@@ -137,7 +127,7 @@ def load_codec(parts: Path, *, neural: bool = True) -> AudioCodec:
     """Waves <-> latents with the autoencoder in `parts` and, if it is `neural` and there is one,
     the vocoder; else with Griffin-Lim.
     """
-    vae = load_autoencoder(parts)
+    vae = load_autoencoder(parts, TRAINED / "vae")
     vocoder: Any = None
     if neural and (parts / "vocoder").is_dir():
         vocoder = SpeechT5HifiGan.from_pretrained(parts / "vocoder").eval().requires_grad_(False)

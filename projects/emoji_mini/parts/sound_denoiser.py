@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,11 @@ import numpy as np
 import soundfile
 import torch
 from diffusers import UNet2DConditionModel
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from anyweave.decoders.folder import DEFAULTS_FILE
+from anyweave.decoders.codecs.mel import MEL_CONFIG_FILE
 from anyweave.decoders.latent_diffusion import LatentDiffusion
-from anyweave.files import write_json
 from emoji_mini.emoji_world.captions import describe
 from emoji_mini.emoji_world.render import render_sound
 from emoji_mini.emoji_world.sampling import sample_sound
@@ -39,9 +36,9 @@ from emoji_mini.emoji_world.sounds import SAMPLE_RATE, SAMPLES
 from emoji_mini.parts import flow
 from emoji_mini.parts.fit import FitOptions
 from emoji_mini.parts.flow import TEXT_WIDTH
+from emoji_mini.parts.picture_autoencoder import autoencoder_of, load_autoencoder
 from emoji_mini.parts.sound_autoencoder import (
     TRAINED,
-    load_autoencoder,
     load_mel,
     mels_of,
     sheet_of,
@@ -50,15 +47,13 @@ from emoji_mini.parts.sound_verifier import load_verifier, score
 
 CHANNELS = (64, 128)
 PAIR_SHARE = 0.35  # of training sounds: two in order
-STEPS, GUIDANCE = 10, 2.0
-_BATCH = 20  # sounds made together
 
 
 def encode(parts: Path, size: int, seed: int = 0) -> None:
     """Render `size` training sounds, keep their latents (float16 ``[N, c, 16, 4]``) and a few
     captions each.
     """
-    vae = load_autoencoder(parts)
+    vae = load_autoencoder(parts, TRAINED / "vae")
     config = load_mel(parts)
 
     @torch.no_grad()
@@ -91,26 +86,11 @@ def build_unet(channels: int) -> UNet2DConditionModel:
 
 def assemble(parts: Path) -> LatentDiffusion:
     """The decoder of the last checkpoint."""
-    flow.write_average(parts, build_unet)
-    settings = {
-        "format_version": 1,
-        "modality": "audio",
-        "guidance_scale": GUIDANCE,
-        "num_inference_steps": STEPS,
-        "audio_length": SAMPLES / SAMPLE_RATE,
-    }
-    write_json(parts / DEFAULTS_FILE, settings)
-    return LatentDiffusion.from_pretrained("audio", parts)
-
-
-def make(decoder: LatentDiffusion, captions: Sequence[str], **sampling: Any) -> NDArray[np.float32]:
-    """Sounds of captions, ``float32[N, SAMPLES]``; the seed of each is its number."""
-    made: list[NDArray[np.float32]] = []
-    for start in range(0, len(captions), _BATCH):
-        conditioning = decoder.encode_captions(captions[start : start + _BATCH])
-        seeds = range(start, start + len(conditioning))
-        made += decoder.generate(conditioning, seeds=list(seeds), **sampling)
-    return np.stack(made)
+    vae = autoencoder_of(parts, TRAINED / "vae")
+    if not (parts / MEL_CONFIG_FILE).is_file():
+        load_mel(parts).save(parts / MEL_CONFIG_FILE)
+    length = SAMPLES / SAMPLE_RATE
+    return flow.assemble(parts, build_unet, "audio", vae, audio_length=length)
 
 
 def held_out(number: int, seed: int = 7) -> tuple[list[SoundScene], list[str]]:
@@ -126,7 +106,7 @@ def sheet(parts: Path, number: int = 12, **sampling: Any) -> list[str]:
     """
     scenes, captions = held_out(number)
     decoder = assemble(parts)
-    waves = make(decoder, captions, **sampling)
+    waves = flow.make(decoder, captions, **sampling)
     folder = parts / "sheet-sounds"
     folder.mkdir(exist_ok=True)
     for row, wave in enumerate(waves):
@@ -144,7 +124,7 @@ def measure(parts: Path, number: int = 200, **sampling: Any) -> dict[str, Any]:
     of all, of single sounds and of pairs.
     """
     scenes, captions = held_out(number)
-    waves = make(assemble(parts), captions, **sampling)
+    waves = flow.make(assemble(parts), captions, **sampling)
     return score(scenes, load_verifier(parts).names(waves))
 
 
@@ -157,8 +137,8 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--number", type=int, default=200)
-    parser.add_argument("--guidance", type=float, default=GUIDANCE)
-    parser.add_argument("--sampling-steps", type=int, default=STEPS)
+    parser.add_argument("--guidance", type=float, default=flow.GUIDANCE)
+    parser.add_argument("--sampling-steps", type=int, default=flow.STEPS)
     args = parser.parse_args()
     sampling = {"guidance_scale": args.guidance, "num_inference_steps": args.sampling_steps}
     if args.verb == "encode":

@@ -24,8 +24,9 @@ from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
 
 from anyweave.decoders.codecs.mel import MelConfig, griffin_lim, log_mel
 from emoji_mini.parts.fit import FitOptions, fit
+from emoji_mini.parts.picture_autoencoder import load_autoencoder
 from emoji_mini.parts.sound_autoencoder import (
-    load_autoencoder,
+    TRAINED,
     load_codec,
     load_mel,
     mels_of,
@@ -82,7 +83,7 @@ def losses_of(
 def train(parts: Path, options: FitOptions) -> None:
     """Train on crops of `CROP` frames, half of them as the autoencoder leaves them."""
     torch.manual_seed(options.seed)
-    config, vae = load_mel(parts), load_autoencoder(parts)
+    config, vae = load_mel(parts), load_autoencoder(parts, TRAINED / "vae")
     vocoder = build_vocoder(config)
     waves = np.load(parts / "sounds.npy", mmap_mode="r")
     frames = waves.shape[1] // config.hop_length

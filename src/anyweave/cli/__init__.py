@@ -12,11 +12,11 @@ from rich.markup import escape
 
 from anyweave.cli.bench import app as bench_app
 from anyweave.cli.console import err
+from anyweave.cli.conversation import chat, inspect, run
 from anyweave.cli.data import app as data_app
 from anyweave.cli.eval import app as eval_app
 from anyweave.cli.packages import add_commands
 from anyweave.cli.serve import serve
-from anyweave.cli.talk import chat, inspect, run
 from anyweave.cli.train import app as train_app
 
 __all__ = ["app", "main"]

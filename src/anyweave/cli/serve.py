@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -65,6 +66,16 @@ def serve(
         str | None,
         typer.Option(help="'int8': 8-bit weights of the language model, faster on a CPU."),
     ] = None,
+    ray: Annotated[
+        bool,
+        typer.Option("--ray", help="Put the model on a Ray cluster (extra: ray), part by part."),
+    ] = False,
+    scale: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --ray: replicas of 'language' or a decoder, like image=1-4,gpus=0.5; again."
+        ),
+    ] = None,
     device: DeviceOption = "cpu",
     trust_remote_code: TrustOption = False,
 ) -> None:
@@ -76,6 +87,7 @@ def serve(
     anyweave serve --host 0.0.0.0 --api-key-file keys.txt --allow-host chat.example.org
     anyweave serve --limit max_waiting=200 --limit timeout=120
     anyweave serve --limit help
+    anyweave serve --ray --scale language=2,gpus=1 --scale image=1-4,gpus=0.5
 
     Then, from anywhere that reaches it:
 
@@ -119,10 +131,33 @@ def serve(
     from anyweave.generation import GenerationOptions
 
     options = GenerationOptions(quantization=cast("Any", quantization))
+    if ray or scale:
+        if not ray or device != "cpu":
+            raise ValueError(
+                "--scale goes with --ray, and --device without: a part with gpus=1 is on a GPU"
+            )
+        engine = _on_cluster(model, options, settings.max_running, scale or [], trust_remote_code)
+        with closing(engine):
+            run_server(create_app(engine, settings), settings, host=host, port=port, ready=_greet)
+        return
     app = create_app(
         load_model(model, device, trust_remote_code=trust_remote_code), settings, options
     )
     run_server(app, settings, host=host, port=port, ready=_greet)
+
+
+def _on_cluster(model: str, options: Any, rows: int, scale: list[str], trust: bool) -> Any:
+    """The engine on a Ray cluster. Raises `ValueError` also where Ray is not installed."""
+    try:
+        from anyweave.serving.cluster import ClusterEngine, read_scales
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("ray"):
+            raise
+        raise ValueError("Ray is not installed: pip install 'anyweave[serve,ray]'") from error
+    with err.status("starting the model's parts on the cluster"):
+        return ClusterEngine(
+            model, options, rows=rows, scales=read_scales(scale), trust_remote_code=trust
+        )
 
 
 def _greet(url: str) -> None:

@@ -1,6 +1,4 @@
-"""A model on conversations of anybody's: its losses, and which media it gives where the data have
-some.
-"""
+"""A model measured on any conversations: its losses, and which kinds of media it answers with."""
 
 from __future__ import annotations
 
@@ -11,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.data import open_data
-from anyweave.evaluation.comparison import Figure
-from anyweave.evaluation.metrics import Decisions, Ratio
+from anyweave.evaluation.metrics import Decisions, Figure, Ratio
 from anyweave.generation.batching import ReplyBatcher
 from anyweave.generation.options import GenerationOptions
 from anyweave.messages import Conversation, Message, Modality

@@ -1,9 +1,9 @@
 """The token loop: ids and embeddings in, text and signal spans out. It knows no messages, media or
 decoders.
 
-    prefill [1, L, D] -> sample a token -> feed it -> ...       one forward per text token
-                         a first signal id -> the whole run of S ids is fed in one forward -> states
-                         [S, D]
+    prefill [1, L, D] -> sample a token -> feed it -> ...   one forward per text token
+                      -> a first signal id -> feed its whole run of S ids in one forward
+                                           -> states [S, D]
 
 Legend: L new positions, D width, V ids that have logits, S tokens of one signal run.
 """

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+_FEW = 256
 
 
 def sample_token(
@@ -38,11 +40,13 @@ def sample_token(
     scores_V = scores_V / temperature
     if 0 < top_k < scores_V.numel():
         scores_K, ids_K = scores_V.topk(top_k)  # likeliest first: top-p need not sort again
+        total = scores_K.logsumexp(-1)
     elif top_p < 1.0:
-        scores_K, ids_K = scores_V.sort(descending=True)
+        total = scores_V.logsumexp(-1)
+        scores_K, ids_K = _likeliest(scores_V, total, top_p)
     else:
         return int(torch.multinomial(scores_V.softmax(-1), 1, generator=generator))
-    probabilities_K = scores_K.softmax(-1)
+    probabilities_K = (scores_K - total).exp()
     if top_p < 1.0:
         # A token stays while the mass before it is below top_p, so the likeliest always stays.
         keep_K = (probabilities_K.cumsum(-1) - probabilities_K) < top_p
@@ -51,3 +55,15 @@ def sample_token(
     # Drawn in the order of the ids, so that a seed says the same whatever was sorted.
     probabilities_V = torch.zeros_like(scores_V).scatter(0, ids_K, probabilities_K)
     return int(torch.multinomial(probabilities_V, 1, generator=generator))
+
+
+def _likeliest(
+    scores: Float[Tensor, "V"], total: Float[Tensor, ""], share: float
+) -> tuple[Float[Tensor, "K"], Int[Tensor, "K"]]:
+    """At least so many of the likeliest that they hold `share` of the probability, sorted: nearly
+    always a few, and all need not be sorted for them.
+    """
+    few = scores.topk(min(_FEW, scores.numel()))
+    if float((few.values - total).exp().sum()) > share:
+        return few.values, few.indices
+    return scores.sort(descending=True)

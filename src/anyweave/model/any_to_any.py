@@ -5,9 +5,10 @@ Legend: B batch, L sequence, D language width, M media of one modality, N patche
 medium, T targets of one modality, Q x C conditioning of a decoder, P supervised positions, V
 vocabulary.
 
-    media [M, ...] -> encoder [M, N, F] -> input projector [M, S, D] -> scattered into inputs_embeds
-    [B, L, D] -> language model -> hidden [B, L, D] -> logits [P, V] where labels are
-                                          -> signal spans [T, S, D] -> output projector [T, Q, C]
+    media [M, ...] -> encoder [M, N, F] -> input projector [M, S, D]
+        -> scattered into inputs_embeds [B, L, D] -> language model -> hidden [B, L, D]
+            -> logits [P, V] where labels are
+            -> signal spans [T, S, D] -> output projector [T, Q, C]
 """
 
 from __future__ import annotations

@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import re
 import secrets
+import threading
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -61,6 +64,25 @@ class Scale:
             raise ValueError(f"replicas are 1 or more, GPUs and cores 0 or more, got {self}")
 
 
+def read_scales(given: Sequence[str]) -> dict[str, Scale]:
+    """Scales by deployment from lines like ``image=1-4,gpus=0.5``. Raises `ValueError`."""
+    found: dict[str, Scale] = {}
+    for line in given:
+        shape = re.fullmatch(
+            r"(\w+)=(\d+)(?:-(\d+))?(?:,gpus=(\d*\.?\d+))?(?:,cpus=(\d*\.?\d+))?", line
+        )
+        if shape is None or shape[1] in found:
+            raise ValueError(
+                "a scale is NAME=REPLICAS or NAME=LEAST-MOST, then ,gpus=N and ,cpus=N where they "
+                f"are not 0 and 1, once for each part; got {line!r}"
+            )
+        name, least, most, gpus, cpus = shape.groups()
+        found[name] = Scale(
+            least=int(least), most=int(most or least), gpus=float(gpus or 0), cpus=float(cpus or 1)
+        )
+    return found
+
+
 class ClusterEngine(Engine):
     """An `Engine` whose model is on a Ray cluster.
 
@@ -78,6 +100,7 @@ class ClusterEngine(Engine):
         *,
         rows: int = 16,
         scales: Mapping[str, Scale] | None = None,
+        trust_remote_code: bool = False,
     ) -> None:
         self.options = options or GenerationOptions()
         modalities = list(load_decoders(source))
@@ -97,7 +120,7 @@ class ClusterEngine(Engine):
         speaker = _deployed(Language, LANGUAGE, scales, request_router_config=sticky)
         self._app = f"anyweave-{secrets.token_hex(4)}"
         try:
-            bound = speaker.bind(source, self.options, rows, decoders)
+            bound = speaker.bind(source, self.options, rows, trust_remote_code, decoders)
             self._language = serve.run(bound, name=self._app, route_prefix=None)
             self.facts = self._language.facts.remote().result()
         except (RayError, RuntimeError) as error:
@@ -181,9 +204,12 @@ class Language:
         source: str,
         options: GenerationOptions,
         rows: int,
+        trust_remote_code: bool,
         decoders: Mapping[Modality, Any],
     ) -> None:
-        model = NextGPT.from_pretrained(source, device=_device())
+        model = NextGPT.from_pretrained(
+            source, device=_device(), trust_remote_code=trust_remote_code
+        )
         self._engine = Engine(model, options, rows=rows)
         rates = self._engine.facts.rates
         far = {m: FarDecoder(handle, rates[m]) for m, handle in decoders.items()}
@@ -211,16 +237,16 @@ class Language:
         """
         session = self._session(name, known, messages)
         before = [*session.messages, message]
+        events = self._engine.send(session, message, options, source=source)
         try:
-            async for event in _in_threads(
-                self._engine.send(session, message, options, source=source)
-            ):
-                if isinstance(event, Done):
-                    left = session.messages
-                    kept = {i for i, m in enumerate(before) if any(m is other for other in left)}
-                    yield kept, event
-                else:
-                    yield event
+            async with aclosing(_in_threads(events)) as answers:
+                async for event in answers:
+                    if isinstance(event, Done):
+                        left = session.messages
+                        same = (any(m is other for other in left) for m in before)
+                        yield {i for i, stays in enumerate(same) if stays}, event
+                    else:
+                        yield event
         except ValueError as error:
             yield ValueError(str(error))
 
@@ -292,23 +318,32 @@ class Decoder:
         def all_of_it() -> Generator[Any, None, None]:
             yield (yield from self._decoder.generate_steps(conditioning, seeds=seeds, **arguments))
 
-        async with self._turn:
-            try:
-                async for item in _in_threads(all_of_it()):
+        try:
+            async with self._turn, aclosing(_in_threads(all_of_it())) as items:
+                async for item in items:
                     yield item
-            except ValueError as error:
-                yield ValueError(str(error))
+        except ValueError as error:
+            yield ValueError(str(error))
 
 
 async def _in_threads(items: Generator[Any, None, None]) -> AsyncGenerator[Any, None]:
     """Each item computed in a thread. Where nobody listens any more, it ends at the next one."""
-    end = object()
+    end, at_work = object(), threading.Lock()
+
+    def take() -> Any:
+        with at_work:
+            return next(items, end)
+
+    def close() -> None:
+        with at_work:  # Ray cancels the waiting and not the thread
+            items.close()
+
     try:
-        while (item := await to_thread.run_sync(next, items, end)) is not end:
+        while (item := await to_thread.run_sync(take)) is not end:
             yield item
     finally:
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(items.close)
+            await to_thread.run_sync(close)
 
 
 def _device() -> str:

@@ -11,26 +11,20 @@ from collections.abc import Iterable, Mapping
 
 import torch
 import torch.distributed as dist
+from accelerate.utils import broadcast, gather_object
 from torch import nn
 
 
 def sum_over_processes(values: Mapping[str, float]) -> dict[str, float]:
     """Sums by name over all processes; a name may be missing on some of them."""
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return dict(values)
-    gathered: list[dict[str, float]] = [{} for _ in range(dist.get_world_size())]
-    dist.all_gather_object(gathered, dict(values))
-    names = sorted({name for one in gathered for name in one})
+    gathered: list[dict[str, float]] = gather_object([dict(values)])
+    names = dict.fromkeys(name for one in gathered for name in one)
     return {name: sum(one.get(name, 0.0) for one in gathered) for name in names}
 
 
 def max_over_processes(value: int) -> int:
     """The largest value of all processes."""
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return value
-    gathered = [0] * dist.get_world_size()
-    dist.all_gather_object(gathered, value)
-    return max(gathered)
+    return max(gather_object([value]))
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
@@ -59,6 +53,4 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 def same_start(parameters: Iterable[nn.Parameter]) -> None:
     """Give every process the first one's values."""
-    if dist.is_initialized() and dist.get_world_size() > 1:
-        for parameter in parameters:
-            dist.broadcast(parameter.data, src=0)
+    broadcast([parameter.data for parameter in parameters])

@@ -1,4 +1,4 @@
-"""Somebody's own data as a run's config names them."""
+"""Your own data, as a run's config names them."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def job_name(model: NextGPT, files: Iterable[str | Path], *facts: Any) -> str:
 
 
 class Filler:
-    """Encodes part number so and so of a source into a cache; returns the problems of its items.
+    """Encodes one part of a source, by its number, into a cache; returns the problems of its items.
 
     A part with problems is not marked as done: its media may be mended.
     """

@@ -1,7 +1,7 @@
 """The one training loop: every stage, one process or several, CPU or GPU.
 
-    plan.step(n) -> indices -> Renderer -> FrozenFeatures -> Batch -> NextGPT -> terms -> gradients
-    -> Adam
+    plan.step(n) -> indices -> Renderer -> FrozenFeatures -> Batch
+        -> NextGPT -> terms -> gradients -> Adam
 
 A step depends only on the weights, the optimizer state and its number: a run that was stopped and
 resumed gives the same losses as one that never stopped.

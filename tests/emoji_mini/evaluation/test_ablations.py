@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anyweave.evaluation.comparison import Comparison, Figure, Measured
-from anyweave.evaluation.metrics import Proportion, Ratio
+from anyweave.evaluation.metrics import Figure, Proportion, Ratio
 from anyweave.testing.model import tiny_model
 from emoji_mini import ablation_recipes as recipes
 from emoji_mini.evaluation import ablations
 from emoji_mini.evaluation.ablations import ABLATIONS, run_ablation
+from emoji_mini.evaluation.comparison import Comparison, Measured
 from emoji_mini.world.catalogue import OBJECTS, SOUNDS
 from emoji_mini.world.verifiers import AudioVerdict, ImageVerdict, VideoVerdict
 

@@ -16,6 +16,7 @@ from anyweave.encoders.imagebind import ImageBind
 from anyweave.encoders.transformers_backbone import TransformersBackbone
 from anyweave.messages import Image, Message, Text
 from anyweave.testing.model import tiny_model
+from emoji_mini.parts import recipes
 from emoji_mini.parts.autoencoder import build_autoencoder, train_autoencoder
 from emoji_mini.parts.contrast import sound_vectors, train_text_encoder
 from emoji_mini.parts.diffusion import (
@@ -217,3 +218,14 @@ def test_a_part_is_not_continued_with_other_options(tmp_path: Path) -> None:
     (tmp_path / "fit.pt").write_bytes(b"damaged")
     with pytest.raises(ValueError, match="fit.pt cannot be loaded"):
         fit(module, loss, options, tmp_path)
+
+
+def test_what_a_part_saves_under_its_own_name_is_not_locked_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def first_lesson(output: Path, device: str, scale: float) -> str:
+        tiny_model().save_pretrained(output / "emoji-mini")
+        return "saved"
+
+    monkeypatch.setattr(recipes, "_first_lesson", first_lesson)
+    assert recipes.train_named_part("emoji-mini", tmp_path) == "emoji-mini: saved"

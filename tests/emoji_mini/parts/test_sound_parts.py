@@ -61,7 +61,7 @@ def test_training_leaves_a_decoder_that_the_library_opens(parts: Path) -> None:
     wave, rate = soundfile.read(parts / "sheet-sounds" / "00.wav")
     assert len(wave) == SAMPLES and rate == 16_000
     decoder = LatentDiffusion.from_pretrained("audio", parts)
-    assert decoder.defaults.num_inference_steps == denoiser.STEPS and decoder.rate == rate
+    assert decoder.defaults.num_inference_steps == flow.STEPS and decoder.rate == rate
 
 
 def test_a_vocoder_takes_the_place_of_griffin_lim_once_it_is_trained(parts: Path) -> None:

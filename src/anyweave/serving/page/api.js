@@ -33,8 +33,12 @@ export async function file(path) {
 export async function* chat(body, { signal, onWait }) {
   for (let tries = 0; ; tries++) {
     try {
-      const answer = await ask("/v1/chat/completions", { method: "POST", signal,
-        headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+      const answer = await ask("/v1/chat/completions", {
+        method: "POST",
+        signal,
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(body),
+      });
       yield* events(answer.body);
       return;
     } catch (error) {
@@ -63,7 +67,9 @@ async function refusal(answer) {
   let text = `The server answered ${answer.status} ${answer.statusText}.`;
   try {
     text = (await answer.json()).error.message ?? text;
-  } catch { /* not the API's envelope: the status is all there is to say */ }
+  } catch {
+    /* not the API's envelope: the status is all there is to say */
+  }
   if (answer.status === 401) text = `${text} Put your key into the options.`;
   const error = new ApiError(answer.status, text);
   error.retryAfter = Number(answer.headers.get("Retry-After"));
@@ -73,7 +79,13 @@ async function refusal(answer) {
 function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => { clearTimeout(timer); reject(signal.reason); },
-      { once: true });
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        reject(signal.reason);
+      },
+      { once: true },
+    );
   });
 }

@@ -76,13 +76,36 @@ export async function useCamera() {
   view.srcObject = tracks;
   let running = null;
   return new Promise((resolve) => {
-    const box = h("dialog", { class: "dialog camera", "aria-label": "Camera",
-      onclose: () => { close(tracks); box.remove(); resolve(null); } }, view,
-      h("p", { class: "dialog-buttons" },
+    const box = h(
+      "dialog",
+      {
+        class: "dialog camera",
+        "aria-label": "Camera",
+        onclose: () => {
+          close(tracks);
+          box.remove();
+          resolve(null);
+        },
+      },
+      view,
+      h(
+        "p",
+        { class: "dialog-buttons" },
         h("button", { type: "button", class: "button", onclick: () => box.close() }, "Cancel"),
-        h("button", { type: "button", class: "button", onclick: film }, icon("video"), "Record a clip"),
-        h("button", { type: "button", class: "button primary", onclick: shoot }, icon("camera"),
-          "Take a picture")));
+        h(
+          "button",
+          { type: "button", class: "button", onclick: film },
+          icon("video"),
+          "Record a clip",
+        ),
+        h(
+          "button",
+          { type: "button", class: "button primary", onclick: shoot },
+          icon("camera"),
+          "Take a picture",
+        ),
+      ),
+    );
 
     async function film(event) {
       const button = event.currentTarget;
@@ -97,10 +120,14 @@ export async function useCamera() {
     function shoot() {
       const canvas = h("canvas", { width: view.videoWidth, height: view.videoHeight });
       canvas.getContext("2d").drawImage(view, 0, 0);
-      canvas.toBlob((blob) => {
-        resolve(new File([blob], "photo.jpg", { type: "image/jpeg" }));
-        box.close();
-      }, "image/jpeg", 0.92);
+      canvas.toBlob(
+        (blob) => {
+          resolve(new File([blob], "photo.jpg", { type: "image/jpeg" }));
+          box.close();
+        },
+        "image/jpeg",
+        0.92,
+      );
     }
 
     document.body.append(box);

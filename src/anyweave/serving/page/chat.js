@@ -3,16 +3,20 @@
 import { h } from "./dom.js";
 import { messageView } from "./message.js";
 
-/** The list in `turns`, which scrolls within `scroll`. `acts`: `edit`, `again`, `pick`, `keepSeed`. */
+/** The list in `turns`, which scrolls within `scroll`. See main.js for `acts`. */
 export class Chat {
   #views = new Map();
 
   constructor(turns, scroll, acts) {
     Object.assign(this, { turns, scroll, acts });
     this.following = true;
-    scroll.addEventListener("scroll", () => {
-      this.following = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
-    }, { passive: true });
+    scroll.addEventListener(
+      "scroll",
+      () => {
+        this.following = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
+      },
+      { passive: true },
+    );
     // Media get their height when they are read, long after they were put here.
     new ResizeObserver(() => this.#follow()).observe(turns);
   }
@@ -20,8 +24,9 @@ export class Chat {
   /** Show the picked messages of `conversation`. */
   show(conversation) {
     const path = conversation.path();
-    const views = path.map((message) => this.#views.get(message.id)
-      ?? messageView(message, conversation, this.acts));
+    const views = path.map(
+      (message) => this.#views.get(message.id) ?? messageView(message, conversation, this.acts),
+    );
     this.#views = new Map(path.map((message, place) => [message.id, views[place]]));
     const elements = views.map((view) => view.element);
     for (const child of [...this.turns.children]) if (!elements.includes(child)) child.remove();
@@ -70,6 +75,7 @@ export class Chat {
   }
 
   #follow() {
-    if (this.following && this.turns.children.length) this.scroll.scrollTop = this.scroll.scrollHeight;
+    if (this.following && this.turns.children.length)
+      this.scroll.scrollTop = this.scroll.scrollHeight;
   }
 }

@@ -4,31 +4,58 @@ import { h, icon, iconButton, notice } from "./dom.js";
 import { recordSound, useCamera } from "./capture.js";
 import { Draft } from "./draft.js";
 
-const ANSWERS = [["", "Anything", "weave"], ["text", "Text", "text"], ["image", "Picture", "image"],
-  ["audio", "Sound", "audio"], ["video", "Clip", "video"]];
+const ANSWERS = [
+  ["", "Anything", "weave"],
+  ["text", "Text", "text"],
+  ["image", "Picture", "image"],
+  ["audio", "Sound", "audio"],
+  ["video", "Clip", "video"],
+];
 
 /** Fills the form. `onsend(parts)` and `onstop()`; `onoptions()` opens the options. */
 export class Composer {
   constructor(form, { onsend, onstop, onoptions }) {
     Object.assign(this, { form, onsend, onstop });
-    this.draft = new Draft({ id: "words", label: "Message", placeholder: "Say it, show it, play it",
-      onsubmit: () => this.#submit(), onchange: () => this.#enable() });
-    this.files = h("input", { type: "file", multiple: true, hidden: true, id: "files",
-      accept: "image/*,audio/*,video/*", onchange: () => {
+    this.draft = new Draft({
+      id: "words",
+      label: "Message",
+      placeholder: "Say it, show it, play it",
+      onsubmit: () => this.#submit(),
+      onchange: () => this.#enable(),
+    });
+    this.files = h("input", {
+      type: "file",
+      multiple: true,
+      hidden: true,
+      id: "files",
+      accept: "image/*,audio/*,video/*",
+      onchange: () => {
         this.draft.attach([...this.files.files]);
         this.files.value = "";
         this.draft.focus();
-      } });
+      },
+    });
     this.send = h("button", { type: "submit", class: "send", "aria-label": "Send" }, icon("send"));
     this.mic = iconButton("mic", "Record a sound", () => this.#record());
     const attach = (made) => made && this.draft.attach([made]);
-    form.append(this.draft.element, this.files, h("div", { class: "tools" },
-      iconButton("plus", "Attach pictures, sounds or clips", () => this.files.click()),
-      this.mic,
-      iconButton("camera", "Use the camera", () => useCamera().then(attach).catch(told)),
-      answers(), iconButton("sliders", "Options of the reply", onoptions, { id: "open-options" }),
-      this.send));
-    form.addEventListener("submit", (event) => { event.preventDefault(); this.#submit(); });
+    form.append(
+      this.draft.element,
+      this.files,
+      h(
+        "div",
+        { class: "tools" },
+        iconButton("plus", "Attach pictures, sounds or clips", () => this.files.click()),
+        this.mic,
+        iconButton("camera", "Use the camera", () => useCamera().then(attach).catch(told)),
+        answers(),
+        iconButton("sliders", "Options of the reply", onoptions, { id: "open-options" }),
+        this.send,
+      ),
+    );
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.busy && !document.querySelector("dialog[open]")) onstop();
     });
@@ -84,7 +111,9 @@ export class Composer {
       event.preventDefault();
       root.dataset.dropping = "";
     });
-    addEventListener("dragleave", (event) => { if (!event.relatedTarget) delete root.dataset.dropping; });
+    addEventListener("dragleave", (event) => {
+      if (!event.relatedTarget) delete root.dataset.dropping;
+    });
     addEventListener("drop", (event) => {
       delete root.dataset.dropping;
       if (!withFiles(event)) return;
@@ -96,10 +125,19 @@ export class Composer {
 }
 
 function answers() {
-  return h("fieldset", { class: "only" }, h("legend", { class: "unseen" }, "Answer with"),
-    ...ANSWERS.map(([value, label, shape]) => h("label", { title: value ? `Only ${label.toLowerCase()}` : "The model decides" },
-      h("input", { type: "radio", name: "only", value, checked: value === "" }),
-      h("span", {}, icon(shape), h("span", { class: "only-label" }, label)))));
+  return h(
+    "fieldset",
+    { class: "only" },
+    h("legend", { class: "unseen" }, "Answer with"),
+    ...ANSWERS.map(([value, label, shape]) =>
+      h(
+        "label",
+        { title: value ? `Only ${label.toLowerCase()}` : "The model decides" },
+        h("input", { type: "radio", name: "only", value, checked: value === "" }),
+        h("span", {}, icon(shape), h("span", { class: "only-label" }, label)),
+      ),
+    ),
+  );
 }
 
 function told(error) {

@@ -4,12 +4,16 @@
 const ROOT = "root";
 
 /** An id that no other tab makes. */
-export const newId = () => [...crypto.getRandomValues(new Uint8Array(12))]
-  .map((byte) => byte.toString(16).padStart(2, "0")).join("");
+export const newId = () =>
+  [...crypto.getRandomValues(new Uint8Array(12))]
+    .map((byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
 
 export class Conversation {
-  constructor({ id = newId(), title = "", created = Date.now(), updated = created, picked = {} } = {},
-    messages = []) {
+  constructor(
+    { id = newId(), title = "", created = Date.now(), updated = created, picked = {} } = {},
+    messages = [],
+  ) {
     Object.assign(this, { id, title, created, updated, picked });
     this.messages = new Map(messages.map((message) => [message.id, message]));
   }
@@ -23,7 +27,7 @@ export class Conversation {
   /** The messages that are shown, first to last. */
   path() {
     const shown = [];
-    for (let parent = ROOT; ; ) {
+    for (let parent = ROOT; ;) {
       const children = this.childrenOf(parent);
       if (!children.length) return shown;
       const picked = children.find((child) => child.id === this.picked[parent]) ?? children.at(-1);
@@ -41,7 +45,8 @@ export class Conversation {
   }
 
   childrenOf(parent) {
-    return [...this.messages.values()].filter((message) => message.parent === parent)
+    return [...this.messages.values()]
+      .filter((message) => message.parent === parent)
       .sort((a, b) => a.created - b.created || (a.id < b.id ? -1 : 1));
   }
 
@@ -51,8 +56,15 @@ export class Conversation {
 
   /** Add a message after `parent` (null begins the conversation) and show it. */
   add(parent, role, parts, more = {}) {
-    const message = { id: newId(), conversation: this.id, parent: parent?.id ?? ROOT, role, parts,
-      created: Date.now(), ...more };
+    const message = {
+      id: newId(),
+      conversation: this.id,
+      parent: parent?.id ?? ROOT,
+      role,
+      parts,
+      created: Date.now(),
+      ...more,
+    };
     this.messages.set(message.id, message);
     this.pick(message);
     if (!this.title) this.title = titleOf(parts);
@@ -68,7 +80,10 @@ export class Conversation {
 const NAMES = { image: "A picture", audio: "A sound", video: "A clip" };
 
 function titleOf(parts) {
-  const words = parts.filter((part) => part.kind === "text").map((part) => part.text).join(" ");
+  const words = parts
+    .filter((part) => part.kind === "text")
+    .map((part) => part.text)
+    .join(" ");
   const title = words.trim().replace(/\s+/g, " ") || NAMES[parts[0]?.kind] || "Conversation";
   return title.length > 60 ? `${title.slice(0, 59).trimEnd()}…` : title;
 }

@@ -29,8 +29,11 @@ export function svg(tag, props = {}, ...children) {
 
 /** A button with an icon whose name is said, and shown when it is pointed at. */
 export function iconButton(shape, label, onclick, props = {}) {
-  return h("button", { type: "button", class: "icon-button", "aria-label": label, title: label,
-    onclick, ...props }, icon(shape));
+  return h(
+    "button",
+    { type: "button", class: "icon-button", "aria-label": label, title: label, onclick, ...props },
+    icon(shape),
+  );
 }
 
 const SHAPES = {
@@ -39,7 +42,8 @@ const SHAPES = {
   camera: "M4 8h3l2-3h6l2 3h3v11H4zM12 10a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7z",
   send: "M12 19V5M6 11l6-6 6 6",
   stop: "M7 7h10v10H7z",
-  sliders: "M4 8h7M17 8h3M4 16h3M13 16h7M14 5.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5zM10 13.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5z",
+  sliders:
+    "M4 8h7M17 8h3M4 16h3M13 16h7M14 5.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5zM10 13.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5z",
   menu: "M4 7h16M4 12h16M4 17h16",
   again: "M19 8a8 8 0 1 0 1 6M20 4v5h-5",
   edit: "M4 20l1-4L16 5l3 3L8 19zM14 7l3 3",
@@ -54,7 +58,8 @@ const SHAPES = {
   play: "M8 5l11 7-11 7z",
   pause: "M8 5v14M16 5v14",
   auto: "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16",
-  light: "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.5 1.5M17.5 17.5L19 19M5 19l1.5-1.5M17.5 6.5L19 5",
+  light:
+    "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.5 1.5M17.5 17.5L19 19M5 19l1.5-1.5M17.5 6.5L19 5",
   dark: "M19 14.5A8 8 0 0 1 9.5 5a8 8 0 1 0 9.5 9.5z",
   text: "M5 6h14M12 6v13",
   image: "M4 5h16v14H4zM4 16l5-5 5 5 3-3 3 3M15.5 8.5h.01",
@@ -64,8 +69,11 @@ const SHAPES = {
 
 /** A line drawing, invisible to screen readers. */
 export function icon(shape) {
-  const drawn = svg("svg", { viewBox: "0 0 24 24", class: `icon icon-${shape}`,
-    "aria-hidden": "true" });
+  const drawn = svg("svg", {
+    viewBox: "0 0 24 24",
+    class: `icon icon-${shape}`,
+    "aria-hidden": "true",
+  });
   drawn.append(svg("path", { d: SHAPES[shape] }));
   return drawn;
 }
@@ -85,11 +93,28 @@ export function notice(text) {
 /** A modal question; resolves to whether it was answered with `yes`. */
 export function confirmed(question, yes) {
   return new Promise((resolve) => {
-    const box = h("dialog", { class: "dialog small", "aria-label": question,
-      onclose: () => { resolve(box.returnValue === "yes"); box.remove(); } },
-      h("form", { method: "dialog" }, h("p", {}, question), h("p", { class: "dialog-buttons" },
-        h("button", { value: "no", class: "button" }, "Keep"),
-        h("button", { value: "yes", class: "button danger" }, yes))));
+    const box = h(
+      "dialog",
+      {
+        class: "dialog small",
+        "aria-label": question,
+        onclose: () => {
+          resolve(box.returnValue === "yes");
+          box.remove();
+        },
+      },
+      h(
+        "form",
+        { method: "dialog" },
+        h("p", {}, question),
+        h(
+          "p",
+          { class: "dialog-buttons" },
+          h("button", { value: "no", class: "button" }, "Keep"),
+          h("button", { value: "yes", class: "button danger" }, yes),
+        ),
+      ),
+    );
     document.body.append(box);
     box.showModal();
   });

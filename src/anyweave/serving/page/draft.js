@@ -1,5 +1,5 @@
-// What a person is about to say: media and words, in a form of its own. The field at the foot of the
-// page is one; a message that is edited is another.
+// What a person is about to say: media and words, in a form of its own. The field at the foot of
+// the page is one; a message that is edited is another.
 
 import { announce, h, icon, iconButton, notice } from "./dom.js";
 import { addressOf, KINDS, kindOf } from "./media.js";
@@ -9,8 +9,16 @@ export class Draft {
   #media = [];
 
   constructor({ label, placeholder = "", id, onsubmit, onchange = () => {} }) {
-    this.words = h("textarea", { id, class: "words-field", rows: 1, placeholder, "aria-label": label,
-      "aria-keyshortcuts": "Enter", enterkeyhint: "send", dir: "auto" });
+    this.words = h("textarea", {
+      id,
+      class: "words-field",
+      rows: 1,
+      placeholder,
+      "aria-label": label,
+      "aria-keyshortcuts": "Enter",
+      enterkeyhint: "send",
+      dir: "auto",
+    });
     this.list = h("ul", { class: "attachments", "aria-label": "Attached media", hidden: true });
     this.element = h("div", { class: "draft" }, this.list, this.words);
     this.onchange = onchange;
@@ -36,7 +44,9 @@ export class Draft {
 
   set parts(parts) {
     this.#media = parts.filter((part) => part.kind !== "text");
-    this.words.value = parts.filter((part) => part.kind === "text").map((part) => part.text)
+    this.words.value = parts
+      .filter((part) => part.kind === "text")
+      .map((part) => part.text)
       .join("\n");
     this.#show();
   }
@@ -64,12 +74,20 @@ export class Draft {
 
   #show() {
     this.list.hidden = !this.#media.length;
-    this.list.replaceChildren(...this.#media.map((part) => h("li", { class: "attachment" },
-      thumbnail(part), iconButton("close", `Remove ${part.name}`, () => {
-        this.#media = this.#media.filter((other) => other !== part);
-        this.#show();
-        this.focus();
-      }))));
+    this.list.replaceChildren(
+      ...this.#media.map((part) =>
+        h(
+          "li",
+          { class: "attachment" },
+          thumbnail(part),
+          iconButton("close", `Remove ${part.name}`, () => {
+            this.#media = this.#media.filter((other) => other !== part);
+            this.#show();
+            this.focus();
+          }),
+        ),
+      ),
+    );
     this.onchange();
   }
 }
@@ -87,15 +105,39 @@ function thumbnail(part) {
 /** A form in which `parts` are edited: `element`, `focus`, and `answer`, the new parts or null. */
 export function editor(parts) {
   let answered;
-  const answer = new Promise((resolve) => { answered = resolve; });
-  const draft = new Draft({ label: "Edit your message",
-    onsubmit: () => { if (!draft.empty) answered(draft.parts); } });
+  const answer = new Promise((resolve) => {
+    answered = resolve;
+  });
+  const draft = new Draft({
+    label: "Edit your message",
+    onsubmit: () => {
+      if (!draft.empty) answered(draft.parts);
+    },
+  });
   draft.parts = parts;
-  const element = h("form", { class: "composer edit", "aria-label": "Edit your message",
-    onsubmit: (event) => { event.preventDefault(); if (!draft.empty) answered(draft.parts); },
-    onkeydown: (event) => { if (event.key === "Escape") { event.stopPropagation(); answered(null); } } },
-    draft.element, h("div", { class: "dialog-buttons" },
+  const element = h(
+    "form",
+    {
+      class: "composer edit",
+      "aria-label": "Edit your message",
+      onsubmit: (event) => {
+        event.preventDefault();
+        if (!draft.empty) answered(draft.parts);
+      },
+      onkeydown: (event) => {
+        if (event.key === "Escape") {
+          event.stopPropagation();
+          answered(null);
+        }
+      },
+    },
+    draft.element,
+    h(
+      "div",
+      { class: "dialog-buttons" },
       h("button", { type: "button", class: "button", onclick: () => answered(null) }, "Cancel"),
-      h("button", { class: "button primary" }, "Send again")));
+      h("button", { class: "button primary" }, "Send again"),
+    ),
+  );
   return { element, answer, focus: () => draft.focus() };
 }

@@ -3,7 +3,11 @@
 import { h, icon, notice } from "./dom.js";
 
 const EXAMPLES = [
-  { from: ["text"], to: ["text", "image"], say: "Show me a picture of three foxes under a blue sky." },
+  {
+    from: ["text"],
+    to: ["text", "image"],
+    say: "Show me a picture of three foxes under a blue sky.",
+  },
   { from: ["text"], to: ["image", "audio"], say: "Show me a bee on a beach and let me hear it." },
   { from: ["text"], to: ["text", "video"], say: "Make a clip of a rocket rising at night." },
   { from: ["image", "text"], to: ["audio"], say: "What does it sound like?", file: "sheep.png" },
@@ -11,8 +15,11 @@ const EXAMPLES = [
   { from: ["audio", "text"], to: ["image"], say: "Show me a picture of that.", file: "piano.flac" },
   { from: ["video", "text"], to: ["text"], say: "What happens in this clip?", file: "duck.mp4" },
   { from: ["video", "text"], to: ["image"], say: "Now just a picture of it.", file: "duck.mp4" },
-  { from: ["text"], to: ["image", "video"],
-    say: "Show me a picture of a duck and a clip of it rising." },
+  {
+    from: ["text"],
+    to: ["image", "video"],
+    say: "Show me a picture of a duck and a clip of it rising.",
+  },
 ];
 const NAMES = { text: "words", image: "picture", audio: "sound", video: "clip" };
 const TYPES = { png: "image/png", flac: "audio/flac", mp4: "video/mp4" };
@@ -21,31 +28,64 @@ const TYPES = { png: "image/png", flac: "audio/flac", mp4: "video/mp4" };
 export function welcome(section, onpick) {
   section.append(
     h("h1", { id: "welcome-title" }, "Say it in words, pictures, sounds or clips."),
-    h("p", { class: "lead" }, "The answer comes the same way. Drop something in, record it, or "
-      + "begin with one of these."),
-    h("ul", { class: "examples", "aria-label": "Examples" },
-      ...EXAMPLES.map((example) => h("li", {}, card(example, onpick)))));
+    h(
+      "p",
+      { class: "lead" },
+      "The answer comes the same way. Drop something in, record it, or " +
+        "begin with one of these.",
+    ),
+    h(
+      "ul",
+      { class: "examples", "aria-label": "Examples" },
+      ...EXAMPLES.map((example) => h("li", {}, card(example, onpick))),
+    ),
+  );
 }
 
 function card(example, onpick) {
-  return h("button", { type: "button", class: "example",
-    onclick: () => said(example).then(onpick, (error) => notice(error.message)) },
-    h("span", { class: "example-kinds" }, ...kinds(example.from), h("span", { class: "arrow" }, "→"),
-      h("span", { class: "unseen" }, " to "), ...kinds(example.to)),
+  return h(
+    "button",
+    {
+      type: "button",
+      class: "example",
+      onclick: () => said(example).then(onpick, (error) => notice(error.message)),
+    },
+    h(
+      "span",
+      { class: "example-kinds" },
+      ...kinds(example.from),
+      h("span", { class: "arrow" }, "→"),
+      h("span", { class: "unseen" }, " to "),
+      ...kinds(example.to),
+    ),
     h("span", { class: "example-words" }, example.say),
-    thumbnail(example.file));
+    thumbnail(example.file),
+  );
 }
 
-const kinds = (names) => names.map((name) => h("span", { class: "kind", title: NAMES[name] },
-  icon(name), h("span", { class: "unseen" }, `${NAMES[name]} `)));
+const kinds = (names) =>
+  names.map((name) =>
+    h(
+      "span",
+      { class: "kind", title: NAMES[name] },
+      icon(name),
+      h("span", { class: "unseen" }, `${NAMES[name]} `),
+    ),
+  );
 
 function thumbnail(file) {
   if (!file) return null;
   const kind = TYPES[file.split(".")[1]].split("/")[0];
-  if (kind === "image") return h("img", { class: "example-thumb", src: `page/examples/${file}`, alt: "" });
+  if (kind === "image")
+    return h("img", { class: "example-thumb", src: `page/examples/${file}`, alt: "" });
   if (kind === "audio") return h("span", { class: "example-thumb" }, icon("audio"));
-  const film = h("video", { class: "example-thumb", src: `page/examples/${file}`, preload: "auto",
-    tabindex: -1, "aria-hidden": "true" });
+  const film = h("video", {
+    class: "example-thumb",
+    src: `page/examples/${file}`,
+    preload: "auto",
+    tabindex: -1,
+    "aria-hidden": "true",
+  });
   film.muted = true;
   return film;
 }

@@ -8,20 +8,37 @@ export class History {
     this.aside = aside;
     this.acts = acts;
     this.list = h("ul", { class: "history-list" });
-    this.empty = h("p", { class: "faint history-empty" },
-      "Conversations are kept in this browser and nowhere else.");
+    this.empty = h(
+      "p",
+      { class: "faint history-empty" },
+      "Conversations are kept in this browser and nowhere else.",
+    );
     aside.append(
-      h("div", { class: "history-top" },
-        h("button", { type: "button", class: "button new", onclick: () => this.#then(acts.fresh) },
-          "New conversation"),
-        iconButton("close", "Close the list", () => this.toggle(false), { class: "icon-button only-narrow" })),
-      h("nav", { "aria-label": "Kept conversations" }, this.list, this.empty));
+      h(
+        "div",
+        { class: "history-top" },
+        h(
+          "button",
+          { type: "button", class: "button new", onclick: () => this.#then(acts.fresh) },
+          "New conversation",
+        ),
+        iconButton("close", "Close the list", () => this.toggle(false), {
+          class: "icon-button only-narrow",
+        }),
+      ),
+      h("nav", { "aria-label": "Kept conversations" }, this.list, this.empty),
+    );
     aside.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.open) this.toggle(false);
     });
     document.addEventListener("click", (event) => {
-      if (this.open && !aside.contains(event.target) && !event.target.closest("[aria-controls]")
-        && !event.target.closest("dialog")) this.toggle(false);
+      if (
+        this.open &&
+        !aside.contains(event.target) &&
+        !event.target.closest("[aria-controls]") &&
+        !event.target.closest("dialog")
+      )
+        this.toggle(false);
     });
   }
 
@@ -41,19 +58,38 @@ export class History {
   show(records, current) {
     this.empty.hidden = records.length > 0;
     const held = this.#held();
-    this.list.replaceChildren(...records.map((record) => h("li", { "data-id": record.id,
-      class: record.id === current ? "current" : "" },
-      h("button", { type: "button", class: "history-open",
-        "aria-current": record.id === current ? "page" : null,
-        onclick: () => this.#then(() => this.acts.open(record.id)) },
-        h("span", { class: "history-title" }, record.title),
-        h("time", { class: "faint", datetime: new Date(record.updated).toISOString() },
-          when(record.updated))),
-      h("span", { class: "history-acts" },
-        iconButton("save", `Export: ${record.title}`, () => this.acts.take(record.id)),
-        iconButton("bin", `Delete: ${record.title}`, async () => {
-          if (await confirmed(`Delete “${record.title}”?`, "Delete")) this.acts.remove(record.id);
-        })))));
+    this.list.replaceChildren(
+      ...records.map((record) =>
+        h(
+          "li",
+          { "data-id": record.id, class: record.id === current ? "current" : "" },
+          h(
+            "button",
+            {
+              type: "button",
+              class: "history-open",
+              "aria-current": record.id === current ? "page" : null,
+              onclick: () => this.#then(() => this.acts.open(record.id)),
+            },
+            h("span", { class: "history-title" }, record.title),
+            h(
+              "time",
+              { class: "faint", datetime: new Date(record.updated).toISOString() },
+              when(record.updated),
+            ),
+          ),
+          h(
+            "span",
+            { class: "history-acts" },
+            iconButton("save", `Export: ${record.title}`, () => this.acts.take(record.id)),
+            iconButton("bin", `Delete: ${record.title}`, async () => {
+              if (await confirmed(`Delete “${record.title}”?`, "Delete"))
+                this.acts.remove(record.id);
+            }),
+          ),
+        ),
+      ),
+    );
     if (held) this.list.querySelectorAll(`[data-id="${held.id}"] button`)[held.place]?.focus();
   }
 
@@ -61,7 +97,10 @@ export class History {
   #held() {
     const row = document.activeElement.closest(".history-list li");
     if (!row) return null;
-    return { id: row.dataset.id, place: [...row.querySelectorAll("button")].indexOf(document.activeElement) };
+    return {
+      id: row.dataset.id,
+      place: [...row.querySelectorAll("button")].indexOf(document.activeElement),
+    };
   }
 
   #then(act) {
@@ -73,6 +112,8 @@ export class History {
 function when(moment) {
   const date = new Date(moment);
   const today = new Date().toDateString() === date.toDateString();
-  return date.toLocaleString([], today ? { hour: "2-digit", minute: "2-digit" }
-    : { day: "numeric", month: "short" });
+  return date.toLocaleString(
+    [],
+    today ? { hour: "2-digit", minute: "2-digit" } : { day: "numeric", month: "short" },
+  );
 }

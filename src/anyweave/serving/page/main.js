@@ -25,23 +25,42 @@ const chat = new Chat(at("turns"), at("scroll"), {
 const composer = new Composer(at("composer"), {
   onsend: (parts) => talk.send(parts),
   onstop: () => talk.stop(),
-  onoptions: () => openOptions({ onclear: clear, onclose: () => { notice(""); greet(); } }),
+  onoptions: () =>
+    openOptions({
+      onclear: clear,
+      onclose: () => {
+        notice("");
+        greet();
+      },
+    }),
 });
 const talk = new Talk({ chat, composer, view: { shown } });
 const history = new History(at("history"), {
   open: (id) => talk.open(id),
-  fresh: () => { talk.fresh(); composer.draft.focus(); },
+  fresh: () => {
+    talk.fresh();
+    composer.draft.focus();
+  },
   remove: (id) => talk.remove(id),
   take: (id) => talk.take(id),
 });
 
 const model = h("span", { class: "model" });
 at("bar").append(
-  iconButton("menu", "Conversations", () => history.toggle(), { class: "icon-button only-narrow",
-    "aria-controls": "history", "aria-expanded": "false" }),
-  h("p", { class: "name" }, h("img", { src: "page/mark.svg", alt: "", width: 24, height: 24 }),
-    h("strong", {}, "anyweave"), model),
-  themeButton(h("button", { type: "button", class: "icon-button" })));
+  iconButton("menu", "Conversations", () => history.toggle(), {
+    class: "icon-button only-narrow",
+    "aria-controls": "history",
+    "aria-expanded": "false",
+  }),
+  h(
+    "p",
+    { class: "name" },
+    h("img", { src: "page/mark.svg", alt: "", width: 24, height: 24 }),
+    h("strong", {}, "anyweave"),
+    model,
+  ),
+  themeButton(h("button", { type: "button", class: "icon-button" })),
+);
 // Not by its address: that names the conversation.
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
@@ -56,7 +75,8 @@ async function shown() {
   const begun = conversation.messages.size > 0;
   at("welcome").hidden = begun;
   const address = begun ? `#${conversation.id}` : location.pathname;
-  if (begun ? location.hash !== address : location.hash) window.history.pushState(null, "", address);
+  if (begun ? location.hash !== address : location.hash)
+    window.history.pushState(null, "", address);
   document.title = begun ? `${conversation.title} · anyweave` : "anyweave";
   try {
     history.show(await store.list(), conversation.id);

@@ -21,12 +21,12 @@ export function toDataUrl(blob) {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result);
     reader.onerror = () => reject(reader.error);
-    // Parameters such as codecs=opus are ours to leave out: not every reader of data URLs knows them.
+    // Without parameters such as codecs=opus: not every reader of data URLs knows them.
     reader.readAsDataURL(new Blob([blob], { type: blob.type.split(";")[0] }));
   });
 }
 
-/** The blob behind an address in a reply: data, or a file of this server. Nothing else is fetched. */
+/** The blob behind an address in a reply: data, or a file of this server, and nothing else. */
 export function fromUrl(url) {
   const data = /^data:([\w/+.-]+);base64,/.exec(url);
   if (data) return fromBase64(url.slice(data[0].length), data[1]);
@@ -53,7 +53,8 @@ const SUFFIXES = { jpeg: "jpg", mpeg: "mp3", "x-wav": "wav", "svg+xml": "svg" };
 /** A name for the download of a medium: a few of its words and the suffix of its type. */
 export function fileName(part) {
   const kind = part.blob.type.split(";")[0].split("/")[1] ?? "bin";
-  const words = (part.caption || KINDS[part.kind].name).toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  const words =
+    (part.caption || KINDS[part.kind].name).toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
   return `${words.slice(0, 8).join("-") || part.kind}.${SUFFIXES[kind] ?? kind}`;
 }
 

@@ -28,33 +28,61 @@ function done(part) {
   if (part.name) return [frame]; // a file of one's own needs no caption and no saving
   return [
     frame,
-    h("figcaption", {}, h("span", { class: "medium-caption" }, part.caption ?? ""),
-      iconButton("save", `Save ${KINDS[part.kind].name}: ${label}`,
-        () => download(part.blob, fileName(part)))),
+    h(
+      "figcaption",
+      {},
+      h("span", { class: "medium-caption" }, part.caption ?? ""),
+      iconButton("save", `Save ${KINDS[part.kind].name}: ${label}`, () =>
+        download(part.blob, fileName(part)),
+      ),
+    ),
   ];
 }
 
 const SHOWN = {
-  image: (blob, label) => h("button", { type: "button", class: "medium-open",
-    "aria-label": `Enlarge: ${label}`, onclick: () => enlarge(blob, label) },
-    h("img", { src: addressOf(blob), alt: label,
-      onload: ({ target }) => sized(target, target.naturalWidth) })),
+  image: (blob, label) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "medium-open",
+        "aria-label": `Enlarge: ${label}`,
+        onclick: () => enlarge(blob, label),
+      },
+      h("img", {
+        src: addressOf(blob),
+        alt: label,
+        onload: ({ target }) => sized(target, target.naturalWidth),
+      }),
+    ),
   audio: soundPlayer,
   video: clip,
 };
 
 function clip(blob, label) {
-  const film = h("video", { src: addressOf(blob), controls: true, loop: true, playsinline: true,
-    preload: "auto", "aria-label": label,
-    onloadedmetadata: ({ target }) => sized(target, target.videoWidth) });
+  const film = h("video", {
+    src: addressOf(blob),
+    controls: true,
+    loop: true,
+    playsinline: true,
+    preload: "auto",
+    "aria-label": label,
+    onloadedmetadata: ({ target }) => sized(target, target.videoWidth),
+  });
   film.muted = true; // an attribute set by a script does not mute
   if (calm.matches) return film;
   film.autoplay = true;
   // It plays by itself, and its controls would cover a small one: they come when they are wanted.
   film.tabIndex = 0;
   film.controls = false;
-  for (const event of ["pointerenter", "focus"]) film.addEventListener(event, () => { film.controls = true; });
-  for (const event of ["pointerleave", "blur"]) film.addEventListener(event, () => { film.controls = false; });
+  for (const event of ["pointerenter", "focus"])
+    film.addEventListener(event, () => {
+      film.controls = true;
+    });
+  for (const event of ["pointerleave", "blur"])
+    film.addEventListener(event, () => {
+      film.controls = false;
+    });
   return film;
 }
 
@@ -66,10 +94,18 @@ function sized(shown, width) {
 function making(part) {
   const { name, making: verb } = KINDS[part.kind];
   return [
-    h("div", { class: "medium-frame weaving" }, h("div", { class: "weave", "aria-hidden": "true" }),
-      h("progress", { "aria-label": `${verb} a ${name}` })),
-    h("figcaption", {}, h("span", { class: "medium-caption" }, part.caption || `${verb} a ${name}`),
-      h("span", { class: "medium-steps" })),
+    h(
+      "div",
+      { class: "medium-frame weaving" },
+      h("div", { class: "weave", "aria-hidden": "true" }),
+      h("progress", { "aria-label": `${verb} a ${name}` }),
+    ),
+    h(
+      "figcaption",
+      {},
+      h("span", { class: "medium-caption" }, part.caption || `${verb} a ${name}`),
+      h("span", { class: "medium-steps" }),
+    ),
   ];
 }
 
@@ -83,15 +119,25 @@ function advance(figure, part) {
 }
 
 function lost(part) {
-  return [h("div", { class: "medium-frame lost" }, `No ${KINDS[part.kind].name}: ${part.lost}`),
-    h("figcaption", {}, h("span", { class: "medium-caption" }, part.caption ?? ""))];
+  return [
+    h("div", { class: "medium-frame lost" }, `No ${KINDS[part.kind].name}: ${part.lost}`),
+    h("figcaption", {}, h("span", { class: "medium-caption" }, part.caption ?? "")),
+  ];
 }
 
 function enlarge(blob, label) {
-  const box = h("dialog", { class: "lightbox", "aria-label": label, onclose: () => box.remove(),
-    onclick: () => box.close() },
-    h("img", { src: addressOf(blob), alt: label }), h("p", {}, label),
-    iconButton("close", "Close", () => box.close()));
+  const box = h(
+    "dialog",
+    {
+      class: "lightbox",
+      "aria-label": label,
+      onclose: () => box.remove(),
+      onclick: () => box.close(),
+    },
+    h("img", { src: addressOf(blob), alt: label }),
+    h("p", {}, label),
+    iconButton("close", "Close", () => box.close()),
+  );
   document.body.append(box);
   box.showModal();
 }

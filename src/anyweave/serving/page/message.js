@@ -8,8 +8,13 @@ import { panel } from "./panel.js";
 export function messageView(message, conversation, acts) {
   const body = h("div", { class: "message-body" });
   const foot = h("div", { class: "message-foot" });
-  const element = h("li", { class: `message ${message.role}`, "data-id": message.id, tabindex: -1 },
-    h("h2", { class: "unseen" }, message.role === "user" ? "You" : "Reply"), body, foot);
+  const element = h(
+    "li",
+    { class: `message ${message.role}`, "data-id": message.id, tabindex: -1 },
+    h("h2", { class: "unseen" }, message.role === "user" ? "You" : "Reply"),
+    body,
+    foot,
+  );
   const views = [];
   let said = null;
 
@@ -61,16 +66,31 @@ function footOf(message, conversation, acts) {
   }
   const dropped = (message.dropped?.exchanges ?? 0) + (message.left ?? 0);
   if (dropped) {
-    rows.push(h("p", { class: "faint" }, "The conversation is longer than the model's memory: "
-      + `${dropped} earlier ${dropped === 1 ? "exchange was" : "exchanges were"} left out.`));
+    rows.push(
+      h(
+        "p",
+        { class: "faint" },
+        "The conversation is longer than the model's memory: " +
+          `${dropped} earlier ${dropped === 1 ? "exchange was" : "exchanges were"} left out.`,
+      ),
+    );
   }
   const mine = message.role === "user";
   const words = message.parts.filter((part) => part.kind === "text").map((part) => part.text);
-  rows.push(h("div", { class: "acts" }, versions(message, conversation, acts),
-    mine ? iconButton("edit", "Edit and send again", () => acts.edit(message))
-      : iconButton("again", "Ask again", () => acts.again(message)),
-    words.join("").trim() && iconButton("copy", "Copy the words",
-      () => navigator.clipboard.writeText(words.join("\n").trim()))));
+  rows.push(
+    h(
+      "div",
+      { class: "acts" },
+      versions(message, conversation, acts),
+      mine
+        ? iconButton("edit", "Edit and send again", () => acts.edit(message))
+        : iconButton("again", "Ask again", () => acts.again(message)),
+      words.join("").trim() &&
+        iconButton("copy", "Copy the words", () =>
+          navigator.clipboard.writeText(words.join("\n").trim()),
+        ),
+    ),
+  );
   const told = mine ? null : panel(message, acts);
   if (told) rows.push(told);
   return rows;
@@ -81,10 +101,24 @@ function versions(message, conversation, acts) {
   const all = conversation.siblings(message);
   if (all.length < 2) return null;
   const place = all.indexOf(message);
-  const step = (by, label, shape) => h("button", { type: "button", class: "icon-button",
-    "aria-label": label, title: label, disabled: !all[place + by],
-    onclick: () => acts.pick(all[place + by]) }, icon(shape));
-  return h("div", { class: "versions", role: "group", "aria-label": "Versions" },
+  const step = (by, label, shape) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "icon-button",
+        "aria-label": label,
+        title: label,
+        disabled: !all[place + by],
+        onclick: () => acts.pick(all[place + by]),
+      },
+      icon(shape),
+    );
+  return h(
+    "div",
+    { class: "versions", role: "group", "aria-label": "Versions" },
     step(-1, "Earlier version", "left"),
-    h("span", {}, `${place + 1} / ${all.length}`), step(1, "Later version", "right"));
+    h("span", {}, `${place + 1} / ${all.length}`),
+    step(1, "Later version", "right"),
+  );
 }

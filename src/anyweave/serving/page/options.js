@@ -7,14 +7,26 @@ const KEPT = "anyweave.options";
 
 // Per option: label, hint, and the limits of its field.
 const FIELDS = {
-  seed: ["Seed", "Same seed and same words, same reply. Empty: a new one each time.",
-    { min: 0, max: 2 ** 31 - 1, step: 1, placeholder: "new each time" }],
-  guidance_scale: ["Guidance", "How closely media follow what was meant. Empty: the model's own.",
-    { min: 0, max: 30, step: 0.5, placeholder: "model's own" }],
-  num_inference_steps: ["Steps", "More is finer and slower.",
-    { min: 1, max: 200, step: 1, placeholder: "model's own" }],
-  temperature: ["Temperature", "0 always says the likeliest word.",
-    { min: 0, max: 2, step: 0.1, placeholder: "server's own" }],
+  seed: [
+    "Seed",
+    "Same seed and same words, same reply. Empty: a new one each time.",
+    { min: 0, max: 2 ** 31 - 1, step: 1, placeholder: "new each time" },
+  ],
+  guidance_scale: [
+    "Guidance",
+    "How closely media follow what was meant. Empty: the model's own.",
+    { min: 0, max: 30, step: 0.5, placeholder: "model's own" },
+  ],
+  num_inference_steps: [
+    "Steps",
+    "More is finer and slower.",
+    { min: 1, max: 200, step: 1, placeholder: "model's own" },
+  ],
+  temperature: [
+    "Temperature",
+    "0 always says the likeliest word.",
+    { min: 0, max: 2, step: 0.1, placeholder: "server's own" },
+  ],
 };
 
 function read() {
@@ -29,8 +41,11 @@ export const options = {
   /** What is sent with a request: the fields that are filled, and always a seed to tell. */
   forRequest() {
     const kept = read();
-    const sent = Object.fromEntries(Object.keys(FIELDS).filter((name) => Number.isFinite(kept[name]))
-      .map((name) => [name, kept[name]]));
+    const sent = Object.fromEntries(
+      Object.keys(FIELDS)
+        .filter((name) => Number.isFinite(kept[name]))
+        .map((name) => [name, kept[name]]),
+    );
     return { ...sent, seed: sent.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] >>> 1 };
   },
   set(name, value) {
@@ -48,35 +63,75 @@ export function mark() {
 /** The window with the options. `onclear` forgets the history, `onclose` comes at the end. */
 export function openOptions({ onclear, onclose }) {
   const kept = read();
-  const box = h("dialog", { class: "dialog", "aria-labelledby": "options-title",
-    onclose: () => { box.remove(); onclose(); } },
-    h("form", { method: "dialog" },
-      h("header", {}, h("h2", { id: "options-title" }, "Options"),
-        iconButton("close", "Close", () => box.close())),
-      ...Object.entries(FIELDS).map(([name, [label, hint, limits]]) => field(label, hint, {
-        type: "number", inputmode: "decimal", name, value: kept[name], ...limits,
-        oninput: ({ target }) => target.validity.valid
-          && options.set(name, target.value === "" ? null : Number(target.value)),
-      })),
+  const box = h(
+    "dialog",
+    {
+      class: "dialog",
+      "aria-labelledby": "options-title",
+      onclose: () => {
+        box.remove();
+        onclose();
+      },
+    },
+    h(
+      "form",
+      { method: "dialog" },
+      h(
+        "header",
+        {},
+        h("h2", { id: "options-title" }, "Options"),
+        iconButton("close", "Close", () => box.close()),
+      ),
+      ...Object.entries(FIELDS).map(([name, [label, hint, limits]]) =>
+        field(label, hint, {
+          type: "number",
+          inputmode: "decimal",
+          name,
+          value: kept[name],
+          ...limits,
+          oninput: ({ target }) =>
+            target.validity.valid &&
+            options.set(name, target.value === "" ? null : Number(target.value)),
+        }),
+      ),
       field("API key", "If the server asks for one. Kept until this tab is closed.", {
-        type: "password", autocomplete: "off", value: key.get(),
+        type: "password",
+        autocomplete: "off",
+        value: key.get(),
         oninput: ({ target }) => key.set(target.value.trim()),
       }),
-      h("p", { class: "dialog-buttons" },
-        h("button", { type: "button", class: "button danger quiet", onclick: async () => {
-          if (await confirmed("Delete all conversations from this browser?", "Delete all")) {
-            await onclear();
-            box.close();
-          }
-        } }, "Delete all conversations"),
-        h("button", { class: "button primary" }, "Done"))));
+      h(
+        "p",
+        { class: "dialog-buttons" },
+        h(
+          "button",
+          {
+            type: "button",
+            class: "button danger quiet",
+            onclick: async () => {
+              if (await confirmed("Delete all conversations from this browser?", "Delete all")) {
+                await onclear();
+                box.close();
+              }
+            },
+          },
+          "Delete all conversations",
+        ),
+        h("button", { class: "button primary" }, "Done"),
+      ),
+    ),
+  );
   document.body.append(box);
   box.showModal();
 }
 
 function field(label, hint, props) {
   const id = `option-${label.toLowerCase().replace(/ /g, "-")}`;
-  return h("p", { class: "field" }, h("label", { for: id }, label),
+  return h(
+    "p",
+    { class: "field" },
+    h("label", { for: id }, label),
     h("input", { id, "aria-describedby": `${id}-hint`, ...props }),
-    h("small", { id: `${id}-hint` }, hint));
+    h("small", { id: `${id}-hint` }, hint),
+  );
 }

@@ -20,65 +20,119 @@ export function panel(message, acts) {
   const total = timed.reduce((sum, part) => sum + part.seconds, 0);
   const count = message.usage?.completion_tokens;
   const facts = [`${total.toFixed(1)} s`, count && `${count} token${count === 1 ? "" : "s"}`];
-  return h("details", { class: "panel" },
-    h("summary", {}, h("span", {}, "What happened"),
-      h("span", { class: "faint" }, facts.filter(Boolean).join(" · "))),
-    h("div", { class: "panel-body" }, spoken(message, told.signals), parts(told.parts),
-      times(timed, told.waited_seconds), seed(told.seed, acts)));
+  return h(
+    "details",
+    { class: "panel" },
+    h(
+      "summary",
+      {},
+      h("span", {}, "What happened"),
+      h("span", { class: "faint" }, facts.filter(Boolean).join(" · ")),
+    ),
+    h(
+      "div",
+      { class: "panel-body" },
+      spoken(message, told.signals),
+      parts(told.parts),
+      times(timed, told.waited_seconds),
+      seed(told.seed, acts),
+    ),
+  );
 }
 
 /** The reply as the language model spoke it: words, and runs of signal tokens in their places. */
 function spoken(message, signals) {
   if (!signals.length) return null;
   const runs = new Map(signals.map((run) => [run.part_id, run]));
-  return section("What the model said",
+  return section(
+    "What the model said",
     "Signal tokens stand where they were spoken; each run tells one decoder what to make.",
-    h("p", { class: "spoken", dir: "auto" }, message.parts.map((part) => part.kind === "text"
-      ? part.text.trim() && ` ${part.text.trim()} ` : run(runs.get(part.id)))));
+    h(
+      "p",
+      { class: "spoken", dir: "auto" },
+      message.parts.map((part) =>
+        part.kind === "text" ? part.text.trim() && ` ${part.text.trim()} ` : run(runs.get(part.id)),
+      ),
+    ),
+  );
 }
 
 function run(signal) {
   if (!signal) return null;
-  return h("span", { class: "signals" }, signal.tokens.map((token) => h("code", {}, token)),
-    signal.forced && h("span", { class: "faint" }, "asked for by you"));
+  return h(
+    "span",
+    { class: "signals" },
+    signal.tokens.map((token) => h("code", {}, token)),
+    signal.forced && h("span", { class: "faint" }, "asked for by you"),
+  );
 }
 
 /** The path of this reply through the parts, the idle ones asleep. */
 function parts(told) {
   const columns = Object.entries(STATIONS).map(([role, [title, what]]) => {
     const units = told.filter(({ part }) => part.split(":")[0] === role);
-    return units.length && h("div", { class: "flow-column", role: "listitem" },
-      h("h4", {}, title, h("small", {}, what)), h("ul", {}, units.map(unit)));
+    return (
+      units.length &&
+      h(
+        "div",
+        { class: "flow-column", role: "listitem" },
+        h("h4", {}, title, h("small", {}, what)),
+        h("ul", {}, units.map(unit)),
+      )
+    );
   });
-  return section("Which parts worked", "The others were asleep.",
-    h("div", { class: "flow", role: "list" }, columns));
+  return section(
+    "Which parts worked",
+    "The others were asleep.",
+    h("div", { class: "flow", role: "list" }, columns),
+  );
 }
 
 function unit({ part, active }) {
   const name = part.split(":")[1] ?? "text";
-  return h("li", { class: active ? "unit active" : "unit asleep" }, NAMES[name] ?? name,
-    h("span", { class: "unseen" }, active ? ", active" : ", asleep"));
+  return h(
+    "li",
+    { class: active ? "unit active" : "unit asleep" },
+    NAMES[name] ?? name,
+    h("span", { class: "unseen" }, active ? ", active" : ", asleep"),
+  );
 }
 
 function times(timed, waited) {
   const rows = timed.map(({ part, seconds }) => {
     const [role, kind] = part.split(":");
-    return [role === "language_model" ? "words" : NAMES[kind] ?? part, seconds];
+    return [role === "language_model" ? "words" : (NAMES[kind] ?? part), seconds];
   });
   if (waited >= 0.05) rows.unshift(["in the queue", waited]);
   if (!rows.length) return null;
   const longest = Math.max(...rows.map(([, seconds]) => seconds));
-  return section("How long it took", "", h("dl", { class: "times" }, rows.map(([name, seconds]) => {
-    const bar = h("span", { class: "bar-fill" });
-    bar.style.setProperty("--share", `${(seconds / longest) * 100}%`);
-    return [h("dt", {}, name),
-      h("dd", {}, bar, h("span", { class: "number" }, `${seconds.toFixed(2)} s`))];
-  }).flat()));
+  return section(
+    "How long it took",
+    "",
+    h(
+      "dl",
+      { class: "times" },
+      rows
+        .map(([name, seconds]) => {
+          const bar = h("span", { class: "bar-fill" });
+          bar.style.setProperty("--share", `${(seconds / longest) * 100}%`);
+          return [
+            h("dt", {}, name),
+            h("dd", {}, bar, h("span", { class: "number" }, `${seconds.toFixed(2)} s`)),
+          ];
+        })
+        .flat(),
+    ),
+  );
 }
 
 function seed(number, acts) {
-  return h("p", { class: "seed faint" }, `Seed ${number}`,
-    iconButton("pin", `Keep seed ${number} for the next replies`, () => acts.keepSeed(number)));
+  return h(
+    "p",
+    { class: "seed faint" },
+    `Seed ${number}`,
+    iconButton("pin", `Keep seed ${number} for the next replies`, () => acts.keepSeed(number)),
+  );
 }
 
 function section(title, about, content) {

@@ -2,7 +2,7 @@
 
 import { KINDS, fromBase64, fromUrl } from "./media.js";
 
-/** Take one chunk into `message`; gives the media that it completed. Throws what the server says. */
+/** Take one chunk into `message`; the media that it completed. Throws what the server says. */
 export async function applied(message, chunk) {
   if (chunk.error) throw new Error(chunk.error.message);
   const choice = chunk.choices?.[0];
@@ -50,7 +50,12 @@ function partOf(message, id, kind) {
 function* media(delta) {
   if (delta.audio) {
     const { id, data, url, transcript: caption } = delta.audio;
-    yield { id, kind: "audio", caption, blob: () => data ? fromBase64(data, "audio/wav") : fromUrl(url) };
+    yield {
+      id,
+      kind: "audio",
+      caption,
+      blob: () => (data ? fromBase64(data, "audio/wav") : fromUrl(url)),
+    };
   }
   for (const list of ["images", "audios", "videos"]) {
     for (const entry of delta[list] ?? []) {

@@ -10,20 +10,38 @@ let playing = null; // one sound at a time
 /** The player; `label` says what is heard. */
 export function soundPlayer(blob, label) {
   const audio = new Audio(addressOf(blob));
-  const seek = h("input", { type: "range", class: "sound-seek", min: 0, max: 1000, value: 0,
-    "aria-label": `Position in: ${label}`, disabled: true });
+  const seek = h("input", {
+    type: "range",
+    class: "sound-seek",
+    min: 0,
+    max: 1000,
+    value: 0,
+    "aria-label": `Position in: ${label}`,
+    disabled: true,
+  });
   const time = h("span", { class: "sound-time" }, "0:00");
-  const button = h("button", { type: "button", class: "sound-play", "aria-label": `Play: ${label}` },
-    icon("play"));
+  const button = h(
+    "button",
+    { type: "button", class: "sound-play", "aria-label": `Play: ${label}` },
+    icon("play"),
+  );
   const wave = h("div", { class: "sound-wave" });
-  const player = h("div", { class: "sound", role: "group", "aria-label": label }, button,
-    h("div", { class: "sound-track" }, wave, seek), time);
+  const player = h(
+    "div",
+    { class: "sound", role: "group", "aria-label": label },
+    button,
+    h("div", { class: "sound-track" }, wave, seek),
+    time,
+  );
   let seconds = 0;
 
   const show = () => {
     const at = seconds ? Math.min(1, audio.currentTime / seconds) : 0;
     seek.value = String(Math.round(at * 1000));
-    seek.setAttribute("aria-valuetext", `${audio.currentTime.toFixed(1)} of ${seconds.toFixed(1)} s`);
+    seek.setAttribute(
+      "aria-valuetext",
+      `${audio.currentTime.toFixed(1)} of ${seconds.toFixed(1)} s`,
+    );
     wave.style.setProperty("--at", `${at * 100}%`);
     time.textContent = clock(audio.paused && !audio.currentTime ? seconds : audio.currentTime);
     if (!audio.paused) requestAnimationFrame(show);
@@ -40,20 +58,30 @@ export function soundPlayer(blob, label) {
     playing = audio;
     return audio.play();
   });
-  seek.addEventListener("input", () => { audio.currentTime = (seek.value / 1000) * seconds; show(); });
-  for (const event of ["play", "pause"]) audio.addEventListener(event, turned);
-  audio.addEventListener("ended", () => { audio.currentTime = 0; turned(); });
-
-  peaksOf(blob).then((found) => {
-    seconds = found.seconds;
-    seek.disabled = false;
-    wave.append(drawn(found.peaks, "sound-bars"), drawn(found.peaks, "sound-bars played"));
+  seek.addEventListener("input", () => {
+    audio.currentTime = (seek.value / 1000) * seconds;
     show();
-  }, () => { // a sound this browser cannot read may still be saved
-    time.textContent = "";
-    button.disabled = true;
-    wave.append(h("span", { class: "faint" }, "This browser cannot play it"));
   });
+  for (const event of ["play", "pause"]) audio.addEventListener(event, turned);
+  audio.addEventListener("ended", () => {
+    audio.currentTime = 0;
+    turned();
+  });
+
+  peaksOf(blob).then(
+    (found) => {
+      seconds = found.seconds;
+      seek.disabled = false;
+      wave.append(drawn(found.peaks, "sound-bars"), drawn(found.peaks, "sound-bars played"));
+      show();
+    },
+    () => {
+      // a sound this browser cannot read may still be saved
+      time.textContent = "";
+      button.disabled = true;
+      wave.append(h("span", { class: "faint" }, "This browser cannot play it"));
+    },
+  );
   return player;
 }
 
@@ -78,11 +106,20 @@ function drawn(peaks, kind) {
     const height = Math.max(2, peak * HEIGHT);
     return svg("rect", { x: bar * 4, y: (HEIGHT - height) / 2, width: 2.4, height, rx: 1.2 });
   });
-  return svg("svg", { viewBox: `0 0 ${BARS * 4 - 1.6} ${HEIGHT}`, preserveAspectRatio: "none",
-    class: kind, "aria-hidden": "true" }, ...bars);
+  return svg(
+    "svg",
+    {
+      viewBox: `0 0 ${BARS * 4 - 1.6} ${HEIGHT}`,
+      preserveAspectRatio: "none",
+      class: kind,
+      "aria-hidden": "true",
+    },
+    ...bars,
+  );
 }
 
 function clock(seconds) {
-  return seconds < 10 ? `${seconds.toFixed(1)} s`
+  return seconds < 10
+    ? `${seconds.toFixed(1)} s`
     : `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 }

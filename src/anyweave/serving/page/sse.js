@@ -13,7 +13,7 @@ export async function* events(stream) {
       if (done) throw new Error("the connection ended before the reply did");
       rest += value;
       // An event ends with an empty line; a cut inside \r\n waits for the other half.
-      for (let end; (end = /\r?\n\r?\n/.exec(rest)); ) {
+      for (let end; (end = /\r?\n\r?\n/.exec(rest));) {
         const data = dataOf(rest.slice(0, end.index));
         rest = rest.slice(end.index + end[0].length);
         if (data === "[DONE]") return;

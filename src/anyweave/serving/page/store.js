@@ -10,7 +10,8 @@ function open() {
     const asked = indexedDB.open(NAME, 1);
     asked.onupgradeneeded = () => {
       asked.result.createObjectStore("conversations", { keyPath: "id" });
-      asked.result.createObjectStore("messages", { keyPath: "id" })
+      asked.result
+        .createObjectStore("messages", { keyPath: "id" })
         .createIndex("conversation", "conversation");
     };
     asked.onsuccess = () => resolve(asked.result);

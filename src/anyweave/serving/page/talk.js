@@ -56,10 +56,11 @@ export class Talk {
 
   /** Show a kept conversation; false where there is none of this id. */
   async open(id) {
-    const found = this.#running.get(id)?.conversation ?? await store.load(id);
+    const found = this.#running.get(id)?.conversation ?? (await store.load(id));
     if (!found) return false;
     if (!this.#running.has(id)) {
-      [...found.messages.values()].filter((message) => message.state === "streaming")
+      [...found.messages.values()]
+        .filter((message) => message.state === "streaming")
         .forEach(broken);
     }
     this.#turnTo(found);
@@ -75,8 +76,12 @@ export class Talk {
   }
 
   async take(id) {
-    const found = this.#running.get(id)?.conversation ?? await store.load(id);
-    const name = found.title.toLowerCase().match(/[\p{L}\p{N}]+/gu)?.slice(0, 6).join("-");
+    const found = this.#running.get(id)?.conversation ?? (await store.load(id));
+    const name = found.title
+      .toLowerCase()
+      .match(/[\p{L}\p{N}]+/gu)
+      ?.slice(0, 6)
+      .join("-");
     download(await exported(found), `${name || "conversation"}.json`);
   }
 
@@ -132,20 +137,23 @@ export class Talk {
     for await (const chunk of ask(body, { signal, onWait })) {
       const made = await applied(message, chunk);
       this.chat.update(message);
-      for (const part of made) announce(`A ${KINDS[part.kind].name}: ${part.caption || "without a caption"}`);
+      for (const part of made)
+        announce(`A ${KINDS[part.kind].name}: ${part.caption || "without a caption"}`);
       if (made.length) await this.#keep(conversation, message);
     }
   }
 
   async #end(conversation, message) {
-    markLost(message, message.state === "done" ? "it never came" : "the reply ended before");
+    markLost(message, message.state === "done" ? "it never came" : "the reply ended before it");
     // Deleted meanwhile: nothing is kept, and nothing shown.
     if (this.#running.get(conversation.id)?.message !== message) return;
     this.#running.delete(conversation.id);
     conversation.updated = Date.now();
     await this.#keep(conversation, message);
     if (conversation === this.conversation) this.#show();
-    announce(message.error ?? (message.state === "stopped" ? "Stopped" : `Reply: ${words(message)}`));
+    announce(
+      message.error ?? (message.state === "stopped" ? "Stopped" : `Reply: ${words(message)}`),
+    );
   }
 
   async #keep(conversation, ...messages) {
@@ -161,12 +169,17 @@ export class Talk {
 /** A reply whose page was closed or reloaded before its end. */
 function broken(message) {
   message.state = "stopped";
-  markLost(message, "the page was closed before");
+  markLost(message, "the page was closed before it");
 }
 
 function markLost(message, why) {
   for (const part of message.parts) if (part.kind !== "text" && !part.blob) part.lost = why;
 }
 
-const words = (message) => message.parts.map((part) => part.kind === "text" ? part.text.trim()
-  : `a ${KINDS[part.kind].name}, ${part.caption ?? ""}`).filter(Boolean).join(". ");
+const words = (message) =>
+  message.parts
+    .map((part) =>
+      part.kind === "text" ? part.text.trim() : `a ${KINDS[part.kind].name}, ${part.caption ?? ""}`,
+    )
+    .filter(Boolean)
+    .join(". ");

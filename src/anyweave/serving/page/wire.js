@@ -6,8 +6,9 @@ import { KINDS, toDataUrl } from "./media.js";
 export async function request(messages, { only, asked }) {
   return {
     ...asked,
-    messages: await Promise.all(messages.map((message) =>
-      wireMessage(message, { data: message.role === "user" }))),
+    messages: await Promise.all(
+      messages.map((message) => wireMessage(message, { data: message.role === "user" })),
+    ),
     ...(only ? { modalities: ["text", ...(only === "text" ? [] : [only])] } : {}),
     ...(only && only !== "text" ? { force: [only] } : {}),
     stream: true,
@@ -36,23 +37,28 @@ export function known(messages) {
 
 const MOST_MEDIA = 32; // of one request; more are refused by the server
 
-const countMedia = (exchanges) => exchanges.flat().flatMap(({ parts }) => parts)
-  .filter((part) => part.blob).length;
+const countMedia = (exchanges) =>
+  exchanges
+    .flat()
+    .flatMap(({ parts }) => parts)
+    .filter((part) => part.blob).length;
 
-const spoken = (part) => part.kind === "text" ? part.text : part.blob;
+const spoken = (part) => (part.kind === "text" ? part.text : part.blob);
 
 /** One message in the API's form. The model remembers of a reply's media what it said of them, so a
  * request needs no `data` there: ids and captions are enough.
  */
 export async function wireMessage({ role, parts }, { data = true } = {}) {
-  const content = await Promise.all(parts.filter(spoken).map(async (part) => {
-    if (part.kind === "text") return { type: "text", text: part.text };
-    const wire = { type: KINDS[part.kind].part };
-    if (data) wire[wire.type] = { url: await toDataUrl(part.blob) };
-    if (part.id) wire.id = part.id;
-    if (part.caption) wire.caption = part.caption;
-    return wire;
-  }));
+  const content = await Promise.all(
+    parts.filter(spoken).map(async (part) => {
+      if (part.kind === "text") return { type: "text", text: part.text };
+      const wire = { type: KINDS[part.kind].part };
+      if (data) wire[wire.type] = { url: await toDataUrl(part.blob) };
+      if (part.id) wire.id = part.id;
+      if (part.caption) wire.caption = part.caption;
+      return wire;
+    }),
+  );
   return role === "user" ? { role, content } : { role, content_parts: content };
 }
 
@@ -60,6 +66,7 @@ export async function wireMessage({ role, parts }, { data = true } = {}) {
 export async function exported(conversation) {
   const messages = await Promise.all(conversation.path().map((message) => wireMessage(message)));
   const created = new Date(conversation.created).toISOString();
-  return new Blob([JSON.stringify({ title: conversation.title, created, messages }, null, 2)],
-    { type: "application/json" });
+  return new Blob([JSON.stringify({ title: conversation.title, created, messages }, null, 2)], {
+    type: "application/json",
+  });
 }

@@ -1,4 +1,4 @@
-"""Going on from a trained checkpoint with data of one's own: careful rates, a schedule, a cache.
+"""Fine-tuning of a trained checkpoint on your own data: low rates, a schedule, a cache.
 
 What a model needs otherwise travels with it, as `ModelSpec.fine_tuning`. This is what a stage takes
 when it is given a checkpoint and no recipe.

@@ -7,29 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from anyweave.evaluation.metrics import Proportion, Ratio
+from anyweave.evaluation.metrics import Figure
 from anyweave.files import read_object, write_json, write_text
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One measured value and its 95% interval, both None where nothing was tried."""
-
-    value: float | None
-    interval: tuple[float, float] | None
-    trials: int
-
-    @classmethod
-    def of(cls, metric: Proportion | Ratio) -> Figure:
-        value = metric.share if isinstance(metric, Proportion) else metric.value
-        interval = None if value is None else metric.interval
-        return cls(value=value, interval=interval, trials=metric.trials)
-
-    def __str__(self) -> str:
-        if self.value is None or self.interval is None:
-            return "not tried"
-        low, high = self.interval
-        return f"{self.value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 @dataclass(frozen=True, kw_only=True)
