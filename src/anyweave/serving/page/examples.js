@@ -1,5 +1,5 @@
-// Things to try: kinds of conversion in the figures 12 to 19 of the paper. Beside the media that are
-// promised in `to` there are always words.
+// Things to try: kinds of conversion in the figures 12 to 19 of the paper. Beside the media of `to`
+// there are always words.
 
 import { h, icon, notice } from "./dom.js";
 
