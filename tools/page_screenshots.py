@@ -56,6 +56,7 @@ def main(folder: Path = ASSETS) -> int:
         page.get_by_role("button", name="New conversation").click()
         page.locator(".example-words", has_text=re.compile("^Let me hear")).click()
         page.locator(".panel").wait_for()
+        page.get_by_role("radio", name="Clip").check(force=True)  # whatever the seed says
         page.get_by_label("Message", exact=True).fill("Now a clip of it.")
         page.keyboard.press("Enter")
         page.locator(".assistant video").wait_for()
