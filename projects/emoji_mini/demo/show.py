@@ -95,7 +95,9 @@ def run_demo(
 def _write(record: Record, output: Path) -> Path:
     write_json(output / "conversation.json", record.to_dict(), indent=1)
     for number, talk in enumerate(record.talks, 1):
-        draw_talk(talk, output).save(output / "talks" / f"{number:02d}.png")
+        drawn = np.asarray(draw_talk(talk, output))
+        path = output / "talks" / f"{number:02d}.png"
+        media.save("image", drawn, path, generated=True)
     return write_page(record, output)
 
 

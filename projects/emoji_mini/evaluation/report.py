@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from anyweave import media
 from anyweave.evaluation.metrics import Decisions, Proportion
 from anyweave.files import clear, write_json, write_text
 
@@ -127,7 +128,8 @@ class WorldReport:
         for modality in ("image", "video"):
             chosen = [sample for sample in self.samples if sample.modality == modality]
             if chosen:
-                Image.fromarray(contact_sheet(chosen)).save(folder / f"{modality}.png")
+                sheet = folder / f"{modality}.png"
+                media.save("image", contact_sheet(chosen), sheet, generated=True)
         return folder
 
 
