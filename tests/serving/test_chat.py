@@ -155,6 +155,16 @@ def test_stopping_the_server_fails_what_does_not_end_in_time(serve: Callable[...
         assert json.loads(rest[-2].removeprefix("data: "))["error"]["code"] == "stopping"
 
 
+def test_words_come_while_media_of_others_are_made(served: Any) -> None:
+    with served.http() as http, served.http() as other:
+        with http.stream("POST", CHAT, json={**LONG, "stream": True}) as answer:
+            lines = answer.iter_lines()
+            assert any('"step": 1,' in line for line in lines)  # the decoders are at work
+            spoken = ask(other, [user("and meanwhile?")])
+            assert spoken["usage"]["completion_tokens"] > 0
+            assert '"progress"' in next(line for line in lines if line)  # and still are
+
+
 def test_what_happened_inside_is_told(served: Any) -> None:
     body = {"messages": [user("hi")], "force": ["audio"], "modalities": ["text", "audio"]}
     inside = served.http().post(CHAT, json=body).json()["anyweave"]
