@@ -256,6 +256,17 @@ def test_parts_grow_as_they_are_told(ray: Ray, folder: str) -> None:
             read_scales(wrong)
 
 
+def test_a_cluster_that_refuses_is_told(
+    ray: Ray, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**how: Any) -> None:
+        raise ConnectionError("no token")
+
+    monkeypatch.setattr(sys.modules["ray"], "init", refuse)
+    with pytest.raises(ValueError, match="cannot be joined: no token; .*RAY_AUTH_MODE"):
+        ClusterEngine(folder)
+
+
 def test_the_command_says_what_does_not_fit(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
     def fails(*options: str) -> str:
         return str(CliRunner().invoke(app, ["serve", "-m", folder, *options]).exception)

@@ -110,7 +110,10 @@ class ClusterEngine(Engine):
         try:
             ray.init(ignore_reinit_error=True, log_to_driver=False)
         except (ConnectionError, RuntimeError) as error:
-            raise ValueError(f"the Ray cluster cannot be joined: {error}") from error
+            raise ValueError(
+                f"the Ray cluster cannot be joined: {error}; is it running (ray status), and is "
+                "RAY_AUTH_MODE here what it is there?"
+            ) from error
         ray.serve.start(proxy_location="Disabled")
         decoders = {
             modality: _deployed(Decoder, modality, scales).bind(source, modality)
