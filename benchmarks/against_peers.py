@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import argparse
 import copy
+import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +59,15 @@ def main() -> None:
     parser.add_argument("--model", default="emoji-mini")
     parser.add_argument("--threads", type=int, default=None, help="default: PyTorch's choice")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", default="", help="measure the rows with this in their name")
     parser.add_argument("--note", default="", help="about the machine, written below the table")
     parser.add_argument("--out", type=Path, default=None, help="a page to put the table in")
     given = parser.parse_args()
     if given.threads is not None:
         torch.set_num_threads(given.threads)
     model = NextGPT.from_pretrained(given.model)
-    table = to_markdown([measure(pair, given.repeats) for pair in pairs(model)], given)
+    chosen = [pair for pair in pairs(model, given.model) if given.only in pair.name]
+    table = to_markdown([measure(pair, given.repeats) for pair in chosen], given)
     print(table)
     if given.out is not None:
         page = given.out.read_text(encoding="utf-8")
@@ -69,7 +75,7 @@ def main() -> None:
         given.out.write_text(f"{before}{BEGIN}\n{table}{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
-def pairs(model: NextGPT) -> list[Pair]:
+def pairs(model: NextGPT, source: str) -> list[Pair]:
     """All comparisons that `model` can be part of."""
     # The peer's attention is its own; the view that replies use has another.
     merged = copy.deepcopy(for_replies(model.language))
@@ -83,7 +89,7 @@ def pairs(model: NextGPT) -> list[Pair]:
         found.append(_decoding(model, name, merged, "int8"))
     if "image" in model.decoders:
         found += [_picture(model), _picture_reply(model)]
-    return found
+    return [_cold_start(model, source), *found]
 
 
 def measure(pair: Pair, repeats: int) -> dict[str, Any]:
@@ -123,9 +129,58 @@ def _range(values: list[float]) -> str:
 
 
 def _seconds(call: Callable[[], Any]) -> tuple[float, float]:
-    wall, processor = time.perf_counter(), time.process_time()
+    wall, processor = time.perf_counter(), sum(os.times()[:4])  # of children too
     call()
-    return time.perf_counter() - wall, time.process_time() - processor
+    return time.perf_counter() - wall, sum(os.times()[:4]) - processor
+
+
+# What is left at the end of a process is nobody's wait, so both leave without tidying up.
+_PEER_START = """
+import os, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained({folder!r})
+model = AutoModelForCausalLM.from_pretrained({folder!r}, dtype=torch.{dtype})
+said = [{{"role": "user", "content": {prompt!r}}}]
+given = tokenizer.apply_chat_template(
+    said, add_generation_prompt=True, return_tensors="pt", return_dict=True
+)
+with torch.inference_mode():
+    made = model.generate(**given, max_new_tokens=1, do_sample=False)
+print("said", repr(tokenizer.decode(made[0, -1:])), flush=True)
+os._exit(0)
+"""
+_OUR_START = """
+import os
+import anyweave as aw
+chat = aw.load({source!r}).chat()
+event = next(chat.send({prompt!r}, temperature=0.0))
+print("said", repr(getattr(event, "text", event)), flush=True)
+os._exit(0)
+"""
+
+
+def _cold_start(model: NextGPT, source: str) -> Pair:
+    """A new process each, until the first token is there: the plain language model by a script of
+    transformers, and the whole model.
+    """
+    folder = model.language.model.config._name_or_path
+    dtype = str(model.language.dtype).removeprefix("torch.")
+    codes = (
+        _PEER_START.format(folder=folder, dtype=dtype, prompt=PROMPT),
+        _OUR_START.format(source=source, prompt=PROMPT),
+    )
+
+    def run(code: str) -> str:
+        threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env={**os.environ, **threads}
+        )
+        return done.stdout.strip().splitlines()[-1]
+
+    theirs, ours = (partial(run, code) for code in codes)
+    name = "cold start to the first token, a script of transformers"
+    return Pair(name, theirs, ours, lambda one, other: "a token each")
 
 
 def _prompt(model: NextGPT) -> Tensor:
@@ -211,8 +266,8 @@ def _size(model: NextGPT) -> dict[str, int]:
 
 def _picture(model: NextGPT) -> Pair:
     """One picture of a caption's embedding by the same decoder, steps and guidance."""
-    decoder, spec = model.decoders["image"], model.spec.decoders["image"]
-    steps, guidance = spec.num_inference_steps or 20, spec.guidance_scale or decoder.guidance_scale
+    decoder = model.decoders["image"]
+    steps, guidance = decoder.defaults.num_inference_steps, decoder.guidance_scale
     pipeline, size = _pipeline(decoder, decoder.defaults.scheduler), _size(model)
     embeds = decoder.encode_captions(["a happy red dog on a hill at night"])
     negative = decoder.unconditional()
@@ -243,10 +298,10 @@ def _picture(model: NextGPT) -> Pair:
 
 def _picture_reply(model: NextGPT) -> Pair:
     """A few words and a picture: our reply with its defaults, and the flow of 2023."""
-    decoder, spec = model.decoders["image"], model.spec.decoders["image"]
+    decoder = model.decoders["image"]
     pipeline, size = _pipeline(decoder, "ddim"), _size(model)
     words, ids, lm = 8, _prompt(model), model.language
-    guidance = spec.guidance_scale or decoder.guidance_scale
+    guidance = decoder.guidance_scale
 
     @torch.inference_mode()
     def theirs() -> str:
@@ -284,7 +339,7 @@ def _picture_reply(model: NextGPT) -> Pair:
         session.reply(PROMPT)
         return "a picture"
 
-    steps = spec.num_inference_steps or 20
+    steps = decoder.defaults.num_inference_steps
     name = f"{words} tokens and a picture, the flow of 2023 ({FLOW_STEPS} steps, ours {steps})"
     return Pair(name, theirs, ours, lambda one, other: f"{one} each, of other steps")
 

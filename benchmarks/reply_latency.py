@@ -69,7 +69,7 @@ def measure(source: str, repeats: int) -> dict[str, Any]:
     figures["tokens_per_second"] = SPEECH_TOKENS / speech
     for modality in model.decoders:
         started = time.perf_counter()
-        steps = model.spec.decoders[modality].num_inference_steps
+        steps = model.decoders[modality].defaults.num_inference_steps
         model.decoders[modality]
         figures[f"{modality}_decoder_load"] = time.perf_counter() - started
         figures[f"{modality}_steps"] = steps

@@ -29,6 +29,6 @@ def test_installed_packages_add_names_and_replace_none(monkeypatch: pytest.Monke
         EntryPoint("linear", "collections:Counter", "tests.things"),
         EntryPoint("more", "collections:OrderedDict", "tests.things"),
     ]
-    monkeypatch.setattr(errors, "_installed", lambda path: EntryPoints(points))
+    monkeypatch.setattr(errors, "_installed", lambda group, path: EntryPoints(points))
     assert resolve("more").__name__ == "OrderedDict"  # type: ignore[attr-defined]
     assert resolve("linear").__name__ == "deque"  # type: ignore[attr-defined]

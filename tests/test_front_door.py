@@ -46,7 +46,8 @@ def test_the_lazy_names_are_those_that_type_checkers_see() -> None:
         for alias in node.names
     }
     assert seen == aw._PLACES
-    assert set(aw.__all__) == {*seen, "__version__"}
+    for_methods = {"push_to_hub", "save_pretrained"}  # of a model, which asks the front door
+    assert set(aw.__all__) == {*seen, "__version__"} - for_methods
 
 
 def test_a_name_that_is_not_there() -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from anyweave.messages import Modality
-from anyweave.model.any_to_any import ROLES, TrainedRole
 from anyweave.model.checkpoint import find_checkpoint, read_spec
+from anyweave.model.roles import ROLES, TrainedRole
 from anyweave.model.spec import Bridge, ModelSpec, ProjectorSpec
 from anyweave.training.config import ModelConfig, OptimizerConfig, TrainConfig
 from anyweave.training.stages import Stage

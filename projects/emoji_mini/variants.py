@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.files import read_object, write_json
-from anyweave.model.any_to_any import NextGPT, TrainedRole
+from anyweave.model.any_to_any import NextGPT
 from anyweave.model.build import build
 from anyweave.model.checkpoint import SPEC_FILE, find_checkpoint, load_role, read_spec
 from anyweave.model.hashing import folder_sha256
+from anyweave.model.roles import TrainedRole
 from anyweave.model.spec import ModelSpec
 from anyweave.training.config import ModelConfig
 from anyweave.training.launch import run

@@ -19,9 +19,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from anyweave.files import check_new, whole_folder, write_json
-from anyweave.model.any_to_any import ROLES, TrainedRole
-from anyweave.model.checkpoint import PROCESSOR_FILE, SPEC_FILE, processor_facts, role_file
+from anyweave.model.checkpoint import PROCESSOR_FILE, SPEC_FILE, processor_facts
 from anyweave.model.hashing import folder_sha256, write_hashes
+from anyweave.model.roles import ROLES, TrainedRole, role_file
 from anyweave.model.spec import ModelSpec
 from anyweave.processing import Processor, SignalTokens
 from legacy_2023.base import Progress, bytes_needed, read_base, write_language

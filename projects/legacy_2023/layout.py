@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from anyweave.messages import MEDIA_MODALITIES, Modality
-from anyweave.model.any_to_any import TrainedRole
+from anyweave.model.roles import TrainedRole
 from anyweave.processing.signals import DEFAULT_COUNTS
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"

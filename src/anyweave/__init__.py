@@ -11,9 +11,12 @@ Everything else is taken from its room, such as `anyweave.training.config`.
 
 from __future__ import annotations
 
+import sys
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from anyweave.garbage import searched_later
 
 if TYPE_CHECKING:
     from anyweave.data import Records, read_messages, write_messages
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from anyweave.messages import Audio, Image, Message, Modality, Text, Video
     from anyweave.model import NextGPT
     from anyweave.model.checkpoint import load_pretrained as load
+    from anyweave.model.checkpoint import save_pretrained as save_pretrained
+    from anyweave.model.publishing import push_to_hub as push_to_hub
     from anyweave.training.config import TrainConfig
     from anyweave.training.launch import train
 
@@ -71,6 +76,9 @@ _PLACES = {
     "show": "anyweave.media.showing:show",
     "train": "anyweave.training.launch:train",
     "write_messages": "anyweave.data:write_messages",
+    # Not of `__all__`: what methods of a model ask for.
+    "push_to_hub": "anyweave.model.publishing:push_to_hub",
+    "save_pretrained": "anyweave.model.checkpoint:save_pretrained",
 }
 
 
@@ -80,7 +88,8 @@ def __getattr__(name: str) -> Any:
         hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(__all__)}"
         raise AttributeError(f"module 'anyweave' has no attribute {name!r}; {hint}")
     module, _, attribute = _PLACES[name].partition(":")
-    value = getattr(import_module(module), attribute)
+    with searched_later(lasting="torch" not in sys.modules):
+        value = getattr(import_module(module), attribute)
     globals()[name] = value
     return value
 

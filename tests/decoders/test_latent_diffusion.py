@@ -11,11 +11,12 @@ import torch
 from diffusers import AutoencoderDC, FlowMatchEulerDiscreteScheduler, KarrasVeScheduler
 
 from anyweave.decoders import DECODERS, resolve
+from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.decoders.folder import DecoderDefaults
 from anyweave.decoders.latent_diffusion import LatentDiffusion
+from anyweave.decoders.protocol import Decoder
 from anyweave.decoders.schedulers import SCHEDULERS, build_scheduler
-from anyweave.decoders.sizes import MediaSize
-from anyweave.messages import MEDIA_MODALITIES
+from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.testing.decoders import tiny_decoder, write_tiny_decoder
 
 Decoders = dict[str, LatentDiffusion]
@@ -610,3 +611,8 @@ def test_a_flow_edits_from_the_noise_level_of_its_strength(flow: LatentDiffusion
 def test_a_flow_has_its_own_scheduler_alone(flow: LatentDiffusion) -> None:
     with pytest.raises(ValueError, match="trained by flow matching.*not with 'ddim'"):
         flow.generate(torch.zeros(1, 8, 32), seeds=[0], scheduler="ddim", **STEPS)
+
+
+@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+def test_has_what_every_decoder_offers(modality: Modality) -> None:
+    assert isinstance(tiny_decoder(modality), Decoder)

@@ -20,9 +20,9 @@ from diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion import (
 from safetensors.torch import load_file, save_file
 
 from anyweave.decoders.captions import caption_ids
+from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.decoders.folder import UNCONDITIONAL_FILE
 from anyweave.decoders.latent_diffusion import LatentDiffusion
-from anyweave.decoders.sizes import MediaSize
 from anyweave.messages import MEDIA_MODALITIES
 from anyweave.testing.decoders import tiny_decoder, write_tiny_decoder
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.decoders.latent_diffusion import LatentDiffusion
 from anyweave.decoders.schedulers import build_scheduler
-from anyweave.decoders.sizes import MediaSize
 from anyweave.testing.decoders import write_tiny_decoder
 
 SEEDS = [7, 11]

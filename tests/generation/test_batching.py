@@ -114,6 +114,7 @@ def test_rows_share_forwards_and_media_share_steps(
     monkeypatch.setattr(PackedRows, "feed", counted)
     monkeypatch.setattr(decoder, "generate_steps", noted)
     options = replace(OPTIONS, force=("image",), modalities=("image",), max_media=0)
+    options = replace(options, num_inference_steps=12)  # long enough for others to come to wait
     talks = [partial(batcher.chat(options).reply, "hello", seed=n) for n in range(8)]
     assert len(together(talks)) == 8
     assert max(rows) == 4  # max_rows
@@ -276,7 +277,7 @@ def test_a_long_prompt_is_read_in_pieces_and_others_speak(
 def test_a_model_that_cannot_be_packed_takes_turns_and_says_so(
     model: NextGPT, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "_plain", lambda *_: False)
+    monkeypatch.setattr(packing, "is_plain", lambda config: False)
     with ReplyBatcher(model) as batcher:
         works = [partial(batcher.chat(OPTIONS).reply, "hello", seed=n) for n in range(3)]
         for n, reply in enumerate(together(works)):

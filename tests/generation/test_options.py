@@ -42,17 +42,8 @@ def test_sizes_go_where_they_have_a_meaning() -> None:
     options = GenerationOptions(
         height=32, num_frames=8, audio_length=1.5, num_inference_steps=3, fps=4
     )
-    defaults = {"num_inference_steps": 20, "guidance_scale": 7.5}
-    assert options.decoder_arguments("image", defaults) == {
-        "num_inference_steps": 3,
-        "guidance_scale": 7.5,
-        "height": 32,
-    }
-    assert options.decoder_arguments("audio", defaults) == {
-        "num_inference_steps": 3,
-        "guidance_scale": 7.5,
-        "audio_length": 1.5,
-    }
+    assert options.decoder_arguments("image") == {"num_inference_steps": 3, "height": 32}
+    assert options.decoder_arguments("audio") == {"num_inference_steps": 3, "audio_length": 1.5}
     assert options.rate("video", 8.0) == 4
     assert options.rate("audio", 16000.0) == 16000.0
     assert options.rate("image", None) is None

@@ -35,3 +35,12 @@ def test_steps_of_one_token_are_those_of_plain_attention(name: str) -> None:
             )  # fmt: skip
         torch.testing.assert_close(grouped, plain, rtol=1e-4, atol=1e-5)
         start = end
+
+
+@pytest.mark.parametrize("kind", ["indexed_attention", "chunked_attention", "linear_attention"])
+def test_families_that_choose_among_their_keys_keep_their_own_attention(kind: str) -> None:
+    model = family("llama")
+    assert takes_grouped(model)
+    model.config.layer_types = ["full_attention", kind]
+    model.config.attention_chunk_size = 8
+    assert not takes_grouped(model)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import peft
 import pytest
 import torch
 
@@ -43,25 +44,6 @@ def test_names_sizes_and_frozen_start() -> None:
     assert not any(p.requires_grad for p in found.values())
 
 
-def test_state_moves_to_another_model() -> None:
-    source, target = adapted(), adapted()
-    shake(source)
-    assert not torch.equal(states(source), states(target))
-    lora.load_lora_state(target, lora.lora_state(source))
-    assert torch.equal(states(source), states(target))
-
-
-def test_state_that_does_not_fit_is_refused() -> None:
-    lm = adapted()
-    state = lora.lora_state(lm)
-    some = {name: value for name, value in state.items() if "layers.0" in name}
-    with pytest.raises(ValueError, match="8 missing.*0 unexpected"):
-        lora.load_lora_state(lm, some)
-    lora.load_lora_state(lm, some, strict=False)
-    with pytest.raises(ValueError, match="attach adapters with the same r"):
-        lora.load_lora_state(adapted(r=2), state)
-
-
 def test_disabled_adapters_leave_the_base_model() -> None:
     lm = adapted()
     shake(lm)
@@ -74,7 +56,7 @@ def test_disabled_adapters_leave_the_base_model() -> None:
 
 
 def test_same_seed_same_adapters() -> None:
-    one, two, other = (lora.lora_state(adapted(seed=seed)) for seed in (1, 1, 2))
+    one, two, other = (lora.lora_parameters(adapted(seed=seed)) for seed in (1, 1, 2))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
@@ -87,3 +69,32 @@ def test_wrong_arguments() -> None:
     lm = adapted()
     with pytest.raises(ValueError, match="already has LoRA"):
         lora.attach(lm)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_layers_equal_those_of_peft(dtype: torch.dtype, dropout: float) -> None:
+    ours, theirs = (tiny_language_model(dtype=dtype) for _ in range(2))
+    lora.attach(ours, r=4, alpha=6.0, dropout=dropout, target_modules=("q_proj",), seed=3)
+    torch.manual_seed(3)
+    config = peft.LoraConfig(r=4, lora_alpha=6.0, lora_dropout=dropout, target_modules=["q_proj"])
+    peft.inject_adapter_in_model(config, theirs.model)
+    found = {n: p.data for n, p in theirs.model.named_parameters() if "lora" in n}
+    for name, own in lora.lora_parameters(ours).items():
+        stored = found[f"{name}.default.weight"].float()
+        assert torch.equal(own, stored)
+        own.data += 0.1
+        theirs.model.get_parameter(f"{name}.default.weight").data = stored + 0.1
+    for lm in (ours, theirs):
+        lm.model.train()
+    torch.manual_seed(4)
+    one = states(ours)
+    torch.manual_seed(4)
+    assert torch.equal(one, states(theirs))
+
+
+def test_blank_adapters_wait_for_their_values() -> None:
+    state = torch.random.get_rng_state()
+    lm = adapted(blank=True)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert lora.lora_parameters(lm).keys() == lora.lora_parameters(adapted()).keys()

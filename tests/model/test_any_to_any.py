@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +11,13 @@ import torch
 from torch import Tensor
 
 from anyweave.batch import IGNORE_INDEX, Sample
+from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.decoders.latent_diffusion import LatentDiffusion
 from anyweave.messages import Audio, Image, Message, Video
 from anyweave.model import NextGPT
-from anyweave.model.any_to_any import ROLES
 from anyweave.model.build import build
 from anyweave.model.fusion import gather_spans, scatter_media
+from anyweave.model.roles import ROLES
 from anyweave.processing import collate
 from anyweave.testing.model import tiny_model, tiny_spec
 
@@ -231,3 +233,21 @@ def test_wrong_decoder_size_is_refused(tmp_path) -> None:
     model = build(replace(spec, decoders=wrong), root=tmp_path)
     with pytest.raises(ValueError, match=r"conditioned by \(8, 32\).*the spec says \(5, 32\)"):
         model.decoders["image"]
+
+
+def test_a_decoder_is_built_with_what_its_spec_says(tmp_path: Path) -> None:
+    spec = tiny_spec(tmp_path)
+    part = replace(
+        spec.decoders["audio"], num_inference_steps=7, generate={"audio_length": 0.16, "eta": 1.0}
+    )
+    model = build(replace(spec, decoders={**spec.decoders, "audio": part}), root=tmp_path)
+    with pytest.raises(ValueError, match=r"unknown decoder settings \['eta'\]"):
+        model.decoders["audio"]
+    part = replace(part, guidance_scale=1.5, generate={"audio_length": 0.16})
+    model = build(replace(spec, decoders={**spec.decoders, "audio": part}), root=tmp_path)
+    decoder = model.decoders["audio"]
+    assert (decoder.defaults.num_inference_steps, decoder.guidance_scale) == (7, 1.5)
+    made = decoder.generate(decoder.unconditional(), seeds=[0])
+    assert len(made[0]) == 2560
+    latents = model.encode_targets("audio", [np.zeros(5120, dtype=np.float32)], [16000.0])
+    assert latents.shape[1:] == decoder.codec.latent_shape(MediaSize(audio_length=0.16))

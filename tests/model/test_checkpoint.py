@@ -19,10 +19,10 @@ from anyweave.batch import ModelOutput
 from anyweave.files import settle, sweep
 from anyweave.messages import Audio, Image, Message
 from anyweave.model import NextGPT
-from anyweave.model.any_to_any import ROLES
 from anyweave.model.build import build
 from anyweave.model.checkpoint import _OWN, WEIGHTS, load_pretrained, read_spec
 from anyweave.model.hashing import HASHES_FILE, check_hashes, folder_sha256
+from anyweave.model.roles import ROLES
 from anyweave.processing import collate
 from anyweave.testing.model import tiny_spec
 
@@ -303,3 +303,26 @@ def test_an_older_checkpoint_loads_with_a_note(
 
 def test_the_embedded_model_is_as_it_was_written() -> None:
     check_hashes(WEIGHTS / "emoji_mini", _OWN)
+
+
+def test_an_encoder_that_was_just_checked_is_read_when_it_encodes(
+    model: NextGPT, tmp_path: Path
+) -> None:
+    folder = model.save_pretrained(tmp_path / "checkpoint")
+    loaded, unchecked = load_pretrained(folder), load_pretrained(folder, verify=False)
+    assert not loaded.encoders["image"].loaded
+    assert not hasattr(unchecked.encoders["image"], "loaded")
+    with torch.inference_mode():
+        assert_same(model, loaded)
+    weights = list(loaded.encoders["image"].parameters())
+    assert weights and not any(weight.is_inference() for weight in weights)
+
+
+def test_loading_draws_no_first_values(model: NextGPT, tmp_path: Path) -> None:
+    folder = model.save_pretrained(tmp_path / "checkpoint")
+    state = torch.random.get_rng_state()
+    loaded = load_pretrained(folder)
+    assert torch.equal(state, torch.random.get_rng_state())
+    for role in ROLES:
+        own, found = model.parameters_of(role), loaded.parameters_of(role)
+        assert all(torch.equal(own[name], found[name]) for name in own)

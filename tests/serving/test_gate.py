@@ -15,7 +15,8 @@ KEY = "aw-0123456789abcdef"
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "evil.example:80", ""]
+    "host",
+    ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "evil.example:80", "[::1", ""],
 )
 def test_dns_rebinding_is_refused(served: Any, host: str) -> None:
     answer = served.http().post(CHAT, json=HELLO, headers={"Host": host})

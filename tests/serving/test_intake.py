@@ -211,6 +211,8 @@ def test_too_many_messages_and_media_are_refused(read: Any, tmp_path: Path) -> N
     one = schema.WireMessage(role="user", content="x")
     with pytest.raises(ApiError, match="at most 3"):
         intake.turns([one] * 4)
+    with pytest.raises(ApiError, match="200,001 characters"):
+        intake.turns([one, schema.WireMessage(role="user", content="x" * 200_000)])
     intake.close()
 
 
@@ -234,7 +236,8 @@ def test_ids_are_no_paths_and_are_not_guessed(read: Any, tmp_path: Path, file_id
 def test_files_leave_when_they_are_old_or_too_many(tmp_path: Path) -> None:
     import os
 
-    store = FileStore(tmp_path, seconds=60, max_bytes=3 * len(PNG))
+    store = FileStore(tmp_path / "files", seconds=60, max_bytes=3 * len(PNG))
+    assert (tmp_path / "files").stat().st_mode & 0o77 == 0  # nobody else on this machine reads them
     ids = [store.new_id() for _ in range(4)]
     for age, file_id in zip((50, 40, 30, 20), ids, strict=True):
         store.put(file_id, PNG, "png")

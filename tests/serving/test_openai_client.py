@@ -323,6 +323,26 @@ def test_mistakes_are_told_in_openais_envelope(
     assert said in body["message"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"messages": [{"role": "user", "content": "\\ud800"}]}',
+        b'{"messages": [{"role": "user", "content": "x"}], "guidance_scale": NaN}',
+        b'{"messages": [{"role": "user", "content": "x"}], "audio_length": Infinity}',
+        b'{"messages": [{"role": "user", "content": "x"}], "seed": 1e400}',
+        b"[]",
+        b"null",
+        b"\xff",
+        b"",
+    ],
+)
+def test_odd_json_is_a_mistake(served: Any, body: bytes) -> None:
+    for path in ("/v1/chat/completions", "/v1/images/generations", "/v1/videos"):
+        answer = served.http().post(path, content=body, headers=JSON)
+        assert answer.status_code == 400, (path, answer.text)
+        assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
 def test_an_unknown_model_and_an_unknown_place(client: openai.OpenAI, served: Any) -> None:
     with pytest.raises(openai.NotFoundError, match="there is 'tiny'"):
         client.chat.completions.create(model="gpt-x", messages=HELLO)

@@ -98,6 +98,8 @@ def _in_processes(count: int, work: Callable[[], object], **environment: str) ->
                 }
                 AcceleratorState._reset_state(reset_partial_state=True)
                 work()
+                if torch.distributed.is_initialized():  # else the others may still be connecting
+                    torch.distributed.barrier()
                 code = 0
             finally:
                 if code:

@@ -12,7 +12,7 @@ import torch
 
 from anyweave import media
 from anyweave.data import MessagesJsonl, Mixture, Records
-from anyweave.decoders.sizes import MediaSize
+from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.generation import ChatSession, GenerationOptions
 from anyweave.messages import MEDIA_MODALITIES, Audio, Image, Media, Message, Modality, Video
 from anyweave.model import NextGPT

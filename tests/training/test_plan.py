@@ -5,11 +5,12 @@ from collections import Counter
 
 import pytest
 
+from anyweave.data import Mixture
 from anyweave.messages import Message
 from anyweave.training.config import ObjectiveConfig, OptimizerConfig
 from anyweave.training.objective import pays_denoising
 from anyweave.training.optim import schedule_factor
-from anyweave.training.plan import BatchPlan, Lengths, rough_lengths, step_seed, total_steps
+from anyweave.training.plan import BatchPlan, Lengths, step_seed, total_steps
 from anyweave.training.stages import ENCODING_ALIGNMENT, INSTRUCTION_TUNING
 
 
@@ -97,7 +98,8 @@ def test_whoever_waits_in_one_epoch_is_chosen_by_chance(
     assert all(abs(seen[index] - epochs * share) <= slack for index in range(size))
 
 
-def test_items_that_stay_the_same_are_measured_once() -> None:
+@pytest.mark.parametrize("mixed", [False, True])
+def test_items_are_measured_once(mixed: bool) -> None:
     read = Counter[int]()
 
     class Counting:
@@ -108,10 +110,11 @@ def test_items_that_stay_the_same_are_measured_once() -> None:
             read[index] += 1
             return [Message("user", "x" * index)]
 
-    plan = BatchPlan(size=20, batch_size=3, lengths=Lengths(Counting()))
+    source = Mixture({"some": Counting(), "same": Counting()}) if mixed else Counting()
+    plan = BatchPlan(size=len(source), batch_size=3, lengths=Lengths(source))
     for epoch in range(4):
         _epoch(plan, epoch)
-    assert read == dict.fromkeys(range(20), 1)
+    assert read == dict.fromkeys(range(20), 2 if mixed else 1)
 
 
 def test_sources_may_change_by_epoch_and_know_lengths() -> None:
@@ -126,7 +129,7 @@ def test_sources_may_change_by_epoch_and_know_lengths() -> None:
         def epoch(self, number: int) -> OneEpoch:
             return OneEpoch([number, number + 1])
 
-    assert rough_lengths(Changing(), 3, range(2)) == (30, 40)
+    assert Lengths(Changing())(3, range(2)) == (30, 40)
 
 
 def test_total_steps() -> None:

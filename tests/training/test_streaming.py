@@ -18,7 +18,7 @@ from anyweave.model import NextGPT
 from anyweave.training.config import TrainConfig
 from anyweave.training.features import Rendered
 from anyweave.training.loading import rendered_steps
-from anyweave.training.plan import BatchPlan, in_epoch, is_streamed, rough_lengths
+from anyweave.training.plan import BatchPlan, Lengths, in_epoch, is_streamed
 from anyweave.training.report import read_log
 from anyweave.training.trainer import Trainer
 
@@ -76,7 +76,7 @@ def test_windows_of_batches_know_lengths_and_stay_together(shards: Path) -> None
 
     def lengths(epoch: int, items: range) -> tuple[int, ...]:
         asked.append(items)
-        return rough_lengths(source, epoch, items)
+        return Lengths(source)(epoch, items)
 
     plan = BatchPlan(size=SIZE, batch_size=4, lengths=lengths, window=4, streamed=True)
     for step in range(plan.steps_per_epoch):

@@ -11,8 +11,9 @@ import pytest
 
 from anyweave import media
 from anyweave.data import MessagesJsonl, Records, write_messages
+from anyweave.data.mixture import Reading
 from anyweave.media import isolation
-from anyweave.messages import Conversation, Image, Message
+from anyweave.messages import Image, Message
 from anyweave.model import NextGPT
 from anyweave.testing.conversations import tiny_media
 from anyweave.training.config import TrainConfig
@@ -66,14 +67,14 @@ def test_a_medium_that_vanishes_or_breaks_while_the_run_goes_on(
     class Decaying(MessagesJsonl):
         reads = 0
 
-        def __getitem__(self, index: int) -> Conversation:
+        def reading(self, index: int, *, warn: bool = True) -> Reading:
             self.reads += 1
             if self.reads == 4 + 6:  # in the second epoch; at first all four are looked at
                 if broken:
                     pictures[2].write_bytes(pictures[2].read_bytes()[:50])
                 else:
                     pictures[2].unlink()
-            return super().__getitem__(index)
+            return super().reading(index, warn=warn)
 
     run = config("encoding_alignment", steps=12, data=ONE_BY_ONE)
     report = Trainer(plain_model(), run, Decaying(file)).train()

@@ -12,10 +12,10 @@ import torch
 
 from anyweave.files import read_object, replaced_folder, write_json
 from anyweave.messages import MEDIA_MODALITIES, Modality
-from anyweave.model.any_to_any import ROLES
 from anyweave.model.build import build
 from anyweave.model.checkpoint import SPEC_FILE, check_target, load_role
 from anyweave.model.hashing import folder_sha256
+from anyweave.model.roles import ROLES
 from anyweave.model.spec import (
     DecoderSpec,
     EncoderSpec,

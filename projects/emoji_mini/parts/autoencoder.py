@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL
 from jaxtyping import Float
 from torch import Tensor
 
-from anyweave.decoders.mel import MelConfig, log_mel
+from anyweave.decoders.codecs.mel import MelConfig, log_mel
 from anyweave.messages import Modality
 from emoji_mini.parts.fit import FitOptions, fit
 from emoji_mini.parts.rendered import rendered_scenes

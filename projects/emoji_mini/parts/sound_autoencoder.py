@@ -22,10 +22,10 @@ from PIL import Image
 from torch import Tensor
 from transformers import SpeechT5HifiGan
 
-from anyweave.decoders.audio import AudioCodec
-from anyweave.decoders.mel import MEL_CONFIG_FILE, MelConfig, log_mel
-from anyweave.decoders.sizes import MediaSize
-from anyweave.decoders.vae import PictureVae
+from anyweave.decoders.codecs.audio import AudioCodec
+from anyweave.decoders.codecs.mel import MEL_CONFIG_FILE, MelConfig, log_mel
+from anyweave.decoders.codecs.sizes import MediaSize
+from anyweave.decoders.codecs.vae import PictureVae
 from anyweave.files import whole_file
 from emoji_mini.emoji_world.render import render_sound
 from emoji_mini.emoji_world.sampling import sample_sound

@@ -26,8 +26,8 @@ from diffusers import UNet2DConditionModel
 from PIL import Image
 from torch import Tensor
 
+from anyweave.decoders.codecs.mel import MEL_CONFIG_FILE
 from anyweave.decoders.latent_diffusion import LatentDiffusion
-from anyweave.decoders.mel import MEL_CONFIG_FILE
 from emoji_mini.emoji_world.captions import describe
 from emoji_mini.emoji_world.render import render_sound
 from emoji_mini.emoji_world.sampling import sample_sound

@@ -23,8 +23,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anyweave.decoders.audio import AudioCodec
-from anyweave.decoders.mel import MelConfig, log_mel
+from anyweave.decoders.codecs.audio import AudioCodec
+from anyweave.decoders.codecs.mel import MelConfig, log_mel
 from anyweave.evaluation.metrics import wilson_interval
 from anyweave.tensors import load_tensors, save_tensors
 from emoji_mini.emoji_world.render import render_sound

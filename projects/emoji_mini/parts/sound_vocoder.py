@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
 
-from anyweave.decoders.mel import MelConfig, griffin_lim, log_mel
+from anyweave.decoders.codecs.mel import MelConfig, griffin_lim, log_mel
 from emoji_mini.parts.fit import FitOptions, fit
 from emoji_mini.parts.picture_autoencoder import load_autoencoder
 from emoji_mini.parts.sound_autoencoder import (

@@ -126,19 +126,19 @@ def _speaking(model: NextGPT, prompt: int, speech: int, repeats: int) -> list[Ph
 def _making(
     model: NextGPT, modality: Modality, steps: int | None, repeats: int, size: dict[str, Any]
 ) -> Phase:
-    part = model.spec.decoders[modality]
     count = model.processor.signals.count(modality)
     states = torch.randn(1, count, model.language.hidden_size, device=model.device)
-    options = GenerationOptions(num_inference_steps=steps or part.num_inference_steps, **size)
-    defaults = {"guidance_scale": part.guidance_scale, **part.generate}
-    arguments = options.decoder_arguments(modality, defaults)
+    decoder = model.decoders[modality]
+    steps = steps or decoder.defaults.num_inference_steps
+    options = GenerationOptions(num_inference_steps=steps, **size)
+    arguments = options.decoder_arguments(modality)
 
     def make() -> None:
         conditioning = model.condition(modality, states)
-        model.decoders[modality].generate(conditioning, seeds=[0], **arguments)
+        decoder.generate(conditioning, seeds=[0], **arguments)
 
     seconds, flop = measured(model.device, make, repeats=repeats)
-    name = f"make {modality}, {options.num_inference_steps} steps"
+    name = f"make {modality}, {steps} steps"
     return Phase(name=name, seconds=seconds, flop=flop, samples=1)
 
 

@@ -23,7 +23,7 @@ from anyweave.benchmarking.hardware import (
     reset_peak_memory,
 )
 from anyweave.benchmarking.report import BenchReport, Phase
-from anyweave.decoders.sizes import MediaSize
+from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.model import NextGPT
 from anyweave.training.attention import fast_attention
@@ -190,5 +190,5 @@ def _turns(modalities: Container[str], batch_size: int) -> dict[Modality, torch.
 
 
 def _latents(model: NextGPT, modality: Modality, count: int) -> torch.Tensor:
-    decoder, size = model.decoders[modality], MediaSize(**model.spec.decoders[modality].size)
-    return torch.randn(count, *decoder.codec.latent_shape(size))
+    codec = model.decoders[modality].codec
+    return torch.randn(count, *codec.latent_shape(MediaSize()))

@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure a model.")
 
 
 @app.command(name="data")
-@reads_data
+@reads_data()
 def eval_data(
     *,
     read: dict[str, Any],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import anyweave
 from anyweave.cli.console import err
 
 
@@ -12,10 +13,9 @@ def load_model(
 ) -> Any:
     """Load a checkpoint by name, folder or hub id, with a word on standard error meanwhile."""
     with err.status("loading the model"):
-        from anyweave.model.any_to_any import NextGPT
-
+        load = anyweave.load  # through the front door, which imports fast
         hide_loading_bars()
-        return NextGPT.from_pretrained(
+        return load(
             model,
             device=device,
             bridge=cast(Any, bridge),  # checked where it is used

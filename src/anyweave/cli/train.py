@@ -71,7 +71,7 @@ def _stage_command(number: int) -> Callable[..., None]:
     anyweave train stage{number} --data llava.json --format llava --media coco --model emoji-mini
     anyweave train stage{number} --out runs/s{number} --resume
     """
-    return reads_data(command, task="generate" if number == 2 else "describe")
+    return reads_data(task="generate" if number == 2 else "describe")(command)
 
 
 for _number in (1, 2, 3):

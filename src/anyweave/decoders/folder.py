@@ -17,9 +17,9 @@ from diffusers.configuration_utils import FrozenDict
 from torch import nn
 from transformers import AutoTokenizer, SpeechT5HifiGan
 
-from anyweave.decoders.mel import MEL_CONFIG_FILE, MelConfig
+from anyweave.decoders.codecs.mel import MEL_CONFIG_FILE, MelConfig
+from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.decoders.parts import Deferred
-from anyweave.decoders.sizes import MediaSize
 from anyweave.decoders.source import DecoderSource
 from anyweave.decoders.unconditional import RememberedUnconditional
 from anyweave.files import read_object, replaced_folder, write_json

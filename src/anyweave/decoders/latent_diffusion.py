@@ -23,7 +23,10 @@ from torch import Tensor, nn
 
 from anyweave.decoders.captions import encode_captions, max_caption_tokens
 from anyweave.decoders.checkpointing import enable_gradient_checkpointing
-from anyweave.decoders.codec import Codec, build_codec
+from anyweave.decoders.codecs.codec import Codec, build_codec
+from anyweave.decoders.codecs.mel import MelConfig
+from anyweave.decoders.codecs.sizes import MediaSize, Rates
+from anyweave.decoders.codecs.vae import PictureVae
 from anyweave.decoders.conditioning import check_conditioning, expand_negative
 from anyweave.decoders.denoising import noising_of
 from anyweave.decoders.folder import (
@@ -34,7 +37,6 @@ from anyweave.decoders.folder import (
     read_dtype,
     save_parts,
 )
-from anyweave.decoders.mel import MelConfig
 from anyweave.decoders.parts import Deferred, FrozenParts
 from anyweave.decoders.sampling import (
     Progress,
@@ -47,10 +49,8 @@ from anyweave.decoders.sampling import (
     sample_generators,
 )
 from anyweave.decoders.schedulers import build_scheduler
-from anyweave.decoders.sizes import MediaSize, Rates
 from anyweave.decoders.source import DecoderSource
 from anyweave.decoders.unconditional import RememberedUnconditional
-from anyweave.decoders.vae import PictureVae
 from anyweave.messages import MEDIA_MODALITIES, Modality
 
 DEFAULT_STEPS = 20

@@ -72,13 +72,8 @@ def decoder_arguments(
     """What the decoder is told beside conditioning and seeds. `source` is a medium to start from,
     for all `count` media.
     """
-    decoder, spec = model.decoders[modality], model.spec.decoders[modality]
-    defaults = {
-        "num_inference_steps": spec.num_inference_steps,
-        "guidance_scale": spec.guidance_scale,
-        **spec.generate,
-    }
-    arguments = options.decoder_arguments(modality, defaults)
+    decoder = model.decoders[modality]
+    arguments = options.decoder_arguments(modality)
     if options.negative_prompt is not None:
         arguments["negative"] = decoder.encode_captions([options.negative_prompt])
     if source is not None and source.modality == modality:

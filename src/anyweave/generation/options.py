@@ -119,13 +119,10 @@ class GenerationOptions:
                 raise ValueError(f"there is no generation option {name!r}; {nearest(name, known)}")
         return replace(self, **overrides)
 
-    def decoder_arguments(self, modality: Modality, defaults: Mapping[str, Any]) -> dict[str, Any]:
-        """Keyword arguments of a decoder's `generate`: `defaults`, and over them what was set here
-        and applies.
-        """
+    def decoder_arguments(self, modality: Modality) -> dict[str, Any]:
+        """Keyword arguments of a decoder's `generate`: what was set here and applies."""
         names = (*_SAMPLING_OPTIONS, *SIZE_OPTIONS[modality])
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return {**defaults, **given}
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def rate(self, modality: Modality, default: float | None) -> float | None:
         """The rate to write on a generated medium: the decoder's own, or `fps` where frames are

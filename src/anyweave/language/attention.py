@@ -22,6 +22,8 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from anyweave.language.growing import is_plain
+
 GROUPED = "anyweave_grouped"
 PACKED = "anyweave_packed"
 _NOT_OURS = ("softcap", "s_aux", "position_bias")
@@ -42,9 +44,12 @@ def attend_with(view: nn.Module, name: str) -> None:
 
 
 def takes_grouped(model: PreTrainedModel) -> bool:
-    """Whether attention is looked up at all, and is PyTorch's plain one."""
+    """Whether attention is looked up at all and is PyTorch's plain one, over plain keys and values:
+    families that choose among them (sparse attention) do so by the name of the function.
+    """
     looked_up = getattr(model, "_supports_attention_backend", False)
-    return bool(looked_up) and model.config._attn_implementation == "sdpa"
+    plain = looked_up and model.config._attn_implementation == "sdpa"
+    return bool(plain) and is_plain(model.config)
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ projected media replaces.
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
@@ -29,10 +29,12 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from anyweave.language.feeding import PROBED, Feeding, try_feeding
 from anyweave.language.fetch import SOURCES, ensure_language_model
 from anyweave.language.growing import growing_cache
+from anyweave.language.lora import lora_layers
 from anyweave.language.quantization import quantization_config
 from anyweave.language.readout import Readout, measure_readout
 from anyweave.language.signal_rows import SignalRows
 from anyweave.language.single_row import matrix_vector
+from anyweave.language.tried import tried_before
 from anyweave.tensors import check_complete, explained, foreign_code_explained
 
 _POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
@@ -44,8 +46,9 @@ class CausalLM(nn.Module):
     `model` is any Hugging Face causal LM; all its parameters are frozen here and stay in eval mode.
     Only `signals` (a `SignalRows`) and LoRA adapters (`anyweave.language.lora`) can train.
 
-    A few tokens are run through it at once: `readout` is what it does to its logits, `feeding`
-    whether a key-value cache continues it. Raises `ValueError` for a model that cannot be right.
+    A few tokens are run through it at once, or were when the same `source` was last read: `readout`
+    is what it does to its logits, `feeding` whether a key-value cache continues it. Raises
+    `ValueError` for a model that cannot be right.
     """
 
     def __init__(
@@ -55,10 +58,12 @@ class CausalLM(nn.Module):
         *,
         num_signals: int = 0,
         seed: int = 0,
+        blank: bool = False,
+        source: str | Path = "",
     ) -> None:
         super().__init__()
         self.model = model.requires_grad_(False)
-        self.tokenizer = tokenizer
+        self.given_tokenizer = tokenizer
         embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
         if head is None or head.weight.shape != embeddings.weight.shape:
             raise ValueError(
@@ -68,7 +73,8 @@ class CausalLM(nn.Module):
         self.hidden_size: int = embeddings.weight.shape[1]
         self.base_vocab_size: int = embeddings.weight.shape[0]
         self.signals = SignalRows(num_signals, self.hidden_size)
-        self.signals.initialise(_looked_up(embeddings), head.weight, seed=seed)
+        if not blank:
+            self.signals.initialise(_looked_up(embeddings), head.weight, seed=seed)
         # As their rows start from the mean word's, so does what a bias adds to every word.
         bias = getattr(head, "bias", None)
         self._mean_bias = 0.0 if bias is None else float(bias.detach().float().mean())
@@ -76,7 +82,7 @@ class CausalLM(nn.Module):
         self._takes = frozenset(inspect.signature(self.decoder.forward).parameters)
         self.view_for_replies: Any = None  # `replying.for_replies` keeps it here
         self.eval()
-        self.readout, self.feeding = self._probe()
+        self.readout, self.feeding = tried_before(model, source, self._probe)
 
     @classmethod
     def from_pretrained(
@@ -88,6 +94,7 @@ class CausalLM(nn.Module):
         dtype: torch.dtype | str | None = None,
         num_signals: int = 0,
         seed: int = 0,
+        blank: bool = False,
         quantization: str | None = None,
         trust_remote_code: bool = False,
         token: str | bool | None = None,
@@ -101,6 +108,7 @@ class CausalLM(nn.Module):
             dtype: of the base weights; None keeps the stored type. Trained parameters are always
                 float32.
             num_signals: rows to train, `SignalTokens.total`.
+            blank: leave these rows to be read.
             quantization: "nf4" quantises the linear layers while loading (see `quantization`).
             trust_remote_code: let a model that needs Python code of its own (``auto_map``) run it.
             token: of the hub; it means nothing for a folder.
@@ -141,7 +149,14 @@ class CausalLM(nn.Module):
                 "a folder with config.json and model.safetensors, nor a reachable hub id, nor one "
                 f"of {', '.join(SOURCES)}"
             ) from error
-        return cls(model, tokenizer, num_signals=num_signals, seed=seed)
+        return cls(model, tokenizer, num_signals=num_signals, seed=seed, blank=blank, source=source)
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """A copy of the one given: whether special tokens are split is state of a tokenizer, and
+        the given one is the processor's, which threads may be using.
+        """
+        return copy.deepcopy(self.given_tokenizer)
 
     @property
     def decoder(self) -> nn.Module:
@@ -191,7 +206,7 @@ class CausalLM(nn.Module):
         """All ids at which the base model itself stops."""
         found: list[int] = []
         for value in (
-            self.tokenizer.eos_token_id,
+            self.given_tokenizer.eos_token_id,
             self.model.config.eos_token_id,
             getattr(self.model.generation_config, "eos_token_id", None),
         ):
@@ -204,7 +219,7 @@ class CausalLM(nn.Module):
 
         Raises `ValueError` for a model that cannot be used rightly.
         """
-        step = max(min(self.base_vocab_size, len(self.tokenizer)) // (PROBED + 1), 1)
+        step = max(min(self.base_vocab_size, len(self.given_tokenizer)) // (PROBED + 1), 1)
         ids = torch.arange(1, PROBED + 1, device=self.device)[None] * step % self.base_vocab_size
         name, head = type(self.model).__name__, self.model.get_output_embeddings()
         readout, hidden = measure_readout(self.model, self.decoder, head, ids)
@@ -308,18 +323,15 @@ class CausalLM(nn.Module):
             return self
         self.view_for_replies = None  # training needs its memory
         self.model.eval()
-        for module in self._adapters():
-            module.train()
-            module.get_base_layer().eval()
+        for layer in lora_layers(self):
+            layer.train()
+            layer.base_layer.eval()
         for module in self.model.modules():
             # transformers recomputes a layer only if the layer itself (not its children) is in
             # training mode.
             if isinstance(module, GradientCheckpointingLayer):
                 module.training = self.gradient_checkpointing
         return self
-
-    def _adapters(self) -> Iterator[BaseTunerLayer]:
-        return (module for module in self.model.modules() if isinstance(module, BaseTunerLayer))
 
 
 def _looked_up(embeddings: nn.Module) -> Float[Tensor, "V D"]:

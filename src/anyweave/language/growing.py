@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedConfig
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 
 def growing_cache(config: PreTrainedConfig) -> Cache:
@@ -21,6 +21,16 @@ def growing_cache(config: PreTrainedConfig) -> Cache:
     return cache
 
 
+def is_plain(config: PreTrainedConfig) -> bool:
+    """Whether a model of `config` keeps keys and values and sees all of them, or those of a sliding
+    window: no running state, no chunks, no choice among them.
+    """
+    types = getattr(config.get_text_config(), "layer_types", None) or ()
+    kinds = (GrowingLayer, DynamicSlidingWindowLayer)
+    layers = growing_cache(config).layers
+    return "chunked_attention" not in types and all(type(layer) in kinds for layer in layers)
+
+
 class GrowingLayer(DynamicLayer):
     """Keys and values are views of buffers with room for more. `DynamicLayer` copies all of them
     for every token, which is felt in long conversations.
@@ -28,6 +38,8 @@ class GrowingLayer(DynamicLayer):
     B rows, G heads, K positions, N new ones, C width of a head.
     """
 
+    keys: Tensor | None
+    values: Tensor | None
     _buffers: tuple[Tensor, Tensor] | None = None
 
     def update(

@@ -20,12 +20,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from transformers import Cache
-from transformers.cache_utils import DynamicSlidingWindowLayer
 
 from anyweave.language.attention import PACKED, Rows, attend_with
 from anyweave.language.causal_lm import CausalLM
 from anyweave.language.feeding import REFUSALS, agree
-from anyweave.language.growing import GrowingLayer
+from anyweave.language.growing import is_plain
 from anyweave.language.replying import shadow
 
 logger = logging.getLogger(__name__)
@@ -70,7 +69,7 @@ def pack_rows(language: CausalLM) -> PackedRows | None:
     attention of their own.
     """
     name = type(language.model).__name__
-    if not language.feeding.cached or not _plain(language.new_cache(), language.model.config):
+    if not language.feeding.cached or not is_plain(language.model.config):
         logger.info("%s keeps something else than keys and values", name)
         return None
     last = _SECOND[-1][1]
@@ -89,13 +88,6 @@ def pack_rows(language: CausalLM) -> PackedRows | None:
         if not agree(torch.cat(states)[None], alone, 0):
             return None
     return packed
-
-
-def _plain(cache: Cache, config: Any) -> bool:
-    """Whether all layers keep keys and values, with or without a window."""
-    chunked = "chunked_attention" in (getattr(config.get_text_config(), "layer_types", None) or ())
-    kinds = (GrowingLayer, DynamicSlidingWindowLayer)
-    return not chunked and all(type(layer) in kinds for layer in cache.layers)
 
 
 class _Caches(Cache):

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -36,7 +36,9 @@ except ImportError:  # Windows has no such bounds; a child still dies alone
 MEMORY = 6 * 2**30
 """Bytes that decoding may take beyond what the process has when it begins."""
 _PATIENCE = 4  # seconds of waiting per second of processor time: machines are shared
-_START = "import sys; from anyweave.media.isolation import serve; serve(int(sys.argv[1]))"
+_START = (
+    "import sys; from anyweave import media; media.isolation.serve(int(sys.argv[1]), media.read)"
+)
 
 Read = tuple[np.ndarray, float | None]
 
@@ -154,10 +156,8 @@ def bounded_time(limits: Limits) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
 
 
-def serve(descriptor: int) -> None:
-    """The child: decode what comes in until nobody asks any more."""
-    from anyweave.media import read
-
+def serve(descriptor: int, read: Callable[..., Read]) -> None:
+    """The child: `read` what comes in until nobody asks any more."""
     may_die()
     with Connection(descriptor) as connection:
         connection.send("ready")

@@ -16,28 +16,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
+import anyweave  # the front door, for what stands above a model: conversations, checkpoints
 from anyweave.batch import IGNORE_INDEX, Batch, BatchMedia, ModelOutput
 from anyweave.language import CausalLM
 from anyweave.language.lora import adapters_disabled, lora_parameters
 from anyweave.messages import Message, Modality
 from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.fusion import gather_spans, scatter_media
+from anyweave.model.roles import ROLES, TrainedRole
 
 if TYPE_CHECKING:
     from anyweave import ChatSession, GenerationOptions
     from anyweave.model.spec import Bridge, DecoderSpec, ModelSpec
     from anyweave.processing import Fingerprints, Processor
-
-TrainedRole = Literal["input_projectors", "output_projectors", "signal_rows", "lora"]
-ROLES: tuple[TrainedRole, ...] = get_args(TrainedRole)
 
 
 class NextGPT(nn.Module):
@@ -88,16 +86,14 @@ class NextGPT(nn.Module):
         decoders: Mapping[Modality, str | Path | DecoderSpec] | None = None,
         bridge: Bridge | None = None,
         quantization: str | None = None,
-        lazy_encoders: bool = False,
+        lazy_encoders: bool | None = None,
         verify: bool = True,
         trust_remote_code: bool = False,
     ) -> NextGPT:
         """Read a model by embedded name ("emoji-mini"), folder or hub id; options as in
         `checkpoint.load_pretrained`, which is `anyweave.load`.
         """
-        from anyweave.model.checkpoint import load_pretrained
-
-        return load_pretrained(
+        return anyweave.load(
             path_or_id,
             device=device,
             dtype=dtype,
@@ -120,9 +116,7 @@ class NextGPT(nn.Module):
         include_frozen: bool = False,
     ) -> Path:
         """Write what was trained and the spec; options as in `checkpoint.save_pretrained`."""
-        from anyweave.model.checkpoint import save_pretrained
-
-        return save_pretrained(self, folder, dtype=dtype, include_frozen=include_frozen)
+        return anyweave.save_pretrained(self, folder, dtype=dtype, include_frozen=include_frozen)
 
     def push_to_hub(
         self,
@@ -137,9 +131,7 @@ class NextGPT(nn.Module):
         """Upload the model with its local parts; options as in `publishing.push_to_hub`. Returns
         the address of the commit.
         """
-        from anyweave.model.publishing import push_to_hub
-
-        return push_to_hub(
+        return anyweave.push_to_hub(
             self,
             repo_id,
             private=private,
@@ -153,8 +145,6 @@ class NextGPT(nn.Module):
         self, options: GenerationOptions | None = None, *, messages: Iterable[Message] = ()
     ) -> ChatSession:
         """A new conversation, or one that goes on after `messages`."""
-        import anyweave  # the front door: conversations stand above models
-
         return anyweave.ChatSession(self, options, messages=messages)
 
     @property
@@ -238,8 +228,6 @@ class NextGPT(nn.Module):
         ids_S = torch.tensor(self.processor.signals.ids(modality), device=hidden.device)
         rows_SD = self.language.embed(ids_S[None])[0]
         conditioning_TQC: Tensor = projector(hidden.to(dtype) + rows_SD.to(dtype))
-        if self.spec.output_projectors[modality].normalize:
-            conditioning_TQC = functional.normalize(conditioning_TQC, dim=-1)
         return conditioning_TQC
 
     @torch.no_grad()
@@ -247,9 +235,7 @@ class NextGPT(nn.Module):
         self, modality: Modality, arrays: Sequence[np.ndarray], rates: Sequence[float | None]
     ) -> Float[Tensor, " T *latent"]:
         """Latents of the assistant's media, at the size and speed that replies are made at."""
-        latents: Tensor = self.decoders[modality].encode_media(
-            arrays, rates=rates, **self.spec.decoders[modality].size
-        )
+        latents: Tensor = self.decoders[modality].encode_media(arrays, rates=rates)
         return latents
 
     def train(self, mode: bool = True) -> NextGPT:

@@ -9,25 +9,40 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from anyweave import decoders, encoders, projectors
+from anyweave.files import disk_stamp
 from anyweave.language import CausalLM, lora
 from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.decoder_pool import DecoderPool
-from anyweave.model.hashing import check_sha256, disk_stamp
+from anyweave.model.hashing import check_sha256
 from anyweave.model.lazy_encoder import LazyEncoder
 from anyweave.model.sources import local_copy, missing_weights_explained
 from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec, ModelSpec
 from anyweave.processing import Fingerprints, Processor, SignalTokens, fingerprint
 from anyweave.processing.processor import DEFAULT_RATE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """Where and how frozen parts are read; the arguments of `build` of the same names."""
+
+    root: Path | None = None
+    dtype: str | None = None
+    verify: bool = True
+    quantization: str | None = None
+    trust_remote_code: bool = False
+    hub: Mapping[str, Any] = field(default_factory=dict)
+
 
 _MOST_PARAMETERS = 4_000_000_000  # of one projector; the paper's largest have 31 million
 
@@ -40,7 +55,8 @@ def build(
     dtype: str | None = None,
     verify: bool = True,
     seed: int = 0,
-    lazy_encoders: bool = False,
+    lazy_encoders: bool | None = None,
+    blank: bool = False,
     quantization: str | None = None,
     trust_remote_code: bool = False,
     hub: Mapping[str, Any] | None = None,
@@ -54,7 +70,10 @@ def build(
             float32.
         verify: compare the frozen parts with the hashes in the spec.
         seed: of the trained parts' initial values.
-        lazy_encoders: read an encoder when it first encodes, as decoders always are.
+        lazy_encoders: read an encoder when it first encodes, as decoders always are. None: if its
+            folder was just found to be the one that the spec names, so that nothing is left to go
+            wrong.
+        blank: leave the trained parts' values to be read, every one of them.
         quantization: "nf4" keeps the language model in 4 bits (QLoRA).
         trust_remote_code: let frozen parts that need Python code of their own run it.
         hub: `token` and `cache_dir` for frozen parts that come from the hub. Never saved.
@@ -62,23 +81,20 @@ def build(
     Raises:
         ValueError: a part cannot be found, is not the one the spec names, or does not fit another.
     """
-    root = None if root is None else Path(root)
-    language = build_language(
-        spec,
-        root=root,
+    how = Reading(
+        root=None if root is None else Path(root),
         dtype=dtype,
         verify=verify,
-        seed=seed,
         quantization=quantization,
         trust_remote_code=trust_remote_code,
-        hub=hub,
+        hub=hub or {},
     )
-    pool = decoder_pool(spec, root=root, dtype=dtype, verify=verify, hub=hub)
+    language = _build_language(spec, how, seed, blank)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        reading = {**(hub or {}), "trust_remote_code": trust_remote_code}
-        perception = _build_encoders(spec, root, verify, lazy_encoders, reading)
-        model = assemble(spec, language, perception, pool, root=root)
+        perception = _build_encoders(spec, how, lazy_encoders)
+        pool = decoder_pool(spec, how)
+        model = assemble(spec, language, perception, pool, root=how.root, blank=blank)
     return model if device is None else model.to(device)
 
 
@@ -89,12 +105,13 @@ def assemble(
     pool: DecoderPool,
     *,
     root: Path | None = None,
+    blank: bool = False,
 ) -> NextGPT:
     """The model of frozen parts that are there already; projectors take their first values from
-    torch's random state.
+    torch's random state, or wait for theirs.
     """
-    inputs = _build_input_projectors(spec, perception, language.hidden_size)
-    outputs = build_output_projectors(spec, language.hidden_size)
+    inputs = _build_input_projectors(spec, perception, language.hidden_size, blank)
+    outputs = build_output_projectors(spec, language.hidden_size, blank)
     return NextGPT(
         spec=spec,
         root=root,
@@ -108,18 +125,11 @@ def assemble(
     )
 
 
-def decoder_pool(
-    spec: ModelSpec,
-    *,
-    root: Path | None,
-    dtype: str | None = None,
-    verify: bool = True,
-    hub: Mapping[str, Any] | None = None,
-) -> DecoderPool:
+def decoder_pool(spec: ModelSpec, how: Reading) -> DecoderPool:
     """The decoders of a spec, each loaded when it is first asked for."""
     return DecoderPool(
         {
-            modality: partial(_load_decoder, modality, part, root, dtype, verify, hub)
+            modality: partial(_load_decoder, modality, part, how)
             for modality, part in spec.decoders.items()
         }
     )
@@ -144,65 +154,68 @@ def resolve_source(source: str, root: Path | None) -> str | Path:
     return path if path.is_dir() else local_copy(source) or source
 
 
-def build_language(
-    spec: ModelSpec,
-    *,
-    root: Path | None,
-    dtype: str | None = None,
-    verify: bool = True,
-    seed: int = 0,
-    quantization: str | None = None,
-    trust_remote_code: bool = False,
-    hub: Mapping[str, Any] | None = None,
-) -> CausalLM:
+def _build_language(spec: ModelSpec, how: Reading, seed: int, blank: bool) -> CausalLM:
     """The frozen language model with its signal rows and, if the spec has them, adapters."""
     part: LanguageSpec = spec.language
-    source = resolve_source(part.source, root)
-    if verify and isinstance(source, Path):
+    source = resolve_source(part.source, how.root)
+    if how.verify and isinstance(source, Path):
         check_sha256("language model", source, part.sha256)
     with missing_weights_explained("language model", source):
         language = CausalLM.from_pretrained(
             source,
             gguf_file=part.gguf_file,
             revision=part.revision,
-            dtype=getattr(torch, dtype or part.dtype),
+            dtype=getattr(torch, how.dtype or part.dtype),
             num_signals=sum(spec.signal_tokens.values()),
             seed=seed,
-            quantization=quantization,
-            trust_remote_code=trust_remote_code,
-            **(hub or {}),
+            blank=blank,
+            quantization=how.quantization,
+            trust_remote_code=how.trust_remote_code,
+            **how.hub,
         )
     if spec.lora is not None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            lora.attach(language, **asdict(spec.lora))
+            lora.attach(language, **asdict(spec.lora), blank=blank)
     return language
 
 
-def build_output_projectors(spec: ModelSpec, hidden_size: int) -> dict[Modality, nn.Module]:
+def build_output_projectors(
+    spec: ModelSpec, hidden_size: int, blank: bool = False
+) -> dict[Modality, nn.Module]:
     """One projector per generated modality, shaped by its decoder's conditioning."""
-    return {
-        modality: _construct(
+    built: dict[Modality, nn.Module] = {}
+    for modality, part in spec.output_projectors.items():
+        built[modality] = _construct(
             f"{modality} output projector",
             projectors.resolve("output", part.type),
+            blank,
             in_dim=hidden_size,
             out_dim=spec.decoders[modality].conditioning_dim,
             num_queries=spec.decoders[modality].conditioning_tokens,
             **part.args,
         )
-        for modality, part in spec.output_projectors.items()
-    }
+        if part.normalize:
+            built[modality].register_forward_hook(_to_unit_length)
+    return built
 
 
-def _build_encoders(
-    spec: ModelSpec, root: Path | None, verify: bool, lazy: bool, reading: Mapping[str, Any]
-) -> dict[Modality, nn.Module]:
+def _to_unit_length(module: nn.Module, args: Any, conditioning: Tensor) -> Tensor:
+    return functional.normalize(conditioning, dim=-1)
+
+
+def _build_encoders(spec: ModelSpec, how: Reading, lazy: bool | None) -> dict[Modality, nn.Module]:
+    reading = {**how.hub, "trust_remote_code": how.trust_remote_code}
     built: dict[Modality, nn.Module] = {}
     for part in spec.encoders:
-        load = partial(_load_encoder, part, root, verify, reading)
-        source = resolve_source(part.source, root)
+        source = resolve_source(part.source, how.root)
         skeleton = getattr(encoders.resolve(part.type), "skeleton", None)
-        if lazy and skeleton is not None:
+        known = how.verify and part.sha256 is not None and isinstance(source, Path)
+        if known and not lazy:
+            assert isinstance(source, Path)
+            check_sha256(f"encoder {part.type!r}", source, part.sha256)
+        load = partial(_load_encoder, part, how.root, how.verify and bool(lazy), reading)
+        if (known if lazy is None else lazy) and skeleton is not None:
             with missing_weights_explained("encoder", source):
                 options = dict(part.args) | understood(skeleton, reading)
                 encoder = LazyEncoder(skeleton(source, **options), load)
@@ -235,7 +248,7 @@ def _load_encoder(
 
 
 def _build_input_projectors(
-    spec: ModelSpec, perception: dict[Modality, Any], hidden_size: int
+    spec: ModelSpec, perception: dict[Modality, Any], hidden_size: int, blank: bool
 ) -> dict[Modality, nn.Module]:
     built: dict[Modality, nn.Module] = {}
     shared: nn.Module | None = None
@@ -252,7 +265,12 @@ def _build_input_projectors(
             continue
         kind = projectors.resolve("input", part.type)
         built[modality] = _construct(
-            f"{modality} input projector", kind, in_dim=width, out_dim=hidden_size, **part.args
+            f"{modality} input projector",
+            kind,
+            blank,
+            in_dim=width,
+            out_dim=hidden_size,
+            **part.args,
         )
         if part.shared:
             shared = built[modality]
@@ -267,13 +285,14 @@ def _build_processor(
     pool: DecoderPool,
 ) -> Processor:
     return Processor(
-        language.tokenizer,
+        language.given_tokenizer,
         SignalTokens(dict(spec.signal_tokens), language.base_vocab_size),
         spec.template,
         perception,
         {m: inputs[m].num_tokens(encoder.num_patches(m)) for m, encoder in perception.items()},
         system_prompt=spec.system_prompt or None,
         target_rate=partial(_target_rate, pool),
+        own_tokenizer=True,
     )
 
 
@@ -320,31 +339,24 @@ def _whereabouts(part: EncoderSpec | DecoderSpec, root: Path | None) -> tuple[st
     return part.source, part.revision
 
 
-def understood(load: Any, reading: Mapping[str, Any] | None) -> dict[str, Any]:
+def understood(load: Any, reading: Mapping[str, Any]) -> dict[str, Any]:
     """The options of reading that a part takes: one that is read from plain files takes none, and
     who cannot be asked to run foreign code never does.
     """
     taken = inspect.signature(load).parameters
-    return {name: value for name, value in (reading or {}).items() if name in taken}
+    return {name: value for name, value in reading.items() if name in taken}
 
 
-def _load_decoder(
-    modality: Modality,
-    part: DecoderSpec,
-    root: Path | None,
-    dtype: str | None,
-    verify: bool,
-    hub: Mapping[str, Any] | None,
-) -> Any:
-    source = resolve_source(part.source, root)
-    if verify and isinstance(source, Path):
+def _load_decoder(modality: Modality, part: DecoderSpec, how: Reading) -> Any:
+    source = resolve_source(part.source, how.root)
+    if how.verify and isinstance(source, Path):
         check_sha256(f"{modality} decoder", source, part.sha256)
-    arguments = _reading(part)
-    if dtype is not None:
-        arguments["dtype"] = getattr(torch, dtype)
+    arguments = part.defaults | _reading(part)
+    if how.dtype is not None:
+        arguments["dtype"] = getattr(torch, how.dtype)
     with missing_weights_explained(f"{modality} decoder", source):
         load = decoders.resolve(part.type).from_pretrained
-        decoder = load(modality, source, **{**understood(load, hub), **arguments})
+        decoder = load(modality, source, **{**understood(load, how.hub), **arguments})
     want = (part.conditioning_tokens, part.conditioning_dim)
     if tuple(decoder.conditioning_shape) != want:
         raise ValueError(
@@ -355,15 +367,19 @@ def _load_decoder(
     return decoder
 
 
-def _construct(what: str, kind: Any, **arguments: Any) -> Any:
+def _construct(what: str, kind: Any, blank: bool = False, **arguments: Any) -> nn.Module:
     """A projector of these arguments, which may come from anywhere: their sizes are counted before
     memory is taken.
     """
     try:
-        size = _counted(kind, arguments)
+        sketch = _sketch(kind, arguments)
+        size = 0 if sketch is None else sum(p.numel() for p in sketch.parameters())
         if size > _MOST_PARAMETERS:
             raise ValueError(f"it would have {size:,} parameters, at most {_MOST_PARAMETERS:,}")
-        return kind(**arguments)
+        if blank and sketch is not None and (emptied := _emptied(sketch)) is not None:
+            return emptied
+        made: nn.Module = kind(**arguments)
+        return made
     except (TypeError, ValueError, ArithmeticError, AssertionError, LookupError) as error:
         raise ValueError(
             f"{what}: {kind.__name__} does not take these arguments: {error}"
@@ -372,9 +388,22 @@ def _construct(what: str, kind: Any, **arguments: Any) -> Any:
         raise ValueError(f"{what}: {kind.__name__} cannot be made: {error}") from error
 
 
-def _counted(kind: Any, arguments: dict[str, Any]) -> int:
+def _sketch(kind: Any, arguments: dict[str, Any]) -> nn.Module | None:
+    """The projector without numbers; None for one of others that computes while it is made."""
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            return sum(parameter.numel() for parameter in kind(**arguments).parameters())
-    except NotImplementedError:  # a projector of others that computes while it is made
-        return 0
+            sketch: nn.Module = kind(**arguments)
+            return sketch
+    except NotImplementedError:
+        return None
+
+
+def _emptied(sketch: nn.Module) -> nn.Module | None:
+    """`sketch` with memory for its numbers, or None where something would be lost by that: weights
+    that are shared, tensors that nothing saves.
+    """
+    names = {name for name, _ in sketch.named_parameters()}
+    loose = any(isinstance(v, Tensor) for m in sketch.modules() for v in vars(m).values())
+    emptied = sketch.to_empty(device="cpu")
+    same = names == {name for name, _ in emptied.named_parameters()}
+    return emptied if same and not loose else None

@@ -28,12 +28,14 @@ from torch import Tensor
 
 import anyweave
 from anyweave.files import drop, read_object, replaced_folder, settle, write_json
+from anyweave.garbage import searched_later
 from anyweave.messages import Modality
-from anyweave.model.any_to_any import ROLES, NextGPT, TrainedRole
-from anyweave.model.build import build, decoder_pool, resolve_source
+from anyweave.model.any_to_any import NextGPT
+from anyweave.model.build import Reading, build, decoder_pool, resolve_source
 from anyweave.model.catalogue import SPECS, is_spec_name, named_spec
 from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.hashing import check_hashes, checkable, folder_sha256, write_hashes
+from anyweave.model.roles import ROLES, TrainedRole, role_file
 from anyweave.model.sources import local_copy
 from anyweave.model.spec import DTYPES, Bridge, DecoderSpec, EncoderSpec, ModelSpec
 from anyweave.model.swapping import with_decoders
@@ -48,6 +50,7 @@ WEIGHTS = Path(anyweave.__file__).parent / "weights"
 EMBEDDED = {"emoji-mini": "emoji_mini"}
 
 
+@searched_later()
 def load_pretrained(
     path_or_id: str | Path,
     *,
@@ -59,7 +62,7 @@ def load_pretrained(
     decoders: Mapping[Modality, str | Path | DecoderSpec] | None = None,
     bridge: Bridge | None = None,
     quantization: str | None = None,
-    lazy_encoders: bool = False,
+    lazy_encoders: bool | None = None,
     verify: bool = True,
     trust_remote_code: bool = False,
 ) -> NextGPT:
@@ -78,7 +81,8 @@ def load_pretrained(
             are found by themselves; their output projectors are new (see `swapping`).
         bridge: what conditions the decoders, "signal" or "caption"; None takes the spec's.
         quantization: "nf4" keeps the language model in 4 bits (QLoRA).
-        lazy_encoders: read an encoder when it first encodes.
+        lazy_encoders: read an encoder when it first encodes. None: if its folder was just found to
+            be the one that the spec names.
         verify: refuse files that are not as they were written (``sha256.json``), and frozen parts
             whose hash is not the one in the spec.
         trust_remote_code: let frozen parts that need Python code of their own (``auto_map``) run
@@ -100,6 +104,7 @@ def load_pretrained(
         dtype=dtype,
         verify=verify,
         lazy_encoders=lazy_encoders,
+        blank=folder is not None,
         quantization=quantization,
         trust_remote_code=trust_remote_code,
         hub=hub,
@@ -113,7 +118,7 @@ def load_pretrained(
         for role in ROLES:
             load_role(model, role, folder)
     if decoders:
-        model = with_decoders(model, decoders, dtype=dtype, verify=verify, hub=hub)
+        model = with_decoders(model, decoders, Reading(dtype=dtype, verify=verify, hub=hub))
     return model if device is None else model.to(device)
 
 
@@ -122,7 +127,7 @@ def load_decoders(path_or_id: str | Path) -> DecoderPool:
     `load_pretrained`.
     """
     folder, spec = _found(path_or_id)
-    return decoder_pool(spec, root=folder)
+    return decoder_pool(spec, Reading(root=folder))
 
 
 def _found(
@@ -219,11 +224,6 @@ def read_spec(folder: str | Path) -> ModelSpec:
     known one, and for values that no model has.
     """
     return ModelSpec.from_dict(read_object(Path(folder) / SPEC_FILE))
-
-
-def role_file(role: TrainedRole) -> str:
-    """The name of the file that holds a role's weights."""
-    return f"{role}.safetensors"
 
 
 _OWN = (SPEC_FILE, PROCESSOR_FILE, *map(role_file, ROLES))

@@ -46,20 +46,6 @@ def folder_sha256(folder: str | Path) -> str:
     return digest.hexdigest()
 
 
-def disk_stamp(part: str | Path) -> str:
-    """Names, sizes and times of a folder's files, or of one file, as one hash. Unlike
-    `folder_sha256` it reads nothing, and differs between copies: a cheap sign that what stands
-    there was written anew.
-    """
-    part = Path(part)
-    rows = [
-        (path.relative_to(part).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
-        for path in sorted([part, *part.rglob("*")])
-        if path.is_file()
-    ]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
 def check_sha256(part: str, folder: Path, expected: str | None) -> None:
     """Raises `ValueError` saying what was expected, what was found and what to do. None expects
     nothing.

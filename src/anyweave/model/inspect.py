@@ -16,7 +16,7 @@ from torch import nn
 
 from anyweave import projectors
 from anyweave.messages import Modality
-from anyweave.model.any_to_any import ROLES, NextGPT, TrainedRole
+from anyweave.model.any_to_any import NextGPT
 from anyweave.model.architectures import ARCHITECTURES, parameter_count
 from anyweave.model.architectures.licences import APACHE_2, Licence
 from anyweave.model.build import build_output_projectors, resolve_source
@@ -36,6 +36,7 @@ from anyweave.model.counting import (
 )
 from anyweave.model.lazy_encoder import LazyEncoder
 from anyweave.model.memory import PRECISIONS, Memory, memory
+from anyweave.model.roles import ROLES, TrainedRole
 from anyweave.model.sources import is_here
 from anyweave.model.spec import EncoderSpec, ModelSpec, ProjectorSpec
 

@@ -58,7 +58,9 @@ class LazyEncoder(nn.Module):
         """Features ``[M, N, D]`` of preprocessed media; the first call reads the weights."""
         if not self.loaded:
             logger.info("reading the encoder of %s", ", ".join(self.modalities))
-            self.encoder = self._load().requires_grad_(False).eval().to(self._device)
+            # What is made in inference mode could never be moved or trained through again.
+            with torch.inference_mode(False):
+                self.encoder = self._load().requires_grad_(False).eval().to(self._device)
         weight = next(self.encoder.parameters(), None)
         features: Tensor = self.encoder(
             modality, inputs if weight is None else inputs.to(weight.dtype)

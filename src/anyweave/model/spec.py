@@ -123,8 +123,17 @@ class DecoderSpec:
     args: Mapping[str, Any] = field(default_factory=dict)
     """Keyword overrides of the decoder's `from_pretrained`."""
     generate: Mapping[str, Any] = field(default_factory=dict)
-    """Further defaults of `generate`, such as height, width, num_frames, audio_length, scheduler.
-    """
+    """Further defaults of its calls, such as height, width, num_frames, audio_length, scheduler."""
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """What a call of the decoder means unless it says otherwise."""
+        said = {
+            "num_inference_steps": self.num_inference_steps,
+            "guidance_scale": self.guidance_scale,
+            **self.generate,
+        }
+        return {name: value for name, value in said.items() if value is not None}
 
     @property
     def size(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 from anyweave import decoders
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
-from anyweave.model.build import assemble, decoder_pool, resolve_source, understood
+from anyweave.model.build import Reading, assemble, decoder_pool, resolve_source, understood
 from anyweave.model.sources import missing_weights_explained
 from anyweave.model.spec import DecoderSpec, ModelSpec
 
@@ -30,21 +30,19 @@ _KEPT = ("dtype", "offload", "vae_slicing", "vae_tiling")
 def with_decoders(
     model: NextGPT,
     replacements: Replacements,
+    how: Reading,
     *,
-    dtype: str | None = None,
-    verify: bool = True,
-    hub: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> NextGPT:
     """The model with other decoders, each a folder, a hub id or a `DecoderSpec`.
 
     All other parts are `model`'s own. The output projectors of replaced decoders have their first
-    values, which is told by a warning; options are those of `build`.
+    values, which is told by a warning.
 
     Raises `ValueError` for a modality that the model does not make, and for what is no decoder.
     """
     found = {
-        modality: _decoder_spec(modality, model.spec, given, dtype, hub)
+        modality: _decoder_spec(modality, model.spec, given, how)
         for modality, given in replacements.items()
     }
     projectors = {
@@ -56,7 +54,7 @@ def with_decoders(
     spec = replace(
         model.spec, decoders={**model.spec.decoders, **found}, output_projectors=projectors
     )
-    pool = decoder_pool(spec, root=model.root, dtype=dtype, verify=verify, hub=hub)
+    pool = decoder_pool(spec, replace(how, root=model.root))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         perception: dict[Any, Any] = dict(model.encoders.items())
@@ -75,8 +73,7 @@ def _decoder_spec(
     modality: Modality,
     spec: ModelSpec,
     given: str | Path | DecoderSpec,
-    dtype: str | None,
-    hub: Mapping[str, Any] | None,
+    how: Reading,
 ) -> DecoderSpec:
     """What the files of a decoder say of it. Reads its configs, no weights."""
     if modality not in spec.decoders:
@@ -92,7 +89,8 @@ def _decoder_spec(
     old = spec.decoders[modality]
     args = {name: old.args[name] for name in _KEPT if name in old.args}
     load = decoders.resolve(old.type).from_pretrained
-    options = args | understood(load, hub) | ({} if dtype is None else {"dtype": dtype})
+    options = args | understood(load, how.hub)
+    options |= {} if how.dtype is None else {"dtype": how.dtype}
     where = resolve_source(source, None)
     with missing_weights_explained(f"{modality} decoder", where):
         decoder = load(modality, where, **options)

@@ -60,6 +60,7 @@ class Processor:
             own `sample_rate`, and 16000 where it names none.
         target_rate: likewise for the assistant's audio; a function is asked when one is read, as a
             decoder may not be there before.
+        own_tokenizer: take the tokenizer as it is: nobody else uses it.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Processor:
         supervise_run: Literal["first", "all"] = "first",
         input_rate: int | None = None,
         target_rate: int | Callable[[], int] = DEFAULT_RATE,
+        own_tokenizer: bool = False,
     ) -> None:
         if len(tokenizer) > signals.base_vocab:
             raise ValueError(
@@ -83,9 +85,8 @@ class Processor:
                 f"{signals.base_vocab}; "
                 "give SignalTokens the number of rows of the base embedding matrix"
             )
-        # A copy of its own: whether special tokens are split is state of the tokenizer, and threads
-        # may share ours.
-        self.tokenizer = copy.deepcopy(tokenizer)
+        # Whether special tokens are split is state of the tokenizer, and threads may share ours.
+        self.tokenizer = tokenizer if own_tokenizer else copy.deepcopy(tokenizer)
         self.signals = signals
         self.template = resolve_template(template)
         # Everything but text is encoded here and now: afterwards the tokenizer never changes its

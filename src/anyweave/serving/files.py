@@ -27,7 +27,7 @@ class FileStore:
 
     def __init__(self, folder: Path, *, seconds: float, max_bytes: int) -> None:
         self._folder, self._seconds, self._max_bytes = folder, seconds, max_bytes
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # nobody else's business
         self.sweep()
 
     @staticmethod

@@ -113,11 +113,10 @@ class Gate:
 
     def _is_ours(self, host: str) -> bool:
         """Whether a Host header names us. DNS rebinding needs a name, so digits are always fine."""
-        name = urlsplit(f"//{host}").hostname or ""
-        if name == "localhost" or name in self._settings.allowed_hosts:
-            return True
         try:
-            ipaddress.ip_address(name)
+            name = urlsplit(f"//{host}").hostname or ""
+            if name != "localhost" and name not in self._settings.allowed_hosts:
+                ipaddress.ip_address(name)
         except ValueError:
             return False
         return True
@@ -162,7 +161,7 @@ class Gate:
         """Bytes to set aside for a body, or `ApiError` where it is too large, or all together."""
         most = self._settings.max_body
         declared = headers.get("content-length", "")
-        size = int(declared) if declared.isdecimal() else most
+        size = int(declared[:19]) if declared.isdecimal() else most
         if size > most:
             raise ApiError(413, f"a body has at most {most:,} bytes", code="too_large")
         if self._held + size > self._settings.max_bodies:

@@ -91,6 +91,12 @@ class Intake:
                 f"{count} media in one request, at most {self._settings.max_media} are taken",
                 "messages",
             )
+        texts = (
+            p if isinstance(p, str) else getattr(p, "text", "") for ps in placed for _, p in ps
+        )
+        if (length := sum(map(len, texts))) > self._settings.max_text:
+            limit = self._settings.max_text
+            raise bad_request(f"{length:,} characters, at most {limit:,} are taken", "messages")
         found, size = [], 0
         for number, (message, parts) in enumerate(zip(messages, placed, strict=True)):
             found.append(turn := self._turn(message, parts, f"messages.{number}"))

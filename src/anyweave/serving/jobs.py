@@ -31,7 +31,7 @@ class Jobs:
     def __init__(self, folder: Path, *, most: int, most_kept: int) -> None:
         self._folder, self._most, self._most_kept = folder, most, most_kept
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # nobody else's business
         self._alone = ExitStack()
         self._alone.enter_context(path_lock(folder, doing="is a server that keeps its jobs there"))
         self._jobs = {path.stem: read_object(path) for path in folder.glob("video_*.json")}

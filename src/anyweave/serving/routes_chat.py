@@ -167,7 +167,8 @@ async def _stream(
 
 
 def _event(value: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
+    # In ASCII: some clients end a line at separators of Unicode too.
+    return b"data: " + json.dumps(value).encode() + b"\n\n"
 
 
 class EventStream(StreamingResponse):

@@ -15,7 +15,7 @@ ForceField = Annotated[
 class Strict(BaseModel):
     """A request: an unknown field is an error."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Knobs(Strict):
@@ -33,10 +33,9 @@ class Knobs(Strict):
     fps: float | None = Field(None, gt=0)
 
 
-class Url(BaseModel):
+class Url(Strict):
     """Where a medium is: ``data:``, a file of this server, or what the server may fetch."""
 
-    model_config = ConfigDict(extra="forbid")
     url: str
     detail: str | None = Field(None, description="Accepted; every picture is read whole.")
 
@@ -122,10 +121,9 @@ Part = Annotated[
 ]
 
 
-class WireMessage(BaseModel):
+class WireMessage(Strict):
     """One turn. An assistant's may be a reply of this server, sent back as it came."""
 
-    model_config = ConfigDict(extra="forbid")
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[Part] | None = None
     name: str | None = Field(None, description="Accepted; the model knows no names.")

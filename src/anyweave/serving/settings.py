@@ -44,6 +44,8 @@ class Settings:
     body_patience: float = 60.0
     """A request has arrived whole after so long."""
     max_messages: int = 512
+    max_text: int = 200_000
+    """Characters of one request, its history included."""
     max_media: int = 32
     """Media of one request, its history included."""
     media_limits: Limits = Limits(

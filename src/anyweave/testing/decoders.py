@@ -26,9 +26,9 @@ from transformers import (
     SpeechT5HifiGanConfig,
 )
 
+from anyweave.decoders.codecs.mel import MelConfig
 from anyweave.decoders.folder import DecoderDefaults
 from anyweave.decoders.latent_diffusion import LatentDiffusion
-from anyweave.decoders.mel import MelConfig
 from anyweave.messages import Modality
 
 WIDTH = 32  # of the conditioning, and of the text encoders

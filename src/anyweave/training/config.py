@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from anyweave.errors import nearest
 from anyweave.messages import MEDIA_MODALITIES, Modality
-from anyweave.model.any_to_any import ROLES, TrainedRole
+from anyweave.model.roles import ROLES, TrainedRole
 from anyweave.training.stages import ENCODING_ALIGNMENT, STAGES, Stage
 
 Precision = Literal["fp32", "bf16"]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from anyweave.model.any_to_any import TrainedRole
+from anyweave.model.roles import TrainedRole
 from anyweave.training.config import OptimizerConfig
 
 

@@ -22,7 +22,8 @@ from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch import Tensor, nn
 
 from anyweave.batch import IGNORE_INDEX, Batch, ModelOutput
-from anyweave.model.any_to_any import ROLES, NextGPT
+from anyweave.model.any_to_any import NextGPT
+from anyweave.model.roles import ROLES
 from anyweave.training.config import TrainConfig
 from anyweave.training.distributed import max_over_processes, same_start, sum_gradients
 from anyweave.training.resume import Parameters

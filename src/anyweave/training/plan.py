@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -63,39 +63,35 @@ def is_streamed(source: Source | EpochSource) -> bool:
     return isinstance(source, MayStream) and source.streamed
 
 
-def rough_lengths(
-    source: Source | EpochSource, epoch: int, indices: Iterable[int]
-) -> tuple[int, ...]:
-    """Lengths in tokens, near enough for bucketing: tokenising everything twice is not worth it.
-
-    A streamed source is not read for it either: where it does not know, all are alike.
-    """
-    items = in_epoch(source, epoch)
-    read = not is_streamed(source)
-
-    def length(index: int) -> int:
-        told = mixture.length(items, index)
-        return told if told is not None else _estimate(items, index) if read else 0
-
-    return tuple(map(length, indices))
-
-
 class Lengths:
-    """`rough_lengths` of a source, for `BatchPlan.lengths`. Where every epoch has the same items
-    they are measured once.
+    """Lengths in tokens for `BatchPlan.lengths`, near enough for bucketing: tokenising everything
+    twice is not worth it.
+
+    What a source does not know is read once, also where epochs give the same items other places. A
+    streamed source is not read for it: where it does not know, all are alike.
     """
 
     def __init__(self, source: Source | EpochSource) -> None:
         self.source = source
-        self._lasting = not isinstance(source, EpochSource) and not is_streamed(source)
-        self._known: dict[range, tuple[int, ...]] = {}
+        self._read: dict[tuple[str, int], int] = {}
 
     def __call__(self, epoch: int, items: range) -> tuple[int, ...]:
-        if not self._lasting:
-            return rough_lengths(self.source, epoch, items)
-        if items not in self._known:
-            self._known[items] = rough_lengths(self.source, 0, items)
-        return self._known[items]
+        source = in_epoch(self.source, epoch)
+        return tuple(self._length(source, epoch, index) for index in items)
+
+    def _length(self, items: Source, epoch: int, index: int) -> int:
+        told = mixture.length(items, index)
+        if told is not None or is_streamed(self.source):
+            return told or 0
+        if isinstance(self.source, mixture.Mixture):
+            item = self.source.locate(epoch, index)
+        elif isinstance(self.source, EpochSource):  # what it gives may be new each time
+            return _estimate(items, index)
+        else:
+            item = ("", index)
+        if item not in self._read:
+            self._read[item] = _estimate(items, index)
+        return self._read[item]
 
 
 def _estimate(items: Source, index: int) -> int:

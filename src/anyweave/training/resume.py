@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from anyweave.files import file_digest, read_object, replaced_folder, settle, write_json
-from anyweave.model.any_to_any import TrainedRole
+from anyweave.model.roles import TrainedRole
 from anyweave.tensors import load_tensors, save_tensors
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from torch import nn
 
 from anyweave.errors import nearest
-from anyweave.model.any_to_any import ROLES, TrainedRole
+from anyweave.model.roles import ROLES, TrainedRole
 
 if TYPE_CHECKING:
     from anyweave.model.any_to_any import NextGPT

@@ -14,7 +14,7 @@ from anyweave.cli.loading import hide_loading_bars
 from anyweave.cli.options import DeviceOption, JsonOption, ModelOption
 
 
-@reads_data
+@reads_data()
 def data_features(
     *,
     read: dict[str, Any],

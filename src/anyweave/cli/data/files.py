@@ -15,7 +15,7 @@ from anyweave.cli.data.reading import FormatOption, print_lost, reads_data
 from anyweave.cli.options import JsonOption
 
 
-@reads_data
+@reads_data()
 def data_stats(
     *,
     read: dict[str, Any],
@@ -47,7 +47,7 @@ def data_stats(
     print_lost(found.lost)
 
 
-@reads_data
+@reads_data()
 def data_show(
     *,
     read: dict[str, Any],
@@ -113,7 +113,7 @@ def data_convert(
     print_plain(f"{output}: {done.written:,} of {done.records:,} records of {source}")
 
 
-@reads_data
+@reads_data()
 def data_validate(
     *,
     read: dict[str, Any],

@@ -64,31 +64,33 @@ def _options(
 
 
 def reads_data(
-    command: Callable[..., None] | None = None, *, task: str = "describe", copies: bool = False
-) -> Any:
+    *, task: str = "describe", copies: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command these options; it gets them as one dictionary, its argument `read`.
 
     `task` is the default of ``--task``; ``--allow-outside`` is for a command that `copies` media.
     """
-    if command is None:
-        return lambda command: reads_data(command, task=task, copies=copies)
     options = dict(inspect.signature(_options, eval_str=True).parameters)
     options["task"] = options["task"].replace(default=task)
     if not copies:
         del options["allow_outside"]
 
-    def run(**given: Any) -> None:
-        command(read=_options(**{name: given.pop(name) for name in options}), **given)
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def run(**given: Any) -> None:
+            command(read=_options(**{name: given.pop(name) for name in options}), **given)
 
-    signature = inspect.signature(command, eval_str=True)
-    own = [option for option in signature.parameters.values() if option.name != "read"]
-    parameters = [
-        option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in (*own, *options.values())
-    ]
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__annotations__ = {option.name: option.annotation for option in parameters}
-    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return run
+        signature = inspect.signature(command, eval_str=True)
+        own = [option for option in signature.parameters.values() if option.name != "read"]
+        parameters = [
+            option.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for option in (*own, *options.values())
+        ]
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__annotations__ = {option.name: option.annotation for option in parameters}
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
 
 
 def print_lost(lost: Mapping[str, int]) -> None:

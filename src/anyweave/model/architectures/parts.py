@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from anyweave import decoders, encoders
+from anyweave.decoders.folder import DecoderDefaults
 from anyweave.messages import Modality
 from anyweave.model.architectures.lookup import ARCHITECTURES, Architecture, architecture
 from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec
@@ -89,4 +90,6 @@ def build_decoder(
     made = found.build(device=device, dtype=dtype, only=[n for n in only if n in found.components])
     shape = (1, part.conditioning_tokens, part.conditioning_dim)
     unconditional = torch.zeros(shape, device=device, dtype=dtype)
-    return decoders.resolve(part.type)(modality, **made, unconditional=unconditional)
+    defaults = DecoderDefaults(**part.defaults)
+    kind = decoders.resolve(part.type)
+    return kind(modality, **made, unconditional=unconditional, defaults=defaults)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers.audio_utils import mel_filter_bank as reference_bank
 
-from anyweave.decoders.mel import MelConfig, griffin_lim, log_mel, mel_filter_bank
+from anyweave.decoders.codecs.mel import MelConfig, griffin_lim, log_mel, mel_filter_bank
 
 RATE = 16_000
 

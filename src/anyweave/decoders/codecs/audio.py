@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anyweave.decoders.mel import MelConfig, griffin_lim, log_mel
-from anyweave.decoders.sizes import MediaSize, Rates
-from anyweave.decoders.vae import Lend, PictureVae
+from anyweave.decoders.codecs.mel import MelConfig, griffin_lim, log_mel
+from anyweave.decoders.codecs.sizes import MediaSize, Rates
+from anyweave.decoders.codecs.vae import Lend, PictureVae
 
 
 def vocoder_mel(config: Any) -> MelConfig:

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
-from anyweave.decoders.audio import AudioCodec, vocoder_mel
+from anyweave.decoders.codecs.audio import AudioCodec, vocoder_mel
+from anyweave.decoders.codecs.image import ImageCodec
+from anyweave.decoders.codecs.mel import MelConfig
+from anyweave.decoders.codecs.sizes import MediaSize, Rates
+from anyweave.decoders.codecs.vae import Lend, PictureVae
+from anyweave.decoders.codecs.video import VideoCodec
 from anyweave.decoders.folder import DecoderDefaults
-from anyweave.decoders.image import ImageCodec
-from anyweave.decoders.mel import MelConfig
-from anyweave.decoders.sizes import MediaSize, Rates
-from anyweave.decoders.vae import Lend, PictureVae
-from anyweave.decoders.video import VideoCodec
 from anyweave.messages import Modality
 
 DEFAULT_FRAMES = 16

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from anyweave.decoders.image import fit_pixels, to_uint8
-from anyweave.decoders.sizes import MediaSize, Rates, check_multiple
-from anyweave.decoders.vae import PictureVae
+from anyweave.decoders.codecs.image import fit_pixels, to_uint8
+from anyweave.decoders.codecs.sizes import MediaSize, Rates, check_multiple
+from anyweave.decoders.codecs.vae import PictureVae
 
 
 class VideoCodec:

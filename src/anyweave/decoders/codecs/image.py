@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from anyweave.decoders.sizes import MediaSize, Rates, check_multiple
-from anyweave.decoders.vae import PictureVae
+from anyweave.decoders.codecs.sizes import MediaSize, Rates, check_multiple
+from anyweave.decoders.codecs.vae import PictureVae
 
 
 def fit_pixels(

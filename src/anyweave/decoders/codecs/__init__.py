@@ -1,0 +1,1 @@
+"""Latents <-> media, by modality: what `codec.Codec` says, over a picture VAE."""
