@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -172,15 +172,15 @@ def _limits(settings: Any, given: Any) -> dict[str, Any]:
             found[name] = type(known[name])(value)
         except ValueError:
             raise ValueError(f"--limit {name} takes a number, got {value!r}") from None
-    return found
+    of_media = {name: found.pop(name) for name in list(found) if not hasattr(settings, name)}
+    return {**found, "media_limits": replace(settings.media_limits, **of_media)}
 
 
 def _numbers(settings: Any) -> dict[str, int | float]:
-    return {
-        field.name: field.default
-        for field in fields(settings)
-        if isinstance(field.default, (int, float))
-    }
+    """The limits with their defaults: a server's own, then those of one medium."""
+    own = {field.name: field.default for field in fields(settings)}
+    numbers = {name: value for name, value in own.items() if isinstance(value, (int, float))}
+    return numbers | vars(settings.media_limits)
 
 
 def _list_limits(settings: Any) -> None:
