@@ -17,9 +17,9 @@ from anyweave.processing import SignalTokens
 class Facts:
     """What a server knows of the model, wherever that is."""
 
-    encoders: tuple[Modality, ...]
-    input_projectors: tuple[Modality, ...]
-    output_projectors: tuple[Modality, ...]
+    encoders: tuple[str, ...]
+    input_projectors: tuple[str, ...]
+    output_projectors: tuple[str, ...]
     rates: Mapping[Modality, float | None]
     """Hz and frames/s of what each decoder makes."""
     signals: SignalTokens
