@@ -173,7 +173,7 @@ class Desk:
         facts, usage = self.engine.facts, reply.done.usage
         read = {p.modality for t in ask.turns[ask.known :] if t.role == "user" for p in t.parts}
         asked = {medium.started.modality for medium in reply.media}
-        stations: list[tuple[str, Iterable[str], set[str], Mapping[str, float]]] = [
+        stations: list[tuple[str, Iterable[Modality], set[Modality], Mapping[Modality, float]]] = [
             ("encoder", facts.encoders, read, {}),
             ("input_projector", facts.input_projectors, read, {}),
             ("language_model", ("text",), {"text"}, usage.seconds),
