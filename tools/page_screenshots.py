@@ -72,7 +72,12 @@ def served() -> Iterator[str]:
         app = create_app(anyweave.load("emoji-mini"), settings)
         urls: list[str] = []
         ready = threading.Event()
-        running = Running(app, settings, port=0, ready=lambda url: (urls.append(url), ready.set()))
+
+        def is_up(url: str) -> None:
+            urls.append(url)
+            ready.set()
+
+        running = Running(app, settings, port=0, ready=is_up)
         thread = threading.Thread(target=running.run)
         thread.start()
         ready.wait(60)

@@ -98,6 +98,7 @@ def serve(
     try:
         from anyweave.serving import Settings, create_app
         from anyweave.serving import serve as run_server
+        from anyweave.serving.cluster import ClusterEngine, read_scales
         from anyweave.serving.server import is_loopback
         from anyweave.serving.settings import check_keys, read_keys
     except ModuleNotFoundError as error:
@@ -136,7 +137,14 @@ def serve(
             raise ValueError(
                 "--scale goes with --ray, and --device without: a part with gpus=1 is on a GPU"
             )
-        engine = _on_cluster(model, options, settings.max_running, scale or [], trust_remote_code)
+        with err.status("starting the model's parts on the cluster"):
+            engine = ClusterEngine(
+                model,
+                options,
+                rows=settings.max_running,
+                scales=read_scales(scale or []),
+                trust_remote_code=trust_remote_code,
+            )
         with closing(engine):
             run_server(create_app(engine, settings), settings, host=host, port=port, ready=_greet)
         return
@@ -144,20 +152,6 @@ def serve(
         load_model(model, device, trust_remote_code=trust_remote_code), settings, options
     )
     run_server(app, settings, host=host, port=port, ready=_greet)
-
-
-def _on_cluster(model: str, options: Any, rows: int, scale: list[str], trust: bool) -> Any:
-    """The engine on a Ray cluster. Raises `ValueError` also where Ray is not installed."""
-    try:
-        from anyweave.serving.cluster import ClusterEngine, read_scales
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("ray"):
-            raise
-        raise ValueError("Ray is not installed: pip install 'anyweave[serve,ray]'") from error
-    with err.status("starting the model's parts on the cluster"):
-        return ClusterEngine(
-            model, options, rows=rows, scales=read_scales(scale), trust_remote_code=trust
-        )
 
 
 def _greet(url: str) -> None:

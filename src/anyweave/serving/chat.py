@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Mapping
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -173,7 +173,7 @@ class Desk:
         facts, usage = self.engine.facts, reply.done.usage
         read = {p.modality for t in ask.turns[ask.known :] if t.role == "user" for p in t.parts}
         asked = {medium.started.modality for medium in reply.media}
-        stations: list[tuple[str, Iterable[Modality], set[Modality], Mapping[Modality, float]]] = [
+        stations: list[tuple[str, Iterable[str], Collection[str], Mapping[Any, float]]] = [
             ("encoder", facts.encoders, read, {}),
             ("input_projector", facts.input_projectors, read, {}),
             ("language_model", ("text",), {"text"}, usage.seconds),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from anyweave.generation import ChatSession, Event, GenerationOptions
 from anyweave.generation.batching import ReplyBatcher
-from anyweave.messages import MODALITIES, Message, Modality
+from anyweave.messages import Message, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import SignalTokens
 
@@ -17,9 +17,9 @@ from anyweave.processing import SignalTokens
 class Facts:
     """What a server knows of the model, wherever that is."""
 
-    encoders: tuple[Modality, ...]
-    input_projectors: tuple[Modality, ...]
-    output_projectors: tuple[Modality, ...]
+    encoders: tuple[str, ...]
+    input_projectors: tuple[str, ...]
+    output_projectors: tuple[str, ...]
     rates: Mapping[Modality, float | None]
     """Hz and frames/s of what each decoder makes."""
     signals: SignalTokens
@@ -31,19 +31,14 @@ class Facts:
     def of(cls, model: NextGPT) -> Facts:
         """Those of a model in this process."""
         return cls(
-            encoders=_modalities(model.encoders),
-            input_projectors=_modalities(model.input_projectors),
-            output_projectors=_modalities(model.output_projectors),
+            encoders=tuple(model.encoders),
+            input_projectors=tuple(model.input_projectors),
+            output_projectors=tuple(model.output_projectors),
             rates={modality: model.decoders.rate(modality) for modality in model.spec.decoders},
             signals=model.processor.signals,
             input_rate=model.processor.input_rate,
             context_length=model.language.context_length,
         )
-
-
-def _modalities(parts: Iterable[str]) -> tuple[Modality, ...]:
-    named = set(parts)
-    return tuple(modality for modality in MODALITIES if modality in named)
 
 
 class Engine:
