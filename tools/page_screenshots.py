@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
@@ -53,7 +54,7 @@ def main(folder: Path = ASSETS) -> int:
         take(page, folder / "page-inside.webp")
         show(page, DESKTOP)
         page.get_by_role("button", name="New conversation").click()
-        page.get_by_role("button", name="What does it sound like?").click()
+        page.locator(".example-words", has_text=re.compile("^Let me hear")).click()
         page.locator(".panel").wait_for()
         page.get_by_label("Message", exact=True).fill("Now a clip of it.")
         page.keyboard.press("Enter")

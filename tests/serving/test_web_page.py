@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import anyweave
 import anyweave.serving.web_page
 
 PAGE = Path(anyweave.serving.web_page.__file__).with_name("page")
@@ -79,3 +80,17 @@ def test_the_examples_are_there():
     named = set(re.findall(r'file: "(.+?)"', text))
     assert named == {path.name for path in (PAGE / "examples").iterdir()}
     assert sum((PAGE / "examples" / name).stat().st_size for name in named) < 100_000
+
+
+@pytest.mark.slow
+def test_emoji_mini_keeps_what_the_examples_promise():
+    text = (PAGE / "examples.js").read_text("utf-8")
+    found = re.findall(r'to: \[(.*?)\],\s*say: "(.*?)"(?:, file: "(.*?)")?', text)
+    assert len(found) == 9
+    model = anyweave.load("emoji-mini")
+    kinds = {"png": anyweave.Image, "flac": anyweave.Audio, "mp4": anyweave.Video}
+    for promised, words, file in found:
+        given = [kinds[file.rpartition(".")[2]](PAGE / "examples" / file)] if file else []
+        reply = model.chat().reply([*given, words], temperature=0, decode_media=False)
+        assert reply.text
+        assert [part.modality for part in reply.media()] == re.findall(r"\w+", promised), words
