@@ -22,7 +22,7 @@ export class Draft {
     this.list = h("ul", { class: "attachments", "aria-label": "Attached media", hidden: true });
     this.element = h("div", { class: "draft" }, this.list, this.words);
     this.onchange = onchange;
-    this.words.addEventListener("input", () => onchange());
+    this.words.addEventListener("input", () => this.#grow());
     this.words.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
@@ -72,6 +72,14 @@ export class Draft {
     this.words.focus();
   }
 
+  /** As many lines as there are, where the style sheet alone does not see to it. */
+  #grow() {
+    if (!CSS.supports("field-sizing", "content")) {
+      this.words.rows = Math.min(8, this.words.value.split("\n").length);
+    }
+    this.onchange();
+  }
+
   #show() {
     this.list.hidden = !this.#media.length;
     this.list.replaceChildren(
@@ -88,7 +96,7 @@ export class Draft {
         ),
       ),
     );
-    this.onchange();
+    this.#grow();
   }
 }
 
