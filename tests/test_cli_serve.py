@@ -78,6 +78,9 @@ def test_keys_come_from_a_file_or_the_environment(
 def test_limits_by_name(started: list[Settings]) -> None:
     assert serve("--limit", "max_waiting=7", "--limit", "timeout=2.5").exception is None
     assert (started[0].max_waiting, started[0].timeout) == (7, 2.5)
+    assert serve("--limit", "max_pixels=100", "--limit", "max_media=3").exception is None
+    assert (started[1].media_limits.max_pixels, started[1].max_media) == (100, 3)
+    assert started[1].media_limits.max_frames == Settings.media_limits.max_frames
     for given, said in (
         ("max_wating=7", "did you mean 'max_waiting'"),
         ("max_waiting", "takes NAME=VALUE"),

@@ -75,11 +75,11 @@ def served() -> Iterator[str]:
         urls: list[str] = []
         ready = threading.Event()
 
-        def answers(url: str) -> None:
+        def is_up(url: str) -> None:
             urls.append(url)
             ready.set()
 
-        running = Running(app, settings, port=0, ready=answers)
+        running = Running(app, settings, port=0, ready=is_up)
         thread = threading.Thread(target=running.run)
         thread.start()
         ready.wait(60)

@@ -161,7 +161,7 @@ def test_frozen_parts_stay_in_eval_mode() -> None:
     training = {name for name, m in lm.named_modules() if m.training}
     assert lm.signals.training
     assert all("proj" in name for name in training - {"", "signals"})
-    assert any(name.endswith("q_proj.dropout") for name in training)
+    assert any(name.endswith("q_proj.lora_dropout.default") for name in training)
     lm.eval()
     assert not any(m.training for m in lm.modules())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -154,6 +155,16 @@ def test_stopping_the_server_fails_what_does_not_end_in_time(serve: Callable[...
         assert json.loads(rest[-2].removeprefix("data: "))["error"]["code"] == "stopping"
 
 
+def test_words_come_while_media_of_others_are_made(served: Any) -> None:
+    with served.http() as http, served.http() as other:
+        with http.stream("POST", CHAT, json={**LONG, "stream": True}) as answer:
+            lines = answer.iter_lines()
+            assert any('"step": 1,' in line for line in lines)  # the decoders are at work
+            spoken = ask(other, [user("and meanwhile?")])
+            assert spoken["usage"]["completion_tokens"] > 0
+            assert '"progress"' in next(line for line in lines if line)  # and still are
+
+
 def test_what_happened_inside_is_told(served: Any) -> None:
     body = {"messages": [user("hi")], "force": ["audio"], "modalities": ["text", "audio"]}
     inside = served.http().post(CHAT, json=body).json()["anyweave"]
@@ -184,3 +195,41 @@ def test_figures_for_prometheus(served: Any) -> None:
         "anyweave_waiting 0.0",
     ):
         assert line in text
+
+
+def test_many_clients_at_once_lose_nothing(serve: Callable[..., Any]) -> None:
+    """Words, media, streams, clients that leave and clips as jobs, all at the same time."""
+    with serve(max_running=4, max_waiting=6, max_waiting_each=6) as served:
+        left = []
+
+        def one(number: int) -> str:
+            body: Any = {"messages": [user(f"number {number}")], "seed": number, "max_tokens": 6}
+            body["stream"] = number % 2 == 1
+            if number % 3 == 0:
+                body["force"] = "image" if number % 2 else "audio"
+            with served.http() as http:
+                if number % 10 == 9:
+                    return http.post("/v1/videos", json={"prompt": "waves"}).json()["id"]
+                while True:
+                    with http.stream("POST", CHAT, json=body) as answer:
+                        if answer.status_code == 429:
+                            answer.read()
+                            time.sleep(0.1)
+                            continue
+                        assert answer.status_code == 200, answer.read()
+                        if number % 10 == 5:
+                            left.append(next(answer.iter_lines()))
+                            return ""
+                        text = "\n".join(answer.iter_lines())
+                    assert ("image_url" in text) == (body.get("force") == "image")
+                    assert text.rstrip().endswith("[DONE]") == body["stream"]
+                    return ""
+
+        with ThreadPoolExecutor(10) as pool:
+            jobs = [job for job in pool.map(one, range(20)) if job]
+        assert len(left) == len(jobs) == 2
+        with served.http() as http:
+            for job in jobs:
+                until(lambda job=job: http.get(f"/v1/videos/{job}").json()["status"] == "completed")
+        until(lambda: served.app.desk.scheduler.running == 0)
+        assert served.app.desk.scheduler.waiting == 0

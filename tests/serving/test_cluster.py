@@ -6,7 +6,6 @@ too, with ``-m slow``.)
 from __future__ import annotations
 
 import asyncio
-import importlib
 import pickle
 import sys
 import types
@@ -22,6 +21,8 @@ from anyweave.cli import app
 from anyweave.generation import Done, GenerationOptions, MediaDone, Progress
 from anyweave.messages import Image, Message
 from anyweave.model import NextGPT
+from anyweave.serving import cluster
+from anyweave.serving.cluster import ClusterEngine, read_scales
 from anyweave.serving.errors import ApiError
 from anyweave.testing.conversations import tiny_media
 
@@ -91,10 +92,17 @@ class Ray:
         names = ("ray", "ray.serve", "ray.serve.config", "ray.exceptions")
         made = {name: types.ModuleType(name) for name in names}
         vars(made["ray"]).update(
-            init=lambda **how: None, get_gpu_ids=lambda: [], serve=made["ray.serve"]
+            init=lambda **how: None,
+            get_gpu_ids=lambda: [],
+            serve=made["ray.serve"],
+            exceptions=made["ray.exceptions"],
         )
         vars(made["ray.serve"]).update(
-            start=lambda **how: None, deployment=self.deployment, run=self.run, delete=self.delete
+            start=lambda **how: None,
+            deployment=self.deployment,
+            run=self.run,
+            delete=self.delete,
+            config=made["ray.serve.config"],
         )
         vars(made["ray.serve.config"]).update(RequestRouterConfig=lambda **how: how)
         vars(made["ray.exceptions"]).update(RayError=RayError)
@@ -118,16 +126,12 @@ class Ray:
 
 
 @pytest.fixture
-def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ray]:
-    cluster = Ray()
-    before = sys.modules.pop("anyweave.serving.cluster", None)
-    for name, module in cluster.modules().items():
+def ray(monkeypatch: pytest.MonkeyPatch) -> Ray:
+    played = Ray()
+    for name, module in played.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(Answers, "lost", False)
-    yield cluster
-    sys.modules.pop("anyweave.serving.cluster", None)
-    if before is not None:
-        sys.modules["anyweave.serving.cluster"] = before
+    return played
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +141,7 @@ def folder(model: NextGPT, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def engine(ray: Ray, folder: str) -> Iterator[Any]:
-    module = importlib.import_module("anyweave.serving.cluster")
-    engine = module.ClusterEngine(folder, OPTIONS)
+    engine = ClusterEngine(folder, OPTIONS)
     yield engine
     engine.close()
     ray.replicas["language"]._engine.close()
@@ -201,7 +204,7 @@ def test_a_replica_that_has_forgotten_reads_it_all_again(engine: Any, ray: Ray) 
 def test_a_replica_remembers_so_many(
     engine: Any, ray: Ray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["anyweave.serving.cluster"], "_KEPT", 2)
+    monkeypatch.setattr(cluster, "_KEPT", 2)
     for _ in range(4):
         said(engine, engine.chat(), "hello", modalities=())
     assert len(ray.replicas["language"]._kept) == 2
@@ -237,9 +240,8 @@ def test_a_lost_replica_is_told(engine: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_parts_grow_as_they_are_told(ray: Ray, folder: str) -> None:
-    module = importlib.import_module("anyweave.serving.cluster")
-    scales = module.read_scales(["language=2,gpus=1", "image=1-4,gpus=0.5", "audio=3,cpus=2"])
-    module.ClusterEngine(folder, scales=scales).close()
+    scales = read_scales(["language=2,gpus=1", "image=1-4,gpus=0.5", "audio=3,cpus=2"])
+    ClusterEngine(folder, scales=scales).close()
     ray.replicas["language"]._engine.close()
     language, image, audio = (ray.deployed[name] for name in ("language", "image", "audio"))
     assert language["num_replicas"] == 2 and language["ray_actor_options"] == {"num_gpus": 1.0}
@@ -248,10 +250,21 @@ def test_parts_grow_as_they_are_told(ray: Ray, folder: str) -> None:
     assert audio["num_replicas"] == 3 and audio["ray_actor_options"] == {"num_cpus": 2.0}
     assert ray.deployed["video"]["num_replicas"] == 1
     with pytest.raises(ValueError, match="no deployment 'smell'"):
-        module.ClusterEngine(folder, scales=module.read_scales(["smell=2"]))
+        ClusterEngine(folder, scales=read_scales(["smell=2"]))
     for wrong in (["image"], ["image=0"], ["image=4-1"], ["image=1,gpu=1"], ["image=1"] * 2):
         with pytest.raises(ValueError, match="replicas are 1 or more|a scale is NAME=REPLICAS"):
-            module.read_scales(wrong)
+            read_scales(wrong)
+
+
+def test_a_cluster_that_refuses_is_told(
+    ray: Ray, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**how: Any) -> None:
+        raise ConnectionError("no token")
+
+    monkeypatch.setattr(sys.modules["ray"], "init", refuse)
+    with pytest.raises(ValueError, match="cannot be joined: no token; .*RAY_AUTH_MODE"):
+        ClusterEngine(folder)
 
 
 def test_the_command_says_what_does_not_fit(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
@@ -260,6 +273,5 @@ def test_the_command_says_what_does_not_fit(monkeypatch: pytest.MonkeyPatch, fol
 
     assert "--scale goes with --ray" in fails("--scale", "image=2")
     assert "--device without" in fails("--ray", "--device", "cuda")
-    monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "anyweave.serving.cluster", raising=False)
+    monkeypatch.setitem(sys.modules, "ray.serve.config", None)
     assert "pip install 'anyweave[serve,ray]'" in fails("--ray", "--folder", str(Path(folder)))

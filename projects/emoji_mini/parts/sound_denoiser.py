@@ -46,7 +46,7 @@ from emoji_mini.parts.sound_autoencoder import (
 from emoji_mini.parts.sound_verifier import load_verifier, score
 
 CHANNELS = (64, 128)
-PAIR_SHARE = 0.35  # of training sounds: two in order
+PAIR_SHARE = 0.5  # of training sounds: two in order
 
 
 def encode(parts: Path, size: int, seed: int = 0) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -98,6 +98,7 @@ def serve(
     try:
         from anyweave.serving import Settings, create_app
         from anyweave.serving import serve as run_server
+        from anyweave.serving.cluster import ClusterEngine, read_scales
         from anyweave.serving.server import is_loopback
         from anyweave.serving.settings import check_keys, read_keys
     except ModuleNotFoundError as error:
@@ -136,7 +137,14 @@ def serve(
             raise ValueError(
                 "--scale goes with --ray, and --device without: a part with gpus=1 is on a GPU"
             )
-        engine = _on_cluster(model, options, settings.max_running, scale or [], trust_remote_code)
+        with err.status("starting the model's parts on the cluster"):
+            engine = ClusterEngine(
+                model,
+                options,
+                rows=settings.max_running,
+                scales=read_scales(scale or []),
+                trust_remote_code=trust_remote_code,
+            )
         with closing(engine):
             run_server(create_app(engine, settings), settings, host=host, port=port, ready=_greet)
         return
@@ -144,20 +152,6 @@ def serve(
         load_model(model, device, trust_remote_code=trust_remote_code), settings, options
     )
     run_server(app, settings, host=host, port=port, ready=_greet)
-
-
-def _on_cluster(model: str, options: Any, rows: int, scale: list[str], trust: bool) -> Any:
-    """The engine on a Ray cluster. Raises `ValueError` also where Ray is not installed."""
-    try:
-        from anyweave.serving.cluster import ClusterEngine, read_scales
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("ray"):
-            raise
-        raise ValueError("Ray is not installed: pip install 'anyweave[serve,ray]'") from error
-    with err.status("starting the model's parts on the cluster"):
-        return ClusterEngine(
-            model, options, rows=rows, scales=read_scales(scale), trust_remote_code=trust
-        )
 
 
 def _greet(url: str) -> None:
@@ -178,15 +172,15 @@ def _limits(settings: Any, given: Any) -> dict[str, Any]:
             found[name] = type(known[name])(value)
         except ValueError:
             raise ValueError(f"--limit {name} takes a number, got {value!r}") from None
-    return found
+    of_media = {name: found.pop(name) for name in list(found) if not hasattr(settings, name)}
+    return {**found, "media_limits": replace(settings.media_limits, **of_media)}
 
 
 def _numbers(settings: Any) -> dict[str, int | float]:
-    return {
-        field.name: field.default
-        for field in fields(settings)
-        if isinstance(field.default, (int, float))
-    }
+    """The limits with their defaults: a server's own, then those of one medium."""
+    own = {field.name: field.default for field in fields(settings)}
+    numbers = {name: value for name, value in own.items() if isinstance(value, (int, float))}
+    return numbers | vars(settings.media_limits)
 
 
 def _list_limits(settings: Any) -> None:

@@ -227,8 +227,7 @@ class Worker:
         torch.set_num_threads(self._threads)  # a new thread would take all cores
         try:
             while self._take_in():
-                for call in self._of(Call):
-                    call.attempt(call.run)
+                self._run_calls(self._of(Call))
                 self._step_rows(self._of(Row)[: self._max_rows])
                 self._step_decoder(self._of(Making))
         finally:
@@ -254,6 +253,10 @@ class Worker:
 
     def _of(self, kind: type[K]) -> list[K]:
         return [task for task in self._tasks if isinstance(task, kind) and not task.over.is_set()]
+
+    def _run_calls(self, calls: list[Call]) -> None:
+        for call in calls:
+            call.attempt(call.run)
 
     def _step_rows(self, rows: list[Row]) -> None:
         """Let each row speak, and feed what they want then: together where that can be."""

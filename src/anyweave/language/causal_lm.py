@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
@@ -29,7 +31,6 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from anyweave.language.feeding import PROBED, Feeding, try_feeding
 from anyweave.language.fetch import SOURCES, ensure_language_model
 from anyweave.language.growing import growing_cache
-from anyweave.language.lora import lora_layers
 from anyweave.language.quantization import quantization_config
 from anyweave.language.readout import Readout, measure_readout
 from anyweave.language.signal_rows import SignalRows
@@ -323,15 +324,18 @@ class CausalLM(nn.Module):
             return self
         self.view_for_replies = None  # training needs its memory
         self.model.eval()
-        for layer in lora_layers(self):
-            layer.train()
-            layer.base_layer.eval()
+        for module in self._adapters():
+            module.train()
+            module.get_base_layer().eval()
         for module in self.model.modules():
             # transformers recomputes a layer only if the layer itself (not its children) is in
             # training mode.
             if isinstance(module, GradientCheckpointingLayer):
                 module.training = self.gradient_checkpointing
         return self
+
+    def _adapters(self) -> Iterator[BaseTunerLayer]:
+        return (module for module in self.model.modules() if isinstance(module, BaseTunerLayer))
 
 
 def _looked_up(embeddings: nn.Module) -> Float[Tensor, "V D"]:

@@ -1,73 +1,24 @@
-"""LoRA adapters on the frozen language model (Hu et al., 2022; paper section 5: tuned in
-instruction tuning only).
+"""LoRA adapters on the frozen language model (paper section 5: tuned in instruction tuning only),
+through peft.
 
-Adapters are float32 beside base weights of any type: activations are cast to the adapters' type and
-the sum back. Legend: I inputs and O outputs of a layer, r rank.
+Adapters are float32 beside base weights of any type: peft casts activations to the adapter's type
+and the sum back.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
-from torch.nn import functional
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from torch import nn
 
-if TYPE_CHECKING:
-    from anyweave.language.causal_lm import CausalLM
+from anyweave.language.causal_lm import CausalLM
 
 DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
-
-
-class LoraLinear(nn.Module):
-    """``base(x) + alpha / r * B A dropout(x)``: a frozen linear layer, 4-bit ones too, and its
-    adapter.
-
-    A begins as a linear layer's matrix does, B at zero; `blank` leaves both to be read.
-    """
-
-    def __init__(
-        self, base: nn.Linear, *, r: int, alpha: float, dropout: float, blank: bool = False
-    ) -> None:
-        super().__init__()
-        self.base_layer = base
-        self.scaling = alpha / r
-        self.dropout = nn.Dropout(dropout) if dropout > 0 else nn.Identity()
-        self.enabled = True
-        like = base.weight
-        down, up = torch.empty(r, base.in_features), torch.empty(base.out_features, r)
-        if not blank:
-            # Three draws as peft makes them, rounded as peft rounds: a seed means the same there.
-            for matrix in (down, up, down):
-                nn.init.kaiming_uniform_(matrix, a=math.sqrt(5))
-            down = down.to(like.dtype) if like.is_floating_point() else down
-            up = up.zero_()
-        self.lora_A = nn.Parameter(down.to(like.device).float(), requires_grad=False)
-        self.lora_B = nn.Parameter(up.to(like.device).float(), requires_grad=False)
-
-    @property
-    def weight(self) -> Tensor:
-        """The frozen matrix; some families look at its type."""
-        return self.base_layer.weight
-
-    def forward(self, inputs: Float[Tensor, "*N I"]) -> Float[Tensor, "*N O"]:
-        base: Tensor = self.base_layer(inputs)
-        if not self.enabled:
-            return base
-        low = functional.linear(self.dropout(inputs.to(self.lora_A.dtype)), self.lora_A)
-        return (base + functional.linear(low, self.lora_B) * self.scaling).to(base.dtype)
-
-    def folded(self) -> Float[Tensor, "O I"]:
-        """The one matrix that says the same, in the base's type: added in float32, rounded once."""
-        weight = self.weight.detach()
-        if not self.enabled:
-            return weight
-        change = self.lora_B.detach().float() @ self.lora_A.detach().float() * self.scaling
-        return (weight.float() + change).to(weight.dtype)
+_ADAPTER = "default"
 
 
 def attach(
@@ -90,23 +41,29 @@ def attach(
         raise ValueError("this language model already has LoRA adapters; attach them once")
     if r < 1:
         raise ValueError(f"LoRA rank r is {r}; it is at least 1")
-    linear = [
-        (*name.rpartition(".")[::2], module)
-        for name, module in lm.model.named_modules()
-        if isinstance(module, nn.Linear)
-    ]
+    names = {
+        name.rsplit(".", 1)[-1] for name, m in lm.model.named_modules() if isinstance(m, nn.Linear)
+    }
     for target in target_modules:
-        if target not in (known := {own for _, own, _ in linear}):
+        if target not in names:
             raise ValueError(
                 f"LoRA target {target!r} names no linear layer; there are "
-                f"{', '.join(sorted(known))}"
+                f"{', '.join(sorted(names))}"
             )
+    config = LoraConfig(
+        r=r,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=list(target_modules),
+        bias="none",
+        init_lora_weights=not blank,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for parent, own, module in linear:
-            if own in target_modules:
-                layer = LoraLinear(module, r=r, alpha=alpha, dropout=dropout, blank=blank)
-                setattr(lm.model.get_submodule(parent), own, layer)
+        inject_adapter_in_model(config, lm.model, adapter_name=_ADAPTER)
+    for parameter in lora_parameters(lm).values():
+        parameter.data = parameter.data.float()
+        parameter.requires_grad_(False)
     lm.train(lm.training)
 
 
@@ -119,17 +76,21 @@ def lora_parameters(lm: CausalLM) -> dict[str, nn.Parameter]:
     `attach`.
     """
     return {
-        f"{name}.{matrix}": getattr(module, matrix)
+        f"{name}.{matrix}": getattr(module, matrix)[_ADAPTER].weight
         for name, module in lm.model.named_modules()
-        if isinstance(module, LoraLinear)
+        if isinstance(module, LoraLayer)
         for matrix in ("lora_A", "lora_B")
     }
 
 
 def set_enabled(lm: CausalLM, enabled: bool) -> None:
     """Let adapters take part, or make the model its base self. What trains does not change."""
+    trains = {name: p.requires_grad for name, p in lora_parameters(lm).items()}
     for layer in lora_layers(lm):
-        layer.enabled = enabled
+        layer.enable_adapters(enabled)
+    # peft ties "enabled" to requires_grad; here stages alone decide what trains.
+    for name, parameter in lora_parameters(lm).items():
+        parameter.requires_grad_(trains[name])
 
 
 @contextmanager
@@ -142,6 +103,6 @@ def adapters_disabled(lm: CausalLM) -> Iterator[None]:
         set_enabled(lm, True)
 
 
-def lora_layers(lm: CausalLM) -> Iterator[LoraLinear]:
+def lora_layers(lm: CausalLM) -> Iterator[LoraLayer]:
     """The adapted layers, in the model's order."""
-    return (module for module in lm.model.modules() if isinstance(module, LoraLinear))
+    return (module for module in lm.model.modules() if isinstance(module, LoraLayer))

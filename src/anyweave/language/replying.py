@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import torch
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from anyweave.language.attention import GROUPED, attend_with, takes_grouped
 from anyweave.language.causal_lm import CausalLM
 from anyweave.language.int8 import Int8Linear
-from anyweave.language.lora import LoraLinear, lora_layers, lora_parameters
+from anyweave.language.lora import lora_layers, lora_parameters
 from anyweave.language.quantization import is_quantized
 
 ReplyQuantization = Literal["int8"]
@@ -65,7 +66,7 @@ class _View:
 
         def replace(module: nn.Module) -> nn.Module | None:
             linear: nn.Module | None = module
-            if isinstance(module, LoraLinear):
+            if isinstance(module, LoraLayer):
                 linear = _folded(module) if fold else None
             if quantization == "int8" and type(linear) is nn.Linear:
                 return Int8Linear(linear)
@@ -106,17 +107,23 @@ def shadow(module: Any, replace: Callable[[nn.Module], nn.Module | None]) -> Any
     return twin(module)
 
 
-def _folded(layer: LoraLinear) -> nn.Module:
-    """The base layer with the adapter in its matrix."""
-    folded = copy.copy(layer.base_layer)
-    folded._parameters = dict(folded._parameters)
-    folded._parameters["weight"] = nn.Parameter(layer.folded(), requires_grad=False)
+def _folded(layer: LoraLayer) -> nn.Module:
+    """The base layer with the adapters' product in its matrix: added in float32, rounded once."""
+    base = layer.get_base_layer()
+    if layer.disable_adapters or layer.merged:
+        return base
+    weight = base.weight.detach().float()
+    for name in layer.active_adapters:
+        weight = weight + layer.get_delta_weight(name).float()
+    folded = copy.copy(base)
+    folded._parameters = dict(base._parameters)
+    folded._parameters["weight"] = nn.Parameter(weight.to(base.weight.dtype), requires_grad=False)
     return folded
 
 
-def _foldable(layer: LoraLinear) -> bool:
+def _foldable(layer: LoraLayer) -> bool:
     """Plain matrices only: neither 4-bit ones nor shards of one that lies on many devices."""
-    base = layer.base_layer
+    base = layer.get_base_layer()
     return type(base) is nn.Linear and type(base.weight.data) is Tensor
 
 
@@ -127,7 +134,7 @@ def _base_state(lm: CausalLM) -> list[Any]:
     weights = [m.weight for m in lm.model.modules() if isinstance(m, nn.Linear)]
     versions = [0 if w.is_inference() else w._version for w in weights]
     seen = [(w.data_ptr(), w.dtype, v) for w, v in zip(weights, versions, strict=True)]
-    switches = [layer.enabled for layer in lora_layers(lm)]
+    switches = [(m.disable_adapters, bool(m.merged), *m.active_adapters) for m in lora_layers(lm)]
     return [lm.device, seen, switches]
 
 

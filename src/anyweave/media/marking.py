@@ -4,8 +4,8 @@ It is the IPTC digital source type ``trainedAlgorithmicMedia`` in an XMP packet,
 specification (part 3) or the container's own (PNG, WebP) puts one: PNG, JPEG, WebP, GIF, MP4, WAV.
 FLAC, OGG, MP3 and WebM have no such place for XMP in common use; there the same two properties are
 the comment. Metadata readers show both, and pixels and samples are what they are without it. A C2PA
-manifest would say it signed, but signing needs a certificate that somebody issued, and half of
-these formats cannot carry one.
+manifest would say it signed; but without a certificate that somebody issued every reader calls it
+untrusted, it takes tens of kilobytes and a library of 50 MB, and OGG and WebM cannot carry one.
 """
 
 from __future__ import annotations

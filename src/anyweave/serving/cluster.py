@@ -25,11 +25,7 @@ from typing import Any, cast
 
 import anyio
 import numpy as np
-import ray
 from anyio import to_thread
-from ray import serve
-from ray.exceptions import RayError
-from ray.serve.config import RequestRouterConfig
 from torch import Tensor
 
 from anyweave.errors import nearest
@@ -90,7 +86,7 @@ class ClusterEngine(Engine):
     It joins the cluster that runs on this machine or that ``RAY_ADDRESS`` names, else it starts one
     of this machine alone. `rows` conversations speak at a time in each replica of the language
     model. `scales` are by deployment: ``language`` and the decoders' modalities.
-    Raises `ValueError` for other names, and where a part cannot be loaded.
+    Raises `ValueError` for other names, where a part cannot be loaded, and without Ray.
     """
 
     def __init__(
@@ -110,21 +106,28 @@ class ClusterEngine(Engine):
                 raise ValueError(
                     f"there is no deployment {name!r}; {nearest(name, [LANGUAGE, *modalities])}"
                 )
-        ray.init(ignore_reinit_error=True, log_to_driver=False)
-        serve.start(proxy_location="Disabled")
+        ray = _ray()
+        try:
+            ray.init(ignore_reinit_error=True, log_to_driver=False)
+        except (ConnectionError, RuntimeError) as error:
+            raise ValueError(
+                f"the Ray cluster cannot be joined: {error}; is it running (ray status), and is "
+                "RAY_AUTH_MODE here what it is there?"
+            ) from error
+        ray.serve.start(proxy_location="Disabled")
         decoders = {
             modality: _deployed(Decoder, modality, scales).bind(source, modality)
             for modality in modalities
         }
-        sticky = RequestRouterConfig(request_router_class=_STICKY)
+        sticky = ray.serve.config.RequestRouterConfig(request_router_class=_STICKY)
         speaker = _deployed(Language, LANGUAGE, scales, request_router_config=sticky)
         self._app = f"anyweave-{secrets.token_hex(4)}"
         try:
             bound = speaker.bind(source, self.options, rows, trust_remote_code, decoders)
-            self._language = serve.run(bound, name=self._app, route_prefix=None)
+            self._language = ray.serve.run(bound, name=self._app, route_prefix=None)
             self.facts = self._language.facts.remote().result()
-        except (RayError, RuntimeError) as error:
-            serve.delete(self._app)
+        except (ray.exceptions.RayError, RuntimeError) as error:
+            self.close()
             raise ValueError(f"{source} does not start on the cluster: {error}") from error
 
     def chat(self, messages: Sequence[Message] = ()) -> ChatSession:
@@ -139,7 +142,7 @@ class ClusterEngine(Engine):
 
     def close(self) -> None:
         """Take the deployments from the cluster, which goes on."""
-        serve.delete(self._app)
+        _ray().serve.delete(self._app)
 
 
 def _deployed(kind: type, name: str, scales: Mapping[str, Scale], **more: Any) -> Any:
@@ -151,7 +154,7 @@ def _deployed(kind: type, name: str, scales: Mapping[str, Scale], **more: Any) -
     else:
         growth = {"min_replicas": scale.least, "max_replicas": scale.most}
         more["autoscaling_config"] = {**growth, "target_ongoing_requests": 2}
-    return serve.deployment(
+    return _ray().serve.deployment(
         kind, name=name, ray_actor_options=resources, max_ongoing_requests=_AT_ONCE, **more
     )
 
@@ -185,7 +188,7 @@ class FarSession:
                     self.messages = [*left, answer.message]
                     self._heard = list(self.messages)
                 yield answer
-        except RayError as error:
+        except _ray().exceptions.RayError as error:
             raise ApiError(
                 503,
                 f"a part of the cluster was lost ({type(error).__name__}); ask again",
@@ -348,4 +351,13 @@ async def _in_threads(items: Generator[Any, None, None]) -> AsyncGenerator[Any, 
 
 def _device() -> str:
     """What Ray has given to this replica."""
-    return "cuda" if ray.get_gpu_ids() else "cpu"
+    return "cuda" if _ray().get_gpu_ids() else "cpu"
+
+
+def _ray() -> Any:
+    """Ray with Ray Serve. Raises `ValueError` where it is not installed."""
+    try:
+        import ray.serve.config
+    except ImportError as error:
+        raise ValueError("Ray is not installed: pip install 'anyweave[serve,ray]'") from error
+    return ray

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ SUFFIXES: dict[Modality, tuple[str, ...]] = {
     "audio": ("wav", "mp3", "flac", "ogg"),
 }
 """How media of replies are written; the first is the usual one."""
+_SWEEP_EVERY = 10.0  # seconds; for so long there may be a little too much
 FILE_ID = re.compile(r"file-[0-9a-f]{40}")
 
 
@@ -27,6 +29,7 @@ class FileStore:
 
     def __init__(self, folder: Path, *, seconds: float, max_bytes: int) -> None:
         self._folder, self._seconds, self._max_bytes = folder, seconds, max_bytes
+        self._sweeping = threading.Lock()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # nobody else's business
         self.sweep()
 
@@ -39,14 +42,16 @@ class FileStore:
         """Keep `content`; returns when it leaves, in seconds since 1970."""
         with whole_file(self._folder / f"{file_id}.{suffix}") as file:
             file.write(content)
-        self.sweep()
+        if time.monotonic() > self._swept + _SWEEP_EVERY:
+            self.sweep()
         return int(time.time() + self._seconds)
 
     def path(self, file_id: str) -> Path | None:
         """The file of an id; None for one that is gone, was never there, or is no id."""
         if not FILE_ID.fullmatch(file_id):
             return None
-        found = next(self._folder.glob(f"{file_id}.*"), None)
+        names = (f"{file_id}.{suffix}" for known in SUFFIXES.values() for suffix in known)
+        found = next((p for name in names if (p := self._folder / name).is_file()), None)
         if found is None or found.stat().st_mtime < time.time() - self._seconds:
             return None
         return found
@@ -59,9 +64,11 @@ class FileStore:
 
     def sweep(self) -> None:
         """Remove what is too old, and the oldest of what is too much."""
-        now, left = time.time(), self._max_bytes
-        found = [(path, path.stat()) for path in self._folder.glob("file-*")]
-        for path, stat in sorted(found, key=lambda pair: -pair[1].st_mtime):
-            left -= stat.st_size
-            if left < 0 or stat.st_mtime < now - self._seconds:
-                path.unlink(missing_ok=True)
+        with self._sweeping:
+            self._swept = time.monotonic()
+            now, left = time.time(), self._max_bytes
+            found = [(path, path.stat()) for path in self._folder.glob("file-*")]
+            for path, stat in sorted(found, key=lambda pair: -pair[1].st_mtime):
+                left -= stat.st_size
+                if left < 0 or stat.st_mtime < now - self._seconds:
+                    path.unlink(missing_ok=True)

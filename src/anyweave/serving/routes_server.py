@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html import escape
 from typing import Any
 
@@ -16,6 +17,10 @@ from anyweave.serving.routes_chat import check_model, desk_of
 from anyweave.web import medium_response
 
 router = APIRouter()
+_POLICY = (  # of the page of all routes
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 
 
 @router.get("/v1/models", summary="The model that is served", tags=["server"])
@@ -87,19 +92,51 @@ async def docs(request: Request) -> Response:
         for path, methods in described["paths"].items()
         for method, route in methods.items()
     ]
-    fields = [
-        f'<h3 id="{escape(name)}">{escape(name)}</h3><p>{escape(kind.get("description", ""))}</p>'
-        f"<pre>{escape(json.dumps(kind.get('properties', {}), indent=1, ensure_ascii=False))}</pre>"
-        for name, kind in schemas.items()
-    ]
+    fields = [_fields(name, kind) for name, kind in schemas.items() if "properties" in kind]
     return HTMLResponse(
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width"><title>anyweave: API</title>'
-        f"<h1>anyweave {escape(described['info']['version'])}</h1>"
+        '<link rel="stylesheet" href="/page/base.css"><link rel="stylesheet" href="/page/docs.css">'
+        f"<main><h1>anyweave {escape(described['info']['version'])}</h1>"
         f"<p>{escape(described['info']['description'])}</p>"
         '<p>For programs: <a href="/openapi.json">openapi.json</a></p>'
-        f"<h2>Routes</h2>{''.join(rows)}<h2>Fields</h2>{''.join(fields)}</html>"
+        f"<h2>Routes</h2>{''.join(rows)}<h2>Fields</h2>{''.join(fields)}</main></html>",
+        headers={"Content-Security-Policy": _POLICY},
     )
+
+
+def _prose(text: str) -> str:
+    """A description, its names as code."""
+    return re.sub(r"`+([^`]+)`+", r"<code>\1</code>", escape(text))
+
+
+def _fields(name: str, kind: dict[str, Any]) -> str:
+    """One kind of request as a table."""
+    required = kind.get("required", ())
+    rows = (
+        f"<tr><td><code>{escape(field)}</code>{' required' if field in required else ''}</td>"
+        f"<td>{_type(about)}</td><td>{_prose(about.get('description', ''))}</td></tr>"
+        for field, about in kind["properties"].items()
+    )
+    about = _prose(kind.get("description", ""))
+    head = f'<h3 id="{escape(name)}">{escape(name)}</h3><p>{about}</p>'
+    return f"{head}<div><table>{''.join(rows)}</table></div>"
+
+
+def _type(about: dict[str, Any]) -> str:
+    """What a field may hold, in words; other kinds as links."""
+    if "$ref" in about:
+        name = escape(about["$ref"].rpartition("/")[2])
+        return f'<a href="#{name}">{name}</a>'
+    choices = about.get("anyOf") or about.get("oneOf") or ()
+    if choices:
+        return " or ".join(_type(one) for one in choices if one.get("type") != "null")
+    values = about.get("enum") or ([about["const"]] if "const" in about else ())
+    if values:
+        return " or ".join(f"<code>{escape(json.dumps(value))}</code>" for value in values)
+    if about.get("type") == "array":
+        return f"list of {_type(about.get('items', {}))}"
+    return escape(str(about.get("type", "anything")))
 
 
 def _route(path: str, method: str, route: dict[str, Any]) -> str:
@@ -109,8 +146,10 @@ def _route(path: str, method: str, route: dict[str, Any]) -> str:
         for content in contents.values()
         if "$ref" in content.get("schema", {})
     ]
-    links = ", ".join(f'<a href="#{escape(name)}">{escape(name)}</a>' for name in names)
+    links = ", ".join(
+        f'<a href="#{escape(name)}">{escape(name)}</a>' for name in dict.fromkeys(names)
+    )
     return (
         f"<h3><code>{method.upper()} {escape(path)}</code></h3>"
-        f"<p>{escape(route.get('summary', ''))}. {escape(route.get('description', ''))} {links}</p>"
+        f"<p>{escape(route.get('summary', ''))}. {_prose(route.get('description', ''))} {links}</p>"
     )

@@ -67,8 +67,9 @@ def test_latents_and_captions_of_the_world_train_the_denoiser(parts: Path) -> No
     assert latents.shape == (3, autoencoder.LATENT_CHANNELS, 16, 16)
     assert np.isfinite(latents).all() and latents.dtype == np.float16
     denoiser.train(parts, FitOptions(steps=1, batch_size=2, checkpoint_every=1))
-    denoiser.sheet(parts, ["a dog", "two cats"], steps=1, guidance=2.0)
-    assert Image.open(parts / "sheet-denoiser.png").size == (8 * 128, 128)
+    decoder, captions = denoiser.assemble(parts), ["a dog", "two cats"]
+    pictures = flow.make(decoder, captions, num_inference_steps=1, guidance_scale=2.0)
+    assert pictures.shape == (2, 128, 128, 3)
     for name in ("unet", "text_encoder", "scheduler", "tokenizer"):
         assert any((parts / name).iterdir())
 

@@ -83,3 +83,13 @@ def test_sounds_are_right_in_their_order_alone() -> None:
     scenes = [SoundScene(sounds=("dog", "cat")), SoundScene(sounds=("dog",))]
     found = verifier.score(scenes, [("cat", "dog"), ("dog",)])
     assert (found["pair"]["right"], found["single"]["right"], found["all"]["right"]) == (0, 1, 0.5)
+
+
+def test_the_trained_decoder_plays_what_is_asked_for() -> None:
+    """Its share over 200 held-out captions stands in the project's README."""
+    decoder = LatentDiffusion.from_pretrained("audio", autoencoder.TRAINED, dtype="float32")
+    scenes, captions = denoiser.held_out(6)
+    waves = flow.make(decoder, captions)
+    assert waves.shape == (6, SAMPLES)
+    heard = verifier.load_verifier(autoencoder.TRAINED).names(waves)
+    assert verifier.score(scenes, heard)["all"]["right"] >= 0.5
