@@ -108,7 +108,7 @@ def test_parts_are_given_only_what_they_take() -> None:
 
     hub = {"token": "secret", "cache_dir": "x"}
     assert understood(hub_part, hub) == {"token": "secret"}
-    assert understood(file_part, hub) == {} == understood(hub_part, None)
+    assert understood(file_part, hub) == {} == understood(hub_part, {})
 
 
 def test_a_type_or_its_name(tmp_path: Path) -> None:
