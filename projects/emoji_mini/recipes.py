@@ -110,7 +110,7 @@ def mosit() -> TrainConfig:
 
 
 # In a forward: a laptop's memory (see docs/speed.md), and on its cores faster than all at once.
-_PADDED_TOKENS = 1536
+_PADDED_TOKENS = 1024
 
 # What a caption's embedding says of its objects is a seventh of its variance (the rest is count,
 # place and position), so alignment weighs more than the language loss. CLAP's unit vector of 128
