@@ -1,10 +1,8 @@
-"""Hold a conversation on the chat page with emoji-mini and take its pictures into docs/assets.
-
-.venv/bin/python tools/page_screenshots.py [FOLDER]
-"""
+"""Hold a conversation on the chat page with emoji-mini and take its pictures into docs/assets."""
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import sys
@@ -103,4 +101,6 @@ def take(page: Page, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(*map(Path, sys.argv[1:])))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=ASSETS)
+    raise SystemExit(main(parser.parse_args().folder))
