@@ -97,10 +97,13 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._loop = asyncio.get_running_loop()
+        if self.started and self.should_exit:  # told to stop meanwhile: uvicorn would just leave
+            await self.shutdown(sockets)
+            return
         self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._loop is not None:  # else nothing was taken yet
+        if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._begin_to_drain)
         super().handle_exit(sig, frame)
 
