@@ -86,6 +86,7 @@ def test_limits_by_name(started: list[Settings]) -> None:
         ("max_waiting", "takes NAME=VALUE"),
         ("max_waiting=many", "takes a number"),
         ("timeout=-1", "must be above 0"),
+        ("timeout=nan", "must be above 0"),
     ):
         assert said in str(serve("--limit", given).exception)
 

@@ -138,6 +138,7 @@ def test_other_hosts_are_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> N
         "100.64.0.1", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fd00::1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "ff02::1",
         "192.0.2.1", "198.18.0.1", "64:ff9b:1::7f00:1", "2001:db8::1",
+        "::7f00:1",
     ],
 )  # fmt: skip
 def test_names_that_lead_into_a_private_network_are_refused(

@@ -65,7 +65,7 @@ def test_finished_jobs_are_there_and_the_others_are_told_after_a_crash(tmp_path:
     assert jobs(tmp_path).find(ids[1], "me")["status"] == "failed"  # and it is written down
 
 
-def test_a_job_says_how_it_failed(tmp_path: Path) -> None:
+def test_a_job_says_how_it_failed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def fail(error: Exception) -> bytes:
         raise error
 
@@ -84,6 +84,8 @@ def test_a_job_says_how_it_failed(tmp_path: Path) -> None:
             assert "fault of ours" not in job["error"]["message"]
 
     asyncio.run(check())
+    (logged,) = [r for r in caplog.records if r.name == "anyweave.serving.jobs"]
+    assert "fault of ours" in (logged.exc_text or str(logged.exc_info))
 
 
 def test_jobs_are_bounded_and_belong_to_one_client(tmp_path: Path) -> None:

@@ -256,6 +256,17 @@ def test_pictures_and_sounds_for_a_prompt(client: openai.OpenAI, served: Any) ->
     assert (sound.headers["content-type"], sound.content[:4]) == ("audio/flac", b"fLaC")
 
 
+def test_bytes_of_two_sounds_are_refused_before_any_is_made(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(served.app.desk.metrics, "count_reply", made.append)
+    two = {"prompt": "a bell", "response_format": "bytes", "n": 2}
+    answer = served.http().post("/v1/audio/generate", json=two)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "n")
+    assert made == []
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_clip_is_a_job(client: openai.OpenAI) -> None:
     done = client.videos.create_and_poll(prompt="waves", poll_interval_ms=100)

@@ -120,7 +120,7 @@ def _is_public(text: str) -> bool:
         elif address in _LOCAL_NAT64:
             return False
         address = inner or address
-    return address.is_global and not address.is_multicast
+    return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
 def _matches(host: str, scheme: str, entry: str) -> bool:

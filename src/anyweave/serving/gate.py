@@ -7,7 +7,6 @@ they come from: the browser itself names host, origin and site.
 from __future__ import annotations
 
 import ipaddress
-import logging
 import time
 from urllib.parse import urlsplit
 
@@ -20,7 +19,6 @@ from anyweave.serving.errors import ApiError
 from anyweave.serving.settings import Keys
 from anyweave.web.guard import BodyError, read_body, replayed
 
-_log = logging.getLogger(__name__)
 _LONGEST_PATH = 2048
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",

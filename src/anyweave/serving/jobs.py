@@ -134,6 +134,8 @@ class Jobs:
             self._fail(job, "interrupted" if interrupted else error.code, error.message)
         except ValueError as error:
             self._fail(job, "invalid_request", str(error))
+        except Exception:  # noqa: BLE001  logged whole; the job says so below
+            _log.exception("%s failed", job["id"])
         finally:
             if job["id"] in self._jobs and job["status"] not in _ENDED:
                 self._fail(job, "server_error", "making the clip failed; see the server's log")

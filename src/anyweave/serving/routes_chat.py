@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from collections.abc import AsyncGenerator, Coroutine
 from typing import Any, TypeVar
@@ -19,7 +18,6 @@ from anyweave.serving.chat import Ask, Desk, chat_options
 from anyweave.serving.errors import ApiError
 from anyweave.serving.reply import WireReply, wire_usage
 
-_log = logging.getLogger(__name__)
 router = APIRouter()
 T = TypeVar("T")
 

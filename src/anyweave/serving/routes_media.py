@@ -76,10 +76,11 @@ async def images_edits(request: Request) -> Response:
 @router.post("/v1/audio/generate", summary="Sounds for a prompt", tags=["media"])
 async def audio_generate(body: schema.AudioRequest, request: Request) -> Response:
     """Each sound is a reply of its own with the next seed."""
-    made = await _made(request, body, "audio", [Text(body.prompt)], body.format, body.n or 1)
+    count = body.n or 1
+    if body.response_format == "bytes" and count > 1:
+        raise bad_request("bytes are those of one sound: leave n at 1", "n")
+    made = await _made(request, body, "audio", [Text(body.prompt)], body.format, count)
     if body.response_format == "bytes":
-        if len(made) > 1:
-            raise bad_request("bytes are those of one sound: leave n at 1", "n")
         return Response(made[0][1].content, media_type=TYPES[body.format])
     as_url = body.response_format == "url"
     entries = [_entry(desk_of(request), request, r, m, as_url=as_url) for r, m in made]

@@ -92,20 +92,27 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._gate, self._settings, self._ready = app, settings, ready
         self._drain: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._loop = asyncio.get_running_loop()
+        if self.started and self.should_exit:  # told to stop meanwhile: uvicorn would just leave
+            await self.shutdown(sockets)
+            return
         self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._loop.call_soon_threadsafe(self._begin_to_drain)
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._begin_to_drain)
         super().handle_exit(sig, frame)
 
     def _begin_to_drain(self) -> None:
         if self._drain is None:
             scheduler = self._gate.desk.scheduler
-            self._drain = self._loop.create_task(scheduler.drain(self._settings.grace))
+            self._drain = asyncio.get_running_loop().create_task(
+                scheduler.drain(self._settings.grace)
+            )
 
 
 def _url(host: str, port: int) -> str:

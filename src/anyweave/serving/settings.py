@@ -93,7 +93,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             zero_is_fine = name in ("temperature", "max_conversations", "grace", "max_waiting")
-            if isinstance(value, (int, float)) and (value < 0 or not (value or zero_is_fine)):
+            if isinstance(value, (int, float)) and not (value > 0 or (value == 0 and zero_is_fine)):
                 raise ValueError(f"{name} must be above 0, got {value}")
 
 
