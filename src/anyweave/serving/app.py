@@ -21,7 +21,7 @@ from anyweave.serving import routes_chat, routes_media, routes_server, routes_vi
 from anyweave.serving.chat import Desk
 from anyweave.serving.conversations import Conversations
 from anyweave.serving.engine import Engine
-from anyweave.serving.errors import ApiError
+from anyweave.serving.errors import ApiError, value_error
 from anyweave.serving.files import FileStore
 from anyweave.serving.gate import Gate
 from anyweave.serving.intake import Intake
@@ -117,7 +117,8 @@ def _api_error(request: Request, error: Exception) -> Response:
 def _value_error(request: Request, error: Exception) -> Response:
     if isinstance(error, ValidationError):
         return malformed(error.errors()).response()
-    return ApiError(400, str(error)).response()
+    assert isinstance(error, ValueError)
+    return value_error(error).response()
 
 
 def _malformed(request: Request, error: Exception) -> Response:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
+
+from anyweave.files import NotWrittenError
+
+logger = logging.getLogger(__name__)
 
 _TYPES = {
     401: "authentication_error",
@@ -57,3 +62,11 @@ class ApiError(Exception):
 def bad_request(message: str, param: str | None = None, code: str | None = None) -> ApiError:
     """A mistake of the caller's."""
     return ApiError(400, message, param=param, code=code)
+
+
+def value_error(error: ValueError) -> ApiError:
+    """What a `ValueError` is to the client: its mistake, unless the server cannot write."""
+    if isinstance(error, NotWrittenError):
+        logger.error("%s", error)
+        return ApiError(507, "the server cannot write what this needs; its log says why")
+    return ApiError(400, str(error))

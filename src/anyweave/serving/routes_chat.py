@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from anyweave.serving import schema
 from anyweave.serving.chat import Ask, Desk, chat_options
-from anyweave.serving.errors import ApiError
+from anyweave.serving.errors import ApiError, value_error
 from anyweave.serving.reply import WireReply, wire_usage
 
 router = APIRouter()
@@ -158,7 +158,7 @@ async def _stream(
     except ApiError as error:
         yield _event(error.body)
     except ValueError as error:
-        yield _event(ApiError(400, str(error)).body)
+        yield _event(value_error(error).body)
     finally:
         await deltas.aclose()
     yield b"data: [DONE]\n\n"
