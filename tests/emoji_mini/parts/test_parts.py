@@ -137,11 +137,20 @@ def test_captions_of_sounds_move_apart(tmp_path: Path) -> None:
     vae = build_autoencoder(1, (8, 8, 8))
     vae.save_pretrained(tmp_path / "audio" / "vae")
     prepare("audio", tmp_path / "audio", None)
-    options = replace(SHORT, steps=12, batch_size=16, warmup_steps=1, ema_decay=0.0)
+    options = replace(
+        SHORT,
+        steps=30,
+        batch_size=16,
+        warmup_steps=1,
+        ema_decay=0.0,
+        learning_rate=3e-3,
+        log_every=6,
+    )
     args = (tmp_path / "audio", tmp_path / "audio-encoder", tmp_path / "scenes")
     first = train_text_encoder(*args, replace(options, steps=1), 24)["contrast"]
     shutil.rmtree(tmp_path / "audio" / "fit-text")
-    assert train_text_encoder(*args, options, 24)["contrast"] < first
+    # By 0.4 or more on every kind of processor tried; a few steps less are within the noise.
+    assert train_text_encoder(*args, options, 24)["contrast"] < first - 0.2
 
 
 @pytest.mark.parametrize("modality", ["image", "audio"])
