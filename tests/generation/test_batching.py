@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from anyweave.generation import ChatSession, Done, GenerationOptions, worker
+from anyweave.generation import ChatSession, Done, GenerationOptions, Progress, worker
 from anyweave.generation.batching import ReplyBatcher
 from anyweave.generation.denoising import Denoising
 from anyweave.language import packing
@@ -93,6 +93,22 @@ def test_conversations_together_say_what_each_says_alone(
             assert a.finish_reason == b.finish_reason
             for name in ("prompt_tokens", "cached_tokens", "completion_tokens", "steps"):
                 assert getattr(a.usage, name) == getattr(b.usage, name)
+
+
+def test_only_who_asked_for_previews_gets_them(batcher: ReplyBatcher) -> None:
+    options = replace(OPTIONS, force=("image",), modalities=("image",), max_media=0)
+    options = replace(options, num_inference_steps=12)
+
+    def progress(previews: bool) -> list[Any]:
+        chat = batcher.chat(replace(options, previews=previews))
+        events = list(chat.send("hello"))
+        return [event.previews for event in events if isinstance(event, Progress)]
+
+    found = together([partial(progress, previews=n % 2 == 1) for n in range(4)])
+    for number, previews in enumerate(found):
+        assert len(previews) == 12
+        assert all((p is None) == (number % 2 == 0) for p in previews)
+        assert all(p is None or [small.ndim for small in p] == [3] for p in previews)
 
 
 def test_rows_share_forwards_and_media_share_steps(

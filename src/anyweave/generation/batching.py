@@ -24,7 +24,7 @@ from typing import TypeVar
 import numpy as np
 from torch import Tensor
 
-from anyweave.decoders.sampling import drain
+from anyweave.decoders.sampling import Steps, drain
 from anyweave.generation.chat import ChatSession
 from anyweave.generation.denoising import Denoising
 from anyweave.generation.engine import TokenEngine
@@ -135,7 +135,7 @@ class _BatchedChat(ChatSession):
     ) -> Generator[EngineEvent, None, None]:
         return self._worker.do(Row(self._engine, options, prompt))
 
-    def _denoise(self, work: Denoising) -> Generator[tuple[int, int], None, list[np.ndarray]]:
+    def _denoise(self, work: Denoising) -> Steps[list[np.ndarray]]:
         if getattr(work.decoder, "elsewhere", False):  # the worker would wait and do nothing
             return work.steps()
         return self._worker.do(Making(work))

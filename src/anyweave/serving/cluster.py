@@ -28,6 +28,7 @@ import numpy as np
 from anyio import to_thread
 from torch import Tensor
 
+from anyweave.decoders.sampling import Steps
 from anyweave.errors import nearest
 from anyweave.generation import ChatSession, Done, Event, GenerationOptions
 from anyweave.generation.chat import common_prefix
@@ -284,8 +285,8 @@ class FarDecoder:
 
     def generate_steps(
         self, conditioning: Tensor, *, seeds: Sequence[int], **arguments: Any
-    ) -> Generator[tuple[int, int], None, list[np.ndarray]]:
-        """As a decoder's: yields (step, total) and returns the media."""
+    ) -> Steps[list[np.ndarray]]:
+        """As a decoder's."""
         far = self._handle.options(stream=True)
         answers = far.steps.remote(conditioning.cpu(), list(seeds), arguments)
         made: list[np.ndarray] = []
@@ -316,7 +317,7 @@ class Decoder:
     async def steps(
         self, conditioning: Tensor, seeds: list[int], arguments: dict[str, Any]
     ) -> AsyncGenerator[Any, None]:
-        """(step, total) after each step, and at last the media as a list."""
+        """A `Step` after each step, and at last the media as a list."""
 
         def all_of_it() -> Generator[Any, None, None]:
             yield (yield from self._decoder.generate_steps(conditioning, seeds=seeds, **arguments))
