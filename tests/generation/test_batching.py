@@ -183,6 +183,38 @@ def test_who_stops_listening_leaves_the_conversation_as_it_was(
         same(other, ChatSession(model, OPTIONS).reply("hello", seed=n))
 
 
+def test_nobody_waits_for_decoders_elsewhere_but_who_asked_them(
+    model: NextGPT, batcher: ReplyBatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+
+    class Elsewhere(dict[str, Any]):
+        elsewhere = True
+
+    class Far:
+        """Embeds a caption when another conversation has been answered."""
+
+        rate = None
+        decoder = model.decoders["image"]
+
+        def encode_captions(self, captions: Sequence[str]) -> torch.Tensor:
+            assert answered.wait(30)
+            return self.decoder.encode_captions(captions)
+
+        def generate_steps(self, *given: Any, **how: Any) -> Any:
+            return self.decoder.generate_steps(*given, **how)
+
+    monkeypatch.setattr(model, "decoders", Elsewhere(image=Far()))
+    options = replace(OPTIONS, force=("image",), modalities=("image",), negative_prompt="rain")
+
+    def other() -> None:
+        batcher.chat(replace(OPTIONS, modalities=("text",))).reply("hello")
+        answered.set()
+
+    reply, _ = together([partial(batcher.chat(options).reply, "draw"), other])
+    assert any(isinstance(part, Image) for part in reply.parts)
+
+
 def test_an_error_is_one_conversations_own(
     model: NextGPT, batcher: ReplyBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

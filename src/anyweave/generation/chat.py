@@ -197,6 +197,9 @@ class ChatSession:
     def _on_model(self, work: Callable[[], T]) -> T:
         return work()
 
+    def _on_decoders(self, work: Callable[[], T]) -> T:
+        return work()
+
     def _speak(
         self, prompt: Float[Tensor, "1 L D"], options: GenerationOptions
     ) -> Generator[EngineEvent, None, None]:
@@ -298,7 +301,7 @@ class ChatSession:
                 previews=options.previews,
             )
 
-        steps = self._denoise(self._on_model(prepare))
+        steps = self._denoise(self._on_decoders(prepare))
         with closing(steps):
             while True:
                 try:

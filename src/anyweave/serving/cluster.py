@@ -216,7 +216,7 @@ class Language:
         )
         self._engine = Engine(model, options, rows=rows)
         rates = self._engine.facts.rates
-        far = {m: FarDecoder(handle, rates[m]) for m, handle in decoders.items()}
+        far = FarDecoders({m: FarDecoder(handle, rates[m]) for m, handle in decoders.items()})
         model.decoders = cast("DecoderPool", far)
         self._kept: OrderedDict[str, ChatSession] = OrderedDict()
 
@@ -270,8 +270,6 @@ class Language:
 class FarDecoder:
     """A decoder whose work is done by a replica. Not to be called from an event loop."""
 
-    elsewhere = True
-
     def __init__(self, handle: Any, rate: float | None) -> None:
         self._handle, self.rate = handle, rate
 
@@ -301,6 +299,12 @@ class FarDecoder:
         finally:
             answers.cancel()
         return made
+
+
+class FarDecoders(dict[Modality, FarDecoder]):
+    """In the place of a model's `DecoderPool`."""
+
+    elsewhere = True
 
 
 class Decoder:
