@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from anyweave.evaluation.on_data import evaluate
     from anyweave.generation import ChatSession, GenerationOptions, Reply, ReplyBatcher
     from anyweave.media.showing import show
-    from anyweave.messages import Audio, Image, Message, Modality, Text, Video
+    from anyweave.messages import Audio, Image, Message, Modality, Text, Video, register_modality
     from anyweave.model import NextGPT
     from anyweave.model.checkpoint import load_pretrained as load
     from anyweave.model.checkpoint import save_pretrained as save_pretrained
@@ -51,6 +51,7 @@ __all__ = [
     "evaluate",
     "load",
     "read_messages",
+    "register_modality",
     "show",
     "train",
     "write_messages",
@@ -73,6 +74,7 @@ _PLACES = {
     "evaluate": "anyweave.evaluation.on_data:evaluate",
     "load": "anyweave.model.checkpoint:load_pretrained",
     "read_messages": "anyweave.data:read_messages",
+    "register_modality": "anyweave.messages:register_modality",
     "show": "anyweave.media.showing:show",
     "train": "anyweave.training.launch:train",
     "write_messages": "anyweave.data:write_messages",

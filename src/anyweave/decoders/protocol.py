@@ -31,6 +31,11 @@ class Decoder(Protocol):
         ...
 
     @property
+    def num_timesteps(self) -> int:
+        """How many noise levels `denoising_loss` knows: its `timesteps` are below it."""
+        ...
+
+    @property
     def conditioning_shape(self) -> tuple[int, int]:
         """Q and C: how many conditioning vectors it reads, and their width."""
         ...

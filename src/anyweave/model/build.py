@@ -286,7 +286,10 @@ def _build_processor(
 ) -> Processor:
     return Processor(
         language.given_tokenizer,
-        SignalTokens(dict(spec.signal_tokens), language.base_vocab_size),
+        SignalTokens(
+            {**dict.fromkeys(spec.input_modalities, 0), **spec.signal_tokens},
+            language.base_vocab_size,
+        ),
         spec.template,
         perception,
         {m: inputs[m].num_tokens(encoder.num_patches(m)) for m, encoder in perception.items()},

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from anyweave.generation import Done, MediaStarted, Progress, TextDelta, Usage
-from anyweave.messages import Modality
-
-TYPES: Mapping[str, str] = {
-    "png": "image/png",
-    "jpeg": "image/jpeg",
-    "webp": "image/webp",
-    "mp4": "video/mp4",
-    "wav": "audio/wav",
-    "mp3": "audio/mpeg",
-    "flac": "audio/flac",
-    "ogg": "audio/ogg",
-}
-_LISTS: Mapping[Modality, str] = {"image": "images", "video": "videos", "audio": "audios"}
+from anyweave.messages import PAPER_MODALITIES, kind_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +17,7 @@ class Made:
 
     index: int
     content: bytes
-    suffix: str
+    media_type: str
     expires_at: int
 
 
@@ -129,6 +117,8 @@ class WireReply:
                     "caption": part.started.caption,
                     "expires_at": part.made.expires_at if part.made else None,
                 }
+                if part.started.modality not in PAPER_MODALITIES and part.made:
+                    entry["media_type"] = part.made.media_type
             found.append({**entry, "index": index})
         return found
 
@@ -154,7 +144,9 @@ class WireReply:
         return {"progress": progress}
 
     def _shown(self, media: Iterable[_Medium]) -> dict[str, Any]:
-        """Media by kind: ``images`` and ``videos`` as others have them, ``audio`` as OpenAI."""
+        """Media by kind: ``images`` and ``videos`` as others have them, ``audio`` as OpenAI; all
+        other kinds in ``media``, with their media type.
+        """
         shown: dict[str, Any] = {}
         for medium in media:
             if medium.made is None:
@@ -170,6 +162,8 @@ class WireReply:
                 "caption": medium.started.caption,
                 "expires_at": made.expires_at,
             }
+            if modality not in PAPER_MODALITIES:
+                entry["media_type"] = made.media_type
             if modality == "audio" and medium.number == 0:
                 shown["audio"] = {
                     "id": medium.file_id,
@@ -179,7 +173,7 @@ class WireReply:
                     **({"url": url} if self.as_url else {}),
                 }
             else:
-                shown.setdefault(_LISTS[modality], []).append(entry)
+                shown.setdefault(kind_of(modality).wire_list, []).append(entry)
         return shown
 
 
@@ -199,7 +193,7 @@ def wire_usage(usage: Usage) -> dict[str, Any]:
 
 
 def _data_url(made: Made) -> str:
-    return f"data:{TYPES[made.suffix]};base64,{_base64(made.content)}"
+    return f"data:{made.media_type};base64,{_base64(made.content)}"
 
 
 def _base64(content: bytes) -> str:
