@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from anyweave.model import NextGPT
     from anyweave.model.checkpoint import load_pretrained as load
     from anyweave.model.checkpoint import save_pretrained as save_pretrained
+    from anyweave.model.extending import with_modality
     from anyweave.model.publishing import push_to_hub as push_to_hub
     from anyweave.training.config import TrainConfig
     from anyweave.training.launch import train
@@ -54,6 +55,7 @@ __all__ = [
     "register_modality",
     "show",
     "train",
+    "with_modality",
     "write_messages",
 ]
 
@@ -77,6 +79,7 @@ _PLACES = {
     "register_modality": "anyweave.messages:register_modality",
     "show": "anyweave.media.showing:show",
     "train": "anyweave.training.launch:train",
+    "with_modality": "anyweave.model.extending:with_modality",
     "write_messages": "anyweave.data:write_messages",
     # Not of `__all__`: what methods of a model ask for.
     "push_to_hub": "anyweave.model.publishing:push_to_hub",

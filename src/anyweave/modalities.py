@@ -213,6 +213,12 @@ def kind_of(name: Modality) -> MediaKind:
     return found
 
 
+def other_by_suffix(suffix: str) -> Modality | None:
+    """The kind beside the paper's whose files end so; all that are known are opened for it."""
+    others = known_modalities()[len(PAPER_MODALITIES) :]
+    return next((name for name in others if suffix.lower() in kind_of(name).suffixes), None)
+
+
 def add(kind: MediaKind) -> None:
     """Open a kind; one of the same name is replaced, as when a notebook's cell runs again. Raises
     `ValueError` for one that this library has.

@@ -58,10 +58,6 @@ class Decoder(Protocol):
         """
         ...
 
-    def generate(
-        self, conditioning: Float[Tensor, "B Q C"], *, seeds: Sequence[int], **arguments: Any
-    ) -> list[np.ndarray]: ...
-
     def denoising_loss(
         self, conditioning: Float[Tensor, "B Q C"], latents: Float[Tensor, " B *latent"], **how: Any
     ) -> Float[Tensor, " B"]:

@@ -13,8 +13,8 @@ from anyweave.media.audio import DEMUXERS
 from anyweave.media.errors import DAMAGE, DEFAULT_LIMITS, MediaError, explain
 from anyweave.media.film import video_tracks
 from anyweave.media.source import Encoded, open_encoded
-from anyweave.messages import MEDIA_TYPES, PAPER_MODALITIES, Modality, kind_of
-from anyweave.modalities import known_modalities
+from anyweave.messages import MEDIA_TYPES, PAPER_MODALITIES, Modality
+from anyweave.modalities import other_by_suffix
 
 
 def sniff(path: str | Path) -> Modality:
@@ -36,12 +36,11 @@ def sniff(path: str | Path) -> Modality:
         except MediaError as error:
             first = first or error
     assert first is not None
-    suffix = Path(path).suffix[1:].lower()
-    for modality in known_modalities()[len(PAPER_MODALITIES) :]:  # no paper's medium: by its name
-        if suffix in kind_of(modality).suffixes:
-            read(MEDIA_TYPES[modality](path))
-            return modality
-    raise first
+    other = other_by_suffix(Path(path).suffix[1:])
+    if other is None:
+        raise first
+    read(MEDIA_TYPES[other](path))
+    return other
 
 
 def _kind(encoded: Encoded, modality: Modality) -> Modality:

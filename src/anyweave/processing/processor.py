@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -340,14 +340,14 @@ class Processor:
 
 
 def load_array(part: Media, sample_rate: int) -> tuple[np.ndarray, float | None]:
-    """A medium as an array and its rate: Hz for audio, frames/s for video, None for images."""
+    """A medium as an array and its rate: Hz for audio, frames/s for video, None for images, of
+    other kinds the part's own.
+    """
     from anyweave import media
 
     if isinstance(part, Video):
-        frames, fps = media.load_video_with_rate(part)
-        return frames, fps
-    array: Any = media.load(part, sample_rate=sample_rate)
-    return array, float(sample_rate) if part.modality == "audio" else None
+        return media.load_video_with_rate(part)
+    return media.read(part, sample_rate=sample_rate)
 
 
 def _labels(piece: Piece) -> list[int]:

@@ -136,6 +136,7 @@ class Desk:
             index=event.index,
             content=content,
             media_type=kind.media_type(format),
+            format=format,
             expires_at=self.files.put(reply.file_id(event.index), content, ending),
         )
 

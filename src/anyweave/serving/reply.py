@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from anyweave.generation import Done, MediaStarted, Progress, TextDelta, Usage
-from anyweave.messages import PAPER_MODALITIES, kind_of
+from anyweave.messages import PAPER_MODALITIES, Modality, kind_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,7 @@ class Made:
     index: int
     content: bytes
     media_type: str
+    format: str
     expires_at: int
 
 
@@ -117,8 +118,8 @@ class WireReply:
                     "caption": part.started.caption,
                     "expires_at": part.made.expires_at if part.made else None,
                 }
-                if part.started.modality not in PAPER_MODALITIES and part.made:
-                    entry["media_type"] = part.made.media_type
+                if part.made:
+                    entry |= _about(part.started.modality, part.made)
             found.append({**entry, "index": index})
         return found
 
@@ -161,9 +162,8 @@ class WireReply:
                 "id": medium.file_id,
                 "caption": medium.started.caption,
                 "expires_at": made.expires_at,
+                **_about(modality, made),
             }
-            if modality not in PAPER_MODALITIES:
-                entry["media_type"] = made.media_type
             if modality == "audio" and medium.number == 0:
                 shown["audio"] = {
                     "id": medium.file_id,
@@ -190,6 +190,12 @@ def wire_usage(usage: Usage) -> dict[str, Any]:
         "context_length": usage.context_length,
         "dropped": vars(dropped) if dropped else None,
     }
+
+
+def _about(modality: Modality, made: Made) -> dict[str, Any]:
+    """What a client has to be told of a kind that it may not know."""
+    known = modality in PAPER_MODALITIES
+    return {} if known else {"media_type": made.media_type, "format": made.format}
 
 
 def _data_url(made: Made) -> str:

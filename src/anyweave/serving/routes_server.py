@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from anyweave.messages import MEDIA_TYPES
+from anyweave.messages import MEDIA_TYPES, PAPER_MODALITIES, kind_of
 from anyweave.serving.chat import Desk
 from anyweave.serving.errors import ApiError
 from anyweave.serving.routes_chat import check_model, desk_of
@@ -47,6 +47,8 @@ def _model(desk: Desk) -> dict[str, Any]:
             "input": ["text", *served.encoders],
             "output": ["text", *served.signals.modalities],
         },
+        # What files of kinds beside pictures, sounds and clips are called.
+        "files": {m: kind_of(m).suffixes for m in served.encoders if m not in PAPER_MODALITIES},
         "context_length": served.context_length,
     }
 

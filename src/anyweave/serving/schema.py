@@ -148,7 +148,9 @@ class OtherPart(_Part):
     model_config = ConfigDict(extra="allow")
 
     type: str = Field(max_length=80, json_schema_extra={"examples": ["depth_url"]})
-    media_type: str | None = Field(None, description="Accepted; the kind says how it is read.")
+    # Of what replies tell beside the medium: accepted, the kind says how it is read.
+    media_type: str | None = None
+    format: str | None = None
     url: str | None = None
     path: str | None = None
     base64: str | None = None
