@@ -24,7 +24,10 @@ Modality = str
 
 PAPER_MODALITIES: tuple[Modality, ...] = ("image", "video", "audio")
 ENTRY_POINTS = "anyweave.modalities"
-SHIPPED: dict[str, str] = {}
+SHIPPED: dict[str, str] = {
+    "depth": "anyweave.media.depth:DEPTH",
+    "table": "anyweave.media.table:TABLE",
+}
 """Kinds that this library has beside the paper's, as ``module:attribute``."""
 
 
@@ -39,6 +42,8 @@ class MediaKind:
     name: Modality
     read: Callable[[bytes], np.ndarray] | None = None
     write: Callable[[np.ndarray], bytes] | None = None
+    check: Callable[[np.ndarray], np.ndarray] | None = None
+    """Returns an array that it finds right, read or given; a `ValueError` says what is wrong."""
     formats: tuple[str, ...] = ("npy",)
     """How it is written, the usual one first."""
     suffixes: tuple[str, ...] = ()
@@ -106,7 +111,15 @@ class MediaKind:
     @property
     def travels(self) -> bool:
         """Whether another process finds its functions by their names."""
-        mine = (self.read, self.write, self.picture, self.as_text, self.encoder, self.decoder)
+        mine = (
+            self.read,
+            self.write,
+            self.check,
+            self.picture,
+            self.as_text,
+            self.encoder,
+            self.decoder,
+        )
         return all(isinstance(one, (str, type(None))) or _reachable(one) for one in mine)
 
     def call(self, name: str) -> Callable[..., Any]:

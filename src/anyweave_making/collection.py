@@ -107,7 +107,7 @@ def _found(row: dict[str, Any], place: Place) -> Iterable[tuple[Modality, Any, s
 
 def _modality(named: str, file: Path, place: Place) -> Modality:
     modality = named or modality_by_name(file)
-    if modality in MEDIA_MODALITIES:
+    if modality is not None and modality in MEDIA_MODALITIES:
         return modality
     what = f"unknown modality {named!r}" if named else f"what is {file.name}?"
     raise place.error("modality", f"{what}; say one of {', '.join(known_modalities())}")

@@ -6,7 +6,7 @@ import numpy as np
 
 from anyweave.media.errors import DAMAGE, Limits, explain, media_error
 from anyweave.media.source import check_source, open_encoded
-from anyweave.messages import Media, Modality, kind_of
+from anyweave.messages import Media, MediaKind, Modality, kind_of
 
 
 def read(part: Media, sample_rate: int, limits: Limits) -> tuple[np.ndarray, float | None]:
@@ -16,7 +16,7 @@ def read(part: Media, sample_rate: int, limits: Limits) -> tuple[np.ndarray, flo
     kind = kind_of(part.modality)
     if isinstance(part.source, np.ndarray):
         limits.check(part.name, decoded_bytes=part.source.nbytes)
-        return part.source, part.rate
+        return _checked(part.source, part.name, kind), part.rate
     check_source(part, "a path, bytes or an array")
     assert kind.read is not None
     with open_encoded(part, limits) as encoded:
@@ -31,7 +31,7 @@ def read(part: Media, sample_rate: int, limits: Limits) -> tuple[np.ndarray, flo
             "it has to make an array of numbers or letters",
         )
     limits.check(part.name, decoded_bytes=array.nbytes)
-    return array, part.rate
+    return _checked(array, part.name, kind), part.rate
 
 
 def encode(
@@ -47,5 +47,13 @@ def encode(
     """
     kind = kind_of(modality)
     assert kind.write is not None
+    array = _checked(array, name, kind)
     with explain(name, f"cannot be written as {format}", f"give {kind.noun}", DAMAGE):
         return kind.write(array)
+
+
+def _checked(array: np.ndarray, name: str, kind: MediaKind) -> np.ndarray:
+    if kind.check is None:
+        return array
+    with explain(name, f"it is not {kind.noun}", "correct the array", DAMAGE):
+        return kind.check(array)
