@@ -57,7 +57,7 @@ def test_the_page_runs(
     names: dict[str, Any] = {"__name__": "__main__"}
     with caplog.at_level(logging.WARNING):
         exec(parts, names)
-    assert "tiny has cloud now: the new projectors and signal tokens are untrained" in caplog.text
+    assert "tiny has cloud now: its projectors and signal tokens are untrained" in caplog.text
     model, reply = names["model"], names["reply"]
     assert model.spec.output_modalities == ("image", "video", "audio", "cloud")
     assert model.spec.input_modalities == ("image", "video", "audio", "cloud")

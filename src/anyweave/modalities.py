@@ -65,11 +65,12 @@ class MediaKind:
     picture: Callable[[np.ndarray], np.ndarray] | None = None
     """``uint8[H, W, 3]`` of it, for notebooks and terminals. Without, and without `as_text`, it is
     a file to be saved; on the chat page it always is."""
-    as_text: Callable[[np.ndarray, str], str] | None = None
-    """The words that a language model reads in its place where the model has no encoder of it;
-    called with the array and the medium's name."""
-    spoken: bool = False
-    """A decoder makes it of the words before its signal tokens, whatever the bridge."""
+    as_text: Callable[[np.ndarray], tuple[str, str]] | None = None
+    """The words that a language model reads in its place where the model has no encoder of it, and
+    what these leave out of it ("" for nothing), which is told."""
+    said: Callable[[np.ndarray], str] | None = None
+    """The words that stand before its signal tokens. With this a decoder makes it of these words,
+    whatever the bridge, and nothing is trained but the words."""
     encoder: Any = None
     """A class, or its ``module:Class``: what a spec's encoder of the type `name` is."""
     decoder: Any = None
@@ -111,16 +112,7 @@ class MediaKind:
     @property
     def travels(self) -> bool:
         """Whether another process finds its functions by their names."""
-        mine = (
-            self.read,
-            self.write,
-            self.check,
-            self.picture,
-            self.as_text,
-            self.encoder,
-            self.decoder,
-        )
-        return all(isinstance(one, (str, type(None))) or _reachable(one) for one in mine)
+        return all(_reachable(one) for one in vars(self).values() if callable(one))
 
     def call(self, name: str) -> Callable[..., Any]:
         """The function that `reader` or `writer` names."""
@@ -230,6 +222,11 @@ def other_by_suffix(suffix: str) -> Modality | None:
     """The kind beside the paper's whose files end so; all that are known are opened for it."""
     others = known_modalities()[len(PAPER_MODALITIES) :]
     return next((name for name in others if suffix.lower() in kind_of(name).suffixes), None)
+
+
+def read_as_text() -> tuple[Modality, ...]:
+    """The kinds that every language model reads; all that are known are opened for it."""
+    return tuple(name for name in known_modalities() if kind_of(name).as_text is not None)
 
 
 def add(kind: MediaKind) -> None:

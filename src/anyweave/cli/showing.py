@@ -45,7 +45,7 @@ def shower(pictures: str, *, play: bool) -> Callable[[Media], None]:
             if kind.picture is not None and how != "none":
                 draw(kind.picture(array), how, out)
             elif kind.as_text is not None:
-                print_plain(kind.as_text(array, part.name))
+                print_plain(kind.as_text(array)[0])
         elif part.modality == "audio":
             if audible and player is not None:
                 _play(part, player)

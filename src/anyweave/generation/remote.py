@@ -140,6 +140,7 @@ class _Incoming:
                 completion_tokens=usage.get("completion_tokens", 0),
                 dropped=Dropped(**(usage.get("dropped") or {})),
                 context_length=usage.get("context_length"),
+                shortened=tuple(usage.get("shortened") or ()),
                 seconds=usage.get("seconds") or {},
                 steps=usage.get("steps") or {},
             ),

@@ -213,6 +213,8 @@ def _report(done: Done, turn: int, output: Path, say: Say, show: Callable[[Media
         if path is not None:
             show(MEDIA_TYPES[part.modality](path))
     usage = done.usage
+    for note in usage.shortened:
+        say(f"({note})")
     if cut := why_cut_off(done):
         say(f"(cut off: {cut})")
     if gone := usage.dropped:

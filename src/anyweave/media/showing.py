@@ -68,7 +68,7 @@ def media_html(part: Media) -> str:
     kind, (array, rate) = kind_of(part.modality), array_and_rate(part)
     if kind.picture is not None:
         return media_html(Image(kind.picture(array), part.caption))
-    shown = "" if kind.as_text is None else f"<pre>{escape(kind.as_text(array, part.name))}</pre>"
+    shown = "" if kind.as_text is None else f"<pre>{escape(kind.as_text(array)[0])}</pre>"
     format = kind.formats[0]
     data = media.encode(part.modality, array, rate=rate, format=format, generated=part.generated)
     encoded = base64.b64encode(data).decode()

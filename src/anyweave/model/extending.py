@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from anyweave.messages import Modality, kind_of
+from anyweave import decoders
+from anyweave.messages import MediaKind, Modality, kind_of
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.build import Reading, assemble, build_encoders, decoder_pool
 from anyweave.model.spec import DecoderSpec, EncoderSpec, ModelSpec, ProjectorSpec
@@ -29,7 +30,8 @@ def with_modality(
     signal_tokens: int | None = None,
     seed: int = 0,
 ) -> NextGPT:
-    """The model with an encoder, a decoder or both for a modality that it does not have.
+    """The model with an encoder, a decoder or both for a modality that it does not have; by default
+    with those that the kind of media brings itself.
 
     All other parts are `model`'s own, and it still says what it said. New are the projectors, by
     default of the kind that the model has for others, and the rows of `signal_tokens` signal tokens
@@ -40,7 +42,7 @@ def with_modality(
     """
     kind = kind_of(modality)
     if encoder is None and decoder is None:
-        raise ValueError(f"with_modality needs an encoder or a decoder of {modality}")
+        encoder, decoder = _brought(kind)
     spec = model.spec
     if encoder is not None:
         spec = _reading(spec, modality, encoder, input_projector)
@@ -70,13 +72,32 @@ def with_modality(
     for role in ("input_projectors", "output_projectors"):
         for name, projector in getattr(model, role).items():
             getattr(made, role)[name].load_state_dict(projector.state_dict())
-    logger.warning(
-        "%s has %s now: the new projectors%s are untrained until stages 1 and 2",
-        spec.name,
-        modality,
-        " and signal tokens" if decoder is not None else "",
-    )
+    new_parts = ["projectors"] * (kind.said is None or encoder is not None)
+    new_parts += ["signal tokens"] * (decoder is not None)
+    told = "%s has %s now: its %s are untrained until stages 1 to 3"
+    logger.warning(told, spec.name, modality, " and ".join(new_parts))
     return made.to(model.device)
+
+
+def _brought(kind: MediaKind) -> tuple[EncoderSpec | None, DecoderSpec | None]:
+    """The parts that a kind brings, as specs of a type of its name: weights are their matter."""
+    encoder = decoder = None
+    if kind.encoder is not None:
+        encoder = EncoderSpec(type=kind.name, source=kind.name, modalities=(kind.name,))
+    if kind.decoder is not None:
+        made = decoders.resolve(kind.name).from_pretrained(kind.name, kind.name)
+        tokens, width = made.conditioning_shape
+        decoder = DecoderSpec(
+            type=kind.name,
+            source=kind.name,
+            conditioning_tokens=tokens,
+            conditioning_dim=width,
+        )
+    if encoder is None and decoder is None:
+        raise ValueError(
+            f"with_modality needs an encoder or a decoder of {kind.name}: the kind brings none"
+        )
+    return encoder, decoder
 
 
 def _reading(
@@ -103,7 +124,7 @@ def _making(
             f"{spec.name} makes {modality} already; load it with decoders={{{modality!r}: ...}}"
         )
     projectors: Mapping[Modality, ProjectorSpec] = spec.output_projectors
-    if not kind_of(modality).spoken:
+    if kind_of(modality).said is None:
         one = next(iter(projectors.values()), ProjectorSpec(type="transformer"))
         projectors = {**projectors, modality: projector or replace(one, normalize=False)}
     return replace(

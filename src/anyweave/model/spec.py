@@ -332,7 +332,7 @@ def _check_outputs(spec: ModelSpec) -> None:
                 f"the {modality} decoder can never be asked for: signal_tokens has "
                 f"{dict(spec.signal_tokens)}"
             )
-        bridged = spec.bridge == "signal" and not kind_of(modality).spoken
+        bridged = spec.bridge == "signal" and kind_of(modality).said is None
         if bridged and modality not in spec.output_projectors:
             raise ValueError(
                 f"the {modality} decoder has no output projector; add "

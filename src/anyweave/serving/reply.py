@@ -189,6 +189,7 @@ def wire_usage(usage: Usage) -> dict[str, Any]:
         "steps": dict(usage.steps),
         "context_length": usage.context_length,
         "dropped": vars(dropped) if dropped else None,
+        **({"shortened": list(usage.shortened)} if usage.shortened else {}),
     }
 
 
