@@ -21,7 +21,7 @@ from transformers import Cache
 
 from anyweave.generation.context import context_limit
 from anyweave.generation.detokenizer import IncrementalDetokenizer
-from anyweave.generation.ending import EndOfTurn
+from anyweave.generation.ending import EndOfTurn, StopStrings
 from anyweave.generation.events import EngineEvent, Finished, FinishReason, SignalSpan, TextDelta
 from anyweave.generation.options import GenerationOptions
 from anyweave.generation.sampling import sample_token
@@ -193,10 +193,10 @@ class TokenEngine:
             )
         generator = torch.Generator().manual_seed(options.seed or 0)
         text = IncrementalDetokenizer(self.decode)
-        ending = EndOfTurn(self.stops)
+        ending, strings = EndOfTurn(self.stops), StopStrings(options.stop)
         said: list[int] = []
         emitted: list[Modality] = []
-        count = 0
+        count = unfed = 0
         finish_reason: FinishReason = "length"
         while count < options.max_new_tokens:
             owed = [modality for modality in options.force if modality not in emitted]
@@ -211,9 +211,9 @@ class TokenEngine:
                 break
             modality = self.signals.modality_of(token_id)
             if modality is not None:
-                for held in ending.release():
-                    yield from _deltas(text.push(held))
-                yield from _deltas(text.flush())
+                yield from _last_words(ending, text, strings)
+                if strings.found:
+                    break
                 yield from self._speak_run(modality)
                 text = IncrementalDetokenizer(self.decode)
                 emitted.append(modality)
@@ -224,11 +224,15 @@ class TokenEngine:
             # Said before it is consumed: the listener need not wait for the forward that only the
             # next token needs. Who stops listening here leaves a sequence without this token.
             for certain in ending.push(token_id):
-                yield from _deltas(text.push(certain))
+                yield from _deltas(text.push(certain), strings)
+            if strings.found:
+                unfed = 1
+                break
             yield Wanted(self._embed([token_id]))
-        for held in ending.release():
-            yield from _deltas(text.push(held))
-        yield from _deltas(text.flush())
+        yield from _last_words(ending, text, strings)
+        if strings.found:
+            self._forget(strings.hidden - unfed, options)
+            finish_reason = "stop"
         for modality in options.force:
             if modality not in emitted:
                 yield from self._speak_run(modality, forced=True)
@@ -317,6 +321,16 @@ def _check_modalities(options: GenerationOptions, signals: SignalTokens) -> None
                 )
 
 
-def _deltas(given: tuple[str, tuple[int, ...]] | None) -> Iterator[TextDelta]:
+def _deltas(given: tuple[str, tuple[int, ...]] | None, strings: StopStrings) -> Iterator[TextDelta]:
     if given is not None:
-        yield TextDelta(text=given[0], token_ids=given[1])
+        yield from strings.push(TextDelta(text=given[0], token_ids=given[1]))
+
+
+def _last_words(
+    ending: EndOfTurn, text: IncrementalDetokenizer, strings: StopStrings
+) -> Iterator[TextDelta]:
+    """What was held back, where no more text follows."""
+    for held in ending.release():
+        yield from _deltas(text.push(held), strings)
+    yield from _deltas(text.flush(), strings)
+    yield from strings.release()

@@ -20,7 +20,9 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, kw_only=True)
 class TextDelta:
-    """New text: whole characters only. `token_ids` are the ids it was decoded from."""
+    """New text: whole characters only. `token_ids` are the ids it was decoded from; none where
+    they are unknown: from a server, or where a stop string cut the text.
+    """
 
     text: str
     token_ids: tuple[int, ...]
