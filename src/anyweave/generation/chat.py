@@ -131,7 +131,7 @@ class ChatSession:
                     if event.text:  # ids that never became a character are kept, not shown
                         yield event
                 elif isinstance(event, SignalSpan):
-                    self._ids.extend(event.token_ids)
+                    self._ids.extend((*event.call_ids, *event.token_ids))
                     yield draft.add_span(event)
                 else:
                     finished = event
@@ -159,6 +159,7 @@ class ChatSession:
             stops=(*processor.stops, *((i,) for i in self.model.language.eos_ids)),
             decode=processor.decode_text,
             num_text_ids=len(processor.tokenizer),
+            calls=processor.calls,
             use_cache=self.options.use_cache,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from anyweave.generation.events import MediaStarted, SignalSpan, TextDelta
 from anyweave.generation.reply import Reply
@@ -36,7 +36,7 @@ class Draft:
         started = MediaStarted(
             index=len(self.spans),
             modality=span.modality,
-            caption=spoken_caption(spoken),
+            caption=spoken_caption(spoken) if span.caption is None else span.caption,
             token_ids=span.token_ids,
             forced=span.forced,
         )
@@ -49,9 +49,14 @@ class Draft:
 
     def message(self) -> Reply:
         parts: list[Part] = [
-            self.parts[p.index] if isinstance(p, MediaStarted) else p for p in self.said
+            self._medium(p.index) if isinstance(p, MediaStarted) else p for p in self.said
         ]
         return Reply("assistant", parts)
+
+    def _medium(self, index: int) -> Media:
+        """What was made, with the words that asked for it."""
+        call = self.spans[index].call_ids
+        return replace(self.parts[index], token_ids=call) if call else self.parts[index]
 
 
 def spoken_caption(texts: Sequence[str]) -> str:

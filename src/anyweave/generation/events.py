@@ -34,6 +34,10 @@ class SignalSpan:
     token_ids: tuple[int, ...]
     forced: bool = False
     """True where the run was appended because the caller demanded it."""
+    caption: str | None = None
+    """The words between the tags of a call; None where the model asks with its signal tokens."""
+    call_ids: tuple[int, ...] = ()
+    """The ids of such a call, which the run follows."""
 
 
 @dataclass(frozen=True, kw_only=True)

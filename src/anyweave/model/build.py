@@ -293,6 +293,7 @@ def _build_processor(
         system_prompt=spec.system_prompt or None,
         target_rate=partial(_target_rate, pool),
         own_tokenizer=True,
+        calls_in_words=spec.calls == "words",
     )
 
 

@@ -140,7 +140,27 @@ PERMISSIVE_3B = ModelSpec(
     signal_tokens={"image": 4},
 )
 
-SPECS: Mapping[str, ModelSpec] = {spec.name: spec for spec in (PAPER_7B, QWEN3_4B, PERMISSIVE_3B)}
+# The parts that emoji-mini is made of, as a cascade: nothing in it was trained to work together.
+CASCADE_MINI = ModelSpec(
+    name="cascade-mini",
+    language=LanguageSpec(source="smollm2-135m-instruct", dtype="bfloat16"),
+    template="chatml",
+    decoders={
+        modality: DecoderSpec(
+            source=f"emoji-mini/decoders/{modality}",
+            conditioning_tokens=1 if modality == "audio" else 16,
+            conditioning_dim=128,
+        )
+        for modality in MEDIA_MODALITIES
+    },
+    signal_tokens=dict.fromkeys(MEDIA_MODALITIES, 1),
+    bridge="caption",
+    calls="words",
+)
+
+SPECS: Mapping[str, ModelSpec] = {
+    spec.name: spec for spec in (PAPER_7B, QWEN3_4B, PERMISSIVE_3B, CASCADE_MINI)
+}
 
 # Table 1 of the paper, by our names of the parts.
 PAPER_TABLE_1: Mapping[str, str] = {

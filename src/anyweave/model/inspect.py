@@ -26,7 +26,7 @@ from anyweave.model.catalogue import (
     is_spec_name,
     named_spec,
 )
-from anyweave.model.checkpoint import WEIGHTS, find_checkpoint, read_spec
+from anyweave.model.checkpoint import find_checkpoint, read_spec
 from anyweave.model.counting import (
     encoder_shape,
     meta_language,
@@ -37,7 +37,7 @@ from anyweave.model.counting import (
 from anyweave.model.lazy_encoder import LazyEncoder
 from anyweave.model.memory import PRECISIONS, Memory, memory
 from anyweave.model.roles import ROLES, TrainedRole
-from anyweave.model.sources import is_here
+from anyweave.model.sources import WEIGHTS, is_here
 from anyweave.model.spec import EncoderSpec, ModelSpec, ProjectorSpec
 
 

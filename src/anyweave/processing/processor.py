@@ -20,7 +20,8 @@ from transformers import PreTrainedTokenizerBase
 
 from anyweave.batch import IGNORE_INDEX, MediaInput, Sample, Target
 from anyweave.media.errors import explain
-from anyweave.messages import Media, Message, Modality, Role, Text, Video, broken_rules
+from anyweave.messages import Media, Message, Modality, Part, Role, Text, Video, broken_rules
+from anyweave.processing.calls import Calls
 from anyweave.processing.layout import Piece, Supervision, Truncation, TurnLayout, fit
 from anyweave.processing.reply import SignalRun, split_reply
 from anyweave.processing.signals import SignalTokens
@@ -61,6 +62,8 @@ class Processor:
         target_rate: likewise for the assistant's audio; a function is asked when one is read, as a
             decoder may not be there before.
         own_tokenizer: take the tokenizer as it is: nobody else uses it.
+        calls_in_words: the model asks for media in words (`calls.Calls`), which every system
+            message explains.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Processor:
         input_rate: int | None = None,
         target_rate: int | Callable[[], int] = DEFAULT_RATE,
         own_tokenizer: bool = False,
+        calls_in_words: bool = False,
     ) -> None:
         if len(tokenizer) > signals.base_vocab:
             raise ValueError(
@@ -96,6 +100,11 @@ class Processor:
         encode_text(self.tokenizer, "a")
         self.encoders = dict(encoders)
         self.num_input_tokens = dict(num_input_tokens)
+        self.calls = (
+            Calls(signals.modalities, encode=self._encode, decode=self.decode_text)
+            if calls_in_words
+            else None
+        )
         self.system_prompt = self.template.system_prompt if system_prompt is None else system_prompt
         self.max_length = max_length
         self.truncate = truncate
@@ -103,6 +112,14 @@ class Processor:
         own_rate = getattr(self.encoders.get("audio"), "sample_rate", None)
         self.input_rate = input_rate or own_rate or DEFAULT_RATE
         self.target_rate = target_rate
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return encode_text(self.tokenizer, text)
+
+    def cost(self, modality: Modality) -> int:
+        """Positions that asking for a medium takes at least."""
+        words = 0 if self.calls is None else self.calls.length(modality)
+        return self.signals.count(modality) + words
 
     @property
     def end_of_turn_id(self) -> int:
@@ -250,16 +267,28 @@ class Processor:
         last_reply = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=-1)
         first_user = next((i for i, m in enumerate(messages) if m.role == "user"), None)
         turns: list[TurnLayout] = []
-        if self.system_prompt and messages[0].role != "system":
-            turns.append(self._turn(Message("system", self.system_prompt), -1, False))
-        for index, message in enumerate(messages):
+        for message, index in self._opened(messages):
             learn = train_on == "assistant" or (train_on == "last" and index == last_reply)
-            turns.append(
-                self._turn(
-                    message, index, learn and message.role == "assistant", index == first_user
-                )
-            )
+            learn = learn and message.role == "assistant" and index >= 0
+            turns.append(self._turn(message, index, learn, index == first_user))
         return turns
+
+    def _opened(self, messages: Sequence[Message]) -> list[tuple[Message, int]]:
+        """The messages with their places, after what is said and shown before all of them (-1)."""
+        said = list(enumerate(messages))
+        opening = said[:1] if messages[0].role == "system" else []
+        explanation = "" if self.calls is None else self.calls.explanation
+        system: tuple[Part | str, ...] = opening[0][1].parts if opening else ()
+        if not opening and self.system_prompt:
+            system = (self.system_prompt,)
+        if explanation:
+            system = (*system, f"\n\n{explanation}" if system else explanation)
+        shown = [] if self.calls is None else self.calls.examples
+        return [
+            *([(Message("system", system), 0 if opening else -1)] if system or opening else []),
+            *((message, -1) for message in shown),
+            *((message, index) for index, message in said[len(opening) :]),
+        ]
 
     def _turn(self, message: Message, index: int, learn: bool, opens: bool = False) -> TurnLayout:
         control = self.turn_ids[message.role]
@@ -280,6 +309,9 @@ class Processor:
             if isinstance(part, Text):
                 pieces.append(Piece(self._text_ids(part), supervised))
             elif message.role == "assistant":
+                if self.calls is not None:  # never cut inside: a call is whole or not there
+                    words = Text("", token_ids=self.calls.ids(part))
+                    pieces.append(Piece(self._text_ids(words), supervised, control=True))
                 run = self.signals.ids(part.modality)
                 pieces.append(
                     Piece(run, self.supervise_run if supervised == "all" else "none", part)
