@@ -144,7 +144,6 @@ PERMISSIVE_3B = ModelSpec(
 CASCADE_MINI = ModelSpec(
     name="cascade-mini",
     language=LanguageSpec(source="smollm2-135m-instruct", dtype="bfloat16"),
-    template="chatml",
     decoders={
         modality: DecoderSpec(
             source=f"emoji-mini/decoders/{modality}",

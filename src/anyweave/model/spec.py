@@ -158,7 +158,9 @@ class ModelSpec:
 
     name: str
     language: LanguageSpec
-    template: str
+    template: str = "native"
+    """A name of `anyweave.processing.TEMPLATES`, or "native": the language model's own
+    `chat_template`."""
     lora: LoraSpec | None = None
     encoders: tuple[EncoderSpec, ...] = ()
     input_projector: ProjectorSpec | Mapping[Modality, ProjectorSpec] = field(

@@ -23,6 +23,7 @@ from anyweave.media.errors import explain
 from anyweave.messages import Media, Message, Modality, Part, Role, Text, Video, broken_rules
 from anyweave.processing.calls import Calls
 from anyweave.processing.layout import Piece, Supervision, Truncation, TurnLayout, fit
+from anyweave.processing.native import NATIVE, native_template
 from anyweave.processing.reply import SignalRun, split_reply
 from anyweave.processing.signals import SignalTokens
 from anyweave.processing.template import Template, encode_text, resolve_template
@@ -47,7 +48,7 @@ class Processor:
     Args:
         tokenizer: of the language model; it is copied, the caller's stays untouched.
         signals: ids of signal and placeholder tokens.
-        template: a `Template` or a name from `TEMPLATES`.
+        template: a `Template`, a name from `TEMPLATES`, or "native": the tokenizer's own.
         encoders: the frozen encoder that preprocesses each user modality; absent ones are refused
             in user turns.
         num_input_tokens: placeholder positions per medium, which is the input projector's token
@@ -92,7 +93,9 @@ class Processor:
         # Whether special tokens are split is state of the tokenizer, and threads may share ours.
         self.tokenizer = tokenizer if own_tokenizer else copy.deepcopy(tokenizer)
         self.signals = signals
-        self.template = resolve_template(template)
+        self.template = (
+            native_template(self.tokenizer) if template == NATIVE else resolve_template(template)
+        )
         # Everything but text is encoded here and now: afterwards the tokenizer never changes its
         # mind about special tokens, and threads may render at the same time.
         self.control = self.template.bind(self.tokenizer)
@@ -175,7 +178,7 @@ class Processor:
                 "add_generation_prompt asks for a reply, but the last message is the assistant's; "
                 "end with a user message"
             )
-        opening = self.control.opening
+        opening = self._opening(turns)
         truncate = "error" if add_generation_prompt else self.truncate
         turns, cut = fit(turns, len(opening) + len(prompt), self.max_length, truncate)
         ids: list[int] = list(opening)
@@ -219,7 +222,7 @@ class Processor:
     def length(self, messages: Sequence[Message]) -> int:
         """Number of ids of a conversation, without reading its media (for length bucketing)."""
         turns = self._layout(messages, "none")
-        overhead = len(self.control.opening)
+        overhead = len(self._opening(turns))
         kept, _ = fit(turns, overhead, self.max_length, self.truncate)
         return overhead + sum(turn.length for turn in kept)
 
@@ -265,12 +268,18 @@ class Processor:
         if problems:
             raise ValueError(problems[0])
         last_reply = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=-1)
-        first_user = next((i for i, m in enumerate(messages) if m.role == "user"), None)
         turns: list[TurnLayout] = []
-        for message, index in self._opened(messages):
+        opened = self._opened(messages)
+        users = [place for place, (message, _) in enumerate(opened) if message.role == "user"]
+        joined = self.control.system_opens_user and opened[0][0].role == "system"
+        for place, (message, index) in enumerate(opened):
             learn = train_on == "assistant" or (train_on == "last" and index == last_reply)
             learn = learn and message.role == "assistant" and index >= 0
-            turns.append(self._turn(message, index, learn, index == first_user))
+            opens = place in users[:1]
+            turn = self._turn(message, index, learn, opens)
+            if opens and joined:
+                turn = replace(turn, pieces=turn.pieces[bool(self.turn_ids["user"].prefix) :])
+            turns.append(turn)
         return turns
 
     def _opened(self, messages: Sequence[Message]) -> list[tuple[Message, int]]:
@@ -289,6 +298,10 @@ class Processor:
             *((message, -1) for message in shown),
             *((message, index) for index, message in said[len(opening) :]),
         ]
+
+    def _opening(self, turns: Sequence[TurnLayout]) -> tuple[int, ...]:
+        control = self.control
+        return control.opening_with_system if turns[0].role == "system" else control.opening
 
     def _turn(self, message: Message, index: int, learn: bool, opens: bool = False) -> TurnLayout:
         control = self.turn_ids[message.role]
