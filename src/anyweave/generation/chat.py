@@ -24,6 +24,7 @@ from anyweave.generation.denoising import Denoising, decoder_arguments
 from anyweave.generation.draft import Draft
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import (
+    Described,
     Done,
     EngineEvent,
     Event,
@@ -117,6 +118,7 @@ class ChatSession:
         draft = Draft()
         started = time.perf_counter()
         limit = context_limit(self.model.language, options)
+        described = self._described(user)
         conversation, dropped = fit_context(
             self.model.processor, [*self.messages, user], options, limit
         )
@@ -145,11 +147,31 @@ class ChatSession:
             cached_tokens=cached_tokens,
             completion_tokens=finished.num_tokens,
             dropped=dropped,
+            described=described,
             context_length=limit,
             seconds=dict(draft.seconds),
             steps=dict(draft.steps),
         )
         yield Done(message=reply, finish_reason=finished.finish_reason, usage=usage)
+
+    def _described(self, user: Message) -> tuple[Described, ...]:
+        """What captioners say of a message's media; they read those of earlier turns too, if they
+        have not yet.
+        """
+        processor = self.model.processor
+
+        def read() -> tuple[Described, ...]:
+            told: tuple[Described, ...] = ()
+            for message in (*self.messages, user):
+                media = message.media() if message.role == "user" else []
+                told = tuple(
+                    Described(modality=part.modality, words=processor.words(part))
+                    for part in media
+                    if processor.is_described(part.modality) and part.source is not None
+                )
+            return told
+
+        return self._on_model(read) if any(map(processor.is_described, processor.encoders)) else ()
 
     def _new_engine(self) -> TokenEngine:
         processor = self.model.processor
@@ -256,7 +278,9 @@ class ChatSession:
         captions = draft.captions()
         if not options.decode_media:
             for index, span in enumerate(draft.spans):
-                draft.parts[index] = MEDIA_TYPES[span.modality](caption=captions[index])
+                draft.parts[index] = MEDIA_TYPES[span.modality](
+                    caption=captions[index], token_ids=span.call_ids or None
+                )
             return
         for modality, indices in _groups(draft.spans, batched=options.batch_media):
             begun = time.perf_counter()
@@ -265,7 +289,11 @@ class ChatSession:
             rate = options.rate(modality, self.model.decoders[modality].rate)
             for index, array in zip(indices, arrays, strict=True):
                 part = MEDIA_TYPES[modality](
-                    source=array, caption=captions[index], rate=rate, generated=True
+                    source=array,
+                    caption=captions[index],
+                    rate=rate,
+                    generated=True,
+                    token_ids=draft.spans[index].call_ids or None,
                 )
                 draft.parts[index] = part
                 yield MediaDone(index=index, part=part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from anyweave.generation.events import MediaStarted, SignalSpan, TextDelta
 from anyweave.generation.reply import Reply
@@ -49,14 +49,9 @@ class Draft:
 
     def message(self) -> Reply:
         parts: list[Part] = [
-            self._medium(p.index) if isinstance(p, MediaStarted) else p for p in self.said
+            self.parts[p.index] if isinstance(p, MediaStarted) else p for p in self.said
         ]
         return Reply("assistant", parts)
-
-    def _medium(self, index: int) -> Media:
-        """What was made, with the words that asked for it."""
-        call = self.spans[index].call_ids
-        return replace(self.parts[index], token_ids=call) if call else self.parts[index]
 
 
 def spoken_caption(texts: Sequence[str]) -> str:

@@ -97,6 +97,14 @@ class Dropped:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Described:
+    """A user's medium of this turn of which the language model saw a captioner's words alone."""
+
+    modality: Modality
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Usage:
     """What a reply cost. `cached_tokens` of the prompt were already in the key-value cache."""
 
@@ -104,6 +112,7 @@ class Usage:
     cached_tokens: int
     completion_tokens: int
     dropped: Dropped = Dropped()
+    described: tuple[Described, ...] = ()
     context_length: int | None = None
     """Positions that prompt and reply could take; None where the model has no limit."""
     seconds: Mapping[Modality, float] = field(default_factory=dict)

@@ -214,6 +214,8 @@ def _report(done: Done, turn: int, output: Path, say: Say, show: Callable[[Media
         if path is not None:
             show(MEDIA_TYPES[part.modality](path))
     usage = done.usage
+    for told in usage.described:
+        say(f"(the {told.modality} was read by a captioner: {told.words})")
     if cut := why_cut_off(done):
         say(f"(cut off: {cut})")
     if gone := usage.dropped:

@@ -19,7 +19,7 @@ from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.architectures import ARCHITECTURES, parameter_count
 from anyweave.model.architectures.licences import APACHE_2, Licence
-from anyweave.model.build import build_output_projectors, resolve_source
+from anyweave.model.build import build_output_projectors, describes, resolve_source
 from anyweave.model.catalogue import (
     PAPER_TABLE_1,
     PAPER_TRAINED_SHARE,
@@ -166,7 +166,8 @@ def inspect_spec(spec: ModelSpec, root: str | Path | None = None) -> list[PartIn
     widths: dict[Modality, int | None] = {}
     for part in spec.encoders:
         count, width = encoder_shape(part, root)
-        widths |= dict.fromkeys(part.modalities, width)
+        if not describes(part):
+            widths |= dict.fromkeys(part.modalities, width)
         rows.append(_frozen(_encoder_name(part), part.source, root, count, loaded=False))
     rows += [_decoder(modality, spec, root, False) for modality in spec.decoders]
     hidden = None if language is None else int(language.config.get_text_config().hidden_size)
@@ -186,6 +187,8 @@ def inspect_spec(spec: ModelSpec, root: str | Path | None = None) -> list[PartIn
 def _trained_projectors(model: NextGPT) -> list[PartInfo]:
     rows: dict[str, PartInfo] = {}
     for modality in model.spec.input_modalities:
+        if modality not in model.input_projectors:
+            continue  # a captioner's words need none
         shared = model.spec.input_projector_for(modality).shared
         name = _projector_name("input", modality, shared=shared)
         count = parameter_count(model.input_projectors[modality])

@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerBase
 from anyweave.batch import IGNORE_INDEX, MediaInput, Sample, Target
 from anyweave.media.errors import explain
 from anyweave.messages import Media, Message, Modality, Part, Role, Text, Video, broken_rules
+from anyweave.processing.cache import media_digest
 from anyweave.processing.calls import Calls
 from anyweave.processing.layout import Piece, Supervision, Truncation, TurnLayout, fit
 from anyweave.processing.native import NATIVE, native_template
@@ -31,6 +32,8 @@ from anyweave.processing.template import Template, encode_text, resolve_template
 # What frozen parts and the libraries behind them raise over media that they cannot take.
 STUMBLES = (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError)
 DEFAULT_RATE = 16_000  # Hz, where neither encoder nor decoder names another
+_DESCRIBED = "What the user shows you is described to you, as in [image: a dog on a sofa]."
+_MOST_WORDED = 4096  # media whose words are remembered
 TrainOn = Literal["assistant", "last", "none"]
 
 
@@ -42,6 +45,14 @@ class MediaEncoder(Protocol):
     ) -> Tensor: ...
 
 
+class MediaCaptioner(Protocol):
+    """A frozen part that puts media into words, which the prompt holds in their place."""
+
+    def describe(
+        self, modality: Modality, array: np.ndarray, *, rate: float | None = None
+    ) -> str: ...
+
+
 class Processor:
     """Renders conversations for one model.
 
@@ -50,7 +61,7 @@ class Processor:
         signals: ids of signal and placeholder tokens.
         template: a `Template`, a name from `TEMPLATES`, or "native": the tokenizer's own.
         encoders: the frozen encoder that preprocesses each user modality; absent ones are refused
-            in user turns.
+            in user turns. What has `describe` instead is a captioner: its words are the medium.
         num_input_tokens: placeholder positions per medium, which is the input projector's token
             count.
         system_prompt: overrides the template's default.
@@ -72,7 +83,7 @@ class Processor:
         tokenizer: PreTrainedTokenizerBase,
         signals: SignalTokens,
         template: Template | str,
-        encoders: Mapping[Modality, MediaEncoder],
+        encoders: Mapping[Modality, MediaEncoder | MediaCaptioner],
         num_input_tokens: Mapping[Modality, int],
         *,
         system_prompt: str | None = None,
@@ -101,7 +112,8 @@ class Processor:
         self.control = self.template.bind(self.tokenizer)
         self.turn_ids = self.control.turns
         encode_text(self.tokenizer, "a")
-        self.encoders = dict(encoders)
+        self.encoders: dict[Modality, Any] = dict(encoders)
+        self._words: dict[str, str] = {}
         self.num_input_tokens = dict(num_input_tokens)
         self.calls = (
             Calls(signals.modalities, encode=self._encode, decode=self.decode_text)
@@ -286,7 +298,8 @@ class Processor:
         """The messages with their places, after what is said and shown before all of them (-1)."""
         said = list(enumerate(messages))
         opening = said[:1] if messages[0].role == "system" else []
-        explanation = "" if self.calls is None else self.calls.explanation
+        told = [_DESCRIBED] if any(map(self.is_described, self.encoders)) else []
+        explanation = " ".join([*([self.calls.explanation] if self.calls else []), *told])
         system: tuple[Part | str, ...] = opening[0][1].parts if opening else ()
         if not opening and self.system_prompt:
             system = (self.system_prompt,)
@@ -323,12 +336,15 @@ class Processor:
                 pieces.append(Piece(self._text_ids(part), supervised))
             elif message.role == "assistant":
                 if self.calls is not None:  # never cut inside: a call is whole or not there
-                    words = Text("", token_ids=self.calls.ids(part))
-                    pieces.append(Piece(self._text_ids(words), supervised, control=True))
+                    call = Text("", token_ids=self.calls.ids(part))
+                    pieces.append(Piece(self._text_ids(call), supervised, control=True))
                 run = self.signals.ids(part.modality)
                 pieces.append(
                     Piece(run, self.supervise_run if supervised == "all" else "none", part)
                 )
+            elif self.is_described(part.modality):
+                words = f"[{part.modality}: {self.words(part)}]"
+                pieces.append(Piece(encode_text(self.tokenizer, words)))
             else:
                 before, after = self.control.around_media
                 run = self._placeholders(part.modality, message.role)
@@ -357,6 +373,27 @@ class Processor:
         return (self.signals.placeholder(modality),) * self.num_input_tokens[modality]
 
     # media
+
+    def is_described(self, modality: Modality) -> bool:
+        """Whether a captioner puts the user's media of this kind into words."""
+        return hasattr(self.encoders.get(modality), "describe")
+
+    def words(self, part: Media) -> str:
+        """A user's medium in its captioner's words; of the same content, those of the last time.
+        Raises `MediaError` for one that cannot be read.
+        """
+        digest = media_digest(part)
+        if (known := self._words.get(digest)) is not None:
+            return known
+        array, rate = load_array(part, self.input_rate)
+        reason = f"the {part.modality} captioner cannot describe it, shape {list(array.shape)}"
+        with explain(part.name, reason, "leave it out, or convert it", STUMBLES):
+            said = self.encoders[part.modality].describe(part.modality, array, rate=rate)
+        words: str = " ".join(said.split()) or "nothing that the captioner could name"
+        while len(self._words) >= _MOST_WORDED:
+            self._words.pop(next(iter(self._words)), None)
+        self._words[digest] = words
+        return words
 
     def preprocess(self, part: Media) -> Tensor:
         """A user medium as its encoder's input tensor, without batch axis. Whatever the encoder's

@@ -195,6 +195,7 @@ def wire_usage(usage: Usage) -> dict[str, Any]:
         "steps": dict(usage.steps),
         "context_length": usage.context_length,
         "dropped": vars(dropped) if dropped else None,
+        "described": [vars(medium) for medium in usage.described],
     }
 
 
