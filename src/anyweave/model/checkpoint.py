@@ -106,11 +106,11 @@ def load_pretrained(
         trust_remote_code=trust_remote_code,
         hub=hub,
     )
-    if folder is None:
+    if folder is None and spec.calls == "signals":
         logger.warning(
             "%s starts untrained: its projectors, signal rows and adapters are new", path_or_id
         )
-    else:
+    elif folder is not None:
         _check_processor(model, folder)
         for role in ROLES:
             load_role(model, role, folder)

@@ -250,7 +250,9 @@ def _count(parameters: Iterable[nn.Parameter]) -> int:
 
 
 def _encoder_name(part: EncoderSpec) -> str:
-    return f"encoder {part.type} ({', '.join(part.modalities)})"
+    # Captioners are read in half precision as language models are, encoders in float32.
+    kind = "captioner" if part.type == "captioner" else f"encoder {part.type}"
+    return f"{kind} ({', '.join(part.modalities)})"
 
 
 def _decoder(modality: Modality, spec: ModelSpec, root: Path | None, loaded: bool) -> PartInfo:
