@@ -23,6 +23,7 @@ from anyweave.messages import Audio, Image, Message, Text, Video
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.inspect import inspect_model, inspect_spec
 from anyweave.model.spec import EncoderSpec
+from anyweave.testing.encoders import write_tiny_captioner
 from anyweave.testing.model import tiny_model, tiny_spec
 
 _SMALL: dict[str, Any] = {
@@ -93,10 +94,7 @@ def llava(folder: Path) -> Path:
 
 
 def classifier(folder: Path) -> Path:
-    labels = {0: "cat", 1: "dog", 2: "cow"}
-    config = hf.ViTConfig(**_SEEN, id2label=labels, label2id={v: k for k, v in labels.items()})
-    model = hf.ViTForImageClassification(config)
-    return _saved(folder, model, ViTImageProcessorPil(size=_SIDE))
+    return write_tiny_captioner(folder)
 
 
 def whisper(folder: Path) -> Path:

@@ -15,12 +15,13 @@ MOST_WORDS = 64
 """Tokens of one caption; a longer one is closed there."""
 # Shown before every conversation: small models copy what they see and overlook what they are told.
 _EXAMPLES: tuple[tuple[str, str | Media], ...] = (
-    ("Draw a red apple.", Image(caption="a red apple")),
     ("What is two plus three?", "Two plus three is five."),
+    ("Draw a red apple.", Image(caption="a red apple")),
     ("Show me a clip of a running dog.", Video(caption="a running dog")),
+    ("What colour is grass?", "Grass is green."),
     ("I want to hear a church bell.", Audio(caption="a church bell")),
-    ("Thank you!", "You are welcome!"),
     ("Can you make a picture of a house in the snow?", Image(caption="a house in the snow")),
+    ("Thank you!", "You are welcome!"),
 )
 _WINDOW = 8  # tokens that an unfinished tag may take
 

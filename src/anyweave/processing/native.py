@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -128,7 +129,7 @@ def _cut(text: str, *words: str) -> list[str]:
 
 def _end(writer: _Writer, after: str) -> str:
     """What the assistant says after its words: of all that follows them."""
-    if "generation" in writer.template:
+    if re.search(r"{%-?\s*generation\b", writer.template):
         text = writer.write(_TALK[:2])
         start = text.find(_SAID)
         for first, last in writer.spans(_TALK[:2]):
