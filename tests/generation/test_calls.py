@@ -14,7 +14,12 @@ from anyweave.model.any_to_any import NextGPT
 from anyweave.model.spec import ModelSpec
 from anyweave.testing.model import tiny_model, tiny_spec
 
-WORDS = {"bridge": "caption", "calls": "words", "lora": None, "output_projectors": {}}
+WORDS: dict[str, Any] = {
+    "bridge": "caption",
+    "calls": "words",
+    "lora": None,
+    "output_projectors": {},
+}
 
 
 @pytest.fixture(scope="module")

@@ -355,7 +355,8 @@ class TokenEngine:
         forced, calls = not ids, self.calls
         rest = calls.opened(ids, modality)[2] if ids else calls.opening[modality]
         yield Wanted(self._embed((*ids[-1:], *rest)))
-        call, words = [*ids, *rest], []
+        call: list[int] = [*ids, *rest]
+        words: list[int] = []
         closing = calls.closing[modality]
         most = min(MOST_WORDS, room - len(closing) - self.signals.count(modality))
         banned: list[int] = []

@@ -63,10 +63,10 @@ class Calls:
     def examples(self) -> list[Message]:
         """An exchange for each of them, and some without."""
         return [
-            Message(role, said)
+            message
             for ask, answer in _EXAMPLES
             if isinstance(answer, str) or answer.modality in self.modalities
-            for role, said in (("user", ask), ("assistant", answer))
+            for message in (Message("user", ask), Message("assistant", answer))
         ]
 
     def length(self, modality: Modality, *, begun: bool = False) -> int:
