@@ -16,6 +16,7 @@ from anyweave.cli.options import (
     ModelOption,
     OverwriteOption,
     TrustOption,
+    read_fields,
 )
 
 app = typer.Typer(no_args_is_help=True, help="Measure a model.")
@@ -57,6 +58,59 @@ def eval_data(
         report = evaluate(loaded, source, progress=progress)
     if output is not None:
         write_json(output, report.to_dict())
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        print_plain(report.to_markdown())
+
+
+@app.command(name="decision")
+def eval_decision(
+    *,
+    model: ModelOption = "emoji-mini",
+    url: Annotated[
+        str | None,
+        typer.Option(help="Ask a server that speaks OpenAI's protocol, e.g. http://host:8000/v1."),
+    ] = None,
+    body: Annotated[
+        str | None, typer.Option(help="With --url: more fields of every request, as JSON.")
+    ] = None,
+    key_variable: Annotated[
+        str, typer.Option(help="With --url: environment variable that holds the API key.")
+    ] = "OPENAI_API_KEY",
+    split: Annotated[str, typer.Option(help="all, dev or test.")] = "all",
+    limit: Annotated[int | None, typer.Option(help="Only so many, evenly spread.")] = None,
+    output: Annotated[Path, typer.Option("--out", "-o", help="Report folder; resumed.")] = Path(
+        "reports/decision"
+    ),
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+    trust_remote_code: TrustOption = False,
+) -> None:
+    """Does the model give the media that a person would want, and no others?
+
+    1,000 requests in everyday words: pictures, clips, sounds, several in order, or words alone.
+    No medium is made here; a server makes them, so ask it for few steps.
+
+    \b
+    anyweave eval decision
+    anyweave eval decision --model runs/mine/model --split test --json
+    anyweave eval decision --url http://127.0.0.1:8000/v1 --model emoji-mini \\
+        --body '{"num_inference_steps": 1}'
+    """
+    from anyweave.evaluation import decision
+
+    requests = decision.choose(split, limit)
+    if url is None:
+        if body is not None:
+            raise ValueError("--body is sent to a server: give --url too")
+        loaded = load_model(model, device, trust_remote_code=trust_remote_code)
+        answers = decision.model_answers(loaded)
+    else:
+        fields = {} if body is None else read_fields(body)
+        answers = decision.server_answers(url, model, key_variable=key_variable, body=fields)
+    with progress_bar("answering") as progress:
+        report = decision.measure(model, answers, requests, folder=output, progress=progress)
     if as_json:
         print_json(report.to_dict())
     else:
