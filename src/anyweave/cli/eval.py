@@ -115,3 +115,94 @@ def eval_decision(
         print_json(report.to_dict())
     else:
         print_plain(report.to_markdown())
+
+
+@app.command(name="folder")
+def eval_folder(
+    *,
+    requests: Annotated[
+        Path, typer.Argument(help="A line each of a .txt file, or a data file in any format.")
+    ],
+    output: Annotated[Path, typer.Option("--out", "-o", help="Folder of replies; resumed.")],
+    model: ModelOption = "emoji-mini",
+    bridge: Annotated[
+        str | None, typer.Option(help="What conditions the decoders, if not the model's own.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the first reply; the next has one more.")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
+    device: DeviceOption = "cpu",
+    trust_remote_code: TrustOption = False,
+) -> None:
+    """Save a model's replies to your requests in a flat folder, for people and other tools.
+
+    \b
+    anyweave eval folder prompts.txt --out replies/signal
+    anyweave eval folder prompts.txt --out replies/caption --bridge caption
+    anyweave eval human replies/signal replies/caption
+    fidelity --gpu 0 --fid --input1 replies/signal --input2 photos    # torch-fidelity
+    """
+    from anyweave.evaluation.folder import fill_folder, read_requests
+    from anyweave.generation import GenerationOptions
+
+    asked = read_requests(requests)
+    loaded = load_model(model, device, bridge, trust_remote_code=trust_remote_code)
+    name = model if bridge is None else f"{model}, {bridge}"
+    options = GenerationOptions(temperature=0.0, seed=seed, num_inference_steps=steps)
+    with progress_bar("answering") as progress:
+        fill_folder(loaded, asked, output, name=name, options=options, progress=progress)
+    print_plain(f"{len(asked)} replies in {output}")
+
+
+@app.command(name="human")
+def eval_human(
+    *,
+    folders: Annotated[
+        list[Path], typer.Argument(help="Replies of one model or bridge each, to rate.")
+    ],
+    votes: Annotated[
+        Path, typer.Option(help="SQLite file of all votes; made where it is missing.")
+    ] = Path("votes.sqlite"),
+    port: Annotated[int, typer.Option(help="Of the page; 0 chooses a free one.")] = 0,
+    results: Annotated[
+        bool, typer.Option("--results", help="Open no page: print what the votes say.")
+    ] = False,
+    export: Annotated[
+        Path | None, typer.Option("--csv", help="With --results: also write all votes here.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let people rate replies on a local page: blind, side by side, 1 to 10 and the best.
+
+    \b
+    anyweave eval human replies/signal replies/caption
+    anyweave eval human replies/signal replies/caption --results --csv votes.csv
+    """
+    from anyweave.evaluation import human
+    from anyweave.files import write_text
+
+    named = {folder.resolve().name: folder for folder in folders}
+    if len(named) != len(folders):
+        raise ValueError(f"folders need different names, got {', '.join(map(str, folders))}")
+    if export is not None and not results:
+        raise ValueError("--csv goes with --results")
+    if results and not votes.is_file():
+        raise ValueError(f"{votes} does not exist: nobody has voted yet")
+    kept = human.Votes(votes)
+    if results:
+        found = human.summarise(kept.all(), tuple(named))
+        if export is not None:
+            write_text(export, human.votes_csv(kept.all()))
+        if as_json:
+            print_json(found.to_dict())
+        else:
+            print_plain(found.to_markdown())
+        return
+    try:
+        from anyweave.evaluation.human.server import human_server
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"the page needs {error.name}, which is not installed: pip install 'anyweave[serve]'"
+        ) from error
+    server = human_server(human.Screens(named, kept), port)
+    print_plain(f"Open {server.url}\nVotes are kept in {votes}. Ctrl+C ends the page.")
+    server.serve_forever()
