@@ -206,3 +206,41 @@ def eval_human(
     server = human_server(human.Screens(named, kept), port)
     print_plain(f"Open {server.url}\nVotes are kept in {votes}. Ctrl+C ends the page.")
     server.serve_forever()
+
+
+@app.command(name="objects")
+def eval_objects(
+    *,
+    records: Annotated[Path, typer.Argument(help="GenEval's evaluation_metadata.jsonl, or alike.")],
+    pictures: Annotated[
+        Path, typer.Argument(help="Filled by `anyweave eval folder`, or in GenEval's layout.")
+    ],
+    detector: Annotated[str, typer.Option(help="Zero-shot object detector, hub id or folder.")],
+    classifier: Annotated[
+        str | None, typer.Option(help="Zero-shot image classifier; needed for colours.")
+    ] = None,
+    threshold: Annotated[float, typer.Option(help="Boxes below are not seen.")] = 0.3,
+    as_json: JsonOption = False,
+) -> None:
+    """Right things, number, colour and place in pictures of any model, as a detector sees them.
+
+    \b
+    anyweave eval folder evaluation_metadata.jsonl --model mine --out pictures
+    anyweave eval objects evaluation_metadata.jsonl pictures \\
+        --detector google/owlv2-base-patch16-ensemble --classifier openai/clip-vit-base-patch32
+    """
+    from anyweave.evaluation import objects
+
+    rows = objects.read_records(records)
+    found = objects.pictures_of(pictures, rows)
+    judge = objects.PipelineDetector(detector, classifier, threshold=threshold)
+    with progress_bar("looking") as progress:
+        figures, verdicts = objects.score_pictures(rows, found, judge, progress)
+    if as_json:
+        told = {"detector": detector, "classifier": classifier, "threshold": threshold}
+        values = {name: vars(figure) for name, figure in figures.items()}
+        print_json({**told, "figures": values, "verdicts": [vars(verdict) for verdict in verdicts]})
+        return
+    lines = [f"| {name} | {figure} | {figure.trials} |" for name, figure in figures.items()]
+    head = [f"Judged by {detector}, boxes from {threshold}.", ""]
+    print_plain("\n".join([*head, "| what | right | pictures |", "|---|---|---|", *lines]))

@@ -44,18 +44,30 @@ class Saved:
 
 
 def read_requests(path: str | Path) -> list[Conversation]:
-    """What to ask: a line each of a ``.txt`` file, or conversations of a data file in any format,
-    up to the last turn of the user. Raises `ValueError` where there is none.
+    """What to ask: a line each of a ``.txt`` file, the ``prompt`` of every row of a ``.jsonl`` file
+    (GenEval's, and many others), or conversations of a data file in any format, up to the last turn
+    of the user. Raises `ValueError` where there is none.
     """
-    if Path(path).suffix == ".txt":
-        lines = Path(path).read_text("utf-8").splitlines()
-        found: list[Conversation] = [[Message("user", line)] for line in lines if line.strip()]
+    if (prompts := _prompts(Path(path))) is not None:
+        found: list[Conversation] = [[Message("user", prompt)] for prompt in prompts]
     else:
         source: Any = open_data(str(path))
         found = [_asked(source[number], number, path) for number in range(len(source))]
     if not found:
         raise ValueError(f"{path} holds no request")
     return found
+
+
+def _prompts(path: Path) -> list[str] | None:
+    if path.suffix not in (".txt", ".jsonl") or not path.is_file():
+        return None
+    lines = [line for line in path.read_text("utf-8").splitlines() if line.strip()]
+    if path.suffix == ".txt":
+        return lines
+    rows = [json.loads(line) for line in lines]
+    if not all(isinstance(row, dict) and isinstance(row.get("prompt"), str) for row in rows):
+        return None
+    return [row["prompt"] for row in rows]
 
 
 def _asked(conversation: Conversation, number: int, path: str | Path) -> Conversation:

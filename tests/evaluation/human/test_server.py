@@ -140,7 +140,7 @@ def test_a_vote_in_a_browser(server: Any, votes: Votes, tmp_path: Path) -> None:
         for done in range(3):
             save = page.get_by_role("button", name="Save and go on")
             page.get_by_role("radio", name="A is best").wait_for()
-            assert save.is_disabled()
+            sync_api.expect(save).to_be_disabled()
             for letter, score in (("A", 9), ("B", 3)):
                 for aspect in ASPECTS:
                     page.get_by_role(

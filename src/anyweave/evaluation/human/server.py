@@ -21,6 +21,7 @@ _FILES = {
     "/": ("human.html", "text/html"),
     "/human.css": ("human.css", "text/css"),
     "/human.js": ("human.js", "text/javascript"),
+    "/human.svg": ("human.svg", "image/svg+xml"),
 }
 
 

@@ -84,12 +84,13 @@ $("start").onsubmit = guarded(async () => {
   await go(Math.max(rows.findIndex(row => !row.done), 0));
 });
 $("save").onclick = guarded(async () => {
+  $("save").disabled = true;  // a failed save enables it again when a score is given
   await call(of(`/screens/${encodeURIComponent(shown.id)}`), {scores, best});
   rows[at].done = true;
-  draw();
   const open = [...rows.keys()].find(n => !rows[n].done && n > at) ?? rows.findIndex(row => !row.done);
-  if (open >= 0) await go(open);
-  else $("counts").textContent = `all ${rows.length} rated, thank you`;
+  if (open >= 0) return go(open);
+  draw();
+  $("counts").textContent = `all ${rows.length} rated, thank you`;
 });
 $("next").onclick = guarded(() => go(at + 1));
 $("back").onclick = guarded(() => go(at - 1));
