@@ -48,8 +48,9 @@ class Decoder(Protocol):
     def generate_steps(
         self, conditioning: Float[Tensor, "B Q C"], *, seeds: Sequence[int], **arguments: Any
     ) -> Steps[list[np.ndarray]]:
-        """Yields (step, total) and returns the media, one for each row of `conditioning`, in the
-        caller's thread.
+        """Yields a `Step` after each step and returns the media, one for each row of
+        `conditioning`, in the caller's thread. With ``previews=True`` steps show what will come of
+        them, where the decoder can.
         """
         ...
 

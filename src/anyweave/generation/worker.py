@@ -173,8 +173,12 @@ class _Decoding:
                 else:
                     making.work = replace(making.work, alone=True)
         else:
-            for making in waiting:
-                making.say(progress)
+            row = 0
+            for making in self.makings:
+                mine = slice(row, row := row + len(making.work.seeds))
+                shown = progress.previews if making.work.previews else None
+                if making in waiting:
+                    making.say(progress._replace(previews=shown and shown[mine]))
             return True
         return False
 
