@@ -35,6 +35,11 @@ _OPTIONS = GenerationOptions(
     max_media=1,
 )
 _ASKED = say.IMAGE_REQUESTS
+_LIKE_THIS = (  # {x} is what shall be otherwise
+    "Make a picture like this one, but {x}.",
+    "I want the same picture, but {x}.",
+    "Draw this again, but {x}.",
+)
 
 
 def _counting(d: Draft) -> None:
@@ -52,8 +57,8 @@ def _spatial(d: Draft) -> None:
 def _like_this(d: Draft) -> None:
     """The user's own picture, and one thing that shall be otherwise."""
     shown = d.image(relation_share=0.0)
-    words, wanted = _changed(d, shown)
-    d.user(shown, words)
+    change, wanted = _changed(d, shown)[1:]
+    d.user(shown, d.pick(_LIKE_THIS).format(x=change))
     d.assistant(*d.showing(wanted))
 
 
@@ -65,28 +70,32 @@ def _reference(d: Draft) -> None:
     question, answer = talk(d.rng, d.split)
     d.user(question)
     d.assistant(answer)
-    words, wanted = _changed(d, first)
+    words, _, wanted = _changed(d, first)
     d.user(words)
     d.assistant(*d.showing(wanted))
 
 
-def _changed(d: Draft, scene: ImageScene) -> tuple[str, ImageScene]:
-    """Another number, place or thing: what is said, and what it becomes."""
+def _changed(d: Draft, scene: ImageScene) -> tuple[str, str, ImageScene]:
+    """Another number, place or thing: what is said of it in a turn of its own, what after a "but",
+    and what it becomes.
+    """
     change = d.pick(("number", "place", "thing"))
     if change == "number":
         count = d.pick([n for n in range(2, MAX_COUNT + 1) if n != scene.count])
-        words = d.phrase(say.WITH_COUNT).format(n=NUMBER_WORDS[count])
-        return words, replace(scene, count=count, seed=d.seed())
+        number = NUMBER_WORDS[count]
+        following = replace(scene, count=count, seed=d.seed())
+        return d.phrase(say.WITH_COUNT).format(n=number), f"with {number} of them", following
     if change == "place":
         place = d.pick([name for name in BACKGROUNDS if name != scene.background])
         named = d.pick([words for words in say.PLACES[place] if words])
-        words = d.phrase(say.WITH_BACKGROUND).format(b=named)
-        return words, replace(scene, background=place, seed=d.seed())
+        following = replace(scene, background=place, seed=d.seed())
+        return d.phrase(say.WITH_BACKGROUND).format(b=named), named, following
     other = d.pick([name for name in OBJECTS if name != scene.object])
     many = scene.count > 1
     called = call(d.rng, other, plural=many)
-    words = d.phrase(say.INSTEAD).format(x=called if many else article(called))
-    return words, replace(scene, object=other, seed=d.seed())
+    called = called if many else article(called)
+    following = replace(scene, object=other, seed=d.seed())
+    return d.phrase(say.INSTEAD).format(x=called), f"with {called} instead", following
 
 
 TASKS: Mapping[str, Callable[[Draft], None]] = {
