@@ -117,12 +117,12 @@ SERVER = """
 import sys
 from pathlib import Path
 from anyweave.generation import GenerationOptions
-from anyweave.serving import Settings, bind, create_app, serve
+from anyweave.serving import Settings, create_app, serve
 from anyweave.testing.model import tiny_model
 
 settings = Settings(name="tiny", folder=Path(sys.argv[1]), grace=10.0)
 app = create_app(tiny_model(), settings, GenerationOptions(max_new_tokens=8))
-serve(app, settings, bind("127.0.0.1", 0), ready=lambda url: print(url, flush=True))
+serve(app, settings, port=0, ready=lambda url: print(url, flush=True))
 """
 
 

@@ -107,6 +107,8 @@ class Usage:
     dropped: Dropped = Dropped()
     context_length: int | None = None
     """Positions that prompt and reply could take; None where the model has no limit."""
+    shortened: tuple[str, ...] = ()
+    """Media of the conversation that are read as words, and what of them is not read."""
     seconds: Mapping[Modality, float] = field(default_factory=dict)
     """Wall-clock seconds per modality; "text" is prefill and decoding."""
     steps: Mapping[Modality, int] = field(default_factory=dict)

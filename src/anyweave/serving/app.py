@@ -126,8 +126,10 @@ def _malformed(request: Request, error: Exception) -> Response:
 
 def malformed(problems: Any) -> ApiError:
     """What pydantic found, as one error: where, what, and the name that was meant."""
-    first = problems[0]
-    place = [str(step) for step in first["loc"] if step not in ("body", "query", "path")]
+    # Of content that may be words or parts, the problem inside of a part says most.
+    first = max(problems, key=lambda problem: len(problem["loc"]))
+    steps = (str(step) for step in first["loc"] if step not in ("body", "query", "path"))
+    place = [step for step in steps if "[" not in step]  # names of types
     text = first["msg"]
     if first["type"] == "extra_forbidden":
         near = get_close_matches(place[-1], _FIELDS, n=1)

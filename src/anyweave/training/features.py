@@ -78,7 +78,8 @@ class Renderer:
         if not bool((sample.labels != -100).any()):
             problem = "no assistant turn to learn from"
             return Rendered(index, None, problem=_placed(items, index, problem))
-        return Rendered(index, sample, lost=read.lost)
+        kinds = (name.partition(": ")[2] for name in sample.shortened)
+        return Rendered(index, sample, lost=(*read.lost, *kinds))
 
 
 def _placed(items: Source, index: int, problem: str) -> str:
@@ -171,7 +172,7 @@ class FrozenFeatures:
         self, modality: Modality, captions: Sequence[str | None]
     ) -> Float[Tensor, "T Q C"] | None:
         known = [caption for caption in captions if caption is not None]
-        if not known or modality not in self.model.decoders:
+        if not known or modality not in self.model.output_projectors:
             return None
         rows = iter(self.caption_embeddings(modality, known))
         shape = self._captions[modality, known[0]].shape
@@ -207,7 +208,7 @@ class FrozenFeatures:
                 for column, target in enumerate(entries)
                 if target.modality == modality and target.array is not None
             ]
-            if not found or modality not in self.model.decoders:
+            if not found or modality not in self.model.output_projectors:
                 continue
             with _named("decoder", modality, [target.part for _, _, target in found]):
                 made = self.model.encode_targets(

@@ -13,7 +13,7 @@ from anyweave.evaluation.decision.requests import Request
 from anyweave.evaluation.decision.scoring import Answer
 from anyweave.generation.batching import ReplyBatcher
 from anyweave.generation.options import GenerationOptions
-from anyweave.messages import MEDIA_MODALITIES, Message, Modality, Text
+from anyweave.messages import PAPER_MODALITIES, Message, Modality, Text
 from anyweave.model.any_to_any import NextGPT
 
 Answers = Callable[[Iterable[Request]], Iterator[tuple[Request, Answer]]]
@@ -109,11 +109,11 @@ def read_message(message: Mapping[str, Any]) -> Answer:
         if isinstance(parts, list):
             kinds = [str(part.get("type")) for part in parts if isinstance(part, Mapping)]
             text = text or "".join(str(p.get("text", "")) for p in parts if isinstance(p, Mapping))
-            if found := tuple(m for kind in kinds for m in MEDIA_MODALITIES if m in kind):
+            if found := tuple(m for kind in kinds for m in PAPER_MODALITIES if m in kind):
                 return Answer(given=found, text=text)
     written = tuple(_modality(match) for match in _WRITTEN.finditer(text))
     listed: list[Modality] = []
-    for modality in MEDIA_MODALITIES:
+    for modality in PAPER_MODALITIES:
         many = message.get(f"{modality}s")
         listed += [modality] * len(many if isinstance(many, Sequence) else ())
     if message.get("audio") and "audio" not in listed:  # OpenAI's one sound

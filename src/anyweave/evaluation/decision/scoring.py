@@ -9,9 +9,9 @@ from typing import Any
 
 from anyweave.evaluation.decision.requests import Request
 from anyweave.evaluation.metrics import Figure, Proportion, Ratio
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality
 
-_GROUPS = ("none", *MEDIA_MODALITIES, "several")
+_GROUPS = ("none", *PAPER_MODALITIES, "several")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ def score(model: str, requests: Iterable[Request], answers: Mapping[str, Answer]
     return DecisionReport(
         model=model,
         requests=len(rows),
-        media={"any": _any(pairs), **{m: _medium(m, pairs) for m in MEDIA_MODALITIES}},
+        media={"any": _any(pairs), **{m: _medium(m, pairs) for m in PAPER_MODALITIES}},
         shares={name: Figure.of(share) for name, share in shares.items()},
         groups={
             group: Figure.of(Proportion.of(right[row.id] for row in rows if row.group == group))
