@@ -20,6 +20,7 @@ function element(tag, properties, ...children) {
 function medium(part) {
   if (!part.url) return element("p", {className: "missing"}, `no ${part.type} was made`);
   return element("figure", {}, part.type === "image" ? element("img", {src: part.url, alt: "a picture of this reply"})
+    : !["audio", "video"].includes(part.type) ? element("a", {href: part.url, target: "_blank"}, `the ${part.type}`)
     : element(part.type, {src: part.url, controls: true, loop: part.type === "video", muted: part.type === "video", preload: "metadata"}));
 }
 
