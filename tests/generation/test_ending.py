@@ -33,7 +33,7 @@ def test_the_text_ends_before_the_first_stop(stops: list[str], pieces: list[str]
     assert not any(stop in said for stop in stops)
     if not ends:
         assert said == text
-    ids = [i for delta in given_out for i in delta.token_ids]
+    ids = [i for delta in given_out for i in delta.token_ids or ()]
     assert ids == list(range(len(ids)))
     assert strings.hidden == len(pieces) - len(ids)
 

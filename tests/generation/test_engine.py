@@ -42,7 +42,7 @@ def speak(talker: TokenEngine, **options: Any) -> list[Any]:
 
 
 def ids_of(events: list[Any]) -> list[int]:
-    return [i for event in events if not isinstance(event, Finished) for i in event.token_ids]
+    return [i for event in events if not isinstance(event, Finished) for i in event.token_ids or ()]
 
 
 def spans(events: list[Any]) -> Iterator[SignalSpan]:

@@ -36,7 +36,7 @@ class Draft:
         started = MediaStarted(
             index=len(self.spans),
             modality=span.modality,
-            caption=spoken_caption(spoken),
+            caption=spoken_caption(spoken) if span.caption is None else span.caption,
             token_ids=span.token_ids,
             forced=span.forced,
         )
@@ -69,7 +69,7 @@ _BLOCK = re.compile(r"^```.*?^```[ ]*$", re.DOTALL | re.MULTILINE)
 
 def _joined(before: tuple[int, ...] | None, delta: TextDelta) -> tuple[int, ...] | None:
     """The ids of a text that goes on; None once those of a piece are unknown."""
-    if before is None or (delta.text and not delta.token_ids):
+    if before is None or delta.token_ids is None:
         return None
     return before + delta.token_ids
 

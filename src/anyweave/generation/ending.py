@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from anyweave.generation.events import TextDelta
 
 
 class EndOfTurn:
     """Holds ids back while they may be the beginning of one of `stops`, so that no part of an
-    ending is ever shown as text.
+    ending is ever shown as text; likewise the last ids that `uncertain` counts.
     """
 
-    def __init__(self, stops: Sequence[tuple[int, ...]]) -> None:
+    def __init__(
+        self,
+        stops: Sequence[tuple[int, ...]],
+        uncertain: Callable[[Sequence[int]], int] = lambda ids: 0,
+    ) -> None:
+        self._uncertain = uncertain
         self._stops = sorted(stops, key=len, reverse=True)  # the longest ending that fits counts
         self._held: list[int] = []
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        return tuple(self._held)
 
     def completed_by(self, token_id: int) -> tuple[int, ...]:
         """The ending that `token_id`, not pushed yet, completes, or (). No longer held then."""
@@ -37,6 +46,7 @@ class EndOfTurn:
             ),
             default=0,
         )
+        keep = max(keep, self._uncertain(self._held))
         certain = self._held[: len(self._held) - keep]
         del self._held[: len(certain)]
         return certain
@@ -82,7 +92,7 @@ class StopStrings:
     @property
     def hidden(self) -> int:
         """How many ids were taken and not given out."""
-        return sum(len(held.token_ids) for held in self._held)
+        return sum(len(held.token_ids or ()) for held in self._held)
 
     def _give(self, length: int) -> Iterator[TextDelta]:
         """The first `length` characters: whole deltas with their ids, and of one in which a stop
@@ -92,4 +102,4 @@ class StopStrings:
             length -= len(self._held[0].text)
             yield self._held.pop(0)
         if self.found and length:
-            yield TextDelta(text=self._held[0].text[:length], token_ids=())
+            yield TextDelta(text=self._held[0].text[:length], token_ids=None)
