@@ -130,7 +130,7 @@ class ChatSession:
         with closing(self._speak(prompt, options)) as events:
             for event in events:
                 if isinstance(event, TextDelta):
-                    self._ids.extend(event.token_ids)
+                    self._ids.extend(event.token_ids or ())
                     draft.add_text(event)
                     if event.text:  # ids that never became a character are kept, not shown
                         yield event

@@ -20,10 +20,12 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, kw_only=True)
 class TextDelta:
-    """New text: whole characters only. `token_ids` are the ids it was decoded from."""
+    """New text: whole characters only. `token_ids` are the ids it was decoded from; None where a
+    stop string cut them.
+    """
 
     text: str
-    token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)
