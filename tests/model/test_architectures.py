@@ -24,6 +24,8 @@ PUBLISHED: dict[str, dict[str, int]] = {
     "google/siglip2-so400m-patch14-384": {"model": 428_225_600},
     "google/siglip2-base-patch16-256": {"model": 92_930_304},
     "openai/whisper-large-v3-turbo": {"model": 636_968_960},
+    "openai/whisper-small": {"model": 241_734_912},  # with its decoder
+    "Qwen/Qwen2-VL-2B-Instruct": {"model": 2_208_985_600},
     "MIT/ast-finetuned-audioset-10-10-0.4593": {"model": 86_187_264},
     "imagebind_huge.pth": {"model": 1_073_097_729},  # vision, audio and text
     "stable-diffusion-v1-5/stable-diffusion-v1-5": {
