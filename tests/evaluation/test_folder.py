@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
+import torch
 
 from anyweave.evaluation.folder import fill_folder, read_folder, read_requests
 from anyweave.generation import GenerationOptions
@@ -44,11 +47,7 @@ def test_a_folder_of_replies(tmp_path: Path) -> None:
 
 
 def test_torchmetrics_reads_the_pictures(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
     fid = pytest.importorskip("torchmetrics.image.fid")
-    import numpy as np
-    import PIL.Image
-
     asked = [[Message("user", text)] for text in ("a", "b", "c")]
     options = OPTIONS.with_overrides(force=("image",))
     folder = fill_folder(tiny_model(), asked, tmp_path / "r", name="tiny", options=options)

@@ -34,7 +34,7 @@ def manifest() -> Any:
     return ModelManifest("anyweave", chat_class_path=f"{__name__}.Anyweave")
 
 
-class Anyweave(_Base):  # type: ignore[misc]  # an untyped base
+class Anyweave(_Base):
     """Tasks that generate, with pictures, clips and sounds in what is asked.
 
     Args:

@@ -70,8 +70,8 @@ class PipelineDetector:
         for row in self._detect(
             picture, candidate_labels=list(labels), threshold=self._threshold
         ):  # the likeliest first
-            corners = (row["box"][key] for key in ("xmin", "ymin", "xmax", "ymax"))
-            box, kept = Box(*corners, score=row["score"]), found[labels[row["label"]]]
+            left, top, right, bottom = (row["box"][k] for k in ("xmin", "ymin", "xmax", "ymax"))
+            box, kept = Box(left, top, right, bottom, row["score"]), found[labels[row["label"]]]
             if all(overlap(box, other) < _OVERLAP for other in kept):
                 kept.append(box)
         return found
@@ -144,7 +144,9 @@ def judge(record: Mapping[str, Any], picture: PIL.Image.Image, detector: Detecto
     include, exclude = record["include"], record.get("exclude", ())
     names = list(dict.fromkeys(item["class"] for item in (*include, *exclude)))
     found = detector.boxes(picture, names)
-    wrong, spatial, placed = [], None, []
+    wrong: list[str] = []
+    placed: list[list[Box]] = []
+    spatial: float | None = None
     for item in include:
         count = item.get("count", 1)
         boxes = found[item["class"]][:count]  # the likeliest, as GenEval takes them

@@ -13,7 +13,7 @@ def request(id: str, *wanted: str) -> Request:
         id=id,
         split="test",
         kind="direct",
-        wanted=wanted,  # type: ignore[arg-type]
+        wanted=wanted,
         messages=(Message("user", "x"),),
     )
 

@@ -15,7 +15,7 @@ OBSERVERS = [
     [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, NAN],
 ]
 UNITS = [
-    {rater: float(row[unit]) for rater, row in enumerate(OBSERVERS) if row[unit] is not None}
+    {rater: float(score) for rater, row in enumerate(OBSERVERS) if (score := row[unit]) is not None}
     for unit in range(12)
 ]
 

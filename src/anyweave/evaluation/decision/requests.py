@@ -68,7 +68,7 @@ def _message(role: Any, content: str | list[dict[str, str]]) -> Message:
         [
             part["text"]
             if part["type"] == "text"
-            else MEDIA_TYPES[part["type"]](caption=part["caption"])  # type: ignore[index]
+            else MEDIA_TYPES[part["type"]](caption=part["caption"])
             for part in content
         ],
     )

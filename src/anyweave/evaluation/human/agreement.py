@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import permutations
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = ["krippendorff_alpha"]
 
 
 def krippendorff_alpha(
-    units: Sequence[Mapping[Hashable, float]], metric: Literal["interval", "nominal"] = "interval"
+    units: Sequence[Mapping[Any, float]], metric: Literal["interval", "nominal"] = "interval"
 ) -> float | None:
     """Alpha (Krippendorff 2011, "Computing Krippendorff's alpha-reliability"): 1 where raters
     always agree, 0 where they agree as by chance.
