@@ -13,6 +13,7 @@ from anyweave import errors
 
 DECODERS: dict[str, str] = {
     "latent_diffusion": "anyweave.decoders.latent_diffusion:LatentDiffusion",
+    "pipeline": "anyweave.decoders.pipeline_decoder:PipelineDecoder",
 }
 ENTRY_POINTS = "anyweave.decoders"
 

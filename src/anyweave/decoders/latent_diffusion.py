@@ -244,6 +244,19 @@ class LatentDiffusion(FrozenParts):
             "tokenizer/ nor unconditional.safetensors; save it once with its text encoder loaded"
         )
 
+    def takes(self, tokens: int, width: int) -> bool:
+        """Whether conditioning may be so many rows of this width."""
+        return (tokens, width) == self.conditioning_shape
+
+    def aligns(self, tokens: int) -> bool:
+        """Whether so many predicted rows can be compared with encoded captions."""
+        return True
+
+    @property
+    def num_timesteps(self) -> int:
+        """How many noise levels the denoising loss draws from."""
+        return self.noising.num_timesteps
+
     def encode_captions(self, captions: Sequence[str]) -> Float[Tensor, "B Q C"]:
         """The conditioning of captions. Raises `ValueError` if the text encoder is not loaded."""
         if self._configs["text_encoder"] is None or self.tokenizer is None:

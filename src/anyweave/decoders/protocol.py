@@ -35,6 +35,19 @@ class Decoder(Protocol):
         """Q and C: how many conditioning vectors it reads, and their width."""
         ...
 
+    @property
+    def num_timesteps(self) -> int:
+        """How many noise levels the denoising loss draws from."""
+        ...
+
+    def takes(self, tokens: int, width: int) -> bool:
+        """Whether conditioning may be so many rows of this width."""
+        ...
+
+    def aligns(self, tokens: int) -> bool:
+        """Whether so many predicted rows can be compared with encoded captions."""
+        ...
+
     def encode_captions(self, captions: Sequence[str]) -> Float[Tensor, "B Q C"]:
         """The conditioning of captions: what output projectors learn to give."""
         ...
