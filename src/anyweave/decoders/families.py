@@ -53,6 +53,8 @@ class Family:
     """
     guides: bool = True
     """Whether there is guidance at all; if not, what a scale says goes into the denoiser."""
+    distilled: bool = False
+    """Used without guidance alone, by a denoiser that was made for that."""
     zero_padded: bool = False
     """Captions are filled up to their full length with zeros that the denoiser sees."""
     fps: float | None = None
@@ -137,7 +139,7 @@ FAMILIES: Mapping[str, Family] = {
             encoded=("prompt_embeds", "mask", "lyrics", "constant_mask"),
             constant="lyrics",
             tokens=256,
-            guides=False,
+            distilled=True,  # guidance of the others remembers the steps before
         ),
     )
 }

@@ -252,6 +252,9 @@ class LatentDiffusion(FrozenParts):
         """Whether so many predicted rows can be compared with encoded captions."""
         return True
 
+    masks = False
+    """Every conditioning row is seen."""
+
     @property
     def num_timesteps(self) -> int:
         """How many noise levels the denoising loss draws from."""

@@ -16,6 +16,7 @@ import inspect
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,7 +104,9 @@ class PipelineDecoder(FrozenParts):
         super().__init__(parts.networks, dtype=dtype, offload=offload)
         self.family = family
         self.modality: Modality = family.modality
-        self.defaults = defaults or DecoderDefaults()
+        defaults = defaults or DecoderDefaults()
+        steps = defaults.num_inference_steps or int(family.arguments["num_inference_steps"])
+        self.defaults = replace(defaults, num_inference_steps=steps)
         self._small = parts.small
         self._options = parts.options
         self._configs: dict[str, Any] = {
@@ -113,6 +116,12 @@ class PipelineDecoder(FrozenParts):
         assert reader is not None
         self.scheduler = reader()
         self.levels = Levels(self.scheduler)
+        told = self._configs.get("transformer") or {}
+        if family.distilled and not (told.get("is_turbo") or told.get("model_version") == "turbo"):
+            raise ValueError(
+                f"this {family.name} needs guidance, which is not supported for its class; take a "
+                "distilled (turbo) one"
+            )
         self._unconditional = unconditional
         self._remembered = remembered
 
@@ -239,7 +248,12 @@ class PipelineDecoder(FrozenParts):
         """Whether so many predicted rows can be compared with encoded captions: where padding is
         not seen a caption is as long as its words, elsewhere all rows must be predicted.
         """
-        return self.layout.masked or tokens == self.layout.fixed + self.caption_rows
+        return self.masks or tokens == self.layout.fixed + self.caption_rows
+
+    @property
+    def masks(self) -> bool:
+        """Whether conditioning rows of zeros are not seen: captions are as long as their words."""
+        return self.layout.masked
 
     @property
     def rate(self) -> float | None:
@@ -433,7 +447,6 @@ class PipelineDecoder(FrozenParts):
             made |= {"use_resolution_binning": False}
         if told.get("negative_prompt") == "":
             made["negative_prompt"] = None  # only then are embeddings taken
-        return made
         if SEQUENCE not in told:
             made["prompt"] = [""] * len(conditioning)
         return made
@@ -528,17 +541,17 @@ class PipelineDecoder(FrozenParts):
         return conditioning.to(self.device, self.dtype)
 
     def _guided(
-        self, conditioning: Tensor, negative: Tensor | None, guidance: float | None
+        self, conditioning: Tensor, negative: Tensor | None, given: float | None
     ) -> tuple[Tensor, Tensor | None, float]:
         """Conditioning, what to lead away from, and the scale, as the call wants them."""
         family = self.family
-        if guidance is None:
-            guidance = self.defaults.guidance_scale
-        if guidance is None:
-            guidance = float(family.arguments[family.guidance])
+        given = self.defaults.guidance_scale if given is None else given
+        guidance = float(family.arguments[family.guidance]) if given is None else given
         if not family.guides:
             return conditioning, None, guidance
-        if guidance <= family.unguided:
+        if family.distilled and given is not None and given > 1:
+            raise ValueError(f"{family.name} draws without guidance; leave guidance_scale out")
+        if family.distilled or guidance <= family.unguided:
             return conditioning, None, family.unguided
         if negative is None and family.own_unconditional:
             return conditioning, None, guidance
@@ -554,12 +567,11 @@ class PipelineDecoder(FrozenParts):
         return conditioning, negative.expand(len(conditioning), -1, -1), guidance
 
     def _steps(self, given: int | None) -> dict[str, Any]:
-        told = self.family.arguments
-        steps = given or self.defaults.num_inference_steps or int(told["num_inference_steps"])
-        if steps < 1:
+        steps = self.defaults.num_inference_steps if given is None else given
+        if steps is None or steps < 1:
             raise ValueError(f"num_inference_steps must be at least 1, got {steps}")
         made: dict[str, Any] = {"num_inference_steps": steps}
-        if steps != 2 and "intermediate_timesteps" in told:
+        if steps != 2 and "intermediate_timesteps" in self.family.arguments:
             made["intermediate_timesteps"] = None  # of two steps alone
         return made
 

@@ -36,6 +36,11 @@ class Decoder(Protocol):
         ...
 
     @property
+    def masks(self) -> bool:
+        """Whether conditioning rows of zeros are not seen: captions are as long as their words."""
+        ...
+
+    @property
     def num_timesteps(self) -> int:
         """How many noise levels the denoising loss draws from."""
         ...
