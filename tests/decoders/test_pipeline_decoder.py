@@ -217,3 +217,54 @@ def _media(modality: Modality, rate: float | None) -> list[np.ndarray]:
         return [random.uniform(-1, 1, int(0.1 * (rate or 0))).astype(np.float32) for _ in SEEDS]
     shape = (32, 32, 3) if modality == "image" else (9, 32, 32, 3)
     return [random.integers(0, 256, shape, dtype=np.uint8) for _ in SEEDS]
+
+
+CAPTIONS = ["a red fox", "rain on a roof at night"]
+ENCODED = {
+    "StableDiffusionXLPipeline": ({}, {}),
+    "SanaPipeline": ({"use_resolution_binning": False}, {}),
+    "ZImagePipeline": ({}, {}),
+    "WanPipeline": ({}, {}),
+    "LTXPipeline": ({}, {}),
+    "StableAudioPipeline": ({"audio_end_in_s": 0.1}, {}),
+    "AceStepPipeline": (
+        {"lyrics": ["", ""], "audio_duration": 0.1, "guidance_scale": 1.0},
+        {"guidance_scale": None},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_captions_and_guidance_are_the_pipelines_own(tmp_path: Path, name: str) -> None:
+    """From words to media as diffusers goes, by its defaults."""
+    theirs = tiny_pipeline(name, text=True)
+    theirs.save_pretrained(tmp_path)
+    decoder = _open(tmp_path, name)
+    call, ours = ENCODED[name]
+    # Its denoiser sees the padding of the shorter one, whatever that is.
+    captions = ["a red fox", "some rain"] if name == "AceStepPipeline" else CAPTIONS
+    arguments = {"prompt": list(captions), "guidance_scale": 3.0} | call
+    if decoder.modality != "audio":
+        arguments |= SIZES[decoder.modality]
+    generators = [torch.Generator().manual_seed(seed) for seed in SEEDS]
+    expected = theirs(
+        **arguments, num_inference_steps=2, generator=generators, output_type="np"
+    ).to_tuple()[0]
+
+    conditioning = decoder.encode_captions(captions)
+    assert decoder.takes(*conditioning.shape[1:])
+    got = decoder.generate(
+        conditioning, seeds=SEEDS, num_inference_steps=2, **({"guidance_scale": 3.0} | ours)
+    )
+    if decoder.modality == "audio":
+        np.testing.assert_allclose(got, np.asarray(expected).mean(1), atol=1e-4)
+    else:
+        wanted = (np.asarray(expected) * 255).round().astype(int)
+        assert np.abs(np.asarray(got).astype(int) - wanted).max() <= 1
+    assert "text_encoder" in decoder.in_memory
+    replying = _open(tmp_path, name)  # what guidance needs is remembered
+    again = replying.generate(
+        conditioning, seeds=SEEDS, num_inference_steps=2, **({"guidance_scale": 3.0} | ours)
+    )
+    np.testing.assert_array_equal(again, got)
+    assert "text_encoder" not in replying.in_memory

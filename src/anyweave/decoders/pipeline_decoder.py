@@ -354,12 +354,14 @@ class PipelineDecoder(FrozenParts):
             prefix = "negative_" if negative and f"negative_{SEQUENCE}" in family.encoded else ""
             pipeline = self._pipeline(lent | tokenizers)
             encode = inspect.unwrap(type(pipeline).encode_prompt)
-            options = {"prompt": captions, "device": self.device} | (
-                {"do_classifier_free_guidance": bool(prefix)}
-                if "do_classifier_free_guidance" in inspect.signature(encode).parameters
-                else {}
-            )
-            found = encode(pipeline, **family.encoding_options(len(captions)), **options)
+            taken = inspect.signature(encode).parameters
+            options = family.encoding_options(len(captions))
+            options |= {"prompt": captions, "device": self.device}
+            if "do_classifier_free_guidance" in taken:
+                options["do_classifier_free_guidance"] = bool(prefix)
+            if family.length in taken:
+                options[family.length] = self._size(MediaSize()).audio_length
+            found = encode(pipeline, **options)
         named = dict(zip(family.encoded, found, strict=True))
         if negative and family.constant is not None:
             named[SEQUENCE], named["mask"] = named[family.constant], named["constant_mask"]
@@ -459,6 +461,8 @@ class PipelineDecoder(FrozenParts):
             return call(pipeline, **arguments, **more)
         rest = dict(arguments)
         sequence, mask = rest.pop(SEQUENCE), rest.pop("mask").bool()
+        longest = int(mask.sum(1).max())  # its denoiser sees what the mask leaves out
+        sequence, mask = sequence[:, :longest], mask[:, :longest]
         constant = self.unconditional().expand(len(sequence), -1, -1)
         given = (sequence, mask, constant, mask.new_ones(constant.shape[:2]))
         pipeline.encode_prompt = lambda **_: given

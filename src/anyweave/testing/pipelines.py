@@ -12,9 +12,21 @@ import diffusers as d
 import torch
 from diffusers.pipelines.ace_step import AceStepConditionEncoder
 from diffusers.pipelines.stable_audio import StableAudioProjectionModel
-from transformers import Qwen3Config, Qwen3Model, SpeechT5HifiGan, SpeechT5HifiGanConfig
+from tokenizers.processors import TemplateProcessing
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    Qwen3Config,
+    Qwen3Model,
+    SpeechT5HifiGan,
+    SpeechT5HifiGanConfig,
+    T5EncoderModel,
+    UMT5EncoderModel,
+)
 
 from anyweave.language.byte_tokenizer import byte_tokenizer
+from anyweave.testing.decoders import MAX_TOKENS, clip_tokenizer
 
 
 def _vae(channels: int = 4, inputs: int = 3, depth: int = 2, **changes: Any) -> Any:
@@ -32,6 +44,69 @@ def _vae(channels: int = 4, inputs: int = 3, depth: int = 2, **changes: Any) -> 
 
 def _flow(**settings: Any) -> Any:
     return d.FlowMatchEulerDiscreteScheduler(**settings)
+
+
+def _tokenizer() -> Any:
+    """Bytes, and an end that even the empty caption has."""
+    tokenizer = byte_tokenizer()
+    end = tokenizer.eos_token
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"$A {end}", special_tokens=[(end, tokenizer.eos_token_id)]
+    )
+    tokenizer.chat_template = "{% for message in messages %}{{ message.content }}{% endfor %}!"
+    tokenizer.model_max_length = 64
+    return tokenizer
+
+
+def _qwen_text(width: int) -> dict[str, Any]:
+    config = Qwen3Config(
+        vocab_size=264,
+        hidden_size=width,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+    )
+    return {"text_encoder": Qwen3Model(config), "tokenizer": _tokenizer()}
+
+
+def _t5_text(kind: Any, width: int) -> dict[str, Any]:
+    config = kind.config_class(
+        vocab_size=264, d_model=width, d_kv=8, d_ff=32, num_layers=1, num_heads=2, pad_token_id=258
+    )
+    return {"text_encoder": kind(config), "tokenizer": _tokenizer()}
+
+
+def _two_clips() -> dict[str, Any]:
+    """CLIP's two for Stable Diffusion XL: 8 and 24 of its 32 columns."""
+    parts: dict[str, Any] = {}
+    for end, kind, width in (("", CLIPTextModel, 8), ("_2", CLIPTextModelWithProjection, 24)):
+        config = CLIPTextConfig(
+            vocab_size=514,
+            hidden_size=width,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=MAX_TOKENS,
+            bos_token_id=512,
+            eos_token_id=513,
+            pad_token_id=513,
+            projection_dim=24,
+        )
+        parts |= {"text_encoder" + end: kind(config), "tokenizer" + end: clip_tokenizer()}
+    return parts
+
+
+# For the pipelines that are given text encoders in tests.
+TINY_TEXT: dict[str, Callable[[], dict[str, Any]]] = {
+    "StableDiffusionXLPipeline": _two_clips,
+    "ZImagePipeline": lambda: _qwen_text(16),
+    "SanaPipeline": lambda: _qwen_text(16),
+    "WanPipeline": lambda: _t5_text(UMT5EncoderModel, 32),
+    "LTXPipeline": lambda: _t5_text(T5EncoderModel, 32),
+    "StableAudioPipeline": lambda: _t5_text(T5EncoderModel, 4),
+}
 
 
 def _sdxl() -> dict[str, Any]:
@@ -389,20 +464,9 @@ def _ace_step() -> dict[str, Any]:
     return {
         "transformer": transformer,
         "condition_encoder": condition_encoder,
-        "vae": _waves_vae(3, 2048),
+        "vae": _waves_vae(3, 512),
         "scheduler": _flow(num_train_timesteps=1),
-        "text_encoder": Qwen3Model(
-            Qwen3Config(
-                vocab_size=264,
-                hidden_size=32,
-                intermediate_size=32,
-                num_hidden_layers=1,
-                num_attention_heads=2,
-                num_key_value_heads=1,
-                head_dim=16,
-            )
-        ),
-        "tokenizer": byte_tokenizer(),
+        **_qwen_text(32),
     }
 
 
@@ -424,14 +488,16 @@ TINY_PIPELINES: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-def tiny_pipeline(name: str, *, seed: int = 0, **parts: Any) -> Any:
-    """A random pipeline of class `name`, a few 10k parameters, without text encoders unless `parts`
-    gives them. The caller's random state is left alone.
+def tiny_pipeline(name: str, *, seed: int = 0, text: bool = False) -> Any:
+    """A random pipeline of class `name`, a few 10k parameters; its text encoders are absent unless
+    `text` asks for them. The caller's random state is left alone.
     """
     kind = getattr(d, name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        made = TINY_PIPELINES[name]() | parts
+        made = TINY_PIPELINES[name]()
+        if text and name in TINY_TEXT:
+            made |= TINY_TEXT[name]()
     for name, part in made.items():
         if isinstance(part, torch.nn.Module):
             part.requires_grad_(False).eval()
