@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from anyweave.decoders.families import FAMILIES
-from anyweave.decoders.opening import open_decoder
 from anyweave.decoders.pipeline_decoder import PipelineDecoder
 from anyweave.messages import Modality
 from anyweave.model import DecoderSpec, NextGPT, ProjectorSpec
 from anyweave.testing.model import tiny_model
-from anyweave.testing.pipelines import TINY_PIPELINES, tiny_pipeline, write_tiny_pipeline
+from anyweave.testing.pipelines import tiny_pipeline, write_tiny_pipeline
 
 SEEDS = [3, 8]
 ROWS = 5

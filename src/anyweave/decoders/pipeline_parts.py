@@ -19,11 +19,9 @@ from torch import nn
 from anyweave.decoders.families import FAMILIES, Family
 from anyweave.decoders.folder import INDEX_FILE
 from anyweave.decoders.parts import Deferred
-from anyweave.decoders.source import DecoderSource
+from anyweave.decoders.source import CAPTIONING, DecoderSource
 from anyweave.files import read_object
 
-# What makes embeddings of captions, and only that.
-_CAPTIONING = ("text_encoder", "tokenizer", "language_model")
 # What only works that are not asked for would need.
 _UNUSED = ("image_encoder", "feature_extractor", "audio_token", "safety_checker")
 
@@ -47,7 +45,7 @@ def named_family(source: DecoderSource) -> Family | None:
 
 def is_captioning(name: str) -> bool:
     """Whether a component only makes embeddings of captions."""
-    return name.startswith(_CAPTIONING)
+    return name.startswith(CAPTIONING)
 
 
 def read_parts(

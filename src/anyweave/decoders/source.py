@@ -13,6 +13,8 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidat
 from anyweave.files import read_object, settle
 from anyweave.tensors import check_complete, explained
 
+# What makes embeddings of captions, and only that; by the beginnings of parts' names.
+CAPTIONING = ("text_encoder", "tokenizer", "language_model")
 PARTS = ("unet", "vae", "scheduler", "text_encoder", "tokenizer", "vocoder")
 
 

@@ -77,7 +77,7 @@ def one_step(scheduler: Any, **settings: Any) -> Any:
 
         @functools.wraps(getattr(base, "scale_model_input", base.step))
         def scale_model_input(self, sample: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            if self.probing and not base.__name__.startswith("EDM"):
+            if self.probing and not hasattr(base, "precondition_outputs"):
                 return sample  # it has the scale that the denoiser was trained at
             scaled: Tensor = base.scale_model_input(self, sample, *args, **kwargs)
             return scaled
@@ -128,7 +128,8 @@ class Levels:
     def __post_init__(self) -> None:
         """Raises `ValueError` for a scheduler of no known process."""
         name, config = type(self.scheduler).__name__, self.scheduler.config
-        known = is_flow(self.scheduler) or name.startswith(("EDM", "SCM"))
+        known = is_flow(self.scheduler) or name == "SCMScheduler"
+        known = known or hasattr(self.scheduler, "precondition_outputs")
         if not known and "beta_schedule" not in config:
             raise ValueError(
                 f"{name} is neither of flow matching nor of diffusion (with a beta schedule or in "
@@ -151,9 +152,9 @@ class Levels:
         name, config = type(self.scheduler).__name__, self.scheduler.config
         if is_flow(self.scheduler):
             return probe, self._flow(probe, level, clean, noise)
-        if name.startswith("EDM"):
+        if hasattr(self.scheduler, "precondition_outputs"):
             return probe, self._preconditioned(probe, level, clean, noise)
-        if name.startswith("SCM"):
+        if name == "SCMScheduler":
             return probe, self._trigonometric(probe, level, clean, noise)
         process = Diffusion(
             DDPMScheduler.from_config(config).alphas_cumprod, config.prediction_type
