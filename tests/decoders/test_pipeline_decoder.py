@@ -4,21 +4,34 @@ diffusers samples it, and conditioning that learns through it.
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import diffusers
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import anyweave as aw
 from anyweave.decoders.families import FAMILIES
+from anyweave.decoders.latent_diffusion import LatentDiffusion
+from anyweave.decoders.opening import open_decoder
 from anyweave.decoders.pipeline_decoder import PipelineDecoder
-from anyweave.messages import Modality
+from anyweave.decoders.protocol import Decoder
+from anyweave.files import write_json
+from anyweave.generation import GenerationOptions
+from anyweave.messages import Image, Message, Modality
 from anyweave.model import DecoderSpec, NextGPT, ProjectorSpec
+from anyweave.testing.decoders import MAX_TOKENS, write_tiny_decoder
 from anyweave.testing.model import tiny_model
 from anyweave.testing.pipelines import tiny_pipeline, write_tiny_pipeline
+from anyweave.training.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from anyweave.training.report import read_log
+from anyweave.training.stages import STAGES
+from anyweave.training.trainer import Trainer
 
 SEEDS = [3, 8]
 ROWS = 5
@@ -177,7 +190,8 @@ def test_conditioning_learns_through_it(tmp_path: Path, case: Case) -> None:
     torch.testing.assert_close(rise / (2 * step), slope, rtol=0.1, atol=2e-4)
     assert slope > 2e-3
 
-    hidden = torch.randn(2, 4, model.language.hidden_size)
+    generator = torch.Generator().manual_seed(2)
+    hidden = torch.randn(2, 4, model.language.hidden_size, generator=generator)
     projector = model.output_projectors[modality].requires_grad_(True)
     learn = torch.optim.Adam(projector.parameters(), 0.01)
     losses = []
@@ -267,3 +281,167 @@ def test_captions_and_guidance_are_the_pipelines_own(tmp_path: Path, name: str) 
     )
     np.testing.assert_array_equal(again, got)
     assert "text_encoder" not in replying.in_memory
+
+
+def test_it_stops_between_steps_and_where_it_is_closed(tmp_path: Path) -> None:
+    decoder = _open(write_tiny_pipeline(tmp_path, "StableDiffusion3Pipeline"), CASES[1].name)
+    _, conditioning = _conditioning(CASES[1], 0)
+    thread, asked = threading.get_ident(), []
+    decoder.transformer.register_forward_hook(
+        lambda *_: asked.append((threading.get_ident(), torch.is_grad_enabled()))
+    )
+    work = decoder.generate_steps(
+        conditioning, seeds=SEEDS, num_inference_steps=5, guidance_scale=1.0
+    )
+    assert [next(work), next(work)] == [(1, 5), (2, 5)]
+    assert torch.is_grad_enabled()
+    assert asked == [(thread, False)] * 2
+    work.close()
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("name", ["StableDiffusion3Pipeline", "StableDiffusionXLPipeline"])
+def test_finished_media_are_changed_as_far_as_asked(tmp_path: Path, name: str) -> None:
+    """Little strength gives back nearly the medium, as diffusers' own pipeline for that does."""
+    plain = tiny_pipeline(name)
+    plain.save_pretrained(tmp_path)
+    decoder = _open(tmp_path, name)
+    case = next(case for case in CASES if case.name == name)
+    parts, conditioning = _conditioning(case, 0)
+    latents = decoder.encode_media(_media("image", None))
+    how: dict[str, Any] = {"num_inference_steps": 4, "guidance_scale": 1.0}
+    heard: list[tuple[int, int]] = []
+    got = decoder.generate(
+        conditioning,
+        seeds=SEEDS,
+        latents=latents,
+        strength=0.5,
+        callback=lambda *step: heard.append(step),
+        **how,
+    )
+    assert heard == [(1, 2), (2, 2)]
+    theirs = getattr(diffusers, name.replace("Pipeline", "Img2ImgPipeline")).from_pipe(plain)
+    expected = theirs(
+        **parts,
+        image=latents,  # latents are taken as they are
+        strength=0.5,
+        generator=[torch.Generator().manual_seed(seed) for seed in SEEDS],
+        output_type="np",
+        **({"height": 32, "width": 32} if name == "StableDiffusion3Pipeline" else {}),
+        **how,
+    )[0]
+    assert np.abs(np.asarray(got).astype(int) - (expected * 255).round().astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("offload", [False, True])
+def test_networks_are_read_when_they_are_needed(tmp_path: Path, offload: bool) -> None:
+    folder = write_tiny_pipeline(tmp_path / "p", "StableDiffusionXLPipeline", text=True)
+    decoder = _open(folder, CASES[0].name, offload=offload, vae_tiling=True)
+    assert decoder.in_memory == ()
+    decoder.encode_media(_media("image", None))
+    assert decoder.in_memory == ("vae",) and decoder.vae.use_tiling
+    caption = decoder.encode_captions(["a fox"])
+    assert caption.shape[1:] == decoder.conditioning_shape == (MAX_TOKENS + 1, 32)
+    assert set(decoder.in_memory) == {"vae", "text_encoder", "text_encoder_2"}
+    decoder.generate(caption, seeds=[0], num_inference_steps=1, guidance_scale=1.0)
+    assert "unet" in decoder.in_memory
+    without = _open(folder, CASES[0].name, load_text_encoder=False)
+    with pytest.raises(ValueError, match="has no text encoder, so captions cannot be encoded"):
+        without.encode_captions(["a fox"])
+
+
+def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
+    folder = write_tiny_pipeline(tmp_path / "p", "FluxPipeline")
+    with pytest.raises(ValueError, match=r"no audio pipeline .*: FluxPipeline makes image"):
+        PipelineDecoder.from_pretrained("audio", folder)
+    decoder = _open(folder, "FluxPipeline")
+    with pytest.raises(ValueError, match="needs more than 1 rows, those of pooled_prompt_embeds"):
+        decoder.generate(torch.zeros(1, 1, 32), seeds=[0])
+    with pytest.raises(ValueError, match=r"must be \[B, Q, 32\], got \[1, 5, 31\]"):
+        decoder.generate(torch.zeros(1, 5, 31), seeds=[0])
+    with pytest.raises(ValueError, match="1 conditionings need as many seeds, got 2"):
+        decoder.generate(torch.zeros(1, 5, 32), seeds=[0, 1])
+    with pytest.raises(ValueError, match="num_inference_steps must be at least 1, got 0"):
+        decoder.generate(torch.zeros(1, 5, 32), seeds=[0], num_inference_steps=0)
+    with pytest.raises(ValueError, match="trained by flow matching"):
+        decoder.generate(torch.zeros(1, 5, 32), seeds=[0], scheduler="ddim")
+    with pytest.raises(ValueError, match="neither a folder|model_index.json is missing"):
+        PipelineDecoder.from_pretrained("image", tmp_path)
+    index = folder / "model_index.json"
+    index.write_text(index.read_text().replace("FluxTransformer2DModel", "os.system"))
+    with pytest.raises(ValueError, match="its transformer is a 'os.system' of 'diffusers'"):
+        PipelineDecoder.from_pretrained("image", folder)
+
+
+def test_the_index_says_how_a_decoder_is_opened(tmp_path: Path) -> None:
+    new = write_tiny_pipeline(tmp_path / "new", "SanaPipeline")
+    old = write_tiny_decoder(tmp_path / "old", "image")
+    assert isinstance(open_decoder("latent_diffusion", "image", new, {}, {}), PipelineDecoder)
+    opened = open_decoder("latent_diffusion", "image", old, {"dtype": "bfloat16"}, {"token": None})
+    assert isinstance(opened, LatentDiffusion)
+    assert all(isinstance(made, Decoder) for made in (opened, _open(new, "SanaPipeline")))
+
+
+def test_it_takes_the_place_of_another_decoder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Sizes, steps and rates are found by themselves, and the caption bridge works at once."""
+    checkpoint = tiny_model().save_pretrained(tmp_path / "model")
+    folder = write_tiny_pipeline(tmp_path / "new", "LTXPipeline", text=True)
+    write_json(folder / "decoder.json", {"height": 32, "width": 32, "num_frames": 9})
+    model = aw.load(checkpoint, decoders={"video": folder}, bridge="caption")
+    part = model.spec.decoders["video"]
+    assert (part.conditioning_tokens, part.conditioning_dim) == (128, 32)
+    assert part.num_inference_steps == 50
+    assert model.decoders.rate("video") == 25.0
+    assert "128 conditioning tokens of width 32" in caplog.text
+    options = GenerationOptions(
+        temperature=0, max_new_tokens=2, seed=0, num_inference_steps=1, guidance_scale=1.0
+    )
+    (clip,) = model.chat(options).reply("a fox", force=("video",)).videos
+    assert (len(clip.source), clip.rate) == (9, 25.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens", "terms"),
+    [
+        ("StableDiffusionXLPipeline", MAX_TOKENS + 1, {"alignment/image", "denoising/image"}),
+        ("StableDiffusionXLPipeline", 5, {"denoising/image"}),
+        ("SanaPipeline", 12, {"alignment/image", "denoising/image"}),
+    ],
+)
+def test_stage_2_aligns_where_lengths_fit_and_denoises_everywhere(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    tokens: int,
+    terms: set[str],
+) -> None:
+    write_tiny_pipeline(tmp_path / "decoder", name, text=True)
+    model = _model(tmp_path, "image", tokens, 32 if "XL" in name else 16)
+    pairs = [
+        [
+            Message("user", [f"draw {caption}"]),
+            Message("assistant", [Image(array, caption=caption)]),
+        ]
+        for caption, array in zip(CAPTIONS, _media("image", None), strict=True)
+    ]
+    config = TrainConfig(
+        name="test",
+        stage=STAGES["decoding_alignment"],
+        model=ModelConfig(source="tiny"),
+        data=DataConfig(source="tests", batch_size=2),
+        optimizer=OptimizerConfig(learning_rate=1e-2),
+        steps=2,
+        checkpoint_every=0,
+        output_dir=str(tmp_path / "run"),
+    )
+    before = {n: p.clone() for n, p in model.parameters_of("output_projectors").items()}
+    Trainer(model, config, pairs).train()
+    losses = read_log(tmp_path / "run" / "log.jsonl")[-1]["losses"]
+    assert set(losses) - {"lm", "total"} == terms
+    assert all(np.isfinite(value) for value in losses.values())
+    after = model.parameters_of("output_projectors")
+    assert any(not torch.equal(before[n], after[n]) for n in before)
+    told = "no caption alignment for image: 5 conditioning tokens" in caplog.text
+    assert told == ("alignment/image" not in terms)
