@@ -398,8 +398,8 @@ def test_it_takes_the_place_of_another_decoder(
     options = GenerationOptions(
         temperature=0, max_new_tokens=2, seed=0, num_inference_steps=1, guidance_scale=1.0
     )
-    (clip,) = model.chat(options).reply("a fox", force=("video",)).videos
-    assert len(clip.frames) == 9 and clip.rate == 25.0
+    ((frames, fps),) = model.chat(options).reply("a fox", force=("video",)).videos
+    assert (len(frames), fps) == (9, 25.0)
 
 
 @pytest.mark.parametrize(

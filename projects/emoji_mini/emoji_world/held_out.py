@@ -54,6 +54,12 @@ def held_out_requests() -> tuple[Request, ...]:
     return tuple(requests)
 
 
+@lru_cache(maxsize=1)
+def held_out_words() -> frozenset[str]:
+    """What the held-out requests say, in `plain` words."""
+    return frozenset(plain(request.say) for request in held_out_requests())
+
+
 def leaks(phrases: Iterable[str]) -> list[tuple[str, str]]:
     """Pairs of a held-out request and a phrase, or template with {places}, that it is made by.
 

@@ -53,6 +53,7 @@ from anyweave.decoders.pipeline_parts import (
 )
 from anyweave.decoders.sampling import (
     Progress,
+    Step,
     Steps,
     drain,
     edit_timesteps,
@@ -498,12 +499,13 @@ class PipelineDecoder(FrozenParts):
         latents: Float[Tensor, " B *latent"] | None = None,
         strength: float = 1.0,
         eta: float = 0.0,
+        previews: bool = False,
     ) -> Steps[list[np.ndarray]]:
         """Media of `conditioning`, as the pipeline makes them with one generator per seed: yields
-        (step, total) after every step, in the caller's thread. Closing it ends the work there.
+        a `Step` after every one, in the caller's thread. Closing it ends the work there.
 
         The arguments are those of `LatentDiffusion.generate_steps`; what is not given is the
-        decoder's default, else the pipeline's. Raises `ValueError` for what the pipeline refuses.
+        decoder's default, else the pipeline's. There are no previews. Raises `ValueError` for what the pipeline refuses.
         """
         conditioning = self._checked("conditioning", conditioning)
         if len(seeds) != len(conditioning):
@@ -532,7 +534,7 @@ class PipelineDecoder(FrozenParts):
                 media = self._call(pipeline, arguments, generator=generators, latents=current)
                 if media is None:
                     current = entering(sampler, sampler.latents)
-                yield step + 1, total
+                yield Step(step + 1, total)
         return self._media(media)
 
     def _checked(self, name: str, conditioning: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 from anyweave import errors
 from anyweave.encoders.protocol import Encoder
+from anyweave.modalities import brought
 
 ENCODERS: dict[str, str] = {
     "imagebind": "anyweave.encoders.imagebind:ImageBind",
@@ -22,4 +23,6 @@ def resolve(name: str) -> Any:
 
     Raises `ValueError` listing the known names.
     """
-    return errors.resolve(name, ENCODERS, what="encoder", group=ENTRY_POINT_GROUP)
+    return errors.resolve(
+        name, {**brought("encoder"), **ENCODERS}, what="encoder", group=ENTRY_POINT_GROUP
+    )

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from anyweave.batch import Sample
+from anyweave.decoders.sampling import Step, Steps
 from anyweave.generation.context import context_limit, fit_context
 from anyweave.generation.denoising import Denoising, decoder_arguments
 from anyweave.generation.draft import Draft
@@ -37,7 +38,7 @@ from anyweave.generation.events import (
 from anyweave.generation.options import GenerationOptions
 from anyweave.generation.reply import Reply
 from anyweave.language.replying import for_replies
-from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Part
+from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Part, kind_of
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import collate
 
@@ -72,6 +73,7 @@ class ChatSession:
         self.messages: list[Message] = list(messages)
         self._ids: list[int] = []  # what was said; the engine may lack the end of it
         self._seen: list[Message] = []  # the messages whose media are among it
+        self._shortened: tuple[str, ...] = ()
         self._engine = self._new_engine()
 
     @property
@@ -146,6 +148,7 @@ class ChatSession:
             completion_tokens=finished.num_tokens,
             dropped=dropped,
             context_length=limit,
+            shortened=self._shortened,
             seconds=dict(draft.seconds),
             steps=dict(draft.steps),
         )
@@ -188,6 +191,7 @@ class ChatSession:
         embeds = self._on_model(partial(self._embed_from, sample, common))
         # The engine lacks them until it speaks.
         self._ids, self._seen = sample.input_ids.tolist(), list(conversation)
+        self._shortened = sample.shortened
         return embeds, common
 
     # What works on the model, in one place: `batching` has it done together with other
@@ -196,12 +200,15 @@ class ChatSession:
     def _on_model(self, work: Callable[[], T]) -> T:
         return work()
 
+    def _on_decoders(self, work: Callable[[], T]) -> T:
+        return work()
+
     def _speak(
         self, prompt: Float[Tensor, "1 L D"], options: GenerationOptions
     ) -> Generator[EngineEvent, None, None]:
         return self._engine.generate(options, prompt)
 
-    def _denoise(self, work: Denoising) -> Generator[tuple[int, int], None, list[np.ndarray]]:
+    def _denoise(self, work: Denoising) -> Steps[list[np.ndarray]]:
         return work.steps()
 
     def _plan(self, conversation: Sequence[Message], seen: int) -> tuple[Sample, int]:
@@ -281,7 +288,9 @@ class ChatSession:
         @torch.inference_mode()
         def prepare() -> Denoising:
             decoder = self.model.decoders[modality]
-            if self.model.spec.bridge == "caption":
+            if kind_of(modality).said is not None:
+                conditioning = decoder.encode_captions([draft.words(index) for index in indices])
+            elif self.model.spec.bridge == "caption":
                 conditioning = decoder.encode_captions([captions[index] for index in indices])
             else:
                 hidden_TSD = torch.stack([draft.spans[index].hidden for index in indices])
@@ -294,18 +303,25 @@ class ChatSession:
                     self.model, modality, options, count=len(indices), source=source
                 ),
                 alone=not options.batch_media,
+                previews=options.previews,
             )
 
-        steps = self._denoise(self._on_model(prepare))
+        steps = self._denoise(self._on_decoders(prepare))
         with closing(steps):
             while True:
                 try:
-                    step, total = next(steps)
+                    step = Step(*next(steps))
                 except StopIteration as stop:
                     made: list[np.ndarray] = stop.value
                     return made
                 draft.steps[modality] += len(indices)
-                yield Progress(modality=modality, indices=indices, step=step, total=total)
+                yield Progress(
+                    modality=modality,
+                    indices=indices,
+                    step=step.number,
+                    total=step.total,
+                    previews=None if step.previews is None else tuple(step.previews),
+                )
 
 
 def _in_training(model: NextGPT) -> bool:

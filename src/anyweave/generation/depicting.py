@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from anyweave.decoders.sampling import drain
 from anyweave.generation.denoising import decoder_arguments
 from anyweave.generation.options import GenerationOptions
 from anyweave.messages import MEDIA_TYPES, Media, Modality
@@ -28,6 +29,6 @@ def depict(
     with torch.inference_mode():
         conditioning = decoder.encode_captions([caption])
         arguments = decoder_arguments(model, modality, options)
-        array = decoder.generate(conditioning, seeds=[seed], **arguments)[0]
+        array = drain(decoder.generate_steps(conditioning, seeds=[seed], **arguments))[0]
     rate = options.rate(modality, decoder.rate)
     return MEDIA_TYPES[modality](source=array, caption=caption, rate=rate, generated=True)

@@ -32,7 +32,7 @@ class Draft:
         self.said.append(Text(delta.text, delta.token_ids))
 
     def add_span(self, span: SignalSpan) -> MediaStarted:
-        spoken = [part.text for part in self.said if isinstance(part, Text)]
+        spoken = [_BLOCK.sub("", part.text) for part in self.said if isinstance(part, Text)]
         started = MediaStarted(
             index=len(self.spans),
             modality=span.modality,
@@ -44,6 +44,15 @@ class Draft:
         self.said.append(started)
         return started
 
+    def words(self, index: int) -> str:
+        """What was said before medium `index` and after the one before it."""
+        words = ""
+        for part in self.said:
+            if isinstance(part, MediaStarted) and part.index == index:
+                break
+            words = words + part.text if isinstance(part, Text) else ""
+        return words
+
     def captions(self) -> dict[int, str]:
         return {part.index: part.caption for part in self.said if isinstance(part, MediaStarted)}
 
@@ -52,6 +61,10 @@ class Draft:
             self.parts[p.index] if isinstance(p, MediaStarted) else p for p in self.said
         ]
         return Reply("assistant", parts)
+
+
+# Tables and code between lines of backticks: no sentence about a medium.
+_BLOCK = re.compile(r"^```.*?^```[ ]*$", re.DOTALL | re.MULTILINE)
 
 
 def spoken_caption(texts: Sequence[str]) -> str:

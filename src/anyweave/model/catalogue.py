@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from anyweave.errors import nearest
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality, kind_of
 from anyweave.model.spec import (
     DecoderSpec,
     EncoderSpec,
@@ -59,7 +59,7 @@ _OUTPUT_PROJECTORS: Mapping[Modality, ProjectorSpec] = {
     # AudioLDM is conditioned by text embeddings of length 1.
     "audio": ProjectorSpec(type="transformer", normalize=True),
 }
-_SIGNAL_TOKENS: Mapping[Modality, int] = {"image": 4, "video": 24, "audio": 8}
+_SIGNAL_TOKENS = {modality: kind_of(modality).signal_tokens for modality in PAPER_MODALITIES}
 
 PAPER_7B = ModelSpec(
     name="paper-7b",
@@ -70,7 +70,7 @@ PAPER_7B = ModelSpec(
         EncoderSpec(
             type="imagebind",
             source="imagebind_huge.pth",
-            modalities=MEDIA_MODALITIES,
+            modalities=PAPER_MODALITIES,
             feature_dim=1024,
             # Nothing reads the text tower, nor those of depth, heat and motion.
             args={"towers": ["vision", "audio"]},

@@ -81,7 +81,8 @@ class Renderer:
         if not bool((sample.labels != -100).any()):
             problem = "no assistant turn to learn from"
             return Rendered(index, None, problem=_placed(items, index, problem))
-        return Rendered(index, sample, lost=read.lost)
+        kinds = (name.partition(": ")[2] for name in sample.shortened)
+        return Rendered(index, sample, lost=(*read.lost, *kinds))
 
 
 def _placed(items: Source, index: int, problem: str) -> str:
@@ -171,7 +172,7 @@ class FrozenFeatures:
             for caption, row in zip(missing, made, strict=True):
                 key = self.stored.caption_key(modality, caption)
                 # Whole rows of zeros are padding that is not seen.
-                row = row[row.any(-1)] if decoder.masks else row
+                row = row[row.any(-1)] if getattr(decoder, "masks", False) else row
                 self._captions[modality, caption] = self.stored.keep("caption", key, row)
         tokens = self.model.spec.decoders[modality].conditioning_tokens
         return torch.stack(
@@ -192,11 +193,12 @@ class FrozenFeatures:
         """Whether captions of a modality can be aimed at; if not, that is told once: the denoising
         loss alone teaches its projector then.
         """
-        if modality not in self.model.decoders:
+        if modality not in self.model.output_projectors:
             return False
         if modality not in self._aligned:
             tokens = self.model.spec.decoders[modality].conditioning_tokens
-            self._aligned[modality] = self.model.decoders[modality].aligns(tokens)
+            asked = getattr(self.model.decoders[modality], "aligns", None)
+            self._aligned[modality] = asked is None or asked(tokens)
             if not self._aligned[modality]:
                 logger.warning(
                     "no caption alignment for %s: %d conditioning tokens are predicted, and its "
@@ -236,7 +238,7 @@ class FrozenFeatures:
                 for column, target in enumerate(entries)
                 if target.modality == modality and target.array is not None
             ]
-            if not found or modality not in self.model.decoders:
+            if not found or modality not in self.model.output_projectors:
                 continue
             with _named("decoder", modality, [target.part for _, _, target in found]):
                 made = self.model.encode_targets(

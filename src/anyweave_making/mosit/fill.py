@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anyweave import media
-from anyweave.messages import MEDIA_MODALITIES, Media, Modality
+from anyweave.messages import PAPER_MODALITIES, Media, Modality
 from anyweave_making.collection import Item, check_items
 from anyweave_making.journal import Journal, work_through
 from anyweave_making.mosit.build import DRAFTS, read_dialogues
@@ -64,7 +64,7 @@ class Filler:
         if not allow_outside:
             check_items(items)
         self._items: dict[Modality, list[Item]] = {
-            m: [item for item in items if item.modality == m] for m in MEDIA_MODALITIES
+            m: [item for item in items if item.modality == m] for m in PAPER_MODALITIES
         }
         self._indices = {
             m: EmbeddingIndex(captions, embed) if embed else TfIdfIndex(captions)

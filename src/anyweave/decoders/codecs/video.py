@@ -66,6 +66,10 @@ class VideoCodec:
         frames = to_uint8(pixels)
         return list(frames.reshape(batch, num_frames, *frames.shape[1:]))
 
+    def preview(self, latents: Tensor) -> list[np.ndarray] | None:
+        """Of the frame in the middle."""
+        return list(to_uint8(self.vae.preview(latents[:, :, latents.shape[2] // 2])))
+
 
 def shown_frames(
     length: int, rate: float | None, num_frames: int, fps: float
