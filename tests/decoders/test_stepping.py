@@ -67,7 +67,6 @@ def _diffusion(scheduler: Any, probe: Any, sample: Any, target: Any) -> Any:
             0.02,  # it rounds times
         ),
         (diffusers.EDMDPMSolverMultistepScheduler(prediction_type="v_prediction"), _edm, 1e-4),
-        (diffusers.CosineDPMSolverMultistepScheduler(), _edm, 1e-3),
         (diffusers.SCMScheduler(prediction_type="trigflow"), _trigonometric, 1e-5),
         (diffusers.EulerDiscreteScheduler(), _diffusion, 1e-4),
         (diffusers.DPMSolverMultistepScheduler(prediction_type="v_prediction"), _diffusion, 1e-4),

@@ -505,7 +505,8 @@ class PipelineDecoder(FrozenParts):
         a `Step` after every one, in the caller's thread. Closing it ends the work there.
 
         The arguments are those of `LatentDiffusion.generate_steps`; what is not given is the
-        decoder's default, else the pipeline's. There are no previews. Raises `ValueError` for what the pipeline refuses.
+        decoder's default, else the pipeline's. There are no previews. Raises `ValueError` for what
+        the pipeline refuses.
         """
         conditioning = self._checked("conditioning", conditioning)
         if len(seeds) != len(conditioning):

@@ -148,7 +148,7 @@ _Z_IMAGE_TURBO = DecoderSpec(
     conditioning_tokens=64,
     conditioning_dim=2560,
     guidance_scale=0.0,
-    num_inference_steps=9,  # the last of them stands still
+    num_inference_steps=8,
     args=_VISITING,
 )
 _WAN_1_3B = DecoderSpec(
@@ -183,7 +183,7 @@ _SD_TURBO = DecoderSpec(
     generate={"scheduler": "own", "height": 512, "width": 512},
 )
 _PROJECTORS: Mapping[Modality, ProjectorSpec] = {
-    modality: ProjectorSpec(type="transformer") for modality in MEDIA_MODALITIES
+    modality: ProjectorSpec(type="transformer") for modality in PAPER_MODALITIES
 }
 
 STUDIO_24GB = replace(
