@@ -260,8 +260,8 @@ class PipelineDecoder(FrozenParts):
     def rate(self) -> float | None:
         """Hz of generated audio, frames/s of generated video, None for images."""
         if self.modality == "video":
-            stated = self.defaults.fps or self.family.arguments.get("frame_rate") or self.family.fps
-            return float(stated)
+            own = self.family.arguments.get("frame_rate") or self.family.fps
+            return float(self.defaults.fps or own or 0)
         if self.modality == "audio":
             return float((self._configs.get("vocoder") or self._configs["vae"]).sampling_rate)
         return None
@@ -360,7 +360,7 @@ class PipelineDecoder(FrozenParts):
             options |= {"prompt": captions, "device": self.device}
             if "do_classifier_free_guidance" in taken:
                 options["do_classifier_free_guidance"] = bool(prefix)
-            if family.length in taken:
+            if family.length is not None and family.length in taken:
                 options[family.length] = self._size(MediaSize()).audio_length
             found = encode(pipeline, **options)
         named = dict(zip(family.encoded, found, strict=True))

@@ -37,10 +37,10 @@ def encode_frames(
     with lend() as vae:
         weight = next(p for p in vae.encoder.parameters() if p.ndim >= 4)
         made = []
-        for frames in pixels:  # one medium at a time: a clip fills the memory
-            frames = frames.to(weight.device, weight.dtype)
-            frames = frames.transpose(0, 1)[None] if weight.ndim == 5 else frames
-            made.append(_scaled(vae, encoded_latents(vae.encode(frames))))
+        for medium_pixels in pixels:  # one medium at a time: a clip fills the memory
+            shown = medium_pixels.to(weight.device, weight.dtype)
+            shown = shown.transpose(0, 1)[None] if weight.ndim == 5 else shown
+            made.append(_scaled(vae, encoded_latents(vae.encode(shown))))
     return torch.cat(made)
 
 

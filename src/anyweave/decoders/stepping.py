@@ -40,7 +40,8 @@ def one_step(scheduler: Any, **settings: Any) -> Any:
     # The schedule of a trigonometric flow (Sana-Sprint) counts its end too.
     tail = int(base.__name__ == "SCMScheduler")
 
-    class OneStep(base):  # type: ignore[misc]
+    class OneStep(base):
+        timesteps: Tensor
         planning = False
         probing = False
         index = 0
@@ -54,7 +55,8 @@ def one_step(scheduler: Any, **settings: Any) -> Any:
             if self.probing or self.index:
                 return 1.0
             own = getattr(base, "init_noise_sigma", None)
-            return own.fget(self) if isinstance(own, property) else self._own_sigma
+            own = own.fget if isinstance(own, property) else None
+            return self._own_sigma if own is None else own(self)
 
         @init_noise_sigma.setter
         def init_noise_sigma(self, value: Any) -> None:

@@ -90,14 +90,15 @@ def build_decoder(
     text encoder unless `only` names it.
     """
     found = of or known_architecture(part.source)
-    if found.pipeline in FAMILIES:
+    family = FAMILIES.get(found.pipeline or "")
+    if family is not None:
         only = [name for name in found.components if not is_captioning(name)]
     made = found.build(device=device, dtype=dtype, only=[n for n in only if n in found.components])
     shape = (1, part.conditioning_tokens, part.conditioning_dim)
     unconditional = torch.zeros(shape, device=device, dtype=dtype)
     defaults = DecoderDefaults(**part.defaults)
-    if found.pipeline in FAMILIES:
-        family, scheduler = FAMILIES[found.pipeline], made.pop("scheduler")
+    if family is not None:
+        scheduler = made.pop("scheduler")
         parts = PipelineParts(networks=made, small={"scheduler": lambda: scheduler})
         return PipelineDecoder(family, parts, unconditional=unconditional, defaults=defaults)
     kind = decoders.resolve(part.type)
