@@ -12,14 +12,9 @@ pipeline's own form, packed where it packs.
 
 from __future__ import annotations
 
-import inspect
-import math
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from functools import cached_property, partial
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,25 +23,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from anyweave.decoders.checkpointing import enable_gradient_checkpointing
-from anyweave.decoders.codecs.audio import check_rates
-from anyweave.decoders.codecs.codec import sample_size
 from anyweave.decoders.codecs.sizes import MediaSize, Rates
-from anyweave.decoders.codecs.vae import PictureVae
 from anyweave.decoders.conditioning import check_conditioning
-from anyweave.decoders.families import Family
+from anyweave.decoders.driven_pipeline import DrivenPipeline
 from anyweave.decoders.folder import (
     INDEX_FILE,
     UNCONDITIONAL_FILE,
-    DecoderDefaults,
     read_defaults,
     read_dtype,
     read_unconditional,
 )
-from anyweave.decoders.layout import SEQUENCE, Field, Layout
-from anyweave.decoders.parts import FrozenParts
-from anyweave.decoders.pipeline_latents import encode_frames, encode_waves, mel_codec, packed
 from anyweave.decoders.pipeline_parts import (
-    PipelineParts,
     is_captioning,
     named_family,
     read_parts,
@@ -63,68 +50,22 @@ from anyweave.decoders.sampling import (
 )
 from anyweave.decoders.schedulers import build_scheduler
 from anyweave.decoders.source import DecoderSource
-from anyweave.decoders.stepping import Levels, call, entering, one_step
+from anyweave.decoders.stepping import entering, one_step
 from anyweave.decoders.unconditional import RememberedUnconditional
 from anyweave.messages import Modality
 
 QUERIES = 64
 """Rows that an output projector predicts where captions are longer than `MOST_ALIGNED` rows."""
 MOST_ALIGNED = 128
-# Where denoisers say how wide the sequence is.
-_WIDTHS = (
-    "caption_channels",
-    "cap_feat_dim",
-    "joint_attention_dim",
-    "text_dim",
-    "text_hidden_dim",
-    "cross_attention_dim",
-)
-_GENERATED = 8  # states that AudioLDM 2's language model adds to a caption
 
 
-class PipelineDecoder(FrozenParts):
+class PipelineDecoder(DrivenPipeline):
     """A frozen decoder: conditioning [B, Q, C] -> media by a pipeline of diffusers, and the loss
     that teaches others to condition it.
     """
 
     gradient_checkpointing: bool = False
     """The denoising loss makes the denoiser's activations again in backward, to save memory."""
-
-    def __init__(
-        self,
-        family: Family,
-        parts: PipelineParts,
-        *,
-        defaults: DecoderDefaults | None = None,
-        unconditional: Float[Tensor, "1 Q C"] | None = None,
-        remembered: RememberedUnconditional | None = None,
-        dtype: torch.dtype = torch.float32,
-        offload: bool = False,
-    ) -> None:
-        """Raises `ValueError` for a scheduler whose denoiser's target is unknown."""
-        super().__init__(parts.networks, dtype=dtype, offload=offload)
-        self.family = family
-        self.modality: Modality = family.modality
-        defaults = defaults or DecoderDefaults()
-        steps = defaults.num_inference_steps or int(family.arguments["num_inference_steps"])
-        self.defaults = replace(defaults, num_inference_steps=steps)
-        self._small = parts.small
-        self._options = parts.options
-        self._configs: dict[str, Any] = {
-            name: None if part is None else part.config for name, part in parts.networks.items()
-        }
-        reader = parts.small["scheduler"]
-        assert reader is not None
-        self.scheduler = reader()
-        self.levels = Levels(self.scheduler)
-        told = self._configs.get("transformer") or {}
-        if family.distilled and not (told.get("is_turbo") or told.get("model_version") == "turbo"):
-            raise ValueError(
-                f"this {family.name} needs guidance, which is not supported for its class; take a "
-                "distilled (turbo) one"
-            )
-        self._unconditional = unconditional
-        self._remembered = remembered
 
     @classmethod
     def from_pretrained(
@@ -187,287 +128,40 @@ class PipelineDecoder(FrozenParts):
 
     # --- what it is
 
-    @cached_property
-    def _denoiser(self) -> str:
-        return "unet" if "unet" in self._configs else "transformer"
-
-    @cached_property
-    def layout(self) -> Layout:
-        """Which rows of the conditioning are what, by the denoiser's config."""
-        config = self._configs[self._denoiser]
-        fields: list[Field] = []
-        if self.family.argument("pooled_prompt_embeds"):
-            pooled = config.get("pooled_projection_dim")
-            if pooled is None:  # what SDXL's time ids leave
-                added = config["projection_class_embeddings_input_dim"]
-                pooled = added - 6 * config["addition_time_embed_dim"]
-            fields.append(Field("pooled_prompt_embeds", int(pooled)))
-        if self.family.argument("generated_prompt_embeds"):
-            generated, width = (n for n in config["cross_attention_dim"][0] if n is not None)
-            fields.append(Field("generated_prompt_embeds", int(generated), _GENERATED))
-        else:
-            width = self._sequence_width()
-        return Layout(
-            sequence_width=int(width),
-            fields=tuple(fields),
-            mask=self.family.mask,
-            listed=self.family.name == "ZImagePipeline",
-            padded=self.caption_rows if self.family.zero_padded else 0,
-        )
-
-    def _sequence_width(self) -> int:
-        projection = self._configs.get("projection_model")  # it comes before the denoiser
-        told = {**(self._configs.get("condition_encoder") or {}), **self._configs[self._denoiser]}
-        widths = [told.get(name) for name in _WIDTHS]
-        if projection is not None:
-            widths.insert(0, projection.text_encoder_dim)
-        return int(next(width for width in widths if width is not None))
-
-    @cached_property
-    def caption_rows(self) -> int:
-        """Rows of an encoded caption's sequence, as far as the folder tells."""
-        rows, reader = self.family.tokens, self._small.get("tokenizer")
-        if rows and reader is not None:
-            rows = min(rows, int(reader().model_max_length))
-        return rows + int(self.family.arguments.get("max_sequence_length", 0))
-
     @property
     def conditioning_shape(self) -> tuple[int, int]:
         """(Q, C) of what an output projector had best predict: whole captions where they are short,
         otherwise `QUERIES` rows.
         """
-        rows = QUERIES if self.caption_rows > MOST_ALIGNED else self.caption_rows
-        return self.layout.fixed + rows, self.layout.width
+        rows = QUERIES if self.form.caption_rows > MOST_ALIGNED else self.form.caption_rows
+        return self.form.layout.fixed + rows, self.form.layout.width
 
     def takes(self, tokens: int, width: int) -> bool:
         """Whether conditioning may have so many rows of this width: any number that leaves some to
         the sequence.
         """
-        return tokens > self.layout.fixed and width == self.layout.width
+        return tokens > self.form.layout.fixed and width == self.form.layout.width
 
     def aligns(self, tokens: int) -> bool:
         """Whether so many predicted rows can be compared with encoded captions: where padding is
         not seen a caption is as long as its words, elsewhere all rows must be predicted.
         """
-        return self.masks or tokens == self.layout.fixed + self.caption_rows
+        return self.masks or tokens == self.form.layout.fixed + self.form.caption_rows
 
     @property
     def masks(self) -> bool:
         """Whether conditioning rows of zeros are not seen: captions are as long as their words."""
-        return self.layout.masked
+        return self.form.layout.masked
 
     @property
     def rate(self) -> float | None:
         """Hz of generated audio, frames/s of generated video, None for images."""
-        if self.modality == "video":
-            own = self.family.arguments.get("frame_rate") or self.family.fps
-            return float(self.defaults.fps or own or 0)
-        if self.modality == "audio":
-            return float((self._configs.get("vocoder") or self._configs["vae"]).sampling_rate)
-        return None
+        return self.form.rate
 
     @property
     def num_timesteps(self) -> int:
         """How many noise levels the denoising loss draws from."""
         return self.levels.num_timesteps
-
-    @property
-    def _vae(self) -> PictureVae:
-        return PictureVae(self._configs["vae"], partial(self.use, "vae"))
-
-    def _size(self, given: MediaSize) -> MediaSize:
-        """`given` filled up from the decoder's defaults, the pipeline's and its denoiser's."""
-        own, told = self.defaults.size, self.family.arguments
-        config = self._configs[self._denoiser]
-        if self.modality == "audio":
-            assert self.family.length is not None
-            length = own.audio_length or told[self.family.length] or self._longest()
-            return given.filled(MediaSize(audio_length=length), modality="audio")
-        cells = sample_size(config) if config.get("sample_size") else None
-        pixels = (1024, 1024) if cells is None else [n * self._vae.factor for n in cells]
-        frames = None
-        if self.modality == "video":
-            frames = own.num_frames or told["num_frames"]
-        default = MediaSize(
-            height=own.height or told["height"] or pixels[0],
-            width=own.width or told["width"] or pixels[1],
-            num_frames=frames,
-        )
-        return given.filled(default, modality=self.modality)
-
-    def _longest(self) -> float:
-        """Seconds of the longest sound, where the pipeline does not say."""
-        cells = self._configs[self._denoiser].sample_size
-        if self._configs.get("vocoder") is None:
-            return float(cells * self._hop / self._configs["vae"].sampling_rate)
-        mel = mel_codec(self._configs["vae"], partial(self.use, "vae"), self._configs["vocoder"], 1)
-        return float(cells * mel.vae.factor * mel.mel.hop_length / mel.mel.sample_rate)
-
-    @property
-    def _hop(self) -> int:
-        """Samples of a wave that one latent cell spans."""
-        return int(np.prod(self._configs["vae"].downsampling_ratios))
-
-    # --- captions
-
-    @torch.no_grad()
-    def encode_captions(self, captions: Sequence[str]) -> Float[Tensor, "B Q C"]:
-        """The conditioning of captions, by the pipeline's own `encode_prompt`. Raises `ValueError`
-        if the text encoders are not loaded.
-        """
-        return self._encoded(list(captions), negative=False)
-
-    def unconditional(self) -> Float[Tensor, "1 Q C"]:
-        """What the pipeline takes for the empty caption under guidance: from the folder, else from
-        the user's cache, else computed once. Raises `ValueError` where that is not possible.
-        """
-        if self._unconditional is None and self._remembered is not None:
-            self._unconditional = self._remembered.get()
-        if self._unconditional is None:
-            before = self.in_memory
-            with torch.inference_mode(False), torch.no_grad():
-                self._unconditional = self._encoded([""], negative=True)
-            for name in set(self.in_memory) - set(before):
-                self.release(name)
-            if self._remembered is not None:
-                self._remembered.put(self._unconditional)
-        return self._unconditional.to(self.device, self.dtype)
-
-    def _encoded(self, captions: list[str], *, negative: bool) -> Float[Tensor, "B Q C"]:
-        """`negative`: what the pipeline takes for an empty caption under guidance, or in every
-        reply.
-        """
-        names = [name for name in (*self._configs, *self._small) if is_captioning(name)]
-        if any(self._configs.get(n) is None for n in names if n.startswith("text_encoder")):
-            raise ValueError(
-                f"this {self.modality} decoder has no text encoder, so captions cannot be encoded "
-                "and guidance is not possible: load it with load_text_encoder=True from a folder "
-                "that has them, or give predicted conditioning, and negative= or no guidance"
-            )
-        family = self.family
-        tokenizers = {n: read() for n, read in self._small.items() if read and n in names}
-        with ExitStack() as stack:
-            wanted = [name for name in (*names, "projection_model") if name in self._configs]
-            lent = {name: stack.enter_context(self.use(name)) for name in wanted}
-            if not family.encoded:
-                return self._masked_states(captions, tokenizers["tokenizer"], lent["text_encoder"])
-            # Some encode the empty caption as any other.
-            prefix = "negative_" if negative and f"negative_{SEQUENCE}" in family.encoded else ""
-            pipeline = self._pipeline(lent | tokenizers)
-            encode = inspect.unwrap(type(pipeline).encode_prompt)
-            taken = inspect.signature(encode).parameters
-            options = family.encoding_options(len(captions))
-            options |= {"prompt": captions, "device": self.device}
-            if "do_classifier_free_guidance" in taken:
-                options["do_classifier_free_guidance"] = bool(prefix)
-            if family.length is not None and family.length in taken:
-                options[family.length] = self._size(MediaSize()).audio_length
-            found = encode(pipeline, **options)
-        named = dict(zip(family.encoded, found, strict=True))
-        if negative and family.constant is not None:
-            named[SEQUENCE], named["mask"] = named[family.constant], named["constant_mask"]
-        return self.layout.pack(named, prefix)
-
-    def _masked_states(
-        self, captions: list[str], tokenizer: Any, text_encoder: Any
-    ) -> Float[Tensor, "B Q C"]:
-        """The text encoder's states over padded captions."""
-        inputs = tokenizer(
-            captions,
-            padding="max_length",
-            max_length=self.caption_rows,
-            truncation=True,
-            return_tensors="pt",
-        ).to(self.device)
-        states = text_encoder(inputs.input_ids, attention_mask=inputs.attention_mask)[0]
-        return self.layout.pack({SEQUENCE: states, str(self.layout.mask): inputs.attention_mask})
-
-    # --- the pipeline
-
-    def _pipeline(self, components: dict[str, Any]) -> Any:
-        """The pipeline of these components alone, computing where this decoder does."""
-        device, kind = self.device, self.family.type
-        own = type(kind.__name__, (kind,), {"_execution_device": property(lambda _: device)})
-        every = {name: components.get(name) for name in (*self._configs, *self._small)}
-        made = own(**every, **self._options)
-        made.set_progress_bar_config(disable=True)
-        return made
-
-    @contextmanager
-    def _drawing(self, scheduler: Any) -> Iterator[Any]:
-        """The pipeline without its text encoders. An offloaded denoiser leaves the device before
-        the VAE decodes.
-        """
-        names = [n for n, config in self._configs.items() if config is not None]
-        names = [name for name in names if not is_captioning(name)]
-        with ExitStack() as first, ExitStack() as last:
-            denoisers = [n for n in names if n.startswith(self._denoiser)]
-            lent = {n: first.enter_context(self.use(n)) for n in denoisers}
-            others = [n for n in names if n not in denoisers]
-            networks = lent | {n: getattr(self, n) for n in others}
-            for name in others:
-                if name not in ("vae", "vocoder"):
-                    last.enter_context(self.use(name))
-
-            def decoding() -> None:
-                first.close()
-                for name in ("vae", "vocoder"):
-                    if name in networks:
-                        last.enter_context(self.use(name))
-
-            scheduler.before_decoding = decoding
-            pipeline = self._pipeline({**networks, "scheduler": scheduler})
-            if self.family.argument("generated_prompt_embeds"):
-                # AudioLDM 2 asks absent encoders what they are.
-                config = self._configs["text_encoder_2"] or SimpleNamespace(model_type="t5")
-                absent = SimpleNamespace(dtype=self.dtype, config=config)
-                vars(pipeline).update(text_encoder_2=absent, language_model=absent)
-            yield pipeline
-
-    def _arguments(
-        self,
-        conditioning: Float[Tensor, "B Q C"],
-        negative: Float[Tensor, "B Q C"] | None,
-        guidance: float,
-        size: MediaSize,
-    ) -> dict[str, Any]:
-        """Arguments of the pipeline's call."""
-        family, layout = self.family, self.layout
-        told = family.arguments
-        made = layout.unpack(conditioning)
-        if negative is not None:
-            made |= layout.unpack(negative, "negative_")
-        made[family.guidance] = guidance
-        if (length := family.length) is not None:
-            made[length] = size.audio_length
-        else:
-            made |= {"height": size.height, "width": size.width}
-        if size.num_frames is not None:
-            made["num_frames"] = size.num_frames
-        if "frame_rate" in told:
-            made["frame_rate"] = self.rate
-        if "use_resolution_binning" in told:
-            made |= {"use_resolution_binning": False}
-        if told.get("negative_prompt") == "":
-            made["negative_prompt"] = None  # only then are embeddings taken
-        if SEQUENCE not in told:
-            made["prompt"] = [""] * len(conditioning)
-        return made
-
-    def _call(self, pipeline: Any, arguments: dict[str, Any], **more: Any) -> Any:
-        """The pipeline's call; of one that takes no embeddings, with them in place of what it would
-        encode.
-        """
-        if SEQUENCE in self.family.arguments:
-            return call(pipeline, **arguments, **more)
-        rest = dict(arguments)
-        sequence, mask = rest.pop(SEQUENCE), rest.pop("mask").bool()
-        longest = int(mask.sum(1).max())  # its denoiser sees what the mask leaves out
-        sequence, mask = sequence[:, :longest], mask[:, :longest]
-        constant = self.unconditional().expand(len(sequence), -1, -1)
-        given = (sequence, mask, constant, mask.new_ones(constant.shape[:2]))
-        pipeline.encode_prompt = lambda **_: given
-        return call(pipeline, **rest, **more)
 
     # --- sampling
 
@@ -513,37 +207,38 @@ class PipelineDecoder(FrozenParts):
             raise ValueError(
                 f"{len(conditioning)} conditionings need as many seeds, got {len(seeds)}"
             )
-        size = self._size(
+        size = self.form.size(
             MediaSize(height=height, width=width, num_frames=num_frames, audio_length=audio_length)
         )
         conditioning, negative, guidance = self._guided(conditioning, negative, guidance_scale)
-        arguments = self._arguments(conditioning, negative, guidance, size)
+        arguments = self.arguments(conditioning, negative, guidance, size)
         arguments |= self._steps(num_inference_steps) | {"output_type": "np"}
         if "eta" in self.family.arguments:
             arguments["eta"] = eta
         sampler = one_step(build_scheduler(scheduler or self.defaults.scheduler, self.scheduler))
         generators = sample_generators(seeds)
-        with self._drawing(sampler) as pipeline:
+        with self.drawing(sampler) as pipeline:
             sampler.planning = True  # whatever noise that draws is none of ours
-            self._call(pipeline, arguments, generator=sample_generators(seeds))
+            self.ask(pipeline, arguments, generator=sample_generators(seeds))
             sampler.planning = False
             current, media = None, None
             if latents is not None:
                 current = self._renoised(sampler, latents, strength, generators)
             total = sampler.total - sampler.index
             for step in range(total):
-                media = self._call(pipeline, arguments, generator=generators, latents=current)
+                media = self.ask(pipeline, arguments, generator=generators, latents=current)
                 if media is None:
                     current = entering(sampler, sampler.latents)
                 yield Step(step + 1, total)
         return self._media(media)
 
     def _checked(self, name: str, conditioning: Tensor) -> Tensor:
-        check_conditioning(conditioning, self.layout.width, name=name, as_vector=False)
+        layout = self.form.layout
+        check_conditioning(conditioning, layout.width, name=name, as_vector=False)
         if not self.takes(*conditioning.shape[1:]):
             raise ValueError(
-                f"the {name} of this decoder needs more than {self.layout.fixed} rows, those of "
-                f"{', '.join(f.name for f in self.layout.fields)}; got {conditioning.shape[1]}"
+                f"the {name} of this decoder needs more than {layout.fixed} rows, those of "
+                f"{', '.join(f.name for f in layout.fields)}; got {conditioning.shape[1]}"
             )
         return conditioning.to(self.device, self.dtype)
 
@@ -565,10 +260,10 @@ class PipelineDecoder(FrozenParts):
         negative = self.unconditional() if negative is None else negative
         negative = self._checked("negative", negative)
         rows = conditioning.shape[1]
-        if self.layout.masked:
+        if self.form.layout.masked:
             rows = max(rows, negative.shape[1])
-            conditioning = self.layout.fitted(conditioning, rows)
-        negative = self.layout.fitted(negative, rows)
+            conditioning = self.form.layout.fitted(conditioning, rows)
+        negative = self.form.layout.fitted(negative, rows)
         if len(negative) not in (1, len(conditioning)):
             raise ValueError(f"{len(negative)} negatives for {len(conditioning)} conditionings")
         return conditioning, negative.expand(len(conditioning), -1, -1), guidance
@@ -615,21 +310,8 @@ class PipelineDecoder(FrozenParts):
         """
         if not media:
             raise ValueError(f"no {self.modality} given to encode")
-        full, lend = self._size(MediaSize(**size)), partial(self.use, "vae")
-        denoiser = self._configs[self._denoiser]
-        if self.modality != "audio":
-            latents = encode_frames(lend, media, full, self.rate, rates)
-            return packed(self.family.type, denoiser, latents)
-        assert full.audio_length is not None
-        vocoder = self._configs.get("vocoder")
-        if vocoder is not None:
-            mel = mel_codec(self._configs["vae"], lend, vocoder, full.audio_length)
-            return mel.encode(media, MediaSize(), rates)
-        check_rates(rates, int(self.rate or 0))
-        if denoiser.get("sample_size"):  # one length, the rest is silence
-            return encode_waves(lend, media, int(denoiser.sample_size) * self._hop)
-        samples = math.ceil(full.audio_length * (self.rate or 0) / self._hop) * self._hop
-        return encode_waves(lend, media, samples).transpose(1, 2)
+        full = self.form.size(MediaSize(**size))
+        return self.form.encode(partial(self.use, "vae"), media, full, rates)
 
     def denoising_loss(
         self,
@@ -657,7 +339,7 @@ class PipelineDecoder(FrozenParts):
             noise = torch.randn(clean.shape, generator=generator)
         noise = noise.to(self.device, torch.float32)
         if self.gradient_checkpointing:
-            enable_gradient_checkpointing(getattr(self, self._denoiser))
+            enable_gradient_checkpointing(getattr(self, self.form.denoiser))
         rows = [slice(row, row + 1) for row in range(batch)]
         return torch.stack(
             [
@@ -672,9 +354,9 @@ class PipelineDecoder(FrozenParts):
         family = self.family
         probe, made = self.levels.at(level, clean, noise, gamma)
         unguided = family.unguided if family.guides else float(family.arguments[family.guidance])
-        arguments = self._arguments(conditioning, None, unguided, self._size(MediaSize()))
+        arguments = self.arguments(conditioning, None, unguided, self.form.size(MediaSize()))
         arguments |= {"output_type": "latent", "num_inference_steps": 2}
-        with self._drawing(probe) as pipeline:
-            self._call(pipeline, arguments, latents=made.noisy.to(self.dtype))
+        with self.drawing(probe) as pipeline:
+            self.ask(pipeline, arguments, latents=made.noisy.to(self.dtype))
         error = (probe.output.float() - made.target).square().mean()
         return error if made.weights is None else error * made.weights[0]

@@ -11,10 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anyweave.decoders.codecs.audio import AudioCodec, vocoder_mel
 from anyweave.decoders.codecs.image import fit_pixels
 from anyweave.decoders.codecs.sizes import MediaSize, Rates
-from anyweave.decoders.codecs.vae import Lend, PictureVae, encoded_latents
+from anyweave.decoders.codecs.vae import Lend, encoded_latents
 from anyweave.decoders.codecs.video import shown_frames
 
 
@@ -95,12 +94,3 @@ def encode_waves(lend: Lend, waves: Sequence[np.ndarray], samples: int) -> Tenso
                 for row in stacked.split(1)
             ]
         )
-
-
-def mel_codec(vae_config: Any, lend: Lend, vocoder_config: Any, seconds: float) -> AudioCodec:
-    """Of pipelines that denoise a picture of the sound."""
-    return AudioCodec(
-        PictureVae(vae_config, lend),
-        MediaSize(audio_length=seconds),
-        mel=vocoder_mel(vocoder_config),
-    )

@@ -9,8 +9,8 @@ import diffusers
 import pytest
 import torch
 
+from anyweave.decoders.levels import Levels
 from anyweave.decoders.pipeline_decoder import PipelineDecoder
-from anyweave.decoders.stepping import Levels
 from anyweave.testing.pipelines import tiny_pipeline
 
 CLEAN, NOISE = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
