@@ -368,6 +368,11 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="neither a folder|model_index.json is missing"):
         PipelineDecoder.from_pretrained("image", tmp_path)
     index = folder / "model_index.json"
+    flux = index.read_text()
+    index.write_text(flux.replace('"FluxPipeline"', '"MochiPipeline"'))
+    with pytest.raises(ValueError, match=r"is a MochiPipeline, which is no decoder .*FluxPipeline"):
+        open_decoder("latent_diffusion", "image", folder, {}, {})
+    index.write_text(flux)
     index.write_text(index.read_text().replace("FluxTransformer2DModel", "os.system"))
     with pytest.raises(ValueError, match="its transformer is a 'os.system' of 'diffusers'"):
         PipelineDecoder.from_pretrained("image", folder)

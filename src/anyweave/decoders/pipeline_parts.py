@@ -38,9 +38,18 @@ class PipelineParts:
 
 
 def named_family(source: DecoderSource) -> Family | None:
-    """The family that a decoder's `model_index.json` names; None for others, and without one."""
+    """The family that a decoder's `model_index.json` names; None for one with a UNet of another
+    class, and without an index. Raises `ValueError` for other pipelines, naming those that there
+    are.
+    """
     file = source.file(INDEX_FILE)
-    return None if file is None else FAMILIES.get(str(read_object(file).get("_class_name")))
+    index = {} if file is None else read_object(file)
+    name = str(index.get("_class_name"))
+    if name not in FAMILIES and index and "unet" not in index:
+        raise ValueError(
+            f"{source.where} is a {name}, which is no decoder here; known: {', '.join(FAMILIES)}"
+        )
+    return FAMILIES.get(name)
 
 
 def is_captioning(name: str) -> bool:
