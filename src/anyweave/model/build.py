@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anyweave import decoders, encoders, projectors
+from anyweave import encoders, projectors
+from anyweave.decoders.opening import open_decoder
 from anyweave.files import disk_stamp
 from anyweave.language import CausalLM, lora
 from anyweave.messages import MEDIA_MODALITIES, Modality
@@ -368,10 +369,10 @@ def _load_decoder(modality: Modality, part: DecoderSpec, how: Reading) -> Any:
     if how.dtype is not None:
         arguments["dtype"] = getattr(torch, how.dtype)
     with missing_weights_explained(f"{modality} decoder", source):
-        load = decoders.resolve(part.type).from_pretrained
-        decoder = load(modality, source, **{**understood(load, how.hub), **arguments})
+        decoder = open_decoder(part.type, modality, source, arguments, how.hub)
     want = (part.conditioning_tokens, part.conditioning_dim)
-    if tuple(decoder.conditioning_shape) != want:
+    takes = getattr(decoder, "takes", None)  # of those that leave the number of rows open
+    if tuple(decoder.conditioning_shape) != want and not (takes is not None and takes(*want)):
         raise ValueError(
             f"the {modality} decoder in {source} is conditioned by "
             f"{tuple(decoder.conditioning_shape)} (tokens, width), "
