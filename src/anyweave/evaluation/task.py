@@ -131,5 +131,7 @@ def needed_file(folder: Path, *names: str) -> Path:
     """As `first_file`; raises `ValueError` where none is there."""
     path = Path(first_file(folder, *names))
     if not path.is_file():
-        raise ValueError(f"{path} is not there" + f" (nor {', '.join(names[1:])})" * bool(names[1:]))
+        raise ValueError(
+            f"{path} is not there" + f" (nor {', '.join(names[1:])})" * bool(names[1:])
+        )
     return path

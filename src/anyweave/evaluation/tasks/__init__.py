@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from anyweave.errors import known_places, resolve
-from anyweave.evaluation.task import Task
+
+if TYPE_CHECKING:
+    from anyweave.evaluation.task import Task
 
 ENTRY_POINT_GROUP = "anyweave.tasks"
 _FILES = {
@@ -25,6 +29,5 @@ def tasks() -> dict[str, str]:
 
 def load_task(name: str) -> Task:
     """Raises `ValueError` for an unknown name."""
-    found = resolve(name, TASKS, what="task", group=ENTRY_POINT_GROUP)
-    assert isinstance(found, Task), f"{name} leads to {type(found).__name__}"
-    return found
+    task: Task = resolve(name, TASKS, what="task", group=ENTRY_POINT_GROUP)
+    return task
