@@ -17,6 +17,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from anyweave.files import NotWrittenError
 from anyweave.serving.errors import ApiError
 from anyweave.serving.jobs import Jobs, shown
 
@@ -88,6 +89,19 @@ def test_a_job_says_how_it_failed(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert "fault of ours" in (logged.exc_text or str(logged.exc_info))
 
 
+def test_a_job_that_cannot_be_written_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, value: object) -> None:
+        raise NotWrittenError(f"{path}: no space left on device")
+
+    of = jobs(tmp_path)
+    monkeypatch.setattr("anyweave.serving.jobs.write_json", full)
+    with pytest.raises(NotWrittenError, match="no space"):
+        of.new("me")
+    assert of.all("me") == []
+
+
 def test_jobs_are_bounded_and_belong_to_one_client(tmp_path: Path) -> None:
     async def check() -> None:
         of = jobs(tmp_path, most=1, most_kept=2)
@@ -117,12 +131,12 @@ SERVER = """
 import sys
 from pathlib import Path
 from anyweave.generation import GenerationOptions
-from anyweave.serving import Settings, bind, create_app, serve
+from anyweave.serving import Settings, create_app, serve
 from anyweave.testing.model import tiny_model
 
 settings = Settings(name="tiny", folder=Path(sys.argv[1]), grace=10.0)
 app = create_app(tiny_model(), settings, GenerationOptions(max_new_tokens=8))
-serve(app, settings, bind("127.0.0.1", 0), ready=lambda url: print(url, flush=True))
+serve(app, settings, port=0, ready=lambda url: print(url, flush=True))
 """
 
 

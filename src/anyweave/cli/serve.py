@@ -145,7 +145,7 @@ def serve(
         else:
             loaded = load_model(model, device, trust_remote_code=trust_remote_code)
             app = create_app(loaded, settings, options)
-        run_server(app, settings, bound, ready=_greet)
+        run_server(app, settings, bound=bound, ready=_greet)
 
 
 def _check_installed() -> None:

@@ -31,6 +31,7 @@ from anyweave.decoders.conditioning import check_conditioning, expand_negative
 from anyweave.decoders.denoising import noising_of
 from anyweave.decoders.folder import (
     GUIDANCE,
+    PIPELINES,
     DecoderDefaults,
     load_parts,
     read_defaults,
@@ -52,7 +53,7 @@ from anyweave.decoders.sampling import (
 from anyweave.decoders.schedulers import build_scheduler
 from anyweave.decoders.source import DecoderSource
 from anyweave.decoders.unconditional import RememberedUnconditional
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import Modality
 
 DEFAULT_STEPS = 20
 
@@ -94,9 +95,9 @@ class LatentDiffusion(FrozenParts):
         """
         networks = {"unet": unet, "vae": vae, "text_encoder": text_encoder, "vocoder": vocoder}
         super().__init__(networks, dtype=dtype, offload=offload)
-        if modality not in MEDIA_MODALITIES:
+        if modality not in PIPELINES:
             raise ValueError(
-                f"unknown modality {modality!r}; a decoder makes {', '.join(MEDIA_MODALITIES)}"
+                f"unknown modality {modality!r}; latent diffusion makes {', '.join(PIPELINES)}"
             )
         configs: dict[str, Any] = {n: None if p is None else p.config for n, p in networks.items()}
         unet_config, vae_config = configs["unet"], configs["vae"]
@@ -214,6 +215,11 @@ class LatentDiffusion(FrozenParts):
     def rate(self) -> float | None:
         """Hz of generated audio, frames/s of generated video, None for images."""
         return self.codec.rate
+
+    @property
+    def num_timesteps(self) -> int:
+        """How many noise levels `denoising_loss` draws from."""
+        return self.noising.num_timesteps
 
     @property
     def guidance_scale(self) -> float:

@@ -83,7 +83,7 @@ def drain(steps: Steps[T], callback: Progress | None = None) -> T:
     """Take all steps at once and return their result; `callback(step, total)` hears of each."""
     while True:
         try:
-            step = next(steps)
+            step = Step(*next(steps))
         except StopIteration as stop:
             result: T = stop.value
             return result

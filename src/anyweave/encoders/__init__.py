@@ -8,6 +8,7 @@ from typing import Any
 
 from anyweave import errors
 from anyweave.encoders.protocol import Encoder
+from anyweave.modalities import brought
 
 ENCODERS: dict[str, str] = {
     "captioner": "anyweave.encoders.captioner:Captioner",
@@ -25,4 +26,6 @@ def resolve(name: str) -> Any:
 
     Raises `ValueError` listing the known names.
     """
-    return errors.resolve(name, ENCODERS, what="encoder", group=ENTRY_POINT_GROUP)
+    return errors.resolve(
+        name, {**brought("encoder"), **ENCODERS}, what="encoder", group=ENTRY_POINT_GROUP
+    )

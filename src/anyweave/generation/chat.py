@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from anyweave.batch import Sample
-from anyweave.decoders.sampling import Steps
+from anyweave.decoders.sampling import Step, Steps
 from anyweave.generation.context import context_limit, fit_context
 from anyweave.generation.denoising import Denoising, decoder_arguments
 from anyweave.generation.draft import Draft
@@ -39,7 +39,7 @@ from anyweave.generation.events import (
 from anyweave.generation.options import GenerationOptions
 from anyweave.generation.reply import Reply
 from anyweave.language.replying import for_replies
-from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Part
+from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Part, kind_of
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import collate
 
@@ -74,6 +74,7 @@ class ChatSession:
         self.messages: list[Message] = list(messages)
         self._ids: list[int] = []  # what was said; the engine may lack the end of it
         self._seen: list[Message] = []  # the messages whose media are among it
+        self._shortened: tuple[str, ...] = ()
         self._engine = self._new_engine()
 
     @property
@@ -129,7 +130,7 @@ class ChatSession:
         with closing(self._speak(prompt, options)) as events:
             for event in events:
                 if isinstance(event, TextDelta):
-                    self._ids.extend(event.token_ids)
+                    self._ids.extend(event.token_ids or ())
                     draft.add_text(event)
                     if event.text:  # ids that never became a character are kept, not shown
                         yield event
@@ -150,6 +151,7 @@ class ChatSession:
             dropped=dropped,
             described=described,
             context_length=limit,
+            shortened=self._shortened,
             seconds=dict(draft.seconds),
             steps=dict(draft.steps),
         )
@@ -212,6 +214,7 @@ class ChatSession:
         embeds = self._on_model(partial(self._embed_from, sample, common))
         # The engine lacks them until it speaks.
         self._ids, self._seen = sample.input_ids.tolist(), list(conversation)
+        self._shortened = sample.shortened
         return embeds, common
 
     # What works on the model, in one place: `batching` has it done together with other
@@ -314,7 +317,9 @@ class ChatSession:
         @torch.inference_mode()
         def prepare() -> Denoising:
             decoder = self.model.decoders[modality]
-            if self.model.spec.bridge == "caption":
+            if kind_of(modality).said is not None:
+                conditioning = decoder.encode_captions([draft.words(index) for index in indices])
+            elif self.model.spec.bridge == "caption":
                 conditioning = decoder.encode_captions([captions[index] for index in indices])
             else:
                 hidden_TSD = torch.stack([draft.spans[index].hidden for index in indices])
@@ -334,7 +339,7 @@ class ChatSession:
         with closing(steps):
             while True:
                 try:
-                    step = next(steps)
+                    step = Step(*next(steps))
                 except StopIteration as stop:
                     made: list[np.ndarray] = stop.value
                     return made

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from anyweave.decoders.sampling import Steps
-from anyweave.generation.options import SIZE_OPTIONS, GenerationOptions
-from anyweave.messages import Media, Modality
+from anyweave.generation.options import GenerationOptions
+from anyweave.messages import Media, Modality, kind_of
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.processor import DEFAULT_RATE, load_array
 
@@ -49,6 +49,7 @@ class Denoising:
         return (
             self.decoder is other.decoder
             and not (self.alone or other.alone or "latents" in ours or "latents" in theirs)
+            and self.conditioning.shape[1:] == other.conditioning.shape[1:]
             and ours.keys() == theirs.keys()
             and all(_equal(value, theirs[name]) for name, value in ours.items())
         )
@@ -86,7 +87,7 @@ def decoder_arguments(
         array, rate = load_array(source, round(decoder.rate or DEFAULT_RATE))
         # The source is fitted to the asked size, and the decoder then keeps the size of its
         # latents.
-        size = {n: arguments.pop(n) for n in SIZE_OPTIONS[modality] if n in arguments}
+        size = {n: arguments.pop(n) for n in kind_of(modality).sizes if n in arguments}
         arguments["latents"] = decoder.encode_media([array] * count, rates=[rate] * count, **size)
         arguments["strength"] = options.strength
     return arguments

@@ -21,7 +21,7 @@ from transformers import Cache
 
 from anyweave.generation.context import context_limit
 from anyweave.generation.detokenizer import IncrementalDetokenizer
-from anyweave.generation.ending import EndOfTurn
+from anyweave.generation.ending import EndOfTurn, StopStrings
 from anyweave.generation.events import EngineEvent, Finished, FinishReason, SignalSpan, TextDelta
 from anyweave.generation.options import GenerationOptions
 from anyweave.generation.sampling import sample_token
@@ -196,10 +196,11 @@ class TokenEngine:
             )
         generator = torch.Generator().manual_seed(options.seed or 0)
         text = IncrementalDetokenizer(self.decode)
+        strings = StopStrings(options.stop)
         ending = EndOfTurn(self.stops, *([self.calls.uncertain] if self.calls else []))
         said: list[int] = []
         emitted: list[Modality] = []
-        count = 0
+        count = unfed = 0
         finish_reason: FinishReason = "length"
         while count < options.max_new_tokens:
             owed = [modality for modality in options.force if modality not in emitted]
@@ -218,10 +219,14 @@ class TokenEngine:
                 ending.release()
                 tag, before, _ = self.calls.opened(spoken, called)
                 for certain in spoken[: len(spoken) - tag]:
-                    yield from _deltas(text.push(certain))
-                yield from _deltas(text.flush())
+                    yield from _deltas(text.push(certain), strings)
+                yield from _deltas(text.flush(), strings)
                 if before:  # the tag's first token brings it
-                    yield TextDelta(text=before, token_ids=())
+                    yield from strings.push(TextDelta(text=before, token_ids=()))
+                yield from strings.release()
+                if strings.found:
+                    unfed = 1 - tag  # all of the tag but its last token was consumed
+                    break
                 others = [m for m in owed if m != called]
                 count += yield from self._speak_call(
                     called,
@@ -235,9 +240,9 @@ class TokenEngine:
                 continue
             modality = self.signals.modality_of(token_id)
             if modality is not None:
-                for held in ending.release():
-                    yield from _deltas(text.push(held))
-                yield from _deltas(text.flush())
+                yield from _last_words(ending, text, strings)
+                if strings.found:
+                    break
                 yield from self._speak_run(modality)
                 text = IncrementalDetokenizer(self.decode)
                 emitted.append(modality)
@@ -248,11 +253,15 @@ class TokenEngine:
             # Said before it is consumed: the listener need not wait for the forward that only the
             # next token needs. Who stops listening here leaves a sequence without this token.
             for certain in ending.push(token_id):
-                yield from _deltas(text.push(certain))
+                yield from _deltas(text.push(certain), strings)
+            if strings.found:
+                unfed = 1
+                break
             yield Wanted(self._embed([token_id]))
-        for held in ending.release():
-            yield from _deltas(text.push(held))
-        yield from _deltas(text.flush())
+        yield from _last_words(ending, text, strings)
+        if strings.found:
+            self._forget(strings.hidden - unfed, options)
+            finish_reason = "stop"
         owed = [modality for modality in options.force if modality not in emitted]
         for place, modality in enumerate(owed):
             if self.calls is not None:
@@ -426,6 +435,16 @@ def _check_modalities(options: GenerationOptions, signals: SignalTokens) -> None
                 )
 
 
-def _deltas(given: tuple[str, tuple[int, ...]] | None) -> Iterator[TextDelta]:
+def _deltas(given: tuple[str, tuple[int, ...]] | None, strings: StopStrings) -> Iterator[TextDelta]:
     if given is not None:
-        yield TextDelta(text=given[0], token_ids=given[1])
+        yield from strings.push(TextDelta(text=given[0], token_ids=given[1]))
+
+
+def _last_words(
+    ending: EndOfTurn, text: IncrementalDetokenizer, strings: StopStrings
+) -> Iterator[TextDelta]:
+    """What was held back, where no more text follows."""
+    for held in ending.release():
+        yield from _deltas(text.push(held), strings)
+    yield from _deltas(text.flush(), strings)
+    yield from strings.release()

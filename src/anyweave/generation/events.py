@@ -20,10 +20,12 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, kw_only=True)
 class TextDelta:
-    """New text: whole characters only. `token_ids` are the ids it was decoded from."""
+    """New text: whole characters only. `token_ids` are the ids it was decoded from; None where a
+    stop string cut them.
+    """
 
     text: str
-    token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +122,8 @@ class Usage:
     described: tuple[Described, ...] = ()
     context_length: int | None = None
     """Positions that prompt and reply could take; None where the model has no limit."""
+    shortened: tuple[str, ...] = ()
+    """Media of the conversation that are read as words, and what of them is not read."""
     seconds: Mapping[Modality, float] = field(default_factory=dict)
     """Wall-clock seconds per modality; "text" is prefill and decoding."""
     steps: Mapping[Modality, int] = field(default_factory=dict)

@@ -8,7 +8,7 @@ weights.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anyweave import decoders, encoders, projectors
+from anyweave import encoders, projectors
+from anyweave.decoders.opening import open_decoder
 from anyweave.files import disk_stamp
 from anyweave.language import CausalLM, lora
 from anyweave.messages import MEDIA_MODALITIES, Modality
@@ -92,7 +93,7 @@ def build(
     language = _build_language(spec, how, seed, blank)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        perception = _build_encoders(spec, how, lazy_encoders)
+        perception = build_encoders(spec.encoders, how, lazy_encoders)
         pool = decoder_pool(spec, how)
         model = assemble(spec, language, perception, pool, root=how.root, blank=blank)
     return model if device is None else model.to(device)
@@ -204,10 +205,13 @@ def _to_unit_length(module: nn.Module, args: Any, conditioning: Tensor) -> Tenso
     return functional.normalize(conditioning, dim=-1)
 
 
-def _build_encoders(spec: ModelSpec, how: Reading, lazy: bool | None) -> dict[Modality, nn.Module]:
+def build_encoders(
+    parts: Sequence[EncoderSpec], how: Reading, lazy: bool | None
+) -> dict[Modality, nn.Module]:
+    """Frozen encoders by modality; `lazy` as `lazy_encoders` of `build`."""
     reading = {**how.hub, "trust_remote_code": how.trust_remote_code}
     built: dict[Modality, nn.Module] = {}
-    for part in spec.encoders:
+    for part in parts:
         source = resolve_source(part.source, how.root)
         skeleton = getattr(encoders.resolve(part.type), "skeleton", None)
         known = how.verify and part.sha256 is not None and isinstance(source, Path)
@@ -258,12 +262,13 @@ def _build_input_projectors(
     built: dict[Modality, nn.Module] = {}
     shared: nn.Module | None = None
     widths = {m: e.feature_dim for m, e in perception.items() if not hasattr(e, "describe")}
+    together = {m: width for m, width in widths.items() if spec.input_projector_for(m).shared}
     for modality, width in widths.items():
         part = spec.input_projector_for(modality)
-        if part.shared and len(set(widths.values())) > 1:
+        if part.shared and len(set(together.values())) > 1:
             raise ValueError(
                 "one shared input projector needs features of one width, the encoders give "
-                f"{widths}; set shared=False"
+                f"{together}; set shared=False"
             )
         if part.shared and shared is not None:
             built[modality] = shared
@@ -291,7 +296,10 @@ def _build_processor(
 ) -> Processor:
     return Processor(
         language.given_tokenizer,
-        SignalTokens(dict(spec.signal_tokens), language.base_vocab_size),
+        SignalTokens(
+            {**dict.fromkeys(spec.input_modalities, 0), **spec.signal_tokens},
+            language.base_vocab_size,
+        ),
         spec.template,
         perception,
         {m: projector.num_tokens(perception[m].num_patches(m)) for m, projector in inputs.items()},
@@ -361,10 +369,10 @@ def _load_decoder(modality: Modality, part: DecoderSpec, how: Reading) -> Any:
     if how.dtype is not None:
         arguments["dtype"] = getattr(torch, how.dtype)
     with missing_weights_explained(f"{modality} decoder", source):
-        load = decoders.resolve(part.type).from_pretrained
-        decoder = load(modality, source, **{**understood(load, how.hub), **arguments})
+        decoder = open_decoder(part.type, modality, source, arguments, how.hub)
     want = (part.conditioning_tokens, part.conditioning_dim)
-    if tuple(decoder.conditioning_shape) != want:
+    takes = getattr(decoder, "takes", None)  # of those that leave the number of rows open
+    if tuple(decoder.conditioning_shape) != want and not (takes is not None and takes(*want)):
         raise ValueError(
             f"the {modality} decoder in {source} is conditioned by "
             f"{tuple(decoder.conditioning_shape)} (tokens, width), "

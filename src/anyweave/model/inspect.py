@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from anyweave import projectors
+from anyweave.decoders.source import CAPTIONING
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.architectures import ARCHITECTURES, parameter_count
@@ -54,6 +55,10 @@ class PartInfo:
     title: str | None = None
     networks: Mapping[str, int] = field(default_factory=dict)
     """Parameters by network, of a decoder whose architecture is known."""
+    visiting: int = 0
+    """Parameters of the largest network that replies need, of a decoder whose networks are on the
+    device only while they run.
+    """
     quantizable: int = 0
     """Parameters in linear layers that can be held in 8 or 4 bits: the language model's alone."""
     licence: str | None = None
@@ -106,6 +111,7 @@ class ModelReport:
                     "trained": row.trained,
                     "optimizer": row.optimizer,
                     "reply": row.reply,
+                    "reply_offloaded": row.reply_offloaded,
                     "training": row.training,
                     "training_from_caches": row.training_from_caches,
                 }
@@ -256,11 +262,14 @@ def _encoder_name(part: EncoderSpec) -> str:
 
 
 def _decoder(modality: Modality, spec: ModelSpec, root: Path | None, loaded: bool) -> PartInfo:
-    source = spec.decoders[modality].source
+    decoder = spec.decoders[modality]
+    source = decoder.source
     networks = network_parameters(source, root)
     count = sum(networks.values()) or stored_parameters(resolve_source(source, root))
     row = _frozen(f"{modality} decoder", source, root, count, loaded=loaded)
-    return replace(row, networks=networks)
+    drawing = [size for name, size in networks.items() if not name.startswith(CAPTIONING)]
+    visiting = max(drawing, default=0) if decoder.args.get("offload") else 0
+    return replace(row, networks=networks, visiting=visiting)
 
 
 def _frozen(

@@ -20,7 +20,17 @@ from transformers import PreTrainedTokenizerBase
 
 from anyweave.batch import IGNORE_INDEX, MediaInput, Sample, Target
 from anyweave.media.errors import explain
-from anyweave.messages import Media, Message, Modality, Part, Role, Text, Video, broken_rules
+from anyweave.messages import (
+    Media,
+    Message,
+    Modality,
+    Part,
+    Role,
+    Text,
+    Video,
+    broken_rules,
+    kind_of,
+)
 from anyweave.processing.cache import media_digest
 from anyweave.processing.calls import Calls
 from anyweave.processing.layout import Piece, Supervision, Truncation, TurnLayout, fit
@@ -215,6 +225,7 @@ class Processor:
             media=tuple(media),
             targets=tuple(targets),
             cut=cut,
+            shortened=tuple(p.shortened for turn in turns for p in turn.pieces if p.shortened),
         )
         return self.read(sample, targets=load) if read else sample
 
@@ -331,13 +342,19 @@ class Processor:
 
     def _content(self, message: Message, supervised: Supervision) -> list[Piece]:
         pieces = []
+        so_far = ""  # the text since the last medium
         for part in message.parts:
             if isinstance(part, Text):
                 pieces.append(Piece(self._text_ids(part), supervised))
-            elif message.role == "assistant":
+                so_far += part.text
+                continue
+            line = "\n" if so_far and not so_far.endswith("\n") else ""
+            if message.role == "assistant":
                 if self.calls is not None:  # never cut inside: a call is whole or not there
                     call = Text("", token_ids=self.calls.ids(part))
                     pieces.append(Piece(self._text_ids(call), supervised, control=True))
+                elif (words := _said(part)) and words.strip() not in so_far:
+                    pieces.append(Piece(self._text_ids(Text(line + words)), supervised))
                 run = self.signals.ids(part.modality)
                 pieces.append(
                     Piece(run, self.supervise_run if supervised == "all" else "none", part)
@@ -345,12 +362,23 @@ class Processor:
             elif self.is_described(part.modality):
                 words = f"[{part.modality}: {self.words(part)}]"
                 pieces.append(Piece(encode_text(self.tokenizer, words)))
+            elif part.modality not in self.encoders and kind_of(part.modality).as_text:
+                pieces.append(self._in_words(part, line))
             else:
                 before, after = self.control.around_media
                 run = self._placeholders(part.modality, message.role)
                 around = [Piece(ids, control=True) for ids in (before, after)]
                 pieces += [around[0], Piece(run, "none", part), around[1]]
+            so_far = ""
         return pieces
+
+    def _in_words(self, part: Media, line: str) -> Piece:
+        """A user medium that is read as words."""
+        to_text = kind_of(part.modality).as_text
+        assert to_text is not None
+        words, left_out = to_text(load_array(part, DEFAULT_RATE)[0])
+        note = f"{part.name}: only {left_out} are read" if left_out else ""
+        return Piece(self._text_ids(Text(line + words)), shortened=note)
 
     def _text_ids(self, part: Text) -> tuple[int, ...]:
         if part.token_ids is None:
@@ -422,14 +450,25 @@ class Processor:
 
 
 def load_array(part: Media, sample_rate: int) -> tuple[np.ndarray, float | None]:
-    """A medium as an array and its rate: Hz for audio, frames/s for video, None for images."""
+    """A medium as an array and its rate: Hz for audio, frames/s for video, None for images, of
+    other kinds the part's own.
+    """
     from anyweave import media
 
     if isinstance(part, Video):
-        frames, fps = media.load_video_with_rate(part)
-        return frames, fps
-    array: Any = media.load(part, sample_rate=sample_rate)
-    return array, float(sample_rate) if part.modality == "audio" else None
+        return media.load_video_with_rate(part)
+    return media.read(part, sample_rate=sample_rate)
+
+
+def _said(part: Media) -> str:
+    """The words that a medium is made of, where they have to stand before it; a reply of the model
+    has them already.
+    """
+    to_words = kind_of(part.modality).said
+    if to_words is None or part.source is None or part.generated:
+        return ""
+    with explain(part.name, "it cannot be said", "make it smaller", STUMBLES):
+        return to_words(load_array(part, DEFAULT_RATE)[0])
 
 
 def _labels(piece: Piece) -> list[int]:

@@ -22,16 +22,20 @@ __all__ = ["Running", "bind", "is_loopback", "serve"]
 def serve(
     app: Gate,
     settings: Settings,
-    bound: socket.socket,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    bound: socket.socket | None = None,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Answer at the address of `bind` until SIGTERM, SIGINT or Ctrl-C; `ready` gets its URL when it
-    answers.
+    """Answer until SIGTERM, SIGINT or Ctrl-C; `ready` gets the address when it answers. `bound` is
+    an address that was taken by `bind` before the model was loaded; it counts instead of `host` and
+    `port`.
 
     What was taken by then ends within ``settings.grace`` seconds or is answered 503. Raises
-    `ValueError` where another server listens there.
+    `ValueError` where the port cannot be had.
     """
-    Running(app, settings, bound, ready=ready).run()
+    Running(app, settings, bound or bind(host, port), ready=ready).run()
 
 
 class Running:

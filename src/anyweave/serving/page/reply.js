@@ -1,6 +1,6 @@
 // A reply from its chunks: parts in the order in which they were spoken.
 
-import { KINDS, fromBase64, fromUrl } from "./media.js";
+import { fromBase64, fromUrl } from "./media.js";
 
 /** Take one chunk into `message`; the media that it completed. Throws what the server says. */
 export async function applied(message, chunk) {
@@ -13,6 +13,7 @@ export async function applied(message, chunk) {
   for (const given of media(delta)) {
     const part = partOf(message, given.id, given.kind);
     part.caption = given.caption || part.caption;
+    part.format = given.format;
     part.blob = await given.blob();
     delete part.preview;
     made.push(part);
@@ -59,11 +60,11 @@ function* media(delta) {
       blob: () => (data ? fromBase64(data, "audio/wav") : fromUrl(url)),
     };
   }
-  for (const list of ["images", "audios", "videos"]) {
+  for (const list of ["images", "audios", "videos", "media"]) {
     for (const entry of delta[list] ?? []) {
-      const kind = entry.type.split("_")[0];
-      const { url } = entry[KINDS[kind].part];
-      yield { id: entry.id, kind, caption: entry.caption, blob: () => fromUrl(url) };
+      const kind = entry.type.replace(/_url$/, "");
+      const { id, caption, format } = entry;
+      yield { id, kind, caption, format, blob: () => fromUrl(entry[entry.type].url) };
     }
   }
 }
