@@ -14,6 +14,7 @@ from anyweave.decoders import DECODERS, resolve
 from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.decoders.folder import DecoderDefaults
 from anyweave.decoders.latent_diffusion import LatentDiffusion
+from anyweave.decoders.pipeline_decoder import PipelineDecoder
 from anyweave.decoders.protocol import Decoder
 from anyweave.decoders.schedulers import SCHEDULERS, build_scheduler
 from anyweave.messages import MEDIA_MODALITIES, Modality
@@ -427,7 +428,7 @@ def test_vae_shift_is_honoured() -> None:
 
 
 def test_the_table_resolves() -> None:
-    assert [resolve(name) for name in DECODERS] == [LatentDiffusion]
+    assert [resolve(name) for name in DECODERS] == [LatentDiffusion, PipelineDecoder]
     with pytest.raises(ValueError, match="unknown decoder 'latent_difusion'; did you mean"):
         resolve("latent_difusion")
 

@@ -255,3 +255,23 @@ def test_many_clients_at_once_lose_nothing(serve: Callable[..., Any]) -> None:
                 until(lambda job=job: http.get(f"/v1/videos/{job}").json()["status"] == "completed")
         until(lambda: served.app.desk.scheduler.running == 0)
         assert served.app.desk.scheduler.waiting == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_reply_ends_before_a_stop_string_and_the_talk_goes_on(served: Any, stream: bool) -> None:
+    def text(http: Any, messages: list[Any], **more: Any) -> str:
+        body = {"messages": messages, "modalities": ["text"], "seed": 1, "temperature": 0, **more}
+        answer = http.post(CHAT, json={**body, "stream": stream})
+        if not stream:
+            return str(answer.json()["choices"][0]["message"]["content"])
+        chunks = [json.loads(x[6:]) for x in answer.text.splitlines() if x.startswith("data: {")]
+        return "".join(c["choices"][0]["delta"].get("content", "") for c in chunks)
+
+    with served.http() as http:
+        whole = text(http, [user("hi")])
+        stop = whole[len(whole) // 2 :][:2]
+        cut = text(http, [user("hi")], stop=stop)
+        assert cut == whole[: whole.index(stop)]
+        talk = [user("hi"), {"role": "assistant", "content": cut}, user("more")]
+        more = ask(http, talk, temperature=0)
+        assert more["anyweave"]["continued_turns"] == 2

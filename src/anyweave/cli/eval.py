@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from anyweave.cli.benchmarks import eval_all, eval_report, eval_task, list_tasks
 from anyweave.cli.console import print_json, print_plain, progress_bar
 from anyweave.cli.data.reading import FormatOption, reads_data
 from anyweave.cli.loading import load_model
@@ -18,8 +19,32 @@ from anyweave.cli.options import (
     TrustOption,
     read_fields,
 )
+from anyweave.evaluation.tasks import tasks
 
 app = typer.Typer(no_args_is_help=True, help="Measure a model.")
+
+
+@app.callback(invoke_without_command=True)
+def eval_list(
+    context: typer.Context,
+    listed: Annotated[
+        bool, typer.Option("--list", help="The paper's tables: what each needs, and if it is here.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="With --list: the folder of all data sets.")
+    ] = None,
+) -> None:
+    """Measure a model."""
+    if listed:
+        list_tasks(data)
+    elif context.invoked_subcommand is None:
+        raise ValueError("--data is the option of a task here; give one, or --list")
+
+
+app.command(name="all")(eval_all)
+app.command(name="report")(eval_report)
+for _name in tasks():
+    app.command(name=_name, rich_help_panel="Tables of the paper")(eval_task)
 
 
 @app.command(name="data")

@@ -14,6 +14,7 @@ from anyweave.modalities import brought
 
 DECODERS: dict[str, str] = {
     "latent_diffusion": "anyweave.decoders.latent_diffusion:LatentDiffusion",
+    "pipeline": "anyweave.decoders.pipeline_decoder:PipelineDecoder",
 }
 ENTRY_POINTS = "anyweave.decoders"
 

@@ -18,6 +18,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from typing import TypeVar
 
@@ -27,11 +28,12 @@ from torch import Tensor
 from anyweave.decoders.sampling import Steps, drain
 from anyweave.generation.chat import ChatSession
 from anyweave.generation.denoising import Denoising
+from anyweave.generation.depicting import depicted, depiction
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import EngineEvent, Event
 from anyweave.generation.options import GenerationOptions
 from anyweave.generation.worker import Call, Making, Row, Worker
-from anyweave.messages import Media, Message
+from anyweave.messages import Media, Message, Modality
 from anyweave.model.any_to_any import NextGPT
 
 A = TypeVar("A")
@@ -74,6 +76,21 @@ class ReplyBatcher:
     ) -> ChatSession:
         """A new conversation, or one that goes on after `messages`, answered in the batch."""
         return _BatchedChat(self.model, options, messages, self._worker, self._kept)
+
+    def depict(
+        self,
+        modality: Modality,
+        caption: str,
+        seed: int = 0,
+        options: GenerationOptions | None = None,
+    ) -> Media | None:
+        """As `depicting.depict`, together with what other threads ask for."""
+        if modality not in self.model.decoders:
+            return None
+        options = options or GenerationOptions()
+        work = partial(depiction, self.model, modality, caption, seed, options)
+        (array,) = drain(self._worker.do(Making(drain(self._worker.do(Call(work))))))
+        return depicted(self.model, modality, caption, options, array)
 
     def map(self, work: Callable[[A], T], items: Iterable[A]) -> Iterator[T]:
         """``work(item)`` for each item, in as many threads as there are rows; results come in the

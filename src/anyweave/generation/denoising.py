@@ -49,6 +49,7 @@ class Denoising:
         return (
             self.decoder is other.decoder
             and not (self.alone or other.alone or "latents" in ours or "latents" in theirs)
+            and self.conditioning.shape[1:] == other.conditioning.shape[1:]
             and ours.keys() == theirs.keys()
             and all(_equal(value, theirs[name]) for name, value in ours.items())
         )

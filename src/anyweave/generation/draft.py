@@ -26,17 +26,17 @@ class Draft:
         last = self.said[-1] if self.said else None
         if isinstance(last, Text):
             self.said.pop()
-            delta = TextDelta(
-                text=last.text + delta.text, token_ids=(last.token_ids or ()) + delta.token_ids
-            )
-        self.said.append(Text(delta.text, delta.token_ids))
+            ids = _joined(last.token_ids, delta)
+            self.said.append(Text(last.text + delta.text, ids))
+        else:
+            self.said.append(Text(delta.text, _joined((), delta)))
 
     def add_span(self, span: SignalSpan) -> MediaStarted:
         spoken = [_BLOCK.sub("", part.text) for part in self.said if isinstance(part, Text)]
         started = MediaStarted(
             index=len(self.spans),
             modality=span.modality,
-            caption=spoken_caption(spoken),
+            caption=spoken_caption(spoken) if span.caption is None else span.caption,
             token_ids=span.token_ids,
             forced=span.forced,
         )
@@ -65,6 +65,13 @@ class Draft:
 
 # Tables and code between lines of backticks: no sentence about a medium.
 _BLOCK = re.compile(r"^```.*?^```[ ]*$", re.DOTALL | re.MULTILINE)
+
+
+def _joined(before: tuple[int, ...] | None, delta: TextDelta) -> tuple[int, ...] | None:
+    """The ids of a text that goes on; None once those of a piece are unknown."""
+    if before is None or delta.token_ids is None:
+        return None
+    return before + delta.token_ids
 
 
 def spoken_caption(texts: Sequence[str]) -> str:

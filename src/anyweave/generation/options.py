@@ -37,6 +37,8 @@ class GenerationOptions:
     """Seeds the sampling and, plus the number of the medium in the reply, each decoder. None draws
     one.
     """
+    stop: tuple[str, ...] = ()
+    """A reply's text ends before the first of these strings that it would say."""
     modalities: tuple[Modality, ...] | None = None
     """Media the model may answer with; None leaves it the choice. Text is always allowed."""
     force: tuple[Modality, ...] = ()
@@ -96,6 +98,7 @@ class GenerationOptions:
         _share("strength", self.strength)
         if self.strength == 0:
             raise ValueError("strength must be above 0: at 0 the source itself is the answer")
+        object.__setattr__(self, "stop", _stops(self.stop))
         if self.repetition_penalty <= 0:
             raise ValueError(f"repetition_penalty must be above 0, got {self.repetition_penalty}")
         for name in ("num_inference_steps", "height", "width", "num_frames", "fps", "audio_length"):
@@ -147,6 +150,13 @@ def _modalities(name: str, given: Any, known: Sequence[Modality]) -> tuple[Modal
         if value not in known:
             raise ValueError(f"{name} names {value!r}; {nearest(value, known, 'it takes')}")
     return values
+
+
+def _stops(given: str | Sequence[str]) -> tuple[str, ...]:
+    stops = (given,) if isinstance(given, str) else tuple(given)
+    if not all(isinstance(stop, str) and stop for stop in stops):
+        raise ValueError(f"stop takes strings of one character or more, got {given!r}")
+    return stops
 
 
 def _at_least(name: str, value: float, least: float) -> None:

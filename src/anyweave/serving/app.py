@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
@@ -128,8 +129,7 @@ def malformed(problems: Any) -> ApiError:
     """What pydantic found, as one error: where, what, and the name that was meant."""
     # Of content that may be words or parts, the problem inside of a part says most.
     first = max(problems, key=lambda problem: len(problem["loc"]))
-    steps = (str(step) for step in first["loc"] if step not in ("body", "query", "path"))
-    place = [step for step in steps if "[" not in step]  # names of types
+    place = [step for step in map(str, first["loc"]) if _NAME.fullmatch(step)]
     text = first["msg"]
     if first["type"] == "extra_forbidden":
         near = get_close_matches(place[-1], _FIELDS, n=1)
@@ -144,6 +144,8 @@ def malformed(problems: Any) -> ApiError:
     return ApiError(400, f"{where}: {text}{more}" if where else text + more, param=where or None)
 
 
+# Of the steps to where it is: no parts of the request ("body"), no types ("str", "list[Part]").
+_NAME = re.compile(r"(?!(?:body|query|path|str|int|float|bool)$)[a-z0-9_]+")
 _FIELDS = sorted(
     {
         name
@@ -156,7 +158,6 @@ _FIXED = {
     "n": "there is one reply to a request; send it again for another",
     "tools": "this model calls no tools",
     "tool_calls": "this model calls no tools",
-    "stop": "replies end where the model ends them; cut the text at the client",
     "logprobs": "log probabilities are not given",
 }
 

@@ -21,6 +21,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -314,9 +315,13 @@ class Decoder:
         self._decoder = load_decoders(source)[modality].to(_device())
         self._turn = asyncio.Lock()
 
-    def encode(self, how: str, *given: Any, **more: Any) -> Tensor:
-        """What the decoder's method `how` makes of captions or media."""
-        return cast("Tensor", getattr(self._decoder, how)(*given, **more).cpu())
+    async def encode(self, how: str, *given: Any, **more: Any) -> Tensor:
+        """What the decoder's method `how` makes of captions or media, in a thread: the steps of
+        others go on to those who wait for them.
+        """
+        async with self._turn:
+            made = await to_thread.run_sync(partial(getattr(self._decoder, how), *given, **more))
+        return cast("Tensor", made.cpu())
 
     async def steps(
         self, conditioning: Tensor, seeds: list[int], arguments: dict[str, Any]

@@ -57,7 +57,9 @@ class Jobs:
             )
 
     def new(self, owner: str, **described: Any) -> dict[str, Any]:
-        """A job that waits; it is on disk when this returns."""
+        """A job that waits; it is on disk when this returns. Raises `ValueError` where it cannot be
+        written: then there is none.
+        """
         job = {
             "id": f"video_{secrets.token_hex(16)}",
             "object": "video",
@@ -72,7 +74,11 @@ class Jobs:
             **described,
         }
         self._jobs[job["id"]] = job
-        self._write(job)
+        try:
+            self._write(job)
+        except ValueError:
+            self.remove(job)
+            raise
         self._sweep()
         return job
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -37,6 +38,13 @@ ForceField = Annotated[
 ]
 
 
+StopField = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=256)]] | None,
+    BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
+    Field(max_length=4, description="One to four strings: the text ends before the first of them."),
+]
+
+
 class Strict(BaseModel):
     """A request: an unknown field is an error."""
 
@@ -55,7 +63,7 @@ class Knobs(Strict):
     negative_prompt: str | None = None
     audio_length: float | None = Field(None, gt=0, description="Seconds of sound.")
     num_frames: int | None = Field(None, gt=0)
-    fps: float | None = Field(None, gt=0)
+    fps: float | None = Field(None, ge=0.1, le=240)
 
 
 class Url(Strict):
@@ -270,13 +278,13 @@ class ChatRequest(Knobs):
     top_p: float | None = Field(None, ge=0, le=1)
     top_k: int | None = Field(None, ge=0)
     repetition_penalty: float | None = Field(None, gt=0)
+    stop: StopField = None
     response_format: ResponseFormat | ResponseType | None = Field(
         None, description='"url": media as URLs of this server instead of data URIs.'
     )
     audio: AudioFormat | None = None
     # Accepted where they ask for what happens anyway.
     n: Literal[1] | None = None
-    stop: Annotated[list[str], Field(max_length=0)] | None = None
     logprobs: Literal[False] | None = None
     presence_penalty: Literal[0] | None = None
     frequency_penalty: Literal[0] | None = None

@@ -43,7 +43,7 @@ class PictureVae:
         with self.lend() as vae:
             weight, shift, scale = _settings(vae)
             chunks = [
-                _latents(vae.encode(chunk.to(weight.device, weight.dtype)))
+                encoded_latents(vae.encode(chunk.to(weight.device, weight.dtype)))
                 for chunk in pixels.split(VAE_CHUNK)
             ]
             return (torch.cat(chunks) - shift) * scale
@@ -85,7 +85,7 @@ class PictureVae:
         return fitted
 
 
-def _latents(encoded: Any) -> Tensor:
+def encoded_latents(encoded: Any) -> Tensor:
     """The mean of a posterior, or the latents of an encoder that has none."""
     latents: Tensor = (
         encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latent
