@@ -31,6 +31,7 @@ from anyweave.decoders.conditioning import check_conditioning, expand_negative
 from anyweave.decoders.denoising import noising_of
 from anyweave.decoders.folder import (
     GUIDANCE,
+    PIPELINES,
     DecoderDefaults,
     load_parts,
     read_defaults,
@@ -39,6 +40,7 @@ from anyweave.decoders.folder import (
 )
 from anyweave.decoders.parts import Deferred, FrozenParts
 from anyweave.decoders.sampling import (
+    Previews,
     Progress,
     Steps,
     drain,
@@ -51,7 +53,7 @@ from anyweave.decoders.sampling import (
 from anyweave.decoders.schedulers import build_scheduler
 from anyweave.decoders.source import DecoderSource
 from anyweave.decoders.unconditional import RememberedUnconditional
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import Modality
 
 DEFAULT_STEPS = 20
 
@@ -93,9 +95,9 @@ class LatentDiffusion(FrozenParts):
         """
         networks = {"unet": unet, "vae": vae, "text_encoder": text_encoder, "vocoder": vocoder}
         super().__init__(networks, dtype=dtype, offload=offload)
-        if modality not in MEDIA_MODALITIES:
+        if modality not in PIPELINES:
             raise ValueError(
-                f"unknown modality {modality!r}; a decoder makes {', '.join(MEDIA_MODALITIES)}"
+                f"unknown modality {modality!r}; latent diffusion makes {', '.join(PIPELINES)}"
             )
         configs: dict[str, Any] = {n: None if p is None else p.config for n, p in networks.items()}
         unet_config, vae_config = configs["unet"], configs["vae"]
@@ -213,6 +215,11 @@ class LatentDiffusion(FrozenParts):
     def rate(self) -> float | None:
         """Hz of generated audio, frames/s of generated video, None for images."""
         return self.codec.rate
+
+    @property
+    def num_timesteps(self) -> int:
+        """How many noise levels `denoising_loss` draws from."""
+        return self.noising.num_timesteps
 
     @property
     def guidance_scale(self) -> float:
@@ -355,7 +362,7 @@ class LatentDiffusion(FrozenParts):
         audio_length: float | None = None,
         **sampling: Any,
     ) -> Steps[list[np.ndarray]]:
-        """`generate` step by step, in the caller's thread: yields (step, total) after every UNet
+        """`generate` step by step, in the caller's thread: yields a `Step` after every UNet
         call and returns the media. Closing it ends the work there.
 
         `sampling` takes the arguments of `latent_steps`. Raises `ValueError` for sizes the VAE
@@ -394,15 +401,17 @@ class LatentDiffusion(FrozenParts):
         latents: Float[Tensor, " B *latent"] | None = None,
         strength: float = 1.0,
         eta: float = 0.0,
+        previews: bool = False,
     ) -> Steps[Tensor]:
-        """The one sampling loop: yields (step, total) after every UNet call and
+        """The one sampling loop: yields a `Step` after every UNet call and
         returns the latents, one row per row of `conditioning`.
 
         `num_inference_steps`, `guidance_scale` and `scheduler` (a name in `SCHEDULERS`, or "own"
         for the folder's) default to the decoder's `defaults`. `negative` replaces the unconditional
         embedding under guidance; guidance at or below 1 is skipped and costs half. `latents` are
         those of finished media to start from (SDEdit): they are noised as far as `strength` (0..1)
-        says and denoised from there. `eta` is DDIM's.
+        says and denoised from there. `eta` is DDIM's. With `previews` each step shows what will
+        come of it, where the medium can be seen.
         """
         conditioning = self._check_conditioning("conditioning", conditioning)
         if len(seeds) != len(conditioning):
@@ -445,8 +454,12 @@ class LatentDiffusion(FrozenParts):
                     guidance_scale=guidance,
                     generators=generators,
                     eta=eta,
+                    preview=self._preview if previews else None,
                 )
             )
+
+    def _preview(self, noisy: Tensor, prediction: Tensor, timestep: Tensor) -> Previews:
+        return self.codec.preview(self.noising.clean(noisy, prediction, timestep))
 
     def _check_latents(self, latents: Tensor, size: MediaSize | None, batch: int) -> Tensor:
         expected = self.codec.latent_shape(size or MediaSize())

@@ -19,11 +19,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from anyweave.batch import Sample
+from anyweave.decoders.sampling import Step, Steps
 from anyweave.generation.context import context_limit, fit_context
 from anyweave.generation.denoising import Denoising, decoder_arguments
 from anyweave.generation.draft import Draft
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import (
+    Described,
     Done,
     EngineEvent,
     Event,
@@ -37,7 +39,7 @@ from anyweave.generation.events import (
 from anyweave.generation.options import GenerationOptions
 from anyweave.generation.reply import Reply
 from anyweave.language.replying import for_replies
-from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Part
+from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Part, kind_of
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import collate
 
@@ -72,6 +74,7 @@ class ChatSession:
         self.messages: list[Message] = list(messages)
         self._ids: list[int] = []  # what was said; the engine may lack the end of it
         self._seen: list[Message] = []  # the messages whose media are among it
+        self._shortened: tuple[str, ...] = ()
         self._engine = self._new_engine()
 
     @property
@@ -117,6 +120,7 @@ class ChatSession:
         draft = Draft()
         started = time.perf_counter()
         limit = context_limit(self.model.language, options)
+        described = self._described(user)
         conversation, dropped = fit_context(
             self.model.processor, [*self.messages, user], options, limit
         )
@@ -126,12 +130,12 @@ class ChatSession:
         with closing(self._speak(prompt, options)) as events:
             for event in events:
                 if isinstance(event, TextDelta):
-                    self._ids.extend(event.token_ids)
+                    self._ids.extend(event.token_ids or ())
                     draft.add_text(event)
                     if event.text:  # ids that never became a character are kept, not shown
                         yield event
                 elif isinstance(event, SignalSpan):
-                    self._ids.extend(event.token_ids)
+                    self._ids.extend((*event.call_ids, *event.token_ids))
                     yield draft.add_span(event)
                 else:
                     finished = event
@@ -145,11 +149,32 @@ class ChatSession:
             cached_tokens=cached_tokens,
             completion_tokens=finished.num_tokens,
             dropped=dropped,
+            described=described,
             context_length=limit,
+            shortened=self._shortened,
             seconds=dict(draft.seconds),
             steps=dict(draft.steps),
         )
         yield Done(message=reply, finish_reason=finished.finish_reason, usage=usage)
+
+    def _described(self, user: Message) -> tuple[Described, ...]:
+        """What captioners say of a message's media; they read those of earlier turns too, if they
+        have not yet.
+        """
+        processor = self.model.processor
+
+        def read() -> tuple[Described, ...]:
+            told: tuple[Described, ...] = ()
+            for message in (*self.messages, user):
+                media = message.media() if message.role == "user" else []
+                told = tuple(
+                    Described(modality=part.modality, words=processor.words(part))
+                    for part in media
+                    if processor.is_described(part.modality) and part.source is not None
+                )
+            return told
+
+        return self._on_model(read) if any(map(processor.is_described, processor.encoders)) else ()
 
     def _new_engine(self) -> TokenEngine:
         processor = self.model.processor
@@ -159,6 +184,7 @@ class ChatSession:
             stops=(*processor.stops, *((i,) for i in self.model.language.eos_ids)),
             decode=processor.decode_text,
             num_text_ids=len(processor.tokenizer),
+            calls=processor.calls,
             use_cache=self.options.use_cache,
         )
 
@@ -188,6 +214,7 @@ class ChatSession:
         embeds = self._on_model(partial(self._embed_from, sample, common))
         # The engine lacks them until it speaks.
         self._ids, self._seen = sample.input_ids.tolist(), list(conversation)
+        self._shortened = sample.shortened
         return embeds, common
 
     # What works on the model, in one place: `batching` has it done together with other
@@ -196,12 +223,15 @@ class ChatSession:
     def _on_model(self, work: Callable[[], T]) -> T:
         return work()
 
+    def _on_decoders(self, work: Callable[[], T]) -> T:
+        return work()
+
     def _speak(
         self, prompt: Float[Tensor, "1 L D"], options: GenerationOptions
     ) -> Generator[EngineEvent, None, None]:
         return self._engine.generate(options, prompt)
 
-    def _denoise(self, work: Denoising) -> Generator[tuple[int, int], None, list[np.ndarray]]:
+    def _denoise(self, work: Denoising) -> Steps[list[np.ndarray]]:
         return work.steps()
 
     def _plan(self, conversation: Sequence[Message], seen: int) -> tuple[Sample, int]:
@@ -255,7 +285,9 @@ class ChatSession:
         captions = draft.captions()
         if not options.decode_media:
             for index, span in enumerate(draft.spans):
-                draft.parts[index] = MEDIA_TYPES[span.modality](caption=captions[index])
+                draft.parts[index] = MEDIA_TYPES[span.modality](
+                    caption=captions[index], token_ids=span.call_ids or None
+                )
             return
         for modality, indices in _groups(draft.spans, batched=options.batch_media):
             begun = time.perf_counter()
@@ -264,7 +296,11 @@ class ChatSession:
             rate = options.rate(modality, self.model.decoders[modality].rate)
             for index, array in zip(indices, arrays, strict=True):
                 part = MEDIA_TYPES[modality](
-                    source=array, caption=captions[index], rate=rate, generated=True
+                    source=array,
+                    caption=captions[index],
+                    rate=rate,
+                    generated=True,
+                    token_ids=draft.spans[index].call_ids or None,
                 )
                 draft.parts[index] = part
                 yield MediaDone(index=index, part=part)
@@ -281,7 +317,9 @@ class ChatSession:
         @torch.inference_mode()
         def prepare() -> Denoising:
             decoder = self.model.decoders[modality]
-            if self.model.spec.bridge == "caption":
+            if kind_of(modality).said is not None:
+                conditioning = decoder.encode_captions([draft.words(index) for index in indices])
+            elif self.model.spec.bridge == "caption":
                 conditioning = decoder.encode_captions([captions[index] for index in indices])
             else:
                 hidden_TSD = torch.stack([draft.spans[index].hidden for index in indices])
@@ -294,18 +332,25 @@ class ChatSession:
                     self.model, modality, options, count=len(indices), source=source
                 ),
                 alone=not options.batch_media,
+                previews=options.previews,
             )
 
-        steps = self._denoise(self._on_model(prepare))
+        steps = self._denoise(self._on_decoders(prepare))
         with closing(steps):
             while True:
                 try:
-                    step, total = next(steps)
+                    step = Step(*next(steps))
                 except StopIteration as stop:
                     made: list[np.ndarray] = stop.value
                     return made
                 draft.steps[modality] += len(indices)
-                yield Progress(modality=modality, indices=indices, step=step, total=total)
+                yield Progress(
+                    modality=modality,
+                    indices=indices,
+                    step=step.number,
+                    total=step.total,
+                    previews=None if step.previews is None else tuple(step.previews),
+                )
 
 
 def _in_training(model: NextGPT) -> bool:
