@@ -45,20 +45,13 @@ def normalized(text: str) -> str:
 
 def vqa_score(said: str, references: Sequence[str]) -> float:
     """``min(matches / 3, 1)`` against the other people's answers, averaged over leaving each out.
-    People who all say the same are compared as they wrote.
+    Both sides are normalised, also where all people say the same.
     """
-    agreed = len(set(references)) == 1
-    right = [one.strip() if agreed else normalized(one) for one in references]
-    if agreed and said.strip() == right[0]:
-        return _left_out(right[0], right)
-    return _left_out(normalized(said), right)
-
-
-def _left_out(said: str, right: Sequence[str]) -> float:
-    matches = right.count(said)
+    right, answer = [normalized(one) for one in references], normalized(said)
+    matches = right.count(answer)
     if len(right) == 1:
         return float(matches)
-    return sum(min((matches - (one == said)) / 3, 1.0) for one in right) / len(right)
+    return sum(min((matches - (one == answer)) / 3, 1.0) for one in right) / len(right)
 
 
 def vqa_accuracy(answers: Sequence[Answered]) -> Ratio:
