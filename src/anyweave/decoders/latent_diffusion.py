@@ -28,7 +28,8 @@ from anyweave.decoders.codecs.mel import MelConfig
 from anyweave.decoders.codecs.sizes import MediaSize, Rates
 from anyweave.decoders.codecs.vae import PictureVae
 from anyweave.decoders.conditioning import check_conditioning, expand_negative
-from anyweave.decoders.denoising import noising_of
+from anyweave.decoders.denoising import Flow, noising_of
+from anyweave.decoders.editing import Course, Edit, edit_steps
 from anyweave.decoders.folder import (
     GUIDANCE,
     DecoderDefaults,
@@ -48,7 +49,7 @@ from anyweave.decoders.sampling import (
     run_sampler,
     sample_generators,
 )
-from anyweave.decoders.schedulers import build_scheduler
+from anyweave.decoders.schedulers import OWN, build_scheduler
 from anyweave.decoders.source import DecoderSource
 from anyweave.decoders.unconditional import RememberedUnconditional
 from anyweave.messages import MEDIA_MODALITIES, Modality
@@ -393,6 +394,7 @@ class LatentDiffusion(FrozenParts):
         negative: Float[Tensor, "#B Q C"] | None = None,
         latents: Float[Tensor, " B *latent"] | None = None,
         strength: float = 1.0,
+        edit: Edit | None = None,
         eta: float = 0.0,
     ) -> Steps[Tensor]:
         """The one sampling loop: yields (step, total) after every UNet call and
@@ -402,7 +404,8 @@ class LatentDiffusion(FrozenParts):
         for the folder's) default to the decoder's `defaults`. `negative` replaces the unconditional
         embedding under guidance; guidance at or below 1 is skipped and costs half. `latents` are
         those of finished media to start from (SDEdit): they are noised as far as `strength` (0..1)
-        says and denoised from there. `eta` is DDIM's.
+        says and denoised from there. With `edit` they are inverted instead (see `editing`), by
+        deterministic steps: seeds, `strength`, `scheduler` and `eta` have no say. `eta` is DDIM's.
         """
         conditioning = self._check_conditioning("conditioning", conditioning)
         if len(seeds) != len(conditioning):
@@ -420,6 +423,21 @@ class LatentDiffusion(FrozenParts):
         else:
             negative = self.unconditional() if negative is None else negative
             negative = expand_negative(self._check_conditioning("negative", negative), conditioning)
+        if edit is not None:
+            latents = self._check_latents(latents, size, len(seeds))
+            course = self._course(steps)
+            with self.use("unet") as unet:
+                return (
+                    yield from edit_steps(
+                        partial(self._predict, unet),
+                        course,
+                        latents,
+                        edit,
+                        conditioning,
+                        negative=negative,
+                        guidance_scale=guidance,
+                    )
+                )
         sampler = build_scheduler(scheduler or self.defaults.scheduler, self.scheduler)
         sampler.set_timesteps(steps, device=self.device)
         generators = sample_generators(seeds)
@@ -448,8 +466,17 @@ class LatentDiffusion(FrozenParts):
                 )
             )
 
-    def _check_latents(self, latents: Tensor, size: MediaSize | None, batch: int) -> Tensor:
+    def _course(self, steps: int) -> Course:
+        """The levels of noise of `steps` deterministic steps."""
+        flow = isinstance(self.noising, Flow)
+        sampler = build_scheduler(OWN if flow else "ddim", self.scheduler)
+        sampler.set_timesteps(steps, device=self.device)
+        return Course.of(self.noising, sampler.timesteps)
+
+    def _check_latents(self, latents: Tensor | None, size: MediaSize | None, batch: int) -> Tensor:
         expected = self.codec.latent_shape(size or MediaSize())
+        if latents is None:
+            raise ValueError("there is nothing to edit: give the source's latents")
         fits = tuple(latents.shape[1:]) == expected if size not in (None, MediaSize()) else True
         if (
             len(latents) != batch
