@@ -128,6 +128,14 @@ def chat(
         typer.Option(help="How to draw them: auto, kitty, iterm, sixel, blocks or none."),
     ] = "auto",
     play: Annotated[bool, typer.Option(help="Play sounds, where there is a player.")] = True,
+    edit: Annotated[
+        str | None,
+        typer.Option(
+            help="Make a new medium from the latest of its kind, and change the one thing: "
+            "auto (where nearly the same is asked for), never or always. Default: "
+            "auto, and with --url what the server does."
+        ),
+    ] = None,
     temperature: TemperatureOption = 0.3,
     max_new_tokens: TokensOption = 128,
     seed: SeedOption = None,
@@ -168,12 +176,14 @@ def chat(
             temperature=temperature,
             max_tokens=max_new_tokens,
             seed=seed,
+            edit=edit,
         )
     else:
         options = GenerationOptions(
             temperature=temperature,
             seed=seed,
             max_new_tokens=max_new_tokens,
+            edit=cast("Any", edit or "auto"),
             quantization=cast("Any", quantization),
         )
         loaded = load_model(

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from anyweave.decoders.editing import Edit
 from anyweave.generation.options import SIZE_OPTIONS, GenerationOptions
 from anyweave.messages import Media, Modality
 from anyweave.model.any_to_any import NextGPT
@@ -68,9 +69,10 @@ def decoder_arguments(
     *,
     count: int = 1,
     source: Media | None = None,
+    old: Float[Tensor, "1 Q C"] | None = None,
 ) -> dict[str, Any]:
-    """What the decoder is told beside conditioning and seeds. `source` is a medium to start from,
-    for all `count` media.
+    """What the decoder is told beside conditioning and seeds. `source` is a medium to be changed,
+    for all `count` media; `old` is the conditioning of what it shows, where that is known.
     """
     decoder = model.decoders[modality]
     arguments = options.decoder_arguments(modality)
@@ -83,7 +85,8 @@ def decoder_arguments(
         # latents.
         size = {n: arguments.pop(n) for n in SIZE_OPTIONS[modality] if n in arguments}
         arguments["latents"] = decoder.encode_media([array] * count, rates=[rate] * count, **size)
-        arguments["strength"] = options.strength
+        old = decoder.unconditional() if old is None else old
+        arguments["edit"] = Edit(old.expand(count, -1, -1), options.strength)
     return arguments
 
 

@@ -131,7 +131,13 @@ class Desk:
         array, rate = array_and_rate(event.part)
         content = media.encode(modality, array, rate=rate, format=suffix, generated=True)
         expires = self.files.put(reply.file_id(event.index), content, suffix)
-        return Made(index=event.index, content=content, suffix=suffix, expires_at=expires)
+        return Made(
+            index=event.index,
+            content=content,
+            suffix=suffix,
+            expires_at=expires,
+            edited=event.edited,
+        )
 
     def options(self, request: schema.Knobs, **more: Any) -> GenerationOptions:
         """Options of a reply within the server's limits. Raises `ApiError`, `ValueError`."""
@@ -192,6 +198,7 @@ class Desk:
         return {
             "seed": ask.options.seed,
             "signals": reply.signals(),
+            "edited": reply.edited(),
             "parts": parts,
             "waited_seconds": round(ask.waited, 4),
             "continued_turns": ask.known,
@@ -209,4 +216,6 @@ def chat_options(desk: Desk, request: schema.ChatRequest) -> GenerationOptions:
         modalities=None if request.modalities is None else tuple(request.modalities),
         force=() if request.force is None else request.force,
         max_media=request.max_media,
+        edit=request.edit,
+        strength=request.strength,
     )

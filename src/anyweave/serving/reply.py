@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from anyweave.generation import Done, MediaStarted, Progress, TextDelta, Usage
+from anyweave.generation import Done, Edited, MediaStarted, Progress, TextDelta, Usage
 from anyweave.messages import Modality
 
 TYPES: Mapping[str, str] = {
@@ -31,6 +31,7 @@ class Made:
     content: bytes
     suffix: str
     expires_at: int
+    edited: Edited | None = None
 
 
 @dataclass
@@ -143,6 +144,14 @@ class WireReply:
                 "forced": medium.started.forced,
             }
             for medium in self.media
+        ]
+
+    def edited(self) -> list[dict[str, Any]]:
+        """Media that were not drawn anew: what was changed, and how much of it."""
+        return [
+            {"part_id": medium.file_id, **vars(medium.made.edited)}
+            for medium in self.media
+            if medium.made is not None and medium.made.edited is not None
         ]
 
     def _progress(self, medium: _Medium, step: int, total: int | None) -> dict[str, Any]:

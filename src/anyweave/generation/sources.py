@@ -1,0 +1,76 @@
+"""Which medium of a conversation a new one is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from anyweave.generation.options import GenerationOptions
+from anyweave.messages import Media, Message, Modality
+
+ALIKE = 0.5
+"""Cosine of what the decoder is told now and what it was told of the source: from here on "auto"
+takes it for a wish to change that.
+"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A medium that may be changed; `old` is the conditioning it was drawn with, where known."""
+
+    part: Media
+    old: Float[Tensor, "1 Q C"] | None
+    demanded: bool
+
+    def serves(self, new: Float[Tensor, "1 Q C"], options: GenerationOptions) -> bool:
+        """Whether the new medium is made from it."""
+        if self.demanded or options.edit == "always":
+            return True
+        return self.old is not None and likeness(self.old, new) >= ALIKE
+
+
+def likeness(old: Float[Tensor, "1 Q C"], new: Float[Tensor, "1 Q C"]) -> float:
+    """Cosine of two conditionings."""
+    one, other = (c.float().flatten() for c in (old, new))
+    return float(torch.nn.functional.cosine_similarity(one, other, dim=0))
+
+
+class Sources:
+    """What a session drew, with the conditioning of each."""
+
+    def __init__(self) -> None:
+        self._drawn: list[tuple[Media, Tensor]] = []
+
+    def add(self, part: Media, conditioning: Float[Tensor, "1 Q C"]) -> None:
+        self._drawn.append((part, conditioning))
+
+    def keep(self, messages: Sequence[Message]) -> None:
+        """Forget what is no longer in the conversation."""
+        known = {id(part) for message in messages for part in message.media()}
+        self._drawn = [pair for pair in self._drawn if id(pair[0]) in known]
+
+    def find(
+        self,
+        modality: Modality,
+        conversation: Sequence[Message],
+        given: Media | None,
+        options: GenerationOptions,
+        count: int,
+    ) -> Source | None:
+        """The `given` medium, else with `options.edit` the latest of its kind in the conversation;
+        several new media at once are drawn anew.
+        """
+        if given is not None:
+            return Source(given, self.old(given), True) if given.modality == modality else None
+        if options.edit == "never" or count > 1:
+            return None
+        found = [part for message in conversation for part in message.media(modality)]
+        found = [part for part in found if part.source is not None]
+        return Source(found[-1], self.old(found[-1]), False) if found else None
+
+    def old(self, part: Media) -> Tensor | None:
+        return next((old for drawn, old in reversed(self._drawn) if drawn is part), None)
