@@ -5,12 +5,13 @@
 The model draws a held-out scene, then it is asked to change one thing. From its own two turns the
 second medium is made in three ways: drawn anew, by SDEdit, by inversion. The world's verifiers say
 what each shows; what must not change is compared with the source itself. OUT gets ``report.json``,
-``report.md`` and a contact sheet for each kind of medium.
+``report.md`` and a strip of pictures for each trial; what is in ``trials.jsonl`` is not done again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from anyweave import media
 from anyweave.decoders.codecs.mel import MelConfig, log_mel
 from anyweave.decoders.editing import Edit
 from anyweave.evaluation.metrics import Proportion
-from anyweave.files import check_new, write_json, write_text
+from anyweave.files import write_json, write_text
 from anyweave.generation import ChatSession, GenerationOptions
 from anyweave.generation.sources import likeness
 from anyweave.messages import MEDIA_TYPES, Media, Modality
@@ -224,36 +225,41 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--modality", choices=list(_FACTS), action="append")
     args = parser.parse_args()
-    check_new(args.output)
+    args.output.mkdir(parents=True, exist_ok=True)
+    log = args.output / "trials.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    done = {(row["modality"], row["number"]) for row in rows}
     model = anyweave.load(args.model)
     verifiers = load_verifiers()
-    options = GenerationOptions(temperature=0.0, num_inference_steps=args.steps)
-    args.output.mkdir(parents=True)
-    rows, figures = [], {}
+    options = GenerationOptions(temperature=0.0, num_inference_steps=args.steps, max_new_tokens=40)
     for modality in args.modality or _FACTS:
-        listed = list(trials(modality, args.number, args.seed))
-        found = [
-            outcome
-            for number, trial in enumerate(listed)
-            if (outcome := run_trial(model, modality, trial, verifiers, options, 1000 + number))
-        ]
-        rows.append(f"{modality}: {len(found)} of {len(listed)} trials could be judged")
-        figures[modality] = {"trials": len(listed), "judged": len(found), **tally(found)}
-        if found and modality != "audio":
-            sheet(found[:16]).save(args.output / f"{modality}.png")
+        for number, trial in enumerate(trials(modality, args.number, args.seed)):
+            if (modality, number) in done:
+                continue
+            outcome = run_trial(model, modality, trial, verifiers, options, 1000 + number)
+            row = {"modality": modality, "number": number, "fact": trial.fact}
+            if outcome is not None:
+                row |= {"alike": outcome.alike, "facts": outcome.facts}
+                if modality != "audio":
+                    strip(outcome).save(args.output / f"{modality}-{number:03}.png")
+            rows.append(row)
+            with log.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+    figures = {m: tally([r for r in rows if r["modality"] == m]) for m in _FACTS}
     write_json(args.output / "report.json", figures)
     write_text(args.output / "report.md", table(figures))
 
 
-def tally(found: list[Outcome]) -> dict[str, Any]:
+def tally(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Shares with intervals: fact -> figure -> way."""
     gathered: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
-    for outcome in found:
-        for way, facts in outcome.facts.items():
+    judged = [row for row in rows if "facts" in row]
+    for row in judged:
+        for way, facts in row["facts"].items():
             for name, right in facts.items():
-                for fact in (outcome.trial.fact, "all"):
+                for fact in (row["fact"], "all"):
                     gathered[fact, name, way].append(right)
-    shares: dict[str, Any] = {"alike": sorted(round(o.alike, 3) for o in found)}
+    shares: dict[str, Any] = {"trials": len(rows), "judged": len(judged)}
     for (fact, name, way), values in gathered.items():
         entry = shares.setdefault(fact, {}).setdefault(name, {})
         entry[way] = Proportion.of(values).to_dict()
@@ -278,18 +284,11 @@ def _cell(share: dict[str, Any]) -> str:
     return f"{share['share']:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def sheet(found: list[Outcome]) -> Image.Image:
-    """Source and ways, one trial a row; of clips the middle frame."""
-    rows = []
-    for outcome in found:
-        shown = [outcome.source, *outcome.made.values()]
-        rows.append(np.concatenate([a[len(a) // 2] if a.ndim == 4 else a for a in shown], 1))
-    half = (len(rows) + 1) // 2
-    rows += [np.full_like(rows[0], 255)] * (2 * half - len(rows))
-    left, right = np.concatenate(rows[:half]), np.concatenate(rows[half:])
-    gap = np.full((len(left), 8, 3), 255, np.uint8)
-    picture = Image.fromarray(np.concatenate([left, gap, right], 1))
-    return picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST)
+def strip(outcome: Outcome) -> Image.Image:
+    """Source and ways, beside each other; of clips the middle frame."""
+    shown = [outcome.source, *outcome.made.values()]
+    row = np.concatenate([a[len(a) // 2] if a.ndim == 4 else a for a in shown], 1)
+    return Image.fromarray(row)
 
 
 if __name__ == "__main__":

@@ -136,6 +136,10 @@ def chat(
             "auto, and with --url what the server does."
         ),
     ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(help="Media that may answer instead of new ones: what `index build` made."),
+    ] = None,
     temperature: TemperatureOption = 0.3,
     max_new_tokens: TokensOption = 128,
     seed: SeedOption = None,
@@ -163,10 +167,10 @@ def chat(
 
     make_session: Callable[[], Session]
     if url is not None:
-        if quantization or device or trust_remote_code:
+        if quantization or device or trust_remote_code or index:
             raise ValueError(
-                "--quantization, --device and --trust-remote-code are for a model that is loaded "
-                "here; with --url they belong to the server"
+                "--quantization, --device, --trust-remote-code and --index are for a model that is "
+                "loaded here; with --url they belong to the server"
             )
         make_session = partial(
             RemoteSession,
@@ -189,7 +193,12 @@ def chat(
         loaded = load_model(
             model or "emoji-mini", device or "cpu", trust_remote_code=trust_remote_code
         )
-        make_session = partial(ChatSession, loaded, options)
+        finder = None
+        if index is not None:
+            from anyweave.retrieval import Decision, Finder, Index
+
+            finder = Finder(Index.load(index), loaded, Decision())
+        make_session = partial(ChatSession, loaded, options, finder=finder)
     clear(folder, _TURNS)
     print_plain("Write anything; /help says what else there is.")
     converse(

@@ -108,6 +108,7 @@ class Diffusion:
     def parted(self, signal: Tensor, noise: Tensor) -> tuple[Pair, Pair]:
         """Latents of these shares and a prediction, weighted: their clean part, their noise."""
         if self.prediction_type == "epsilon":
+            signal = signal.clamp(min=1e-3)  # noise alone tells nothing of the clean part
             return (1 / signal, -noise / signal), (0.0, 1.0)
         if self.prediction_type == "v_prediction":
             return (signal, -noise), (noise, signal)

@@ -60,7 +60,7 @@ class Course:
 
     def step(self, index: int) -> tuple[float, float]:
         """c and d of the step from level `index` to the next: ``c x + d prediction``."""
-        here = self.signal[index].clamp(min=1e-3), self.noise[index]
+        here = self.signal[index], self.noise[index]
         following = self.signal[index + 1], self.noise[index + 1]
         clean, noise = self.noising.parted(*here)
         c, d = (following[0] * clean[i] + following[1] * noise[i] for i in (0, 1))
@@ -129,6 +129,6 @@ def changed_places(told: Float[Tensor, " B *place"]) -> Tensor:
     flat = told.flatten(1)
     top = (2 * flat.mean(1)).clamp(min=1e-12).view(-1, *[1] * (told.ndim - 1))
     mask = (told / top > _CHANGED).float().unsqueeze(1)
-    pool: Any = {2: F.max_pool1d, 3: F.max_pool2d, 4: F.max_pool2d, 5: F.max_pool3d}[mask.ndim - 1]
+    pool: Any = {3: F.max_pool1d, 4: F.max_pool2d, 5: F.max_pool3d}[mask.ndim]
     wider: Tensor = pool(mask, 3, stride=1, padding=1)
     return wider.squeeze(1) > 0

@@ -67,6 +67,8 @@ class LatentDiffusion(FrozenParts):
     is saved with the folder.
     """
 
+    edits = True
+    """It changes media by inversion: `generate_steps` takes `edit`."""
     gradient_checkpointing: bool = False
     """The denoising loss makes the UNet's activations again in backward, to save memory."""
 
@@ -405,7 +407,7 @@ class LatentDiffusion(FrozenParts):
         embedding under guidance; guidance at or below 1 is skipped and costs half. `latents` are
         those of finished media to start from (SDEdit): they are noised as far as `strength` (0..1)
         says and denoised from there. With `edit` they are inverted instead (see `editing`), by
-        deterministic steps: seeds, `strength`, `scheduler` and `eta` have no say. `eta` is DDIM's.
+        deterministic steps: seeds and eta have no say, `edit.strength` is its own. `eta` is DDIM's.
         """
         conditioning = self._check_conditioning("conditioning", conditioning)
         if len(seeds) != len(conditioning):
@@ -424,6 +426,11 @@ class LatentDiffusion(FrozenParts):
             negative = self.unconditional() if negative is None else negative
             negative = expand_negative(self._check_conditioning("negative", negative), conditioning)
         if edit is not None:
+            if scheduler is not None:
+                raise ValueError(
+                    f"an edit goes back and forth by deterministic steps of its own and not by "
+                    f"{scheduler!r}; leave the scheduler out"
+                )
             latents = self._check_latents(latents, size, len(seeds))
             course = self._course(steps)
             with self.use("unet") as unet:

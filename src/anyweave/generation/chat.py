@@ -320,7 +320,7 @@ class ChatSession:
         else:
             hidden_TSD = torch.stack([draft.spans[index].hidden for index in indices])
             conditioning = self.model.condition(modality, hidden_TSD)
-        if found is not None and not found.serves(conditioning, options):
+        if found is not None and not found.serves(conditioning, options, decoder):
             found = None
         return Denoising(
             decoder=decoder,
@@ -353,9 +353,10 @@ class ChatSession:
 
 
 def _edited(work: Denoising, found: Source | None, place: int) -> Edited | None:
-    edit: Edit | None = work.arguments.get("edit")
-    if edit is None or found is None:
+    if found is None or "latents" not in work.arguments:
         return None
+    given = work.arguments.get("strength")
+    edit: Edit = work.arguments.get("edit") or Edit(work.conditioning, chosen=given)
     return Edited(
         caption=found.part.caption,
         strength=edit.chosen,

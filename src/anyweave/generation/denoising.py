@@ -17,6 +17,8 @@ from anyweave.messages import Media, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.processor import DEFAULT_RATE, load_array
 
+SDEDIT_STRENGTH = 0.6  # where a decoder cannot invert and nothing else is said
+
 
 @dataclass(frozen=True, kw_only=True)
 class Denoising:
@@ -85,8 +87,11 @@ def decoder_arguments(
         # latents.
         size = {n: arguments.pop(n) for n in SIZE_OPTIONS[modality] if n in arguments}
         arguments["latents"] = decoder.encode_media([array] * count, rates=[rate] * count, **size)
-        old = decoder.unconditional() if old is None else old
-        arguments["edit"] = Edit(old.expand(count, -1, -1), options.strength)
+        if getattr(decoder, "edits", False):
+            old = decoder.unconditional() if old is None else old
+            arguments["edit"] = Edit(old.expand(count, -1, -1), options.strength)
+        else:  # SDEdit, which every decoder knows
+            arguments["strength"] = options.strength or SDEDIT_STRENGTH
     return arguments
 
 

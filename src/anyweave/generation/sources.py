@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -26,10 +27,14 @@ class Source:
     old: Float[Tensor, "1 Q C"] | None
     demanded: bool
 
-    def serves(self, new: Float[Tensor, "1 Q C"], options: GenerationOptions) -> bool:
-        """Whether the new medium is made from it."""
+    def serves(self, new: Float[Tensor, "1 Q C"], options: GenerationOptions, decoder: Any) -> bool:
+        """Whether the new medium is made from it. "auto" keeps away from where an edit would be
+        SDEdit, or go by another scheduler than was asked for.
+        """
         if self.demanded or options.edit == "always":
             return True
+        if not getattr(decoder, "edits", False) or options.scheduler is not None:
+            return False
         return self.old is not None and likeness(self.old, new) >= ALIKE
 
 
