@@ -160,7 +160,7 @@ def run_trial(
     for way, array in made.items():
         part = MEDIA_TYPES[modality](source=array, rate=rate)
         facts[way] = _facts(trial, one, part, verifiers)
-    return Outcome(trial, one.source, made, facts, likeness(old, new))
+    return Outcome(trial, one.source, made, facts, likeness(one.caption or "", two.caption or ""))
 
 
 def make(

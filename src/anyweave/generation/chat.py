@@ -320,7 +320,7 @@ class ChatSession:
         else:
             hidden_TSD = torch.stack([draft.spans[index].hidden for index in indices])
             conditioning = self.model.condition(modality, hidden_TSD)
-        if found is not None and not found.serves(conditioning, options, decoder):
+        if found is not None and not found.serves(captions[indices[0]], options, decoder):
             found = None
         return Denoising(
             decoder=decoder,

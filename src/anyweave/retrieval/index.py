@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from anyweave.files import whole_folder, write_text
+from anyweave.files import replaced_folder, write_text
 from anyweave.messages import MEDIA_TYPES, Media, Modality
 from anyweave.tensors import load_tensors, save_tensors
 
@@ -82,7 +82,7 @@ class Index:
     def save(self, folder: str | Path) -> None:
         """Whole or not at all."""
         rows = (json.dumps(asdict(entry), ensure_ascii=False) for entry in self.entries)
-        with whole_folder(folder) as fresh:
+        with replaced_folder(folder) as fresh:
             write_text(fresh / ENTRIES, "".join(f"{row}\n" for row in rows))
             save_tensors(self.features, fresh / FEATURES)
 
