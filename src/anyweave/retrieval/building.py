@@ -48,7 +48,7 @@ def build_index(
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}")
-    with path_lock(output, doing="indexing"):
+    with path_lock(f"{output}.build", doing="indexing"):  # saving locks the index itself
         old = Index.load(output) if (Path(output) / ENTRIES).is_file() else Index((), {})
         known = {entry.path: (n, entry) for n, entry in enumerate(old.entries)}
         report, entries, features = BuildReport(), list[Entry](), dict[str, Tensor]()
