@@ -18,12 +18,12 @@ it would draw was asked for.
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Weights of `FACTS`. The default was fitted on the emoji world (docs/retrieval.md)."""
+    """Weights of `FACTS`. The default is a score of 0.9 (docs/retrieval.md says why)."""
 
-    score: float = 0.0
+    score: float = 1.0
     margin: float = 0.0
     alike: float = 0.0
-    bias: float = 0.0
+    bias: float = -0.9
 
     @classmethod
     def threshold(cls, score: float) -> Decision:

@@ -102,10 +102,11 @@ class Index:
         one, other = (normalize(vectors(each).float(), dim=-1) for each in (known, said))
         near = dict(zip(known, (one @ other.T).amax(1).clamp(min=0).tolist(), strict=True))
         rare = {w: torch.log1p(torch.tensor(len(places) / n)).item() for w, n in counts.items()}
-        scores = torch.tensor([
-            sum(rare[w] * near[w] for w in caption) / max(sum(rare[w] for w in caption), 1e-9)
-            for caption in captions
-        ])  # fmt: skip
+        weights = [sum(rare[w] for w in caption) for caption in captions]
+        told = [sum(rare[w] * near[w] for w in caption) for caption in captions]
+        scores = torch.tensor(told) / torch.tensor(weights).clamp(min=1e-9)
+        # Of captions that were said whole the one that tells more: "a police car", not "a car".
+        scores += 1e-4 * torch.tensor(told)
         return self._best(places, scores, limit)
 
     def by_features(
@@ -126,7 +127,7 @@ class Index:
     def _best(self, places: Sequence[int], scores: Tensor, limit: int) -> list[Match]:
         top = torch.topk(scores, min(limit, len(places)))
         return [
-            Match(entry=self.entries[places[int(at)]], score=round(float(score), 4))
+            Match(entry=self.entries[places[int(at)]], score=min(1.0, round(float(score), 4)))
             for score, at in zip(top.values, top.indices, strict=True)
         ]
 
