@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 import torch
 
+from anyweave import modalities
 from anyweave.training import report
 
 torch.set_num_threads(1)
@@ -47,6 +48,12 @@ def fixed_seeds() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def modalities_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kinds of media that a test opens or registers are known to no other."""
+    monkeypatch.setattr(modalities, "_open", dict(modalities._open))
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from anyweave import data, decoders, encoders, projectors
 from anyweave.cli.packages import add_commands
+from anyweave.messages import MEDIA_MODALITIES, MEDIA_TYPES
 from anyweave.training.config import TrainConfig
 from anyweave.training.recipes import load_recipe
 
@@ -21,7 +23,7 @@ PACKAGE = '''
 import typer
 
 from anyweave.data import Format
-from anyweave.messages import Message
+from anyweave.messages import MediaKind, Message
 from anyweave.training.recipes.tiny import stage1
 
 
@@ -29,6 +31,7 @@ class Thermometer:
     """An encoder, a projector or a decoder: whatever has the room's methods."""
 
 
+SMELL = MediaKind(name="smell", read=bytes.decode, write=str.encode, formats=("smell",))
 SAID = Format(
     name="said",
     about="a line of words is a question, the next its answer",
@@ -55,6 +58,8 @@ thermometer = extension:Thermometer
 thermometer = extension:Thermometer
 [anyweave.formats]
 said = extension:SAID
+[anyweave.modalities]
+smell = extension:SMELL
 [anyweave.recipes]
 warm-1 = extension:lesson
 [anyweave.commands]
@@ -95,6 +100,17 @@ def test_a_format_is_read_by_name(installed: Path) -> None:
     rows.write_text('{"said": "hot?", "answered": "rather"}\n')
     (conversation,) = data.Records(rows, "said")
     assert [message.text for message in conversation] == ["hot?", "rather"]
+
+
+def test_a_kind_of_media_is_opened_by_name(installed: Path) -> None:
+    assert "smell" not in list(MEDIA_MODALITIES) and "extension" not in sys.modules
+    rows = installed / "rows.jsonl"
+    (installed / "a.smell").write_text("tar")
+    content = [{"type": "smell", "path": "a.smell"}, {"type": "text", "text": "what is it?"}]
+    rows.write_text(json.dumps({"messages": [{"role": "user", "content": content}]}))
+    (conversation,) = data.Records(rows)
+    assert type(conversation[0].parts[0]) is MEDIA_TYPES["smell"]
+    assert list(MEDIA_MODALITIES) == ["image", "video", "audio", "smell"]
 
 
 def test_a_recipe(installed: Path) -> None:

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from anyweave.evaluation.on_data import evaluate
     from anyweave.generation import ChatSession, GenerationOptions, Reply, ReplyBatcher
     from anyweave.media.showing import show
-    from anyweave.messages import Audio, Image, Message, Modality, Text, Video
+    from anyweave.messages import Audio, Image, Message, Modality, Text, Video, register_modality
     from anyweave.model import NextGPT
     from anyweave.model.checkpoint import load_pretrained as load
     from anyweave.model.checkpoint import save_pretrained as save_pretrained
+    from anyweave.model.extending import with_modality
     from anyweave.model.publishing import push_to_hub as push_to_hub
     from anyweave.training.config import TrainConfig
     from anyweave.training.launch import train
@@ -51,8 +52,10 @@ __all__ = [
     "evaluate",
     "load",
     "read_messages",
+    "register_modality",
     "show",
     "train",
+    "with_modality",
     "write_messages",
 ]
 
@@ -73,8 +76,10 @@ _PLACES = {
     "evaluate": "anyweave.evaluation.on_data:evaluate",
     "load": "anyweave.model.checkpoint:load_pretrained",
     "read_messages": "anyweave.data:read_messages",
+    "register_modality": "anyweave.messages:register_modality",
     "show": "anyweave.media.showing:show",
     "train": "anyweave.training.launch:train",
+    "with_modality": "anyweave.model.extending:with_modality",
     "write_messages": "anyweave.data:write_messages",
     # Not of `__all__`: what methods of a model ask for.
     "push_to_hub": "anyweave.model.publishing:push_to_hub",

@@ -85,6 +85,8 @@ class Sample:
     media: tuple[MediaInput, ...] = ()
     targets: tuple[Target, ...] = ()
     cut: Cut = Cut()
+    shortened: tuple[str, ...] = ()
+    """Media that are given as words, and what these leave out of them."""
 
     @property
     def length(self) -> int:

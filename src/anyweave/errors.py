@@ -18,9 +18,9 @@ def nearest(name: object, known: Iterable[object], label: str = "known") -> str:
     return f"did you mean {near[0]!r}?" if near else f"{label}: {', '.join(names)}"
 
 
-def known_places(table: Mapping[str, str], group: str) -> dict[str, str]:
-    """Names with their ``module:attribute``: ours, and by entry points those of installed packages,
-    which replace none of ours.
+def known_places(table: Mapping[str, Any], group: str) -> dict[str, Any]:
+    """Names with their ``module:attribute``, or with what they lead to itself: ours, and by entry
+    points those of installed packages, which replace none of ours.
     """
     points = _installed(group, tuple(sys.path))
     return {point.name: point.value for point in points} | dict(table)
@@ -32,7 +32,7 @@ def _installed(group: str, path: tuple[str, ...]) -> EntryPoints:
     return entry_points(group=group)
 
 
-def resolve(name: str, table: Mapping[str, str], *, what: str, group: str) -> Any:
+def resolve(name: str, table: Mapping[str, Any], *, what: str, group: str) -> Any:
     """The object that a name of `known_places` leads to; its module is imported only now.
 
     Raises `ValueError` for an unknown name, with the nearest known one or all of them.
@@ -41,5 +41,7 @@ def resolve(name: str, table: Mapping[str, str], *, what: str, group: str) -> An
     places = table if name in table else known_places(table, group)
     if name not in places:
         raise ValueError(f"unknown {what} {name!r}; {nearest(name, places, f'known {what}s')}")
+    if not isinstance(places[name], str):
+        return places[name]
     module, _, attribute = places[name].partition(":")
     return getattr(import_module(module), attribute)

@@ -28,6 +28,11 @@ def language_loss(logits: Float[Tensor, "P V"], labels: Int[Tensor, " P"]) -> Fl
     return functional.cross_entropy(logits.float(), labels)
 
 
+def aimed_at(caption: Float[Tensor, "N C"], rows: int) -> Float[Tensor, "{rows} C"]:
+    """What `rows` predicted rows aim at: the caption's first ones, and NaN where it is shorter."""
+    return functional.pad(caption, (0, 0, 0, rows - len(caption)), value=float("nan"))
+
+
 def alignment_loss(
     predicted: Float[Tensor, "T Q C"],
     target: Float[Tensor, "T Q C"],
@@ -38,13 +43,16 @@ def alignment_loss(
 
     "euclidean" is the paper's l2 distance: sqrt(sum_C (p - t)^2), unsquared, mean over tokens and
     targets. Its gradient where p = t is 0 instead of undefined. "mse" is the mean over every
-    element. 0 when T is 0.
+    element. Rows of `target` that are NaN are aimed at by nobody (see `aimed_at`). 0 when T is 0.
     """
     if predicted.shape != target.shape:
         raise ValueError(
             f"prediction {list(predicted.shape)} and target {list(target.shape)} differ in shape; "
             "is the projector built for this decoder's conditioning?"
         )
+    unaimed = target.isnan().any(-1)
+    if unaimed.any():
+        predicted, target = predicted[~unaimed], target[~unaimed]
     difference = predicted.float() - target.float()
     if difference.numel() == 0:
         return difference.sum()

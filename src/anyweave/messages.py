@@ -8,16 +8,46 @@ and reads no file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-Modality = Literal["text", "image", "video", "audio"]
+from anyweave import modalities
+from anyweave.modalities import (
+    MEDIA_MODALITIES,
+    MODALITIES,
+    PAPER_MODALITIES,
+    MediaKind,
+    Modality,
+    kind_of,
+)
+
+__all__ = [
+    "MEDIA_MODALITIES",
+    "MEDIA_TYPES",
+    "MODALITIES",
+    "PAPER_MODALITIES",
+    "ROLES",
+    "Audio",
+    "Conversation",
+    "Image",
+    "Media",
+    "MediaKind",
+    "Message",
+    "Modality",
+    "Part",
+    "Role",
+    "Text",
+    "Video",
+    "broken_rules",
+    "kind_of",
+    "register_modality",
+    "silent_replies",
+]
+
 Role = Literal["system", "user", "assistant"]
 
-MODALITIES: tuple[Modality, ...] = get_args(Modality)
-MEDIA_MODALITIES: tuple[Modality, ...] = ("image", "video", "audio")
 ROLES: tuple[Role, ...] = get_args(Role)
 
 
@@ -38,22 +68,37 @@ class Text:
 
 @dataclass(frozen=True)
 class Media:
-    """One medium. Use the subclasses `Image`, `Video`, `Audio`.
+    """One medium. Use the subclasses `Image`, `Video`, `Audio`, and those of `MEDIA_TYPES`.
 
     `source` is a path, encoded bytes, a numpy array (image ``uint8[H, W, 3]``, video
     ``uint8[T, H, W, 3]``, audio ``float32[S]`` in -1..1) or, for images, a PIL image. It may be
     None only for an assistant's medium that is known by its caption alone (caption alignment needs
     no pixels). `caption` says what an assistant's medium shows: it is the target of caption
     alignment. `rate` is Hz for audio arrays and frames/s for video arrays. `generated` says that a
-    model made it: whatever the library encodes of it is marked so.
+    model made it: whatever the library encodes of it is marked so. `token_ids` are the words with
+    which a model that calls for media in words asked for this one, as it spoke them.
     """
 
     source: Any = field(default=None, compare=False)
     caption: str | None = None
     rate: float | None = None
     generated: bool = field(default=False, compare=False, kw_only=True)
+    token_ids: tuple[int, ...] | None = field(default=None, compare=False, repr=False, kw_only=True)
 
     modality: ClassVar[Modality]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By the kind and not by the class, which another process may have to make first.
+        kind = kind_of(self.modality)
+        sent = kind if self.modality not in PAPER_MODALITIES and kind.travels else None
+        return _unpickled, (
+            self.modality,
+            sent,
+            self.source,
+            self.caption,
+            self.rate,
+            self.generated,
+        )
 
     @property
     def name(self) -> str:
@@ -79,7 +124,57 @@ class Audio(Media):
 
 
 Part = Text | Media
-MEDIA_TYPES: dict[Modality, type[Media]] = {"image": Image, "video": Video, "audio": Audio}
+
+
+class _Types(Mapping[Modality, type[Media]]):
+    """The class of each kind of media; made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[Modality, type[Media]] = {c.modality: c for c in (Image, Video, Audio)}
+
+    def __getitem__(self, modality: Modality) -> type[Media]:
+        name = kind_of(modality).name
+        if name not in self._made:
+            own = {"modality": name, "__module__": __name__}
+            self._made[name] = type(name.title().replace("_", ""), (Media,), own)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[Modality]:
+        return iter(MEDIA_MODALITIES)
+
+    def __len__(self) -> int:
+        return len(MEDIA_MODALITIES)
+
+    def __contains__(self, modality: object) -> bool:
+        return modality in MEDIA_MODALITIES
+
+
+MEDIA_TYPES: Mapping[Modality, type[Media]] = _Types()
+
+
+def register_modality(kind: MediaKind | str, **about: Any) -> type[Media]:
+    """Make a kind of media known from now on, and return the class of its media.
+
+    `kind` is a `MediaKind`, or a name with the fields of one: ``Depth = register_modality("depth",
+    read=..., write=...)``. Whatever knows the kind by name finds it: data, specs, replies, servers.
+    Raises `ValueError` for a name that this library has, or a kind that cannot be read or written.
+    """
+    made = kind if isinstance(kind, MediaKind) else MediaKind(name=kind, **about)
+    modalities.add(made)
+    return MEDIA_TYPES[made.name]
+
+
+def _unpickled(
+    modality: Modality,
+    kind: MediaKind | None,
+    source: Any,
+    caption: str | None,
+    rate: float | None,
+    generated: bool,
+) -> Media:
+    if kind is not None and modality not in MEDIA_MODALITIES:
+        modalities.add(kind)
+    return MEDIA_TYPES[modality](source, caption, rate, generated=generated)
 
 
 @dataclass(frozen=True)
@@ -100,8 +195,8 @@ class Message:
         for part in built:
             if not isinstance(part, (Text, Media)):
                 raise ValueError(
-                    f"a message part is Text, Image, Video or Audio, got {type(part).__name__}; "
-                    "wrap media like Image('cat.png')"
+                    f"a message part is Text, Image, Video, Audio or another class of MEDIA_TYPES, "
+                    f"got {type(part).__name__}; wrap media like Image('cat.png')"
                 )
             if role == "system" and isinstance(part, Media):
                 raise ValueError(f"a system message holds only text, got {part.modality}")

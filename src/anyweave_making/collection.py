@@ -20,7 +20,8 @@ from anyweave.data.pairs import read_pair
 from anyweave.data.place import Place, ReadOptions
 from anyweave.data.store import check_inside
 from anyweave.data.tables import open_rows
-from anyweave.messages import MEDIA_MODALITIES, Conversation, Modality
+from anyweave.messages import MEDIA_MODALITIES, PAPER_MODALITIES, Conversation, Modality
+from anyweave.modalities import known_modalities, other_by_suffix
 
 __all__ = ["Item", "check_items", "modality_by_name", "read_collection"]
 
@@ -105,17 +106,17 @@ def _found(row: dict[str, Any], place: Place) -> Iterable[tuple[Modality, Any, s
 
 
 def _modality(named: str, file: Path, place: Place) -> Modality:
-    for modality in MEDIA_MODALITIES:
-        if modality == (named or modality_by_name(file)):
-            return modality
+    modality = named or modality_by_name(file)
+    if modality is not None and modality in MEDIA_MODALITIES:
+        return modality
     what = f"unknown modality {named!r}" if named else f"what is {file.name}?"
-    raise place.error("modality", f"{what}; say one of {', '.join(MEDIA_MODALITIES)}")
+    raise place.error("modality", f"{what}; say one of {', '.join(known_modalities())}")
 
 
 def modality_by_name(file: Path) -> Modality | None:
     """What kind of medium a file is by the end of its name; None for no medium."""
     kind = (mimetypes.guess_type(file.name)[0] or "").partition("/")[0]
-    return next((modality for modality in MEDIA_MODALITIES if modality == kind), None)
+    return kind if kind in PAPER_MODALITIES else other_by_suffix(file.suffix[1:])
 
 
 def _pairs(conversation: Conversation) -> Iterator[tuple[Modality, Any, str]]:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from anyweave.files import check_new
-from anyweave.messages import MEDIA_TYPES, Conversation, Message, Part, Text
+from anyweave.messages import MEDIA_TYPES, Conversation, Message, Part, Text, kind_of
 from anyweave_making.captions import capitalized, caption_form, tidy
 from anyweave_making.collection import Item, check_items
 from anyweave_making.journal import Journal, work_through
@@ -90,17 +90,17 @@ class _Draw:
         self._modality = item.modality
         x = tidy(item.caption)
         self._form = caption_form(x)
-        self._slots = {"x": x, "X": capitalized(x)}
+        self._slots = {"x": x, "X": capitalized(x), "n": kind_of(item.modality).noun}
 
     def request(self) -> str:
         if self._chance(0.35):
-            asked = self._pick(_SAY["direct"][self._modality][self._form]).format(**self._slots)
+            asked = self._pick(self._of_kind("direct")[self._form]).format(**self._slots)
         else:
             link = self._pick(_SAY["links"][self._form]).format(**self._slots)
-            v = f"{self._pick(_SAY['verbs'][self._modality])} {self._noun()} {link}"
+            v = f"{self._pick(self._of_kind('verbs'))} {self._noun()} {link}"
             asked = self._pick(_SAY["asks"]).format(v=v, V=capitalized(v))
         if self._chance(0.25):
-            reason = self._pick(_SAY["reasons"][self._modality])
+            reason = self._pick(self._of_kind("reasons"))
             asked = f"{reason} {asked}" if self._chance(0.5) else f"{asked} {reason}"
         if self._chance(0.08):  # in a hurry
             asked = asked[:1].lower() + asked[1:].rstrip(".")
@@ -111,11 +111,15 @@ class _Draw:
         lines = _SAY["hand_over"][self._form] if restated else _SAY["hand_over_short"]
         line = self._pick(lines).format(m=self._noun(), **self._slots)
         before = f"{self._pick(_SAY['acknowledge'])} {line}".strip()
-        after = self._pick(_SAY["offers"][self._modality]) if self._chance(0.35) else ""
+        after = self._pick(self._of_kind("offers")) if self._chance(0.35) else ""
         return before, after
 
     def _noun(self) -> str:
-        return self._pick(_SAY["nouns"][self._modality])
+        return self._pick(_SAY["nouns"].get(self._modality, [kind_of(self._modality).noun]))
+
+    def _of_kind(self, table: str) -> Any:
+        """The phrases for this kind of medium, or those that fit any."""
+        return _SAY[table].get(self._modality, _SAY[table]["other"])
 
     def _pick(self, options: Sequence[str]) -> str:
         return options[int(self._rng.integers(len(options)))]

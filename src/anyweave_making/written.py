@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from anyweave.data.written import SPEAKERS
-from anyweave.messages import MEDIA_TYPES, Conversation, Message, Modality, Part, Role, Text
+from anyweave.messages import MEDIA_TYPES, Conversation, Message, Part, Role, Text
 
 _ROLES: dict[str, Role] = {name.lower(): role for role, name in SPEAKERS.items()}
 _TURN = re.compile(r"^\s*\**(human|machine)\**\s*:\**[ \t]*", re.IGNORECASE | re.MULTILINE)
@@ -56,5 +56,5 @@ def _parts(said: str) -> Iterator[Part]:
             spoken = True
         if match:
             end = match.end()
-            modality: Modality = match[1].lower()  # type: ignore[assignment]
+            modality = match[1].lower()
             yield MEDIA_TYPES[modality](caption=match[2])

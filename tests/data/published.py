@@ -7,8 +7,7 @@ from pathlib import Path
 
 from anyweave.data import Records, write_messages
 from anyweave.data.conversion import convert
-from anyweave.data.pairs import PROMPTS
-from anyweave.messages import Audio, Image, Message, Text, Video
+from anyweave.messages import Audio, Image, Message, Text, Video, kind_of
 
 FILES = {"image": "a.png", "video": "c.mp4", "audio": "b.wav"}
 
@@ -67,7 +66,7 @@ def pairs(path, format, **options):
     made = read(path, format, task="generate", **options)
     for (user, reply), (request, shown) in zip(described, made, strict=True):
         modality, name, _ = user[1]
-        assert user[2] in PROMPTS[modality]
+        assert user[2] in kind_of(modality).prompts
         assert shown[1] == (modality, name, reply[1]) and request[1] == reply[1]
     return [(user[1][0], user[1][1], reply[1]) for user, reply in described]
 

@@ -104,12 +104,14 @@ def test_vision_tower_is_a_plain_pre_norm_transformer() -> None:
 @pytest.mark.parametrize("average_clips", [True, False])
 @torch.no_grad()
 def test_patch_features_of_every_modality(average_clips: bool) -> None:
-    model = tiny_imagebind(average_clips=average_clips)
+    towers = ("vision", "audio", "depth")
+    model = tiny_imagebind(average_clips=average_clips, towers=towers)
     assert isinstance(model, Encoder)
     media = {
         "image": (np.random.randint(0, 256, (70, 90, 3), dtype=np.uint8), None),
         "video": (np.random.randint(0, 256, (8, 64, 64, 3), dtype=np.uint8), 8.0),
         "audio": (np.random.randn(16384).astype(np.float32) * 0.1, 16000.0),
+        "depth": (np.random.rand(70, 90).astype(np.float32) * 5, None),
     }
     for modality in model.modalities:
         array, rate = media[modality]

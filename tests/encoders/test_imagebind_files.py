@@ -49,14 +49,17 @@ def test_the_huge_model_takes_the_public_file(
     assert model.modalities == ("image", "video", "audio") and model.feature_dim == 1024
     assert [model.num_patches(modality) for modality in model.modalities] == [256, 256, 228]
 
-    whole = ImageBind.from_pretrained(path, towers=TOWERS)
+    towers = (*TOWERS, "depth")
+    whole = ImageBind.from_pretrained(path, towers=towers)
+    assert whole.modalities == ("image", "video", "audio", "depth")
+    assert whole.num_patches("depth") == 196 and whole.config.depth_size == 224
     counts: Counter[str] = Counter()
     for name, parameter in whole.named_parameters():
         counts[name.split(".")[1]] += parameter.numel()
     millions = {tower: round(count / 1e6, 1) for tower, count in counts.items()}
-    assert millions == {"vision": 632.8, "audio": 86.2, "text": 354.0}
+    assert millions == {"vision": 632.8, "audio": 86.2, "text": 354.0, "depth": 21.9}
     shapes = public_shapes(HUGE)
-    expected = {n: s for n, s in shapes.items() if n.split(".")[1] in TOWERS}
+    expected = {n: s for n, s in shapes.items() if n.split(".")[1] in towers}
     assert {name: tuple(value.shape) for name, value in whole.state_dict().items()} == expected
 
 

@@ -19,6 +19,7 @@ from anyweave.encoders.preprocess import (
     CLIP_STD,
     audio_views,
     clip_starts,
+    depth_view,
     image_views,
     video_views,
 )
@@ -225,3 +226,26 @@ def test_elongated_pictures_are_refused_before_they_grow() -> None:
         with pytest.raises(ValueError, match="too elongated to be encoded.*500 times"):
             image_views(np.zeros(shape, np.uint8), size=224, **COLOURS)
     assert image_views(np.zeros((1, 500, 3), np.uint8), size=16, **COLOURS).shape == (3, 16, 16)
+
+
+def test_depth_becomes_disparity_by_hand() -> None:
+    """0.075 m of baseline and 500 pixels of focal length: at 2 m a disparity of 18.75 pixels."""
+    camera = {"baseline": 0.075, "focal_length": 500.0, "most": 75.0, "mean": 0.05, "std": 0.1}
+    near, far = 37.5 / 2.0 / 75.0, 37.5 / 5.0 / 75.0
+    flat = depth_view(np.full((8, 8), 2.0, np.float32), size=8, **camera)
+    torch.testing.assert_close(flat, torch.full((1, 8, 8), (near - 0.05) / 0.1))
+    # Wide maps keep their middle; 0.1 m is nearer than the scale goes, 80 m farther.
+    wide = np.full((4, 8), 5.0, np.float32)
+    wide[0, 2], wide[1, 2], wide[2, 2] = 0.1, 80.0, np.nan
+    view = depth_view(wide, size=4, **camera)
+    assert view.shape == (1, 4, 4)
+    expected = torch.tensor([1.0, 37.5 / 50 / 75, far, far])  # no depth: as far as most is
+    torch.testing.assert_close(view[0, :, 0], (expected - 0.05) / 0.1)
+    assert depth_view(np.full((30, 50), 2.0, np.float32), size=8, **camera).shape == (1, 8, 8)
+    for wrong, problem in (
+        (np.zeros((4, 4), np.float32), "no pixel of this depth map has a depth"),
+        (np.ones((4, 4), np.uint16), r"float32\[H, W\] in metres, got uint16\[4, 4\]"),
+        (np.ones((1, 900), np.float32), "too elongated"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            depth_view(wrong, size=8, **camera)

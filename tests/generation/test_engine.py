@@ -42,7 +42,7 @@ def speak(talker: TokenEngine, **options: Any) -> list[Any]:
 
 
 def ids_of(events: list[Any]) -> list[int]:
-    return [i for event in events if not isinstance(event, Finished) for i in event.token_ids]
+    return [i for event in events if not isinstance(event, Finished) for i in event.token_ids or ()]
 
 
 def spans(events: list[Any]) -> Iterator[SignalSpan]:
@@ -238,3 +238,26 @@ def test_modalities_the_model_lacks(language: CausalLM) -> None:
         match="force asks for audio, which this model cannot generate; it generates text, image",
     ):
         speak(talker, force=("audio",))
+
+
+@pytest.mark.parametrize("force", [(), ("image",)])
+def test_text_ends_before_a_stop_string(language: CausalLM, force: tuple[str, ...]) -> None:
+    options = {"max_new_tokens": 12, "modalities": ("image",), "max_media": 0}
+    plain = "".join(e.text for e in speak(engine(language), **options) if hasattr(e, "text"))
+    assert len(plain) > 8
+    stop = plain[4:7]
+    talker = engine(language)
+    events = speak(talker, **options, stop=("never said", stop, plain[6:9]), force=force)
+    *_, end = events
+    assert "".join(e.text for e in events if isinstance(e, TextDelta)) == plain[: plain.index(stop)]
+    assert (end.finish_reason, [s.modality for s in spans(events)]) == ("stop", list(force))
+    # What was said beyond it is not in the sequence that goes on.
+    assert talker.length == len(PROMPT) + len(ids_of(events))
+
+
+def test_what_may_begin_a_stop_string_is_held_back_and_given_in_the_end(language: CausalLM) -> None:
+    options = {"max_new_tokens": 8, "modalities": ("text",)}
+    plain = "".join(e.text for e in speak(engine(language), **options) if hasattr(e, "text"))
+    events = speak(engine(language), **options, stop=(plain[-2:] + "?",))
+    assert "".join(e.text for e in events if isinstance(e, TextDelta)) == plain
+    assert events[-1].finish_reason != "stop" or len(plain) < 8

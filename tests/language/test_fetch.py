@@ -72,8 +72,6 @@ def test_a_conversion_happens_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     }
     (folder,) = folders
     assert len(calls) == 1 and len(lines) == 1
-    assert fetch.recorded_fingerprint(folder) == "abc"
-    assert fetch.recorded_fingerprint(tmp_path) is None
     assert not list(folder.parent.glob(".part-*"))
 
 
@@ -95,7 +93,6 @@ def test_the_cached_model_is_the_pinned_one_and_speaks() -> None:
     folder = fetch.cache_folder() / "language" / f"{NAME}-{source.sha256[:12]}"
     if not folder.is_dir():
         pytest.skip(f"{NAME} is not in the cache")
-    assert fetch.recorded_fingerprint(folder) == source.weights
     assert fetch.weights_fingerprint(folder) == source.weights
     lm = CausalLM.from_pretrained(NAME)
     ids = lm.tokenizer("The capital of France is", return_tensors="pt").input_ids

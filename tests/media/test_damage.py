@@ -255,7 +255,7 @@ def test_wrong_ways_to_write(tmp_path):
             media.save(modality, example(modality), tmp_path / name, rate=rate)
     with pytest.raises(media.MediaError, match="a.png: an array is needed, got list"):
         media.save("image", [[1]], tmp_path / "a.png")
-    with pytest.raises(ValueError, match="unknown medium 'smell'"):
+    with pytest.raises(ValueError, match="unknown modality 'smell'"):
         media.save("smell", example("image"), tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
     with pytest.raises(

@@ -24,6 +24,8 @@ PUBLISHED: dict[str, dict[str, int]] = {
     "google/siglip2-so400m-patch14-384": {"model": 428_225_600},
     "google/siglip2-base-patch16-256": {"model": 92_930_304},
     "openai/whisper-large-v3-turbo": {"model": 636_968_960},
+    "openai/whisper-small": {"model": 241_734_912},  # with its decoder
+    "Qwen/Qwen2-VL-2B-Instruct": {"model": 2_208_985_600},
     "MIT/ast-finetuned-audioset-10-10-0.4593": {"model": 86_187_264},
     "imagebind_huge.pth": {"model": 1_073_097_729},  # vision, audio and text
     "stable-diffusion-v1-5/stable-diffusion-v1-5": {
@@ -43,6 +45,45 @@ PUBLISHED: dict[str, dict[str, int]] = {
     },
     "cvssp/audioldm-l-full": {
         "unet": 739_139_080,
+        "vae": 55_376_873,
+        "text_encoder": 125_302_016,
+        "vocoder": 55_264_897,
+    },
+    # Z-Image 6.15 B; Wan 1.3B 1.42 B and UMT5-XXL 5.68 B; ACE-Step XL "4B" and a condition
+    # encoder of 1.22 GB in half precision; Sana-Sprint 0.6 B, DC-AE 312 M, Gemma 2 2.61 B;
+    # AudioLDM-S 421 M in all.
+    "Qwen/Qwen2-VL-2B-Instruct": {"model": 2_208_985_600},
+    "openai/whisper-small": {"model": 241_734_912},
+    "Qwen/Qwen3-1.7B": {"model": 1_720_574_976},
+    "Qwen/Qwen3-0.6B": {"model": 596_049_920},
+    "Tongyi-MAI/Z-Image-Turbo": {
+        "transformer": 6_154_908_736,
+        "vae": 83_819_683,
+        "text_encoder": 4_022_468_096,
+    },
+    "Efficient-Large-Model/Sana_Sprint_0.6B_1024px_diffusers": {
+        "transformer": 593_501_216,
+        "vae": 312_250_275,
+        "text_encoder": 2_614_341_888,
+    },
+    "stabilityai/sd-turbo": {
+        "unet": 865_910_724,
+        "vae": 83_653_863,
+        "text_encoder": 340_387_840,
+    },
+    "Wan-AI/Wan2.1-T2V-1.3B-Diffusers": {
+        "transformer": 1_418_996_800,
+        "vae": 126_892_531,
+        "text_encoder": 5_680_910_336,
+    },
+    "ACE-Step/acestep-v15-xl-turbo-diffusers": {
+        "transformer": 4_168_897_088,
+        "condition_encoder": 608_369_664,
+        "vae": 168_695_426,
+        "text_encoder": 595_776_512,
+    },
+    "cvssp/audioldm-s-full-v2": {
+        "unet": 185_036_552,
         "vae": 55_376_873,
         "text_encoder": 125_302_016,
         "vocoder": 55_264_897,

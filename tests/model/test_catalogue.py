@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from anyweave.decoders.families import FAMILIES
+from anyweave.messages import MEDIA_MODALITIES
 from anyweave.model import NextGPT
-from anyweave.model.architectures import ARCHITECTURES, architecture
+from anyweave.model.architectures import ARCHITECTURES, architecture, build_decoder
+from anyweave.model.build import resolve_source
 from anyweave.model.catalogue import SPECS, named_spec
-from anyweave.model.sources import is_here, models_folder
+from anyweave.model.inspect import inspect_checkpoint
+from anyweave.model.sources import is_here, local_copy, models_folder
 from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec, ModelSpec
 from anyweave.processing.template import TEMPLATES
 from anyweave.testing.language import write_tiny_language_model
@@ -47,25 +51,51 @@ def test_named_specs_are_whole(name: str) -> None:
     spec = named_spec(name)
     assert spec.name == name
     assert ModelSpec.from_dict(spec.to_dict()) == spec
-    assert spec.template in TEMPLATES
+    assert spec.template in {*TEMPLATES, "native"}
     sources = [spec.language.source, *(e.source for e in spec.encoders)]
     sources += [decoder.source for decoder in spec.decoders.values()]
-    assert all(source in ARCHITECTURES for source in sources)
-    assert set(spec.input_modalities) == {"image", "video", "audio"}
+    # What is not public is shipped with the package.
+    assert all(source in ARCHITECTURES or local_copy(source) for source in sources)
+    assert set(spec.input_modalities) == ({*MEDIA_MODALITIES} if spec.encoders else set())
+    assert "".join(spec.output_modalities) if spec.calls == "words" else spec.lora
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_conditioning_is_what_the_denoiser_takes(name: str) -> None:
-    for part in named_spec(name).decoders.values():
-        found = architecture(part.source)
+    for modality, part in named_spec(name).decoders.items():
+        found = architecture(resolve_source(part.source, None)) or architecture(part.source)
         assert found is not None
+        if found.pipeline in FAMILIES:
+            decoder = build_decoder(modality, part)
+            assert decoder.modality == modality
+            assert decoder.takes(part.conditioning_tokens, part.conditioning_dim)
+            assert decoder.num_timesteps == 1000
+            continue
         unet = found.components["unet"].config
-        if "class_embed_type" in unet:
+        if unet.get("class_embed_type"):
             width, tokens = unet["projection_class_embeddings_input_dim"], 1
         else:
             width = unet["cross_attention_dim"]
             tokens = found.components["text_encoder"].config["max_position_embeddings"]
         assert (part.conditioning_tokens, part.conditioning_dim) == (tokens, width)
+
+
+def test_what_their_names_promise() -> None:
+    """Licences, kinds of media, and what is on the device at once in replies."""
+    reports = {name: inspect_checkpoint(name) for name in ("studio-24gb", "laptop-8gb", "cpu")}
+    studio = reports["studio-24gb"]
+    assert all(part.permissive for part in studio.parts if not part.trained)
+    assert set(named_spec("studio-24gb").decoders) == {"image", "video", "audio"}
+    known = {
+        name: {row.precision: row.reply_offloaded / 2**30 for row in report.memory}
+        for name, report in reports.items()
+    }
+    assert known["studio-24gb"]["int4"] < 19 and known["studio-24gb"]["bf16"] < 24
+    assert known["laptop-8gb"]["int4"] < 5.5 and known["laptop-8gb"]["bf16"] < 7.5
+    assert reports["cpu"].parameters < 3e9
+    assert known["cpu"]["fp32"] == next(iter(reports["cpu"].memory)).reply / 2**30
+    steps = {m: part.num_inference_steps for m, part in named_spec("cpu").decoders.items()}
+    assert steps == {"image": 1, "audio": 10}
 
 
 def test_the_paper_s_choices() -> None:
@@ -80,9 +110,9 @@ def test_the_paper_s_choices() -> None:
 def test_an_unknown_name_leads_to_the_known_ones() -> None:
     with pytest.raises(ValueError, match="unknown spec 'paper-7B'; did you mean 'paper-7b'?"):
         named_spec("paper-7B")
-    with pytest.raises(ValueError, match="known: paper-7b, qwen3-4b, permissive-3b"):
+    with pytest.raises(ValueError, match="known: paper-7b, qwen3-4b, permissive-3b, studio-24gb"):
         named_spec("zzz")
-    with pytest.raises(ValueError, match=r"not a spec \(paper-7b, qwen3-4b, permissive-3b\)"):
+    with pytest.raises(ValueError, match=r"not a spec \(paper-7b, qwen3-4b, permissive-3b, studio"):
         NextGPT.from_pretrained("papers-7b")
 
 

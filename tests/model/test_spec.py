@@ -50,7 +50,7 @@ def test_unknown_key_names_the_nearest() -> None:
 
 
 def test_missing_key_is_named() -> None:
-    with pytest.raises(ValueError, match="spec lacks language, template"):
+    with pytest.raises(ValueError, match="spec lacks language; it has name"):
         ModelSpec.from_dict({"name": "x"})
 
 

@@ -145,6 +145,28 @@ def test_a_reply_that_takes_too_long_is_stopped_and_told(serve: Callable[..., An
         assert (whole.status_code, whole.json()["error"]["code"]) == (504, "timeout")
 
 
+def test_a_fault_of_ours_in_a_stream_is_told_and_logged(
+    serve: Callable[..., Any],
+    engine: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    send = engine.send
+
+    def failing(*given: Any, **how: Any) -> Any:
+        yield next(send(*given, **how))
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(engine, "send", failing)
+    with serve() as served:
+        with served.http().stream("POST", CHAT, json={**LONG, "stream": True}) as answer:
+            lines = [line for line in answer.iter_lines() if line]
+        error = json.loads(lines[-2].removeprefix("data: "))["error"]
+        assert error["type"] == "server_error" and "its log" in error["message"]
+        assert lines[-1] == "data: [DONE]" and "a fault of ours" not in "".join(lines)
+    assert any("a fault of ours" in str(r.exc_info) for r in caplog.records)
+
+
 def test_stopping_the_server_fails_what_does_not_end_in_time(serve: Callable[..., Any]) -> None:
     with serve(grace=0.3) as served:
         with served.http().stream("POST", CHAT, json={**LONG, "stream": True}) as answer:
@@ -233,3 +255,23 @@ def test_many_clients_at_once_lose_nothing(serve: Callable[..., Any]) -> None:
                 until(lambda job=job: http.get(f"/v1/videos/{job}").json()["status"] == "completed")
         until(lambda: served.app.desk.scheduler.running == 0)
         assert served.app.desk.scheduler.waiting == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_reply_ends_before_a_stop_string_and_the_talk_goes_on(served: Any, stream: bool) -> None:
+    def text(http: Any, messages: list[Any], **more: Any) -> str:
+        body = {"messages": messages, "modalities": ["text"], "seed": 1, "temperature": 0, **more}
+        answer = http.post(CHAT, json={**body, "stream": stream})
+        if not stream:
+            return str(answer.json()["choices"][0]["message"]["content"])
+        chunks = [json.loads(x[6:]) for x in answer.text.splitlines() if x.startswith("data: {")]
+        return "".join(c["choices"][0]["delta"].get("content", "") for c in chunks)
+
+    with served.http() as http:
+        whole = text(http, [user("hi")])
+        stop = whole[len(whole) // 2 :][:2]
+        cut = text(http, [user("hi")], stop=stop)
+        assert cut == whole[: whole.index(stop)]
+        talk = [user("hi"), {"role": "assistant", "content": cut}, user("more")]
+        more = ask(http, talk, temperature=0)
+        assert more["anyweave"]["continued_turns"] == 2

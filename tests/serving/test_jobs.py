@@ -17,6 +17,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from anyweave.files import NotWrittenError
 from anyweave.serving.errors import ApiError
 from anyweave.serving.jobs import Jobs, shown
 
@@ -86,6 +87,19 @@ def test_a_job_says_how_it_failed(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     asyncio.run(check())
     (logged,) = [r for r in caplog.records if r.name == "anyweave.serving.jobs"]
     assert "fault of ours" in (logged.exc_text or str(logged.exc_info))
+
+
+def test_a_job_that_cannot_be_written_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, value: object) -> None:
+        raise NotWrittenError(f"{path}: no space left on device")
+
+    of = jobs(tmp_path)
+    monkeypatch.setattr("anyweave.serving.jobs.write_json", full)
+    with pytest.raises(NotWrittenError, match="no space"):
+        of.new("me")
+    assert of.all("me") == []
 
 
 def test_jobs_are_bounded_and_belong_to_one_client(tmp_path: Path) -> None:

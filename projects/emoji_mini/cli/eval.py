@@ -1,13 +1,13 @@
-"""`anyweave eval world` and `anyweave eval ablation`: measure a model in the emoji world."""
+"""`anyweave eval world`, `ablation` and `paths`: measure a model in the emoji world."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from anyweave.cli.console import print_json, print_plain
+from anyweave.cli.console import print_json, print_plain, progress_bar
 from anyweave.cli.loading import hide_loading_bars, load_model
 from anyweave.cli.options import (
     DeviceOption,
@@ -102,3 +102,52 @@ def eval_ablation(
         overwrite=overwrite,
     )
     print_plain(comparison.to_markdown())
+
+
+def eval_paths(
+    model: ModelOption = "emoji-mini",
+    cascade: Annotated[
+        str | None, typer.Option(help="A third path: a model with the same decoders, by folder.")
+    ] = None,
+    trials: Annotated[int, typer.Option(help="Questions per task.")] = 64,
+    seed: Annotated[int, typer.Option(help="Same seed, same questions and noise.")] = 0,
+    report: Annotated[Path, typer.Option(help="Folder of the table.")] = Path("reports/paths"),
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    device: DeviceOption = "cpu",
+    trust_remote_code: TrustOption = False,
+) -> None:
+    """The end-to-end path against the pipeline: counting, places, "like this, but", references.
+
+    \b
+    anyweave eval paths --trials 100
+    anyweave eval paths --cascade models/cascade --json
+    """
+    from emoji_mini.evaluation.comparison import check_same_settings
+    from emoji_mini.evaluation.paths import TASKS, compare_paths
+
+    settings = {"model": model, "trials": trials, "seed": seed}
+    settings |= {} if cascade is None else {"cascade": cascade}
+    if not overwrite:
+        check_same_settings(report, "paths", settings)
+
+    def load(path: str, bridge: str | None) -> Any:
+        return load_model(path, device, bridge, trust_remote_code=trust_remote_code)
+
+    models = {bridge: load(model, bridge) for bridge in ("signal", "caption")}
+    if cascade is not None:
+        models["cascade"] = load(cascade, None)
+    total, done = len(models) * len(TASKS) * trials, 0
+    with progress_bar("answering") as progress:
+
+        def tick(task: str) -> None:
+            nonlocal done
+            done += 1
+            progress(done, total)
+
+        found = compare_paths(models, settings=settings, trials=trials, seed=seed, tick=tick)
+    found.save(report)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        print_plain(found.to_markdown())

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from emoji_mini.emoji_world.held_out import held_out_requests, plain
+from emoji_mini.emoji_world.held_out import held_out_requests, held_out_words, plain
 from emoji_mini.emoji_world.scenes import Split
 from emoji_mini.emoji_world.sounds import SOUNDS
 from emoji_mini.emoji_world.things import find_thing
@@ -61,20 +61,20 @@ def tables() -> dict[str, tuple[Any, ...]]:
     found["talk"] += [list(pair) for pair in first_world.TALK]
     found["talk"] += found["about_media"]
     found["show_sound"] = list(first_world.SHOW["audio"])
-    asked = {plain(request.say) for request in held_out_requests()}
-    return {key: tuple(row for row in rows if not _told(row, asked)) for key, rows in found.items()}
+    return {key: tuple(row for row in rows if not _told(row)) for key, rows in found.items()}
 
 
+@cache
 def phrases(key: str, split: Split) -> Sequence[Any]:
     """The rows of a table that a split may use; a short table is shared by both."""
     rows = tables()[key]
     if len(rows) < _HELD_OUT_EVERY:
         return rows
-    return [
+    return tuple(
         row
         for number, row in enumerate(rows)
         if (number % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1) == (split == "test")
-    ]
+    )
 
 
 @lru_cache(maxsize=1)
@@ -104,7 +104,7 @@ def unknown_sounds() -> tuple[tuple[str, str], ...]:
     )
 
 
-def _told(row: Any, asked: set[str]) -> bool:
+def _told(row: Any) -> bool:
     """Whether a row begins with the very words of a held-out request."""
     first = row[0] if isinstance(row, list) and row else row
-    return isinstance(first, str) and plain(first) in asked
+    return isinstance(first, str) and plain(first) in held_out_words()

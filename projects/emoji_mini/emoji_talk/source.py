@@ -10,7 +10,7 @@ import numpy as np
 from anyweave.messages import Conversation, Modality
 from emoji_mini.emoji_talk import asking, going_on, showing, words
 from emoji_mini.emoji_talk.talk import Dialogue, Talk
-from emoji_mini.emoji_world.held_out import held_out_requests, plain
+from emoji_mini.emoji_world.held_out import held_out_words, plain
 from emoji_mini.emoji_world.scenes import Split
 
 Act = Callable[[Talk], None]
@@ -152,8 +152,8 @@ class Dialogues:
 
 def _held_out(talk: Talk) -> bool:
     """Whether a user says just what a held-out request says."""
-    asked = {plain(request.say) for request in held_out_requests()}
+    kept = held_out_words()
     return any(
-        role == "user" and any(isinstance(part, str) and plain(part) in asked for part in said)
+        role == "user" and any(isinstance(part, str) and plain(part) in kept for part in said)
         for role, said in talk.turns
     )

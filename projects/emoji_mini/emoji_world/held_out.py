@@ -54,14 +54,23 @@ def held_out_requests() -> tuple[Request, ...]:
     return tuple(requests)
 
 
-def leaks(phrases: Iterable[str]) -> list[tuple[str, str]]:
+@lru_cache(maxsize=1)
+def held_out_words() -> frozenset[str]:
+    """What the held-out requests say, in `plain` words."""
+    return frozenset(plain(request.say) for request in held_out_requests())
+
+
+def leaks(phrases: Iterable[str], asked: Iterable[str] | None = None) -> list[tuple[str, str]]:
     """Pairs of a held-out request and a phrase, or template with {places}, that it is made by.
+    `asked` are other requests than these, such as those of another benchmark.
 
     Every table of phrases that training uses must be asked here, and the answer must be empty.
     Templates of a word or two are everybody's and pass; conversations that would hold a whole
     request are refused when they are drawn (`emoji_talk.source`).
     """
-    said = {plain(request.say): request.say for request in held_out_requests()}
+    if asked is None:
+        asked = [request.say for request in held_out_requests()]
+    said = {plain(request): request for request in asked}
     found = []
     for phrase in phrases:
         words = plain(phrase)

@@ -34,10 +34,12 @@ class Comparison:
     about: str
     settings: Mapping[str, Any]
     columns: Mapping[str, Measured]
+    command: str = ""
+    """Of `anyweave`, that gives the table again; by default the ablation's."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if key != "command"}
 
     def to_markdown(self) -> str:
         """A row per measure, a column per variant."""
@@ -60,7 +62,12 @@ class Comparison:
         for role in measured[0].parameters:
             counts = " | ".join(f"{column.parameters[role]:,}" for column in measured)
             lines.append(f"| parameters, {role.replace('_', ' ')} | | {counts} |")
-        lines += ["", "```sh", f"anyweave eval ablation {self.name} {options}", "```"]
+        lines += [
+            "",
+            "```sh",
+            f"anyweave {self.command or f'eval ablation {self.name}'} {options}",
+            "```",
+        ]
         return "\n".join(lines) + "\n"
 
     def save(self, folder: str | Path) -> Path:

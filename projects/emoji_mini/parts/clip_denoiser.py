@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from diffusers import UNet3DConditionModel
 from torch import Tensor
 
@@ -29,7 +28,7 @@ from emoji_mini.emoji_world.scenes import Scene
 from emoji_mini.parts import flow
 from emoji_mini.parts.diffusion import inflate
 from emoji_mini.parts.fit import FitOptions
-from emoji_mini.parts.picture_autoencoder import autoencoder_of, load_autoencoder
+from emoji_mini.parts.picture_autoencoder import autoencoder_of, encode_pixels, load_autoencoder
 from emoji_mini.parts.picture_denoiser import CHANNELS
 
 _SIDE = CLIP_SIZE // 8
@@ -43,10 +42,7 @@ def encode(parts: Path, size: int, seed: int = 0) -> None:
     vae = load_autoencoder(parts)
 
     def latents_of(scenes: list[Scene]) -> Tensor:
-        frames = torch.from_numpy(np.concatenate([render(scene) for scene in scenes]))
-        x = frames.permute(0, 3, 1, 2).float() / 127.5 - 1
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            z = vae.encode(x).latent.float() * vae.config.scaling_factor
+        z = encode_pixels(vae, np.concatenate([render(scene) for scene in scenes]))
         return z.unflatten(0, (len(scenes), FRAMES)).transpose(1, 2)
 
     flow.encode_scenes(parts, size, lambda rng: sample_clip(rng, "train"), latents_of, seed)
@@ -56,13 +52,7 @@ def build_unet(channels: int, pictures: Path) -> UNet3DConditionModel:
     """A clip UNet with the picture UNet's spatial weights; along time it starts as identity."""
     unet = UNet3DConditionModel(
         sample_size=_SIDE,
-        in_channels=channels,
-        out_channels=channels,
-        layers_per_block=1,
-        block_out_channels=CHANNELS,
-        norm_num_groups=16,
-        attention_head_dim=6,
-        cross_attention_dim=flow.TEXT_WIDTH,
+        **flow.unet_settings(channels, CHANNELS, heads=6),
         down_block_types=("DownBlock3D", "CrossAttnDownBlock3D"),
         up_block_types=("CrossAttnUpBlock3D", "UpBlock3D"),
     )

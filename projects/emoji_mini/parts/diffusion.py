@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel, UNet3DConditionModel
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import (
@@ -336,12 +336,3 @@ def tokenise(
     place = {caption: row for row, caption in enumerate(unique)}
     rows = torch.tensor([place[caption] for caption in captions])
     return ids[rows], masks[rows]
-
-
-def preview(
-    modality: Modality, folder: Path, captions: list[str], seed: int = 0
-) -> list[np.ndarray]:
-    """Media the trained decoder makes of `captions`, for a look after training."""
-    model = LatentDiffusion.from_pretrained(modality, folder)
-    conditioning: Float[Tensor, "B Q C"] = model.encode_captions(captions)
-    return model.generate(conditioning, seeds=[seed + n for n in range(len(captions))])

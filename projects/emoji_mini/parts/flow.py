@@ -44,6 +44,19 @@ BuildUNet = Callable[[int], Any]
 """An untrained UNet for latents of so many channels."""
 
 
+def unet_settings(channels: int, widths: tuple[int, int], heads: int) -> dict[str, Any]:
+    """What the UNets of all media have in common: attention where the latent is half as wide."""
+    return {
+        "in_channels": channels,
+        "out_channels": channels,
+        "layers_per_block": 1,
+        "block_out_channels": widths,
+        "norm_num_groups": 16,
+        "attention_head_dim": heads,  # diffusers reads this as the number of heads
+        "cross_attention_dim": TEXT_WIDTH,
+    }
+
+
 def encode_scenes(
     parts: Path,
     size: int,

@@ -241,9 +241,7 @@ def measure(output: Path, name: str = "held_out", number: int = 256) -> dict[str
     made = []
     with torch.no_grad():
         for chunk in np.array_split(bank, max(1, len(bank) // 16)):
-            x = torch.from_numpy(np.array(chunk)).permute(0, 3, 1, 2).float() / 127.5 - 1
-            y = vae.decode(vae.encode(x).latent).sample.clamp(-1, 1)
-            made.append(((y + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
+            made.append(to_pixels(vae.decode(vae.encode(to_input(np.array(chunk))).latent).sample))
     back = np.concatenate(made)
     error = ((back.astype(np.float64) - bank) ** 2).mean((1, 2, 3))
     psnr = np.sort(10 * np.log10(255**2 / np.maximum(error, 1e-9)))
@@ -269,6 +267,25 @@ def load_autoencoder(parts: Path, trained: Path = TRAINED) -> AutoencoderDC:
         autoencoder_of(parts, trained), torch_dtype=torch.float32
     )
     return vae.eval().requires_grad_(False)
+
+
+def to_input(pixels: NDArray[np.uint8]) -> Float[Tensor, "B 3 H W"]:
+    """Pictures ``uint8[B, H, W, 3]`` in -1 to 1."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def to_pixels(x: Float[Tensor, "B 3 H W"]) -> NDArray[np.uint8]:
+    """The way back of `to_input`."""
+    made: NDArray[np.uint8] = ((x.clamp(-1, 1) + 1) * 127.5).round().byte().movedim(1, 3).numpy()
+    return made
+
+
+@torch.no_grad()
+def encode_pixels(vae: AutoencoderDC, pixels: NDArray[np.uint8]) -> Float[Tensor, "B c h w"]:
+    """Latents of unit spread, computed in bfloat16, of ``uint8[B, H, W, 3]``."""
+    with torch.autocast("cpu", torch.bfloat16):
+        latents: Tensor = vae.encode(to_input(pixels)).latent.float()
+    return latents * vae.config.scaling_factor
 
 
 def main() -> None:

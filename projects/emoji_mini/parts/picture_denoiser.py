@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
@@ -27,8 +26,8 @@ from emoji_mini.emoji_world.sampling import sample_picture
 from emoji_mini.emoji_world.scenes import Scene
 from emoji_mini.parts import flow
 from emoji_mini.parts.fit import FitOptions
-from emoji_mini.parts.flow import TEXT_WIDTH, encode_scenes
-from emoji_mini.parts.picture_autoencoder import autoencoder_of, load_autoencoder
+from emoji_mini.parts.flow import encode_scenes
+from emoji_mini.parts.picture_autoencoder import autoencoder_of, encode_pixels, load_autoencoder
 from emoji_mini.parts.seeing import measure_drawing
 
 CHANNELS = (96, 192)
@@ -41,11 +40,7 @@ def encode(parts: Path, size: int, seed: int = 0) -> None:
     vae = load_autoencoder(parts)
 
     def latents_of(scenes: list[Scene]) -> Tensor:
-        pixels = torch.from_numpy(np.stack([render(scene) for scene in scenes]))
-        x = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            latents: Tensor = vae.encode(x).latent.float() * vae.config.scaling_factor
-        return latents
+        return encode_pixels(vae, np.stack([render(scene) for scene in scenes]))
 
     encode_scenes(parts, size, lambda rng: sample_picture(rng, "train"), latents_of, seed)
 
@@ -53,13 +48,7 @@ def encode(parts: Path, size: int, seed: int = 0) -> None:
 def build_unet(channels: int) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=16,
-        in_channels=channels,
-        out_channels=channels,
-        layers_per_block=1,
-        block_out_channels=CHANNELS,
-        norm_num_groups=16,
-        attention_head_dim=6,  # diffusers reads this as the number of heads
-        cross_attention_dim=TEXT_WIDTH,
+        **flow.unet_settings(channels, CHANNELS, heads=6),
         use_linear_projection=True,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),

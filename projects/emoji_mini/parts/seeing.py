@@ -16,7 +16,7 @@ from anyweave.evaluation.metrics import Proportion
 from emoji_mini.emoji_world.render import render_picture
 from emoji_mini.emoji_world.sampling import sample_picture
 from emoji_mini.emoji_world.scenes import PictureScene
-from emoji_mini.parts.picture_autoencoder import load_autoencoder
+from emoji_mini.parts.picture_autoencoder import load_autoencoder, to_input, to_pixels
 from emoji_mini.parts.picture_encoder import CELLS, NAMES, PLACES, Reader, as_input, load_reader
 
 MIDDLE = 0.35  # how sure of a middle the judge must be to count a thing
@@ -127,10 +127,8 @@ def measure(parts: Path, number: int = 512, seed: int = 5) -> str:
     rows: dict[str, Facts] = {"as drawn": {}, "through the autoencoder": {}}
     for scenes in _batches(number, seed):
         pixels = np.stack([render_picture(scene) for scene in scenes])
-        x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
         with torch.inference_mode():
-            y = vae.decode(vae.encode(x).latent).sample.clamp(-1, 1)
-        passed = ((y + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+            passed = to_pixels(vae.decode(vae.encode(to_input(pixels)).latent).sample)
         for how, shown in zip(rows, (pixels, passed), strict=True):
             _judge(judge, scenes, shown, rows[how])
     return _table("held-out renders", rows)

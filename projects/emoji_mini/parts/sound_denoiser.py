@@ -35,7 +35,6 @@ from emoji_mini.emoji_world.scenes import Scene, SoundScene
 from emoji_mini.emoji_world.sounds import SAMPLE_RATE, SAMPLES
 from emoji_mini.parts import flow
 from emoji_mini.parts.fit import FitOptions
-from emoji_mini.parts.flow import TEXT_WIDTH
 from emoji_mini.parts.picture_autoencoder import autoencoder_of, load_autoencoder
 from emoji_mini.parts.sound_autoencoder import (
     TRAINED,
@@ -71,13 +70,7 @@ def encode(parts: Path, size: int, seed: int = 0) -> None:
 def build_unet(channels: int) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=(16, 4),
-        in_channels=channels,
-        out_channels=channels,
-        layers_per_block=1,
-        block_out_channels=CHANNELS,
-        norm_num_groups=16,
-        attention_head_dim=4,  # diffusers reads this as the number of heads
-        cross_attention_dim=TEXT_WIDTH,
+        **flow.unet_settings(channels, CHANNELS, heads=4),
         use_linear_projection=True,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),

@@ -125,4 +125,3 @@ KINDS: dict[str, Builder] = {
     "talk": small_talk,
     "talk_then_show": talk_then_show,
 }
-TEXT_ONLY_KINDS = ("talk", "refuse")

@@ -16,6 +16,7 @@ from anyweave.benchmarking.hardware import (
     reset_peak_memory,
 )
 from anyweave.benchmarking.report import BenchReport, Phase
+from anyweave.decoders.sampling import drain
 from anyweave.generation import GenerationOptions, TokenEngine
 from anyweave.language.replying import for_replies
 from anyweave.messages import Modality
@@ -135,7 +136,7 @@ def _making(
 
     def make() -> None:
         conditioning = model.condition(modality, states)
-        decoder.generate(conditioning, seeds=[0], **arguments)
+        drain(decoder.generate_steps(conditioning, seeds=[0], **arguments))
 
     seconds, flop = measured(model.device, make, repeats=repeats)
     name = f"make {modality}, {steps} steps"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -38,6 +38,12 @@ def run(
     image: Annotated[list[Path] | None, typer.Option(help="A picture; repeatable.")] = None,
     video: Annotated[list[Path] | None, typer.Option(help="A clip; repeatable.")] = None,
     audio: Annotated[list[Path] | None, typer.Option(help="A sound; repeatable.")] = None,
+    media: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Any other medium, 'table.csv' or 'depth=map.png' (with its kind); repeatable."
+        ),
+    ] = None,
     model: ModelOption = "emoji-mini",
     output: Annotated[
         Path | None,
@@ -66,9 +72,11 @@ def run(
     anyweave run --text "show me two dogs on a beach" --out reply
     anyweave run --image cat.png --text "what does it sound like?" --json
     anyweave run --audio bell.wav --video clip.mp4 --text "what do you hear and see?"
+    anyweave run --media animals.csv --text "which has the most legs?"
     anyweave run --text "a fox at night" --force image,video --seed 7
     """
-    user = Message("user", _parts(text, {"image": image, "video": video, "audio": audio}))
+    named = {"image": image, "video": video, "audio": audio}
+    user = Message("user", _parts(text, named, media or ()))
     folder = output or free_folder("reply")
     check_unmixed(folder, _REPLY, overwrite=overwrite, what="replies")
     from anyweave.generation import ChatSession, Done, GenerationOptions
@@ -256,14 +264,22 @@ def inspect(
             print_plain(str(report))
 
 
-def _parts(text: str | None, paths: dict[Modality, list[Path] | None]) -> list[Part | str]:
+def _parts(
+    text: str | None, paths: dict[Modality, list[Path] | None], others: Sequence[str]
+) -> list[Part | str]:
     parts: list[Part | str] = [
         MEDIA_TYPES[m](path) for m, found in paths.items() for path in found or []
     ]
+    for other in others:
+        from anyweave.media.sniffing import sniff
+
+        kind, named, path = other.partition("=")
+        parts.append(MEDIA_TYPES[kind if named else sniff(other)](path if named else other))
     if text:
         parts.append(text)
     if not parts:
         raise ValueError(
-            "nothing to say: give --text, --image, --video or --audio (see anyweave run --help)"
+            "nothing to say: give --text, --image, --video, --audio or --media "
+            "(see anyweave run --help)"
         )
     return parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import typer
@@ -27,3 +28,14 @@ def read_names(value: str | None) -> Any:
     if value is None:
         return None
     return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+def read_fields(value: str) -> dict[str, Any]:
+    """The fields of a JSON object. Raises `ValueError` for anything else."""
+    try:
+        fields = json.loads(value)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise ValueError(f"a JSON object is wanted, such as '{{\"seed\": 1}}', got {value!r}")
+    return fields

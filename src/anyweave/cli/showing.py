@@ -12,7 +12,7 @@ import numpy as np
 from anyweave import media
 from anyweave.cli.console import out, print_plain
 from anyweave.cli.pictures import PROTOCOLS, Protocol, draw, protocol
-from anyweave.messages import Media
+from anyweave.messages import PAPER_MODALITIES, Media, kind_of
 
 # Programs that play a file and end, likeliest first; each is quiet and opens no window.
 _PLAYERS = (
@@ -40,7 +40,13 @@ def shower(pictures: str, *, play: bool) -> Callable[[Media], None]:
     audible = play and out.file.isatty() and player is not None
 
     def show(part: Media) -> None:
-        if part.modality == "audio":
+        if part.modality not in PAPER_MODALITIES:
+            kind, array = kind_of(part.modality), media.load(part)
+            if kind.picture is not None and how != "none":
+                draw(kind.picture(array), how, out)
+            elif kind.as_text is not None:
+                print_plain(kind.as_text(array)[0])
+        elif part.modality == "audio":
             if audible and player is not None:
                 _play(part, player)
         elif how != "none":

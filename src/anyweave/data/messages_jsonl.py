@@ -33,6 +33,7 @@ from anyweave.messages import (
     Text,
     broken_rules,
 )
+from anyweave.modalities import known_modalities
 
 _PART = {"type", "text", "path", "caption"}
 
@@ -102,7 +103,9 @@ def _part(part: Any, role: Any, key: str, place: Place) -> Part:
         raise place.error(key, f"a part is an object with a type, got {shown(part)}")
     kind = part["type"]
     if kind not in MODALITIES:
-        raise place.error(key, f"unknown type {shown(kind)}; a type is {listed(MODALITIES)}")
+        raise place.error(
+            key, f"unknown type {shown(kind)}; a type is {listed(('text', *known_modalities()))}"
+        )
     if kind == "text":
         place.object(part, key, required=("type", "text"))
         return Text(place.text(part["text"], f"{key}.text"))

@@ -24,15 +24,15 @@ from anyweave.data.place import IDS, Place
 from anyweave.data.placeholders import Turn, read_turns
 from anyweave.data.sharegpt import is_words
 from anyweave.data.store import PathOf
-from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality
+from anyweave.messages import MEDIA_MODALITIES, PAPER_MODALITIES, Conversation, Media, Modality
 
 _Named = dict[Modality, list[tuple[Any, str | None]]]
-_LISTS = tuple(
-    kind.format(modality)
-    for kind in ("input_{}", "output_{}", "{}_captions")
-    for modality in MEDIA_MODALITIES
-)
-_IGNORES = (*IDS, *(f"{modality}_caption_embeddings" for modality in MEDIA_MODALITIES))
+_IGNORES = (*IDS, *(f"{modality}_caption_embeddings" for modality in PAPER_MODALITIES))
+
+
+def _lists() -> tuple[str, ...]:
+    kinds = ("input_{}", "output_{}", "{}_captions")
+    return tuple(kind.format(modality) for kind in kinds for modality in MEDIA_MODALITIES)
 
 
 def read_reference(row: Any, place: Place) -> Conversation:
@@ -49,7 +49,7 @@ def is_reference(row: Mapping[str, Any]) -> bool:
     """Whether a row has keys that only the reference's JSON has."""
     if "conversation" in row:
         return "mm_name" in row or "image_name" in row or has_lists(row)
-    return "conversations" in row and any(name in row for name in _LISTS)
+    return "conversations" in row and any(name in row for name in _lists())
 
 
 def _recognised(row: Mapping[str, Any]) -> bool | None:
@@ -74,7 +74,7 @@ def _read_lists(row: Mapping[str, Any], place: Place) -> Conversation:
         names, captions = names or [None] * count, captions or [None] * count
         made[modality] = [(n, c or None) for n, c in zip(names, captions, strict=True)]
     turns = dialogue(row["conversations"], "conversations", place)
-    place.rest(row, "", ("conversations", *_LISTS))
+    place.rest(row, "", ("conversations", *_lists()))
     return read_turns(_once(turns, given), given, place, made=made)
 
 

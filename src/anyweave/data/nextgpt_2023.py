@@ -91,7 +91,7 @@ def read_tags(row: Mapping[str, Any], place: Place) -> Conversation:
         role, words, _ = turn
 
         def take(found: re.Match[str]) -> Media:
-            modality: Modality = found[1].lower()  # type: ignore[assignment]
+            modality = found[1].lower()
             unshown.discard(found[2])
             known = captions.get(found[2]) or [None]
             caption = known.pop(0) if len(known) > 1 else known[0]

@@ -25,29 +25,9 @@ from anyweave.messages import (
     Media,
     Message,
     Modality,
+    kind_of,
 )
 
-PROMPTS: dict[Modality, tuple[str, ...]] = {
-    "image": (
-        "What is in this picture?",
-        "Describe the picture.",
-        "What does the picture show?",
-        "Say in a sentence what you see.",
-    ),
-    "video": (
-        "What happens in this clip?",
-        "Describe the video.",
-        "What does the clip show?",
-        "Say in a sentence what goes on here.",
-    ),
-    "audio": (
-        "What do you hear?",
-        "Describe the sound.",
-        "What is this recording of?",
-        "Say in a sentence what there is to hear.",
-    ),
-}
-"""What the user asks about a medium; which of them depends on the caption alone."""
 _CAPTIONS = ("caption", "text")
 _IGNORES = (
     *IDS,
@@ -69,7 +49,8 @@ class Pair:
 def conversation_of(pair: Pair, task: str) -> Conversation:
     """A pair as one exchange: the medium is described, or made."""
     if task == "describe":
-        prompts = PROMPTS[pair.medium.modality]
+        # Which of them depends on the caption alone.
+        prompts = kind_of(pair.medium.modality).prompts
         prompt = prompts[zlib.crc32(pair.caption.encode()) % len(prompts)]
         return [Message("user", [pair.medium, prompt]), Message("assistant", pair.caption)]
     made = MEDIA_TYPES[pair.medium.modality](pair.medium.source, caption=pair.caption)
@@ -91,7 +72,7 @@ def pair_of(conversation: Conversation) -> tuple[Pair, tuple[str, ...]]:
     (user, assistant), medium = spoken, media[0]
     lost = list(left_out)
     if user.media():
-        if user.text not in PROMPTS[medium.modality]:
+        if user.text not in kind_of(medium.modality).prompts:
             lost.append("words of the request")
         return Pair(medium, assistant.text), tuple(lost)
     caption = user.text if medium.caption is None else medium.caption

@@ -16,13 +16,9 @@ from typing import Any
 
 from anyweave.data.place import Place, is_empty, listed, shown
 from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.modalities import known_modalities
 
 _TEXTS = ("text", "input_text", "output_text")
-_KINDS: dict[str, Modality] = {
-    kind: modality
-    for modality in MEDIA_MODALITIES
-    for kind in (modality, f"{modality}_url", f"input_{modality}")
-}
 _ABOUT = ("type", "text", "index", "detail", "format")  # what says nothing more about a medium
 
 
@@ -34,10 +30,11 @@ def read_part(part: Any, key: str, place: Place) -> str | tuple[Modality, Any, s
     if kind in _TEXTS:
         place.rest(part, key, ("type", "text", "index"))
         return place.text(part.get("text"), f"{key}.text")
-    if not isinstance(kind, str) or kind not in _KINDS:
-        known = listed((*_TEXTS[:1], *_KINDS))
+    modality = kind.removeprefix("input_").removesuffix("_url") if isinstance(kind, str) else ""
+    if modality not in MEDIA_MODALITIES or kind == f"input_{modality}_url":
+        forms = (form for m in known_modalities() for form in (m, f"{m}_url", f"input_{m}"))
+        known = listed((*_TEXTS[:1], *forms))
         raise place.error(key, f"unknown type {shown(kind)}; a type is {known}")
-    modality = _KINDS[kind]
     names = [modality, "path", "url", *(f"{modality}_{end}" for end in ("url", "path"))]
     names.append(f"input_{modality}")
     found = [name for name in names if not is_empty(part.get(name))]

@@ -28,6 +28,7 @@ from anyweave.messages import (
     Role,
     broken_rules,
 )
+from anyweave.modalities import known_modalities
 
 Task = Literal["describe", "generate"]
 IDS = (
@@ -71,7 +72,7 @@ class ReadOptions:
         for modality in self.media if isinstance(self.media, Mapping) else ():
             if modality not in MEDIA_MODALITIES:
                 raise ValueError(
-                    f"media folders are for {listed(MEDIA_MODALITIES)}, got {modality!r}"
+                    f"media folders are for {listed(known_modalities())}, got {modality!r}"
                 )
 
     def root(self, modality: Modality, folder: Path) -> Path:

@@ -7,13 +7,20 @@ and between two media; so is one line break beside any other medium.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from anyweave.data.place import Place
-from anyweave.messages import MEDIA_MODALITIES, Media, Message, Modality, Part, Role, Text
-
-_PLACEHOLDER = re.compile(rf"<({'|'.join(MEDIA_MODALITIES)})>")
+from anyweave.messages import (
+    MEDIA_MODALITIES,
+    PAPER_MODALITIES,
+    Media,
+    Message,
+    Modality,
+    Part,
+    Role,
+    Text,
+)
 
 Turn = tuple[Role, str]
 """Who speaks, and the words with placeholders."""
@@ -35,13 +42,16 @@ def read_turns(
     queues = {key: {m: list(found) for m, found in s.items()} for key, s in supplies.items()}
     if made is None:
         queues[True] = queues[False]
+    # <table> is HTML in rows that have no tables; <image> never is.
+    others = {m for m in MEDIA_MODALITIES for s in supplies.values() if s.get(m)}
+    pattern = _pattern((*PAPER_MODALITIES, *sorted(others - {*PAPER_MODALITIES})))
     turns = _media_first(turns, media, apart=made is not None)
     messages = []
     for role, words in turns:
         assistant = role == "assistant"
 
         def take(found: re.Match[str], role: Role = role, assistant: bool = assistant) -> Media:
-            modality: Modality = found[1]  # type: ignore[assignment]
+            modality = found[1]
             queue = queues[assistant].get(modality)
             if not queue:
                 count = len(supplies[assistant].get(modality, ()))
@@ -49,7 +59,7 @@ def read_turns(
             value, caption = queue.pop(0)
             return place.medium(modality, value, modality, role=role, caption=caption)
 
-        messages.append(Message(role, parts_of(words, take)))
+        messages.append(Message(role, parts_of(words, take, pattern)))
     for queue in queues.values():
         for modality, left in queue.items():
             if left:
@@ -60,11 +70,15 @@ def read_turns(
 
 def find_placeholders(words: str) -> list[str]:
     """The placeholders in some words."""
-    return [found[0] for found in _PLACEHOLDER.finditer(words)]
+    return [found[0] for found in _pattern().finditer(words)]
+
+
+def _pattern(of: Iterable[Modality] = MEDIA_MODALITIES) -> re.Pattern[str]:
+    return re.compile(rf"<({'|'.join(of)})>")
 
 
 def parts_of(
-    words: str, take: Callable[[re.Match[str]], Media], pattern: re.Pattern[str] = _PLACEHOLDER
+    words: str, take: Callable[[re.Match[str]], Media], pattern: re.Pattern[str]
 ) -> list[Part]:
     """The parts of a turn; `take` gives the medium for every match of `pattern`."""
     texts: list[str] = []
@@ -99,7 +113,7 @@ def write_turn(
 
     Raises `ValueError` for text that would be read as a placeholder.
     """
-    found = _PLACEHOLDER.search(message.text)
+    found = _pattern().search(message.text)
     if found is not None:
         raise ValueError(f"its text has the letters {found[0]}, which would be read as a medium")
     pieces: list[str] = [""]

@@ -17,15 +17,9 @@ from typing import Any
 from anyweave.data.place import RowError
 from anyweave.data.rows import decode, decode_text
 from anyweave.files import whole_file
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import MEDIA_MODALITIES, kind_of
 
-SUFFIXES: dict[Modality, tuple[str, ...]] = {
-    "image": ("jpg", "jpeg", "png", "webp"),
-    "video": ("mp4", "webm", "mkv", "avi", "gif"),
-    "audio": ("wav", "flac", "mp3", "ogg", "m4a"),
-}
 _CAPTIONS = ("txt", "caption")
-_KNOWN = {suffix for found in SUFFIXES.values() for suffix in found} | {*_CAPTIONS, "json"}
 
 
 def sample_row(members: Mapping[str, Callable[[], bytes]], place: str) -> dict[str, Any]:
@@ -43,7 +37,7 @@ def sample_row(members: Mapping[str, Callable[[], bytes]], place: str) -> dict[s
         row.update(found)
     own: dict[str, str] = {}  # what files of the sample give, and the suffixes of these
     for suffix, read in members.items():
-        modality = next((m for m in MEDIA_MODALITIES if suffix in SUFFIXES[m]), None)
+        modality = next((m for m in MEDIA_MODALITIES if suffix in kind_of(m).suffixes), None)
         name = "caption" if suffix in _CAPTIONS else modality
         if name is None:
             row |= {f".{suffix}": "a file"} if suffix != "json" else {}
@@ -130,7 +124,9 @@ class SampleFolder:
                         f"{path.name} leads out of the folder; --allow-outside takes files from "
                         "anywhere"
                     )
-        self._samples = [(key, one) for key, one in samples.items() if _KNOWN & one.files.keys()]
+        media = {suffix for m in MEDIA_MODALITIES for suffix in kind_of(m).suffixes}
+        known = media | {*_CAPTIONS, "json"}
+        self._samples = [(key, one) for key, one in samples.items() if known & one.files.keys()]
         if not self._samples:
             raise ValueError(f"{folder}: a folder without samples; these are files of one stem")
 

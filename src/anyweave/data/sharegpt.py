@@ -38,11 +38,14 @@ from anyweave.messages import (
 _SPEAKERS: dict[str, Role] = {**{role: role for role in ROLES}, **SPEAKERS}
 _TURNS = ("messages", "conversations", "conversation")
 _REQUESTS, _REPLIES = ("instruction", "query"), ("output", "response")
-_MEDIA = {m: (f"{m}s", m) for m in MEDIA_MODALITIES}
 # A reply that must not be learnt from; we have no place for that, and its opposite would be wrong.
 _LEARN = ("loss", "loss_mask", "weight", "train", "trainable")
 
 _Found = dict[Modality, list[tuple[Any, str | None]]]
+
+
+def _keys() -> dict[Modality, tuple[str, str]]:
+    return {m: (f"{m}s", m) for m in MEDIA_MODALITIES}
 
 
 def read_sharegpt(row: Any, place: Place, *, may_be_text: bool = False) -> Conversation:
@@ -53,7 +56,7 @@ def read_sharegpt(row: Any, place: Place, *, may_be_text: bool = False) -> Conve
     place.object(row, "", required=(), optional=None)
     listed_media: _Found = {
         modality: [(value, None) for key in keys for value in place.items(row.get(key), key)]
-        for modality, keys in _MEDIA.items()
+        for modality, keys in _keys().items()
     }
     media: _Found = {modality: list(found) for modality, found in listed_media.items()}
     empty = [key for key in _TURNS if key in row and not any(name in row for name in _REQUESTS)]
@@ -66,12 +69,12 @@ def read_sharegpt(row: Any, place: Place, *, may_be_text: bool = False) -> Conve
         if listed_media[modality] and len(found) > len(listed_media[modality]):
             raise place.error(
                 "",
-                f"{modality} media stand both in parts and in {listed(_MEDIA[modality])}, so their "
-                "order is not clear; name them in one of the two",
+                f"{modality} media stand both in parts and in {listed(_keys()[modality])}, so "
+                "their order is not clear; name them in one of the two",
             )
     if not is_empty(row.get("system")):
         turns.insert(0, ("system", place.text(row["system"], "system")))
-    place.rest(row, "", (*read, "system", *(key for keys in _MEDIA.values() for key in keys)))
+    place.rest(row, "", (*read, "system", *(key for keys in _keys().values() for key in keys)))
     if may_be_text and not any(media.values()):
         texts = [(role, place.text(words, f"turn {at}")) for at, (role, words) in enumerate(turns)]
         marks = {mark for _, words in texts for mark in find_placeholders(words)}

@@ -15,11 +15,17 @@ import numpy as np
 from anyweave.data.hub import is_saved
 from anyweave.data.records import Records
 from anyweave.data.tables import DATA_SUFFIXES
-from anyweave.messages import MEDIA_MODALITIES, Conversation, Modality, Role
+from anyweave.messages import (
+    MEDIA_MODALITIES,
+    PAPER_MODALITIES,
+    Conversation,
+    Modality,
+    Role,
+    kind_of,
+)
 
 __all__ = ["DatasetStats", "chosen", "dataset_file", "measure", "measure_file"]
 
-_LETTERS: dict[Modality, str] = {"text": "T", "image": "I", "audio": "A", "video": "V"}
 _SIDES: tuple[Role, ...] = ("user", "assistant")
 DATASET_FILE = "messages.jsonl"
 
@@ -79,7 +85,9 @@ class DatasetStats:
 
     def modalities(self, role: Role) -> str:
         """Like ``T+I+A+V``; ``I/A/V`` where no conversation combines the media of this side."""
-        seen = [_LETTERS[m] for m in ("image", "audio", "video") if self.uses[role][m]]
+        others = MEDIA_MODALITIES[len(PAPER_MODALITIES) :]
+        order = ("image", "audio", "video", *others)
+        seen = [kind_of(m).letter for m in order if self.uses[role][m]]
         media = ("+" if self.combined[role] else "/").join(seen)
         return "+".join(part for part in ("T" if self.text[role] else "", media) if part) or "-"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.data.pairs import PAIRS
-from anyweave.data.samples import SUFFIXES, write_tar
-from anyweave.messages import MEDIA_MODALITIES
+from anyweave.data.samples import write_tar
+from anyweave.messages import MEDIA_MODALITIES, kind_of
 
 
 def save(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
@@ -22,7 +22,7 @@ def save(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
             modality = next(modality for modality in MEDIA_MODALITIES if modality in row)
             medium = path.parent / row[modality]
             suffix = medium.suffix.lower().removeprefix(".")
-            if suffix not in SUFFIXES[modality]:
+            if suffix not in kind_of(modality).suffixes:
                 raise ValueError(f"{medium}: .{suffix} names no {modality} in a shard; rename it")
             yield f"{number:09d}.{suffix}", medium.read_bytes()
             yield f"{number:09d}.txt", row["caption"].encode()

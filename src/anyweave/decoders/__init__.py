@@ -10,9 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from anyweave import errors
+from anyweave.modalities import brought
 
 DECODERS: dict[str, str] = {
     "latent_diffusion": "anyweave.decoders.latent_diffusion:LatentDiffusion",
+    "pipeline": "anyweave.decoders.pipeline_decoder:PipelineDecoder",
 }
 ENTRY_POINTS = "anyweave.decoders"
 
@@ -21,4 +23,6 @@ def resolve(name: str) -> Any:
     """The decoder class called `name`. Raises `ValueError` for an unknown name, naming the known
     ones.
     """
-    return errors.resolve(name, DECODERS, what="decoder", group=ENTRY_POINTS)
+    return errors.resolve(
+        name, {**brought("decoder"), **DECODERS}, what="decoder", group=ENTRY_POINTS
+    )

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from anyweave.decoders.denoising import Diffusion, Flow
-from anyweave.decoders.sampling import Predict, Steps
+from anyweave.decoders.sampling import Predict, Step, Steps
 
 _ROUNDS = 2  # of the fixed point that makes a step back exact
 _TOLD = 0.9  # of what old and new words tell differently lies below the strength that is chosen
@@ -93,7 +93,7 @@ def edit_steps(
         # In units of the medium: what a step does with the difference.
         told[index] = (one - other).float().abs().mean(1) * abs(d)
         path[index] = current
-        yield levels - index, total
+        yield Step(levels - index, total)
     if edit.strength is None:
         first = _start(told, levels)
     mask = changed_places(torch.stack([told[i] for i in range(first, levels)]).sum(0))
@@ -110,7 +110,7 @@ def edit_steps(
             without, with_ = prediction.chunk(2)
             prediction = without + guidance_scale * (with_ - without)
         current = torch.where(mask, c * current + d * prediction, path[index + 1])
-        yield levels + index + 1 - 2 * first, total
+        yield Step(levels + index + 1 - 2 * first, total)
     return current
 
 

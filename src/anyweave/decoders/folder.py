@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib import import_module
 from pathlib import Path
@@ -82,14 +82,18 @@ def read_dtype(dtype: torch.dtype | str | None) -> torch.dtype:
 
 
 def read_defaults(
-    source: DecoderSource, modality: Modality, overrides: dict[str, Any]
+    source: DecoderSource,
+    modality: Modality,
+    overrides: dict[str, Any],
+    *,
+    public: Mapping[str, Any] = PUBLIC_DEFAULTS,
 ) -> DecoderDefaults:
-    """`decoder.json`, or `PUBLIC_DEFAULTS` where there is none, with `overrides` on top.
+    """`decoder.json`, or `public` where there is none, with `overrides` on top.
 
     Raises `ValueError` for unknown names and for a decoder of another modality.
     """
     file = source.file(DEFAULTS_FILE)
-    stored = PUBLIC_DEFAULTS if file is None else read_object(file)
+    stored = public if file is None else read_object(file)
     if (stated := stored.get("modality", modality)) != modality:
         raise ValueError(f"{source.where} holds a decoder of {stated}, not of {modality}")
     stored = {k: v for k, v in stored.items() if k not in ("modality", "format_version")}
@@ -138,13 +142,14 @@ def load_parts(
     if (mel := source.file(MEL_CONFIG_FILE)) is not None:
         parts["mel"] = MelConfig.load(mel)
     if (stored := source.file(UNCONDITIONAL_FILE)) is not None:
-        parts["unconditional"] = _unconditional(stored)
+        parts["unconditional"] = read_unconditional(stored)
     elif source.has("text_encoder"):
         parts["remembered"] = RememberedUnconditional(source, dtype)
     return parts
 
 
-def _unconditional(file: Path) -> torch.Tensor:
+def read_unconditional(file: Path) -> torch.Tensor:
+    """The one tensor in the file. Raises `ValueError` for another content."""
     stored = load_tensors(file)
     if set(stored) != {"unconditional"}:
         raise ValueError(f"{file} holds {sorted(stored)[:4]}, expected one tensor 'unconditional'")

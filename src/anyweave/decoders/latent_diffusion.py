@@ -32,6 +32,7 @@ from anyweave.decoders.denoising import Flow, noising_of
 from anyweave.decoders.editing import Course, Edit, edit_steps
 from anyweave.decoders.folder import (
     GUIDANCE,
+    PIPELINES,
     DecoderDefaults,
     load_parts,
     read_defaults,
@@ -40,6 +41,7 @@ from anyweave.decoders.folder import (
 )
 from anyweave.decoders.parts import Deferred, FrozenParts
 from anyweave.decoders.sampling import (
+    Previews,
     Progress,
     Steps,
     drain,
@@ -52,7 +54,7 @@ from anyweave.decoders.sampling import (
 from anyweave.decoders.schedulers import OWN, build_scheduler
 from anyweave.decoders.source import DecoderSource
 from anyweave.decoders.unconditional import RememberedUnconditional
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import Modality
 
 DEFAULT_STEPS = 20
 
@@ -96,9 +98,9 @@ class LatentDiffusion(FrozenParts):
         """
         networks = {"unet": unet, "vae": vae, "text_encoder": text_encoder, "vocoder": vocoder}
         super().__init__(networks, dtype=dtype, offload=offload)
-        if modality not in MEDIA_MODALITIES:
+        if modality not in PIPELINES:
             raise ValueError(
-                f"unknown modality {modality!r}; a decoder makes {', '.join(MEDIA_MODALITIES)}"
+                f"unknown modality {modality!r}; latent diffusion makes {', '.join(PIPELINES)}"
             )
         configs: dict[str, Any] = {n: None if p is None else p.config for n, p in networks.items()}
         unet_config, vae_config = configs["unet"], configs["vae"]
@@ -216,6 +218,11 @@ class LatentDiffusion(FrozenParts):
     def rate(self) -> float | None:
         """Hz of generated audio, frames/s of generated video, None for images."""
         return self.codec.rate
+
+    @property
+    def num_timesteps(self) -> int:
+        """How many noise levels `denoising_loss` draws from."""
+        return self.noising.num_timesteps
 
     @property
     def guidance_scale(self) -> float:
@@ -358,7 +365,7 @@ class LatentDiffusion(FrozenParts):
         audio_length: float | None = None,
         **sampling: Any,
     ) -> Steps[list[np.ndarray]]:
-        """`generate` step by step, in the caller's thread: yields (step, total) after every UNet
+        """`generate` step by step, in the caller's thread: yields a `Step` after every UNet
         call and returns the media. Closing it ends the work there.
 
         `sampling` takes the arguments of `latent_steps`. Raises `ValueError` for sizes the VAE
@@ -398,8 +405,9 @@ class LatentDiffusion(FrozenParts):
         strength: float = 1.0,
         edit: Edit | None = None,
         eta: float = 0.0,
+        previews: bool = False,
     ) -> Steps[Tensor]:
-        """The one sampling loop: yields (step, total) after every UNet call and
+        """The one sampling loop: yields a `Step` after every UNet call and
         returns the latents, one row per row of `conditioning`.
 
         `num_inference_steps`, `guidance_scale` and `scheduler` (a name in `SCHEDULERS`, or "own"
@@ -408,6 +416,7 @@ class LatentDiffusion(FrozenParts):
         those of finished media to start from (SDEdit): they are noised as far as `strength` (0..1)
         says and denoised from there. With `edit` they are inverted instead (see `editing`), by
         deterministic steps: seeds and eta have no say, `edit.strength` is its own. `eta` is DDIM's.
+        With `previews` each step shows what will come of it, where the medium can be seen.
         """
         conditioning = self._check_conditioning("conditioning", conditioning)
         if len(seeds) != len(conditioning):
@@ -470,6 +479,7 @@ class LatentDiffusion(FrozenParts):
                     guidance_scale=guidance,
                     generators=generators,
                     eta=eta,
+                    preview=self._preview if previews else None,
                 )
             )
 
@@ -479,6 +489,9 @@ class LatentDiffusion(FrozenParts):
         sampler = build_scheduler(OWN if flow else "ddim", self.scheduler)
         sampler.set_timesteps(steps, device=self.device)
         return Course.of(self.noising, sampler.timesteps)
+
+    def _preview(self, noisy: Tensor, prediction: Tensor, timestep: Tensor) -> Previews:
+        return self.codec.preview(self.noising.clean(noisy, prediction, timestep))
 
     def _check_latents(self, latents: Tensor | None, size: MediaSize | None, batch: int) -> Tensor:
         expected = self.codec.latent_shape(size or MediaSize())

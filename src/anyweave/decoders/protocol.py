@@ -31,6 +31,11 @@ class Decoder(Protocol):
         ...
 
     @property
+    def num_timesteps(self) -> int:
+        """How many noise levels `denoising_loss` knows: its `timesteps` are below it."""
+        ...
+
+    @property
     def conditioning_shape(self) -> tuple[int, int]:
         """Q and C: how many conditioning vectors it reads, and their width."""
         ...
@@ -48,14 +53,11 @@ class Decoder(Protocol):
     def generate_steps(
         self, conditioning: Float[Tensor, "B Q C"], *, seeds: Sequence[int], **arguments: Any
     ) -> Steps[list[np.ndarray]]:
-        """Yields (step, total) and returns the media, one for each row of `conditioning`, in the
-        caller's thread.
+        """Yields a `Step`, or a plain (number, total), after each step, in the caller's thread, and
+        returns the media, one for each row of `conditioning`. With ``previews=True`` steps show
+        what will come of them, where the decoder can.
         """
         ...
-
-    def generate(
-        self, conditioning: Float[Tensor, "B Q C"], *, seeds: Sequence[int], **arguments: Any
-    ) -> list[np.ndarray]: ...
 
     def denoising_loss(
         self, conditioning: Float[Tensor, "B Q C"], latents: Float[Tensor, " B *latent"], **how: Any

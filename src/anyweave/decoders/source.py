@@ -13,6 +13,8 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidat
 from anyweave.files import read_object, settle
 from anyweave.tensors import check_complete, explained
 
+# What makes embeddings of captions, and only that; by the beginnings of parts' names.
+CAPTIONING = ("text_encoder", "tokenizer", "language_model")
 PARTS = ("unet", "vae", "scheduler", "text_encoder", "tokenizer", "vocoder")
 
 
@@ -52,17 +54,19 @@ class DecoderSource:
     def subfolder(self, part: str) -> str:
         return self.subfolders.get(part, part)
 
-    def pinned(self) -> DecoderSource:
-        """The same, and parts that are read later come from the same commit as those read now.
+    def pinned(self, by: str | None = None) -> DecoderSource:
+        """The same, and parts that are read later come from the same commit as those read now: that
+        of the file `by`, by default the UNet's config.
 
         Raises `ValueError` for something that is neither a folder nor a decoder on the hub.
         """
-        config = self.file(f"{self.subfolder('unet')}/config.json", required=True)
-        assert config is not None
+        by = by or f"{self.subfolder('unet')}/config.json"
+        found = self.file(by, required=True)
+        assert found is not None
         if self.folder is not None:
             return self
         # .../snapshots/<commit>/unet/config.json
-        return replace(self, revision=config.parents[len(Path(self.subfolder("unet")).parts)].name)
+        return replace(self, revision=found.parents[len(Path(by).parts) - 1].name)
 
     def file(self, name: str, *, required: bool = False) -> Path | None:
         """The local path of one file, downloaded if need be; None if the decoder has no such file.

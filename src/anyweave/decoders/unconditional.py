@@ -24,8 +24,10 @@ class RememberedUnconditional:
     identity of its text encoder and tokenizer and the type they compute in.
     """
 
-    def __init__(self, source: DecoderSource, dtype: torch.dtype) -> None:
-        owner = fingerprint(source.identity("text_encoder", "tokenizer"), str(dtype))
+    def __init__(self, source: DecoderSource, dtype: torch.dtype, *parts: str) -> None:
+        """`parts` are those that embed captions, by default one text encoder's."""
+        parts = parts or ("text_encoder", "tokenizer")
+        owner = fingerprint(source.identity(*parts), str(dtype))
         self.path = cache_folder() / "decoders" / f"unconditional-{owner}.safetensors"
 
     def get(self) -> Float[Tensor, "1 Q C"] | None:

@@ -1,4 +1,6 @@
-"""Frozen encoders: media -> patch features. A name written in a spec is looked up in `ENCODERS`."""
+"""Frozen encoders: media -> patch features, or words. A name written in a spec is looked up in
+`ENCODERS`.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,10 @@ from typing import Any
 
 from anyweave import errors
 from anyweave.encoders.protocol import Encoder
+from anyweave.modalities import brought
 
 ENCODERS: dict[str, str] = {
+    "captioner": "anyweave.encoders.captioner:Captioner",
     "imagebind": "anyweave.encoders.imagebind:ImageBind",
     "transformers": "anyweave.encoders.transformers_backbone:TransformersBackbone",
 }
@@ -22,4 +26,6 @@ def resolve(name: str) -> Any:
 
     Raises `ValueError` listing the known names.
     """
-    return errors.resolve(name, ENCODERS, what="encoder", group=ENTRY_POINT_GROUP)
+    return errors.resolve(
+        name, {**brought("encoder"), **ENCODERS}, what="encoder", group=ENTRY_POINT_GROUP
+    )

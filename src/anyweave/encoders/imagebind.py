@@ -1,5 +1,5 @@
-"""ImageBind (Girdhar et al., CVPR 2023): pictures, clips, sounds and text in one space, at any
-size.
+"""ImageBind (Girdhar et al., CVPR 2023): pictures, clips, sounds, depth maps and text in one
+space, at any size.
 
 Written from the paper and from the names and shapes of the public checkpoint, whose weights load
 unchanged (they are CC BY-NC-SA 4.0; whether you may use them is yours to check). The system reads
@@ -30,7 +30,7 @@ from anyweave.encoders.imagebind_modules import (
     initialise,
     make_head,
 )
-from anyweave.encoders.preprocess import audio_views, image_views, video_views
+from anyweave.encoders.preprocess import audio_views, depth_view, image_views, video_views
 from anyweave.files import read_object, write_json
 from anyweave.messages import Modality
 from anyweave.tensors import save_tensors
@@ -41,6 +41,7 @@ TOWER_OF: dict[Modality, str] = {
     "image": "vision",
     "video": "vision",
     "audio": "audio",
+    "depth": "depth",
     "text": "text",
 }
 
@@ -50,7 +51,7 @@ class ImageBind(nn.Module):
     the public file's.
 
     Inputs, M media each (V views): image ``[M, 3, H, W]``, video ``[M, V, 3, T, H, W]``,
-    audio ``[M, V, 1, mel, frames]``, text ids ``[M, context_length]``.
+    audio ``[M, V, 1, mel, frames]``, depth ``[M, 1, H, W]``, text ids ``[M, context_length]``.
     """
 
     def __init__(self, **sizes: Any) -> None:
@@ -73,7 +74,7 @@ class ImageBind(nn.Module):
                 width,
                 getattr(config, f"{tower}_depth"),
                 getattr(config, f"{tower}_heads"),
-                bias_kv=tower == "audio" and config.audio_bias_kv,
+                bias_kv=getattr(config, f"{tower}_bias_kv", False),
                 pre_norm=tower == "vision" and config.vision_pre_norm,
             )
             heads[tower] = make_head(tower, width, config.out_dim)
@@ -135,6 +136,16 @@ class ImageBind(nn.Module):
                 std=c.audio_std,
                 reach_end=c.clips_reach_end,
             )
+        if modality == "depth":
+            return depth_view(
+                array,
+                size=c.depth_size,
+                baseline=c.disparity_baseline,
+                focal_length=c.disparity_focal_length,
+                most=c.disparity_max,
+                mean=c.disparity_mean,
+                std=c.disparity_std,
+            )
         raise ValueError(
             "text enters as token ids of the CLIP tokenizer; there is nothing to preprocess"
         )
@@ -151,12 +162,14 @@ class ImageBind(nn.Module):
         """
         self._tower(modality)
         c = self.config
-        if modality == "audio":
+        if modality == "depth":
+            patches, clips = (c.depth_size // c.depth_patch_size) ** 2, 1
+        elif modality == "audio":
             patches, clips = math.prod(c.audio_grid), c.audio_clips
         else:
             patches, clips = (c.image_size // c.patch_size) ** 2, c.num_video_clips
         vectors = 1 if c.features == "pooled" else patches
-        return vectors if c.average_clips or modality == "image" else vectors * clips
+        return vectors if c.average_clips or modality in ("image", "depth") else vectors * clips
 
     def forward(self, modality: Modality, inputs: Tensor) -> Float[Tensor, "M N D"]:
         """The features that the system reads, views averaged: every patch (CLS dropped), or with
@@ -225,12 +238,12 @@ class ImageBind(nn.Module):
 
     def _views(self, modality: Modality, inputs: Tensor) -> tuple[Tensor, int]:
         """Views folded into the batch axis, and how many a medium has."""
-        expected = {"image": 4, "video": 6, "audio": 5, "text": 2}[modality]
+        expected = {"image": 4, "video": 6, "audio": 5, "depth": 4, "text": 2}[modality]
         if inputs.ndim != expected:
             raise ValueError(
                 f"{modality} inputs have {expected} axes (see ImageBind), got {list(inputs.shape)}"
             )
-        if modality in ("image", "text"):
+        if modality in ("image", "depth", "text"):
             return inputs, 1
         return inputs.flatten(0, 1), inputs.shape[1]
 
@@ -252,8 +265,8 @@ class ImageBind(nn.Module):
 
         A bare file tells its sizes by its shapes; head counts and the sound and view settings do
         not show in shapes and are the public model's unless given in `overrides`. Of a bare file
-        the vision and audio towers are kept; ``towers=("vision", "audio", "text")`` keeps the text
-        tower too. Loading is strict: what is left out must belong to another tower of the public
+        the vision and audio towers are kept; ``towers=("vision", "audio", "depth")`` keeps that
+        of depth too. Loading is strict: what is left out must belong to another tower of the public
         file (text, depth, thermal, imu), and any other missing or unexpected name is an error.
         """
         path = Path(path).expanduser()

@@ -24,7 +24,8 @@ class ImageBindConfig:
     `average_clips` True averages the views of a medium position by position (the paper's code;
     the order of clips in time is lost); False lays the clips one after the other along N. Crops
     are always averaged. `logit_scale` True multiplies sounds by the public model's 20, which
-    NExT-GPT leaves out.
+    NExT-GPT leaves out. The tower "depth" reads depth maps as disparity, seen by the stereo camera
+    of `disparity_baseline` metres and `disparity_focal_length` pixels (a Kinect's, as in NYU-D).
     """
 
     towers: tuple[str, ...] = ("vision", "audio", "text")
@@ -60,6 +61,18 @@ class ImageBindConfig:
     audio_mean: float = -4.268
     audio_std: float = 9.138
 
+    depth_width: int = 384
+    depth_depth: int = 12
+    depth_heads: int = 8
+    depth_bias_kv: bool = True
+    depth_size: int = 224
+    depth_patch_size: int = 16
+    disparity_baseline: float = 0.075
+    disparity_focal_length: float = 518.857901
+    disparity_max: float = 75.0
+    disparity_mean: float = 0.0418
+    disparity_std: float = 0.0295
+
     text_width: int = 1024
     text_depth: int = 24
     text_heads: int = 16
@@ -77,17 +90,20 @@ class ImageBindConfig:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.features not in ("patches", "pooled"):
             raise ValueError(f"features are 'patches' or 'pooled', got {self.features!r}")
-        unknown = set(self.towers) - {"vision", "audio", "text"}
-        if unknown or not self.towers:
-            raise ValueError(f"towers are among vision, audio, text; got {self.towers}")
+        known = ("vision", "audio", "text", "depth")
+        if set(self.towers) - {*known} or not self.towers:
+            raise ValueError(f"towers are among {', '.join(known)}; got {self.towers}")
         for tower in self.towers:
             width, heads = getattr(self, f"{tower}_width"), getattr(self, f"{tower}_heads")
             if width % heads:
                 raise ValueError(f"{tower}_width {width} does not divide by {tower}_heads {heads}")
-        if self.image_size % self.patch_size:
-            raise ValueError(
-                f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}"
-            )
+        for name, size, patch in (
+            ("", self.image_size, self.patch_size),
+            ("depth_", self.depth_size, self.depth_patch_size),
+        ):
+            if size % patch:
+                side = name or "image_"
+                raise ValueError(f"{side}size {size} is not a multiple of {name}patch_size {patch}")
         if self.num_video_crops not in (1, 3):
             raise ValueError(f"num_video_crops is 1 or 3, got {self.num_video_crops}")
 
@@ -151,6 +167,11 @@ def _tower_sizes(tower: str, state: Mapping[str, Tensor]) -> dict[str, Any]:
         sizes["image_size"] = patch * math.isqrt(patches)
         norm = "modality_trunks.vision.pre_transformer_layer.0.weight"
         sizes["vision_pre_norm"] = norm in state
+    elif tower == "depth":
+        patch = state[f"{stem}.depth_stem.proj.weight"].shape[-1]
+        patches = state[f"{stem}.pos_embedding_helper.pos_embed"].shape[1] - 1
+        sizes |= {"depth_patch_size": patch, "depth_size": patch * math.isqrt(patches)}
+        sizes["depth_bias_kv"] = "modality_trunks.depth.blocks.0.attn.bias_k" in state
     else:
         sizes["audio_kernel"] = state[f"{stem}.rgbt_stem.proj.weight"].shape[-1]
         sizes["audio_bias_kv"] = "modality_trunks.audio.blocks.0.attn.bias_k" in state

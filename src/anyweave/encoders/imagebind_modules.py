@@ -44,16 +44,15 @@ class VisionStem(nn.Module):
 
 
 class NormalisedConv(nn.Module):
-    """Overlapping patches of a log-mel picture, each LayerNormed."""
+    """Patches of a picture of one channel, each LayerNormed; those of a log-mel one overlap."""
 
-    def __init__(self, config: ImageBindConfig) -> None:
+    def __init__(self, width: int, kernel: int, stride: int) -> None:
         super().__init__()
-        width = config.audio_width
-        self.proj = nn.Conv2d(1, width, config.audio_kernel, stride=config.audio_stride, bias=False)
+        self.proj = nn.Conv2d(1, width, kernel, stride=stride, bias=False)
         self.norm_layer = nn.LayerNorm(width)
 
-    def forward(self, mel: Tensor) -> Tensor:
-        return self.norm_layer(self.proj(mel).flatten(2).transpose(1, 2))
+    def forward(self, picture: Tensor) -> Tensor:
+        return self.norm_layer(self.proj(picture).flatten(2).transpose(1, 2))
 
 
 class AudioStem(nn.Module):
@@ -61,13 +60,32 @@ class AudioStem(nn.Module):
 
     def __init__(self, config: ImageBindConfig) -> None:
         super().__init__()
-        self.rgbt_stem = NormalisedConv(config)
+        self.rgbt_stem = NormalisedConv(
+            config.audio_width, config.audio_kernel, config.audio_stride
+        )
         self.cls_token = nn.Parameter(torch.randn(1, 1, config.audio_width) * 0.02)
         patches = math.prod(config.audio_grid)
         self.pos_embedding_helper = PositionalEmbedding(patches + 1, config.audio_width)
 
     def forward(self, mel: Float[Tensor, "M 1 K F"]) -> Float[Tensor, "M T W"]:
         tokens = self.rgbt_stem(mel)
+        return _with_cls(tokens, self.cls_token, self.pos_embedding_helper.pos_embed)
+
+
+class DepthStem(nn.Module):
+    """Disparity maps -> patch tokens, CLS first."""
+
+    def __init__(self, config: ImageBindConfig) -> None:
+        super().__init__()
+        width, patch = config.depth_width, config.depth_patch_size
+        self.depth_stem = NormalisedConv(width, patch, patch)
+        self.cls_token = nn.Parameter(torch.randn(1, 1, width) * 0.02)
+        self.pos_embedding_helper = PositionalEmbedding(
+            (config.depth_size // patch) ** 2 + 1, width
+        )
+
+    def forward(self, disparity: Float[Tensor, "M 1 H W"]) -> Float[Tensor, "M T W"]:
+        tokens = self.depth_stem(disparity)
         return _with_cls(tokens, self.cls_token, self.pos_embedding_helper.pos_embed)
 
 
@@ -87,8 +105,13 @@ class TextStem(nn.Module):
         return self.token_embedding(ids) + self.pos_embed
 
 
-STEMS: dict[str, type[nn.Module]] = {"vision": VisionStem, "audio": AudioStem, "text": TextStem}
-INITIAL_SCALE = {"audio": 20.0, "text": 1 / 0.07}
+STEMS: dict[str, type[nn.Module]] = {
+    "vision": VisionStem,
+    "audio": AudioStem,
+    "text": TextStem,
+    "depth": DepthStem,
+}
+INITIAL_SCALE = {"audio": 20.0, "text": 1 / 0.07, "depth": 5.0}
 
 
 class MLP(nn.Module):

@@ -131,6 +131,42 @@ def audio_views(
     return torch.stack(views)
 
 
+def depth_view(
+    array: np.ndarray,
+    *,
+    size: int,
+    baseline: float,
+    focal_length: float,
+    most: float,
+    mean: float,
+    std: float,
+) -> Float[Tensor, "1 size size"]:
+    """``float32[H, W]`` metres -> disparity, short side to `size` (bilinear), centre crop.
+
+    As the published models were shown depth (Omnivore, ImageBind): ``baseline * focal_length /
+    depth``, depth within 0.01 to 50 m, at most `most` and divided by it, then ``(x - mean) / std``.
+    Those maps were filled; pixels without depth (0, NaN, infinity) get the middle of the others.
+    """
+    if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating) or 0 in array.shape:
+        raise ValueError(
+            f"a depth map is float32[H, W] in metres, got {array.dtype}{list(array.shape)}"
+        )
+    height, width = array.shape
+    if max(height, width) > MAX_ASPECT * min(height, width):
+        raise ValueError(f"a depth map of {width} x {height} is too elongated to be encoded")
+    known = np.isfinite(array) & (array > 0)
+    if not known.any():
+        raise ValueError("no pixel of this depth map has a depth above 0")
+    depth = np.where(known, array, np.median(array[known])).astype(np.float32).clip(0.01, 50.0)
+    disparity = torch.from_numpy(baseline * focal_length / depth)[None, None].float()
+    disparity = disparity.clamp(max=most) / most
+    new = _short_side(height, width, size)
+    if new != (height, width):
+        disparity = functional.interpolate(disparity, new, mode="bilinear", align_corners=False)
+    top, left = round((new[0] - size) / 2), round((new[1] - size) / 2)
+    return (disparity[0, :, top : top + size, left : left + size] - mean) / std
+
+
 def clip_starts(
     seconds: Fraction, clip_seconds: Fraction, num_clips: int, reach_end: bool = True
 ) -> list[Fraction]:

@@ -18,20 +18,22 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
 
-from anyweave.decoders.sampling import drain
+from anyweave.decoders.sampling import Steps, drain
 from anyweave.generation.chat import ChatSession
 from anyweave.generation.denoising import Denoising
+from anyweave.generation.depicting import depicted, depiction
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import EngineEvent, Event
 from anyweave.generation.options import GenerationOptions
 from anyweave.generation.worker import Call, Making, Row, Worker
-from anyweave.messages import Media, Message
+from anyweave.messages import Media, Message, Modality
 from anyweave.model.any_to_any import NextGPT
 
 A = TypeVar("A")
@@ -74,6 +76,21 @@ class ReplyBatcher:
     ) -> ChatSession:
         """A new conversation, or one that goes on after `messages`, answered in the batch."""
         return _BatchedChat(self.model, options, messages, self._worker, self._kept)
+
+    def depict(
+        self,
+        modality: Modality,
+        caption: str,
+        seed: int = 0,
+        options: GenerationOptions | None = None,
+    ) -> Media | None:
+        """As `depicting.depict`, together with what other threads ask for."""
+        if modality not in self.model.decoders:
+            return None
+        options = options or GenerationOptions()
+        work = partial(depiction, self.model, modality, caption, seed, options)
+        (array,) = drain(self._worker.do(Making(drain(self._worker.do(Call(work))))))
+        return depicted(self.model, modality, caption, options, array)
 
     def map(self, work: Callable[[A], T], items: Iterable[A]) -> Iterator[T]:
         """``work(item)`` for each item, in as many threads as there are rows; results come in the
@@ -130,13 +147,17 @@ class _BatchedChat(ChatSession):
     def _on_model(self, work: Callable[[], T]) -> T:
         return drain(self._worker.do(Call(work)))
 
+    def _on_decoders(self, work: Callable[[], T]) -> T:
+        # Those elsewhere are waited for here: the worker would wait too, and all with it.
+        return work() if self.model.decoders.elsewhere else self._on_model(work)
+
     def _speak(
         self, prompt: Tensor, options: GenerationOptions
     ) -> Generator[EngineEvent, None, None]:
         return self._worker.do(Row(self._engine, options, prompt))
 
-    def _denoise(self, work: Denoising) -> Generator[tuple[int, int], None, list[np.ndarray]]:
-        if getattr(work.decoder, "elsewhere", False):  # the worker would wait and do nothing
+    def _denoise(self, work: Denoising) -> Steps[list[np.ndarray]]:
+        if self.model.decoders.elsewhere:
             return work.steps()
         return self._worker.do(Making(work))
 

@@ -20,11 +20,13 @@ from torch import Tensor
 
 from anyweave.batch import Sample
 from anyweave.decoders.editing import Edit
+from anyweave.decoders.sampling import Step, Steps
 from anyweave.generation.context import context_limit, fit_context
 from anyweave.generation.denoising import Denoising, decoder_arguments
 from anyweave.generation.draft import Draft
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import (
+    Described,
     Done,
     Edited,
     EngineEvent,
@@ -41,7 +43,7 @@ from anyweave.generation.options import GenerationOptions
 from anyweave.generation.reply import Reply
 from anyweave.generation.sources import Source, Sources
 from anyweave.language.replying import for_replies
-from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Part
+from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Part, kind_of
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import collate
 
@@ -82,6 +84,7 @@ class ChatSession:
         self._seen: list[Message] = []  # the messages whose media are among it
         self._sources = Sources()
         self._finder = finder
+        self._shortened: tuple[str, ...] = ()
         self._engine = self._new_engine()
 
     @property
@@ -131,6 +134,7 @@ class ChatSession:
         draft = Draft()
         started = time.perf_counter()
         limit = context_limit(self.model.language, options)
+        described = self._described(user)
         conversation, dropped = fit_context(
             self.model.processor, [*self.messages, user], options, limit
         )
@@ -140,12 +144,12 @@ class ChatSession:
         with closing(self._speak(prompt, options)) as events:
             for event in events:
                 if isinstance(event, TextDelta):
-                    self._ids.extend(event.token_ids)
+                    self._ids.extend(event.token_ids or ())
                     draft.add_text(event)
                     if event.text:  # ids that never became a character are kept, not shown
                         yield event
                 elif isinstance(event, SignalSpan):
-                    self._ids.extend(event.token_ids)
+                    self._ids.extend((*event.call_ids, *event.token_ids))
                     yield draft.add_span(event)
                 else:
                     finished = event
@@ -160,11 +164,32 @@ class ChatSession:
             cached_tokens=cached_tokens,
             completion_tokens=finished.num_tokens,
             dropped=dropped,
+            described=described,
             context_length=limit,
+            shortened=self._shortened,
             seconds=dict(draft.seconds),
             steps=dict(draft.steps),
         )
         yield Done(message=reply, finish_reason=finished.finish_reason, usage=usage)
+
+    def _described(self, user: Message) -> tuple[Described, ...]:
+        """What captioners say of a message's media; they read those of earlier turns too, if they
+        have not yet.
+        """
+        processor = self.model.processor
+
+        def read() -> tuple[Described, ...]:
+            told: tuple[Described, ...] = ()
+            for message in (*self.messages, user):
+                media = message.media() if message.role == "user" else []
+                told = tuple(
+                    Described(modality=part.modality, words=processor.words(part))
+                    for part in media
+                    if processor.is_described(part.modality) and part.source is not None
+                )
+            return told
+
+        return self._on_model(read) if any(map(processor.is_described, processor.encoders)) else ()
 
     def _new_engine(self) -> TokenEngine:
         processor = self.model.processor
@@ -174,6 +199,7 @@ class ChatSession:
             stops=(*processor.stops, *((i,) for i in self.model.language.eos_ids)),
             decode=processor.decode_text,
             num_text_ids=len(processor.tokenizer),
+            calls=processor.calls,
             use_cache=self.options.use_cache,
         )
 
@@ -203,6 +229,7 @@ class ChatSession:
         embeds = self._on_model(partial(self._embed_from, sample, common))
         # The engine lacks them until it speaks.
         self._ids, self._seen = sample.input_ids.tolist(), list(conversation)
+        self._shortened = sample.shortened
         return embeds, common
 
     # What works on the model, in one place: `batching` has it done together with other
@@ -211,12 +238,15 @@ class ChatSession:
     def _on_model(self, work: Callable[[], T]) -> T:
         return work()
 
+    def _on_decoders(self, work: Callable[[], T]) -> T:
+        return work()
+
     def _speak(
         self, prompt: Float[Tensor, "1 L D"], options: GenerationOptions
     ) -> Generator[EngineEvent, None, None]:
         return self._engine.generate(options, prompt)
 
-    def _denoise(self, work: Denoising) -> Generator[tuple[int, int], None, list[np.ndarray]]:
+    def _denoise(self, work: Denoising) -> Steps[list[np.ndarray]]:
         return work.steps()
 
     def _plan(self, conversation: Sequence[Message], seen: int) -> tuple[Sample, int]:
@@ -274,7 +304,9 @@ class ChatSession:
         captions = draft.captions()
         if not options.decode_media:
             for index, span in enumerate(draft.spans):
-                draft.parts[index] = MEDIA_TYPES[span.modality](caption=captions[index])
+                draft.parts[index] = MEDIA_TYPES[span.modality](
+                    caption=captions[index], token_ids=span.call_ids or None
+                )
             return
         yield from self._find(draft, captions, conversation[-1].text)
         for modality, indices in _groups(
@@ -282,7 +314,7 @@ class ChatSession:
         ):
             begun = time.perf_counter()
             found = self._sources.find(modality, conversation, source, options, len(indices))
-            work = self._on_model(
+            work = self._on_decoders(
                 partial(self._prepare, modality, indices, draft, captions, options, found)
             )
             arrays = yield from self._generate(modality, indices, draft, work)
@@ -290,7 +322,11 @@ class ChatSession:
             rate = options.rate(modality, self.model.decoders[modality].rate)
             for place, (index, array) in enumerate(zip(indices, arrays, strict=True)):
                 part = MEDIA_TYPES[modality](
-                    source=array, caption=captions[index], rate=rate, generated=True
+                    source=array,
+                    caption=captions[index],
+                    rate=rate,
+                    generated=True,
+                    token_ids=draft.spans[index].call_ids or None,
                 )
                 draft.parts[index] = part
                 self._sources.add(part, work.conditioning[place : place + 1])
@@ -315,7 +351,9 @@ class ChatSession:
         found: Source | None,
     ) -> Denoising:
         decoder = self.model.decoders[modality]
-        if self.model.spec.bridge == "caption":
+        if kind_of(modality).said is not None:
+            conditioning = decoder.encode_captions([draft.words(index) for index in indices])
+        elif self.model.spec.bridge == "caption":
             conditioning = decoder.encode_captions([captions[index] for index in indices])
         else:
             hidden_TSD = torch.stack([draft.spans[index].hidden for index in indices])
@@ -335,6 +373,7 @@ class ChatSession:
                 old=None if found is None else found.old,
             ),
             alone=not options.batch_media,
+            previews=options.previews,
         )
 
     def _generate(
@@ -344,12 +383,18 @@ class ChatSession:
         with closing(steps):
             while True:
                 try:
-                    step, total = next(steps)
+                    step = Step(*next(steps))
                 except StopIteration as stop:
                     made: list[np.ndarray] = stop.value
                     return made
                 draft.steps[modality] += len(indices)
-                yield Progress(modality=modality, indices=indices, step=step, total=total)
+                yield Progress(
+                    modality=modality,
+                    indices=indices,
+                    step=step.number,
+                    total=step.total,
+                    previews=None if step.previews is None else tuple(step.previews),
+                )
 
 
 def _edited(work: Denoising, found: Source | None, place: int) -> Edited | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from anyweave.decoders.editing import Edit
-from anyweave.generation.options import SIZE_OPTIONS, GenerationOptions
-from anyweave.messages import Media, Modality
+from anyweave.decoders.sampling import Steps
+from anyweave.generation.options import GenerationOptions
+from anyweave.messages import Media, Modality, kind_of
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.processor import DEFAULT_RATE, load_array
 
@@ -31,12 +32,15 @@ class Denoising:
     """Of `generate_steps`: steps, guidance, size."""
     alone: bool = False
     """Never to be merged with another work."""
+    previews: bool = False
+    """Whether somebody wants to see the media in the making."""
 
     @torch.inference_mode()
-    def steps(self) -> Generator[tuple[int, int], None, list[np.ndarray]]:
-        """Yields (step, total) after each step and returns the media."""
+    def steps(self) -> Steps[list[np.ndarray]]:
+        """Step by step; returns the media."""
+        more = {"previews": True} if self.previews else {}
         made: list[np.ndarray] = yield from self.decoder.generate_steps(
-            self.conditioning, seeds=self.seeds, **self.arguments
+            self.conditioning, seeds=self.seeds, **self.arguments, **more
         )
         return made
 
@@ -48,6 +52,7 @@ class Denoising:
         return (
             self.decoder is other.decoder
             and not (self.alone or other.alone or "latents" in ours or "latents" in theirs)
+            and self.conditioning.shape[1:] == other.conditioning.shape[1:]
             and ours.keys() == theirs.keys()
             and all(_equal(value, theirs[name]) for name, value in ours.items())
         )
@@ -61,6 +66,7 @@ def merged(works: Sequence[Denoising]) -> Denoising:
         conditioning=torch.cat([work.conditioning for work in works]),
         seeds=[seed for work in works for seed in work.seeds],
         arguments=first.arguments,
+        previews=any(work.previews for work in works),
     )
 
 
@@ -85,7 +91,7 @@ def decoder_arguments(
         array, rate = load_array(source, round(decoder.rate or DEFAULT_RATE))
         # The source is fitted to the asked size, and the decoder then keeps the size of its
         # latents.
-        size = {n: arguments.pop(n) for n in SIZE_OPTIONS[modality] if n in arguments}
+        size = {n: arguments.pop(n) for n in kind_of(modality).sizes if n in arguments}
         arguments["latents"] = decoder.encode_media([array] * count, rates=[rate] * count, **size)
         if getattr(decoder, "edits", False):
             old = decoder.unconditional() if old is None else old

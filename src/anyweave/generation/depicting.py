@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
-from anyweave.generation.denoising import decoder_arguments
+from anyweave.decoders.sampling import drain
+from anyweave.generation.denoising import Denoising, decoder_arguments
 from anyweave.generation.options import GenerationOptions
 from anyweave.messages import MEDIA_TYPES, Media, Modality
 from anyweave.model.any_to_any import NextGPT
@@ -18,16 +20,35 @@ def depict(
     options: GenerationOptions | None = None,
 ) -> Media | None:
     """A medium of `caption`, an array with its rate; None where the model has no such decoder.
+    `ReplyBatcher.depict` makes several together.
 
     Raises `ValueError` if the decoder's text encoder is not loaded (load the model with
     ``bridge="caption"``).
     """
     if modality not in model.decoders:
         return None
-    decoder, options = model.decoders[modality], options or GenerationOptions()
-    with torch.inference_mode():
-        conditioning = decoder.encode_captions([caption])
-        arguments = decoder_arguments(model, modality, options)
-        array = decoder.generate(conditioning, seeds=[seed], **arguments)[0]
-    rate = options.rate(modality, decoder.rate)
+    options = options or GenerationOptions()
+    (array,) = drain(depiction(model, modality, caption, seed, options).steps())
+    return depicted(model, modality, caption, options, array)
+
+
+@torch.inference_mode()
+def depiction(
+    model: NextGPT, modality: Modality, caption: str, seed: int, options: GenerationOptions
+) -> Denoising:
+    """The work of `depict`."""
+    decoder = model.decoders[modality]
+    return Denoising(
+        decoder=decoder,
+        conditioning=decoder.encode_captions([caption]),
+        seeds=[seed],
+        arguments=decoder_arguments(model, modality, options),
+    )
+
+
+def depicted(
+    model: NextGPT, modality: Modality, caption: str, options: GenerationOptions, array: np.ndarray
+) -> Media:
+    """What came of `depiction`, as a medium."""
+    rate = options.rate(modality, model.decoders[modality].rate)
     return MEDIA_TYPES[modality](source=array, caption=caption, rate=rate, generated=True)

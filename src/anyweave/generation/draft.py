@@ -26,23 +26,32 @@ class Draft:
         last = self.said[-1] if self.said else None
         if isinstance(last, Text):
             self.said.pop()
-            delta = TextDelta(
-                text=last.text + delta.text, token_ids=(last.token_ids or ()) + delta.token_ids
-            )
-        self.said.append(Text(delta.text, delta.token_ids))
+            ids = _joined(last.token_ids, delta)
+            self.said.append(Text(last.text + delta.text, ids))
+        else:
+            self.said.append(Text(delta.text, _joined((), delta)))
 
     def add_span(self, span: SignalSpan) -> MediaStarted:
-        spoken = [part.text for part in self.said if isinstance(part, Text)]
+        spoken = [_BLOCK.sub("", part.text) for part in self.said if isinstance(part, Text)]
         started = MediaStarted(
             index=len(self.spans),
             modality=span.modality,
-            caption=spoken_caption(spoken),
+            caption=spoken_caption(spoken) if span.caption is None else span.caption,
             token_ids=span.token_ids,
             forced=span.forced,
         )
         self.spans.append(span)
         self.said.append(started)
         return started
+
+    def words(self, index: int) -> str:
+        """What was said before medium `index` and after the one before it."""
+        words = ""
+        for part in self.said:
+            if isinstance(part, MediaStarted) and part.index == index:
+                break
+            words = words + part.text if isinstance(part, Text) else ""
+        return words
 
     def captions(self) -> dict[int, str]:
         return {part.index: part.caption for part in self.said if isinstance(part, MediaStarted)}
@@ -52,6 +61,17 @@ class Draft:
             self.parts[p.index] if isinstance(p, MediaStarted) else p for p in self.said
         ]
         return Reply("assistant", parts)
+
+
+# Tables and code between lines of backticks: no sentence about a medium.
+_BLOCK = re.compile(r"^```.*?^```[ ]*$", re.DOTALL | re.MULTILINE)
+
+
+def _joined(before: tuple[int, ...] | None, delta: TextDelta) -> tuple[int, ...] | None:
+    """The ids of a text that goes on; None once those of a piece are unknown."""
+    if before is None or delta.token_ids is None:
+        return None
+    return before + delta.token_ids
 
 
 def spoken_caption(texts: Sequence[str]) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from anyweave.generation.reply import Reply
@@ -19,10 +20,12 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, kw_only=True)
 class TextDelta:
-    """New text: whole characters only. `token_ids` are the ids it was decoded from."""
+    """New text: whole characters only. `token_ids` are the ids it was decoded from; None where a
+    stop string cut them.
+    """
 
     text: str
-    token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,10 @@ class SignalSpan:
     token_ids: tuple[int, ...]
     forced: bool = False
     """True where the run was appended because the caller demanded it."""
+    caption: str | None = None
+    """The words between the tags of a call; None where the model asks with its signal tokens."""
+    call_ids: tuple[int, ...] = ()
+    """The ids of such a call, which the run follows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +74,10 @@ class Progress:
     indices: tuple[int, ...]
     step: int
     total: int
+    previews: tuple[UInt8[np.ndarray, "h w 3"], ...] | None = None
+    """With the option `previews`, and where the medium can be seen: a small picture of what each of
+    `indices` will be.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +131,14 @@ class Dropped:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Described:
+    """A user's medium of this turn of which the language model saw a captioner's words alone."""
+
+    modality: Modality
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Usage:
     """What a reply cost. `cached_tokens` of the prompt were already in the key-value cache."""
 
@@ -127,8 +146,11 @@ class Usage:
     cached_tokens: int
     completion_tokens: int
     dropped: Dropped = Dropped()
+    described: tuple[Described, ...] = ()
     context_length: int | None = None
     """Positions that prompt and reply could take; None where the model has no limit."""
+    shortened: tuple[str, ...] = ()
+    """Media of the conversation that are read as words, and what of them is not read."""
     seconds: Mapping[Modality, float] = field(default_factory=dict)
     """Wall-clock seconds per modality; "text" is prefill and decoding."""
     steps: Mapping[Modality, int] = field(default_factory=dict)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from anyweave.errors import nearest
-from anyweave.messages import MEDIA_MODALITIES, MODALITIES, Modality
+from anyweave.messages import MEDIA_MODALITIES, MODALITIES, Modality, kind_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,8 @@ class GenerationOptions:
     """Seeds the sampling and, plus the number of the medium in the reply, each decoder. None draws
     one.
     """
+    stop: tuple[str, ...] = ()
+    """A reply's text ends before the first of these strings that it would say."""
     modalities: tuple[Modality, ...] | None = None
     """Media the model may answer with; None leaves it the choice. Text is always allowed."""
     force: tuple[Modality, ...] = ()
@@ -72,6 +74,8 @@ class GenerationOptions:
     """Decode the media of one modality in one batch; False decodes one at a time and needs less
     memory.
     """
+    previews: bool = False
+    """Show pictures and clips in the making: small pictures in the events of progress."""
     use_cache: bool = True
     """Keep keys and values between steps. False recomputes everything: slow, for tests."""
 
@@ -102,6 +106,7 @@ class GenerationOptions:
             raise ValueError(f"edit is never, auto or always, got {self.edit!r}")
         if self.strength == 0:
             raise ValueError("strength must be above 0: at 0 the source itself is the answer")
+        object.__setattr__(self, "stop", _stops(self.stop))
         if self.repetition_penalty <= 0:
             raise ValueError(f"repetition_penalty must be above 0, got {self.repetition_penalty}")
         for name in ("num_inference_steps", "height", "width", "num_frames", "fps", "audio_length"):
@@ -128,36 +133,38 @@ class GenerationOptions:
         return replace(self, **overrides)
 
     def decoder_arguments(self, modality: Modality) -> dict[str, Any]:
-        """Keyword arguments of a decoder's `generate`: what was set here and applies."""
-        names = (*_SAMPLING_OPTIONS, *SIZE_OPTIONS[modality])
+        """Keyword arguments of a decoder's `generate`: what was set here and applies. One reply may
+        hold several kinds of media: a size applies where it has a meaning.
+        """
+        names = (*_SAMPLING_OPTIONS, *kind_of(modality).sizes)
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def rate(self, modality: Modality, default: float | None) -> float | None:
         """The rate to write on a generated medium: the decoder's own, or `fps` where frames are
         counted.
         """
-        return (
-            self.fps if "num_frames" in SIZE_OPTIONS[modality] and self.fps is not None else default
-        )
+        counts_frames = "num_frames" in kind_of(modality).sizes
+        return self.fps if counts_frames and self.fps is not None else default
 
 
 _SAMPLING_OPTIONS = ("num_inference_steps", "guidance_scale", "scheduler")
-# One reply may hold several kinds of media: a size applies where it has a meaning.
-SIZE_OPTIONS: Mapping[Modality, tuple[str, ...]] = {
-    "image": ("height", "width"),
-    "video": ("height", "width", "num_frames"),
-    "audio": ("audio_length",),
-}
 
 
-def _modalities(name: str, given: Any, known: tuple[Modality, ...]) -> tuple[Modality, ...] | None:
+def _modalities(name: str, given: Any, known: Sequence[Modality]) -> tuple[Modality, ...] | None:
     if given is None:
         return None
     values = (given,) if isinstance(given, str) else tuple(given)
     for value in values:
         if value not in known:
-            raise ValueError(f"{name} names {value!r}; it takes {', '.join(known)}")
+            raise ValueError(f"{name} names {value!r}; {nearest(value, known, 'it takes')}")
     return values
+
+
+def _stops(given: str | Sequence[str]) -> tuple[str, ...]:
+    stops = (given,) if isinstance(given, str) else tuple(given)
+    if not all(isinstance(stop, str) and stop for stop in stops):
+        raise ValueError(f"stop takes strings of one character or more, got {given!r}")
+    return stops
 
 
 def _at_least(name: str, value: float, least: float) -> None:

@@ -12,6 +12,7 @@ import httpx2
 
 from anyweave.generation.draft import Draft
 from anyweave.generation.events import (
+    Described,
     Done,
     Dropped,
     Event,
@@ -22,10 +23,9 @@ from anyweave.generation.events import (
     Usage,
 )
 from anyweave.media import encode_part
-from anyweave.messages import MEDIA_MODALITIES, MEDIA_TYPES, Media, Message, Modality, Text
+from anyweave.messages import MEDIA_MODALITIES, MEDIA_TYPES, Media, Message, Modality, Text, kind_of
 
 _PATIENCE = httpx2.Timeout(10, read=600)  # seconds; a decoder may be silent for minutes
-_LISTS: dict[str, Modality] = {"images": "image", "videos": "video", "audios": "audio"}
 
 
 class RemoteSession:
@@ -53,7 +53,7 @@ class RemoteSession:
                 f"{self._url} has no model {name!r}; it has {', '.join(listed) or 'none'}"
             )
         made = listed[name].get("modalities", {}).get("output", MEDIA_MODALITIES)
-        self.generates: tuple[Modality, ...] = tuple(m for m in MEDIA_MODALITIES if m in made)
+        self.generates: tuple[Modality, ...] = tuple(m for m in made if m in MEDIA_MODALITIES)
         self._fields = {"model": name, "stream": True, "stream_options": {"include_usage": True}}
         self._fields |= {key: value for key, value in fields.items() if value is not None}
 
@@ -118,8 +118,9 @@ class _Incoming:
             if (sound := delta.get("audio")) and (data := sound.get("data")):
                 caption = sound.get("transcript")
                 yield from self._medium("audio", {**sound, "caption": caption}, data)
-            for name, modality in _LISTS.items():
+            for name in dict.fromkeys(kind_of(m).wire_list for m in MEDIA_MODALITIES):
                 for entry in delta.get(name) or ():
+                    modality = entry["type"].removesuffix("_url")
                     data = entry[f"{modality}_url"]["url"].partition(";base64,")[2]
                     yield from self._medium(modality, entry, data)
 
@@ -139,7 +140,9 @@ class _Incoming:
                 cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0),
                 completion_tokens=usage.get("completion_tokens", 0),
                 dropped=Dropped(**(usage.get("dropped") or {})),
+                described=tuple(Described(**told) for told in usage.get("described") or ()),
                 context_length=usage.get("context_length"),
+                shortened=tuple(usage.get("shortened") or ()),
                 seconds=usage.get("seconds") or {},
                 steps=usage.get("steps") or {},
             ),

@@ -22,7 +22,6 @@ from anyweave.generation.events import (
 from anyweave.generation.writing import write_message
 from anyweave.media.sniffing import sniff
 from anyweave.messages import (
-    MEDIA_MODALITIES,
     MEDIA_TYPES,
     Media,
     Message,
@@ -162,7 +161,7 @@ def _obey(line: str, chat: _Chat, make_session: Callable[[], Session], say: Say)
         say("(a fresh conversation)")
     elif command == "/force":
         known = chat.session.generates
-        asked = tuple(m for m in MEDIA_MODALITIES if m in words)
+        asked = tuple(m for m in known if m in words)
         if not asked or len(asked) < len(set(words)) or not all(m in known for m in asked):
             raise ValueError(f"/force takes {', '.join(known)}, got {' '.join(words) or 'nothing'}")
         chat.force = asked
@@ -232,6 +231,10 @@ def _report(done: Done, turn: int, output: Path, say: Say, show: Callable[[Media
         if path is not None:
             show(MEDIA_TYPES[part.modality](path))
     usage = done.usage
+    for note in usage.shortened:
+        say(f"({note})")
+    for told in usage.described:
+        say(f"(the {told.modality} was read by a captioner: {told.words})")
     if cut := why_cut_off(done):
         say(f"(cut off: {cut})")
     if gone := usage.dropped:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,25 @@ class CausalLM(nn.Module):
                 f"of {', '.join(SOURCES)}"
             ) from error
         return cls(model, tokenizer, num_signals=num_signals, seed=seed, blank=blank, source=source)
+
+    def with_signals(self, origins: Sequence[int | None], *, seed: int = 0) -> CausalLM:
+        """The same language model, sharing all that it is made of, with other signal rows: each the
+        row of this number, or a new one for None.
+        """
+        grown = copy.copy(self)
+        grown._modules = dict(self._modules)
+        grown.signals = SignalRows(len(origins), self.hidden_size).to(self.device)
+        head = self.model.get_output_embeddings()
+        grown.signals.initialise(
+            _looked_up(self.model.get_input_embeddings()), head.weight, seed=seed
+        )
+        with torch.no_grad():
+            for row, origin in enumerate(origins):
+                if origin is not None:
+                    grown.signals.input_rows[row] = self.signals.input_rows[origin]
+                    grown.signals.output_rows[row] = self.signals.output_rows[origin]
+        grown.view_for_replies = None
+        return grown
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:

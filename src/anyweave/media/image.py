@@ -19,11 +19,28 @@ from PIL.PngImagePlugin import PngInfo
 from anyweave.media.errors import DAMAGE, Limits, explain, media_error
 from anyweave.media.marking import xmp
 from anyweave.media.source import check_source, open_encoded
-from anyweave.messages import Media
+from anyweave.messages import Media, Modality
 
 FORMATS: tuple[str, ...] = ("png", "jpeg", "webp")
 ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 _READ = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "MPO")
+
+
+def read(part: Media, sample_rate: int, limits: Limits) -> tuple[np.ndarray, None]:
+    """`load_image`; a picture has no rate."""
+    return load_image(part, limits), None
+
+
+def encode(
+    modality: Modality,
+    array: np.ndarray,
+    rate: float | None,
+    format: str,
+    name: str,
+    generated: bool,
+) -> bytes:
+    """`encode_image`; a picture has no rate."""
+    return encode_image(array, format, name, generated)
 
 
 def load_image(part: Media, limits: Limits) -> UInt8[np.ndarray, "H W 3"]:

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from anyweave.media.errors import Limits, MediaError, media_error
-from anyweave.messages import Media
+from anyweave.messages import Media, kind_of
 
 try:
     import resource
@@ -67,7 +67,7 @@ class Decoder:
                     raise MediaError(answer)
                 shape, dtype, rate = answer
                 array = np.empty(shape, dtype)
-                connection.recv_bytes_into(array.data.cast("B"))
+                connection.recv_bytes_into(_bytes(array))
             except (EOFError, OSError) as error:  # it died, or has to
                 raise _death(part.name, self._end(), limits, error) from None
         return array, rate
@@ -136,9 +136,11 @@ def may_die(memory: int = MEMORY) -> None:
 
 
 def decoder_for(part: Media) -> Decoder | None:
-    """The child that has to decode a part, None if this process does."""
+    """The child that has to decode a part, None if this process does: an array, and a medium whose
+    reader is only here, such as one of a notebook.
+    """
     encoded = isinstance(part.source, (str, os.PathLike, bytes, bytearray, memoryview))
-    return _decoder if encoded else None
+    return _decoder if encoded and kind_of(part.modality).travels else None
 
 
 @contextmanager
@@ -173,7 +175,11 @@ def serve(descriptor: int, read: Callable[..., Read]) -> None:
                 continue
             array = np.ascontiguousarray(array)
             connection.send((array.shape, array.dtype.str, rate))
-            connection.send_bytes(array.data.cast("B"))
+            connection.send_bytes(_bytes(array))
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data  # letters have no buffer of their own
 
 
 def _plain(source: Any) -> Any:

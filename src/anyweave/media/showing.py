@@ -10,14 +10,15 @@ from html import escape
 import numpy as np
 
 from anyweave import media
-from anyweave.messages import Media, Message, Modality, Text
+from anyweave.messages import Image, Media, Message, Modality, Text, kind_of
 
-# What every browser plays: our format, its type, and the element that holds it.
-_ELEMENTS: Mapping[Modality, tuple[str, str, str]] = {
-    "image": ("png", "image/png", '<img src="{data}" alt="{caption}" title="{caption}">'),
-    "video": ("mp4", "video/mp4", '<video src="{data}" title="{caption}" controls loop></video>'),
-    "audio": ("wav", "audio/wav", '<audio src="{data}" title="{caption}" controls></audio>'),
+# The element that holds it; browsers play the usual format of each.
+_ELEMENTS: Mapping[Modality, str] = {
+    "image": '<img src="{data}" alt="{caption}" title="{caption}">',
+    "video": '<video src="{data}" title="{caption}" controls loop></video>',
+    "audio": '<audio src="{data}" title="{caption}" controls></audio>',
 }
+_DOWNLOAD = '<a href="{data}" download="{name}">{modality}: {caption}</a>'
 _SOUND_RATE = 48_000  # Hz; of sounds that are not arrays
 
 
@@ -64,11 +65,19 @@ def media_html(part: Media) -> str:
     caption = escape(part.caption or "")
     if part.source is None:
         return f"<em>[{part.modality}: {caption}]</em>"
-    format, kind, element = _ELEMENTS[part.modality]
-    array, rate = array_and_rate(part)
+    kind, (array, rate) = kind_of(part.modality), array_and_rate(part)
+    if kind.picture is not None:
+        return media_html(Image(kind.picture(array), part.caption))
+    shown = "" if kind.as_text is None else f"<pre>{escape(kind.as_text(array)[0])}</pre>"
+    format = kind.formats[0]
     data = media.encode(part.modality, array, rate=rate, format=format, generated=part.generated)
     encoded = base64.b64encode(data).decode()
-    return element.format(data=f"data:{kind};base64,{encoded}", caption=caption)
+    return shown + _ELEMENTS.get(part.modality, _DOWNLOAD).format(
+        data=f"data:{kind.media_type(format)};base64,{encoded}",
+        caption=caption,
+        modality=part.modality,
+        name=f"{part.modality}.{format}",
+    )
 
 
 def array_and_rate(part: Media) -> tuple[np.ndarray, float | None]:
@@ -82,4 +91,4 @@ def array_and_rate(part: Media) -> tuple[np.ndarray, float | None]:
         return media.load(part, sample_rate=_SOUND_RATE), float(_SOUND_RATE)
     if part.modality == "audio" and part.rate is not None:
         return part.source, part.rate
-    return media.load(part), None
+    return media.read(part)

@@ -8,11 +8,13 @@ from pathlib import Path
 import av
 import PIL.Image
 
+from anyweave.media import read
 from anyweave.media.audio import DEMUXERS
 from anyweave.media.errors import DAMAGE, DEFAULT_LIMITS, MediaError, explain
 from anyweave.media.film import video_tracks
 from anyweave.media.source import Encoded, open_encoded
-from anyweave.messages import MEDIA_TYPES, Modality
+from anyweave.messages import MEDIA_TYPES, PAPER_MODALITIES, Modality
+from anyweave.modalities import other_by_suffix
 
 
 def sniff(path: str | Path) -> Modality:
@@ -20,12 +22,12 @@ def sniff(path: str | Path) -> Modality:
 
     Where a container holds several kinds the suffix decides; a GIF, WebP, PNG or AVIF is a video
     when it has several frames, an MP4 or WebM without a picture track is audio. Raises `MediaError`
-    for what is not a whole medium.
+    for what is not a whole medium. Of other kinds the suffix decides, if the file can be read so.
     """
     named = (mimetypes.guess_type(str(path))[0] or "").partition("/")[0]
     if Path(path).suffix.lower() in (".3gp", ".3g2"):  # systems call these audio
         named = "video"
-    order = sorted(MEDIA_TYPES, key=lambda modality: modality != named)  # the suffix's kind first
+    order = sorted(PAPER_MODALITIES, key=lambda modality: modality != named)  # the suffix's first
     first: MediaError | None = None
     for modality in order:
         try:
@@ -34,7 +36,11 @@ def sniff(path: str | Path) -> Modality:
         except MediaError as error:
             first = first or error
     assert first is not None
-    raise first
+    other = other_by_suffix(Path(path).suffix[1:])
+    if other is None:
+        raise first
+    read(MEDIA_TYPES[other](path))
+    return other
 
 
 def _kind(encoded: Encoded, modality: Modality) -> Modality:

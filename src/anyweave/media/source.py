@@ -14,9 +14,7 @@ from typing import BinaryIO
 from anyweave.media.containers import missing_bytes
 from anyweave.media.errors import Limits, explain, media_error
 from anyweave.media.mpeg import id3_length
-from anyweave.messages import Media, Modality
-
-_ARTICLES: dict[Modality, str] = {"image": "an image", "video": "a video", "audio": "audio"}
+from anyweave.messages import PAPER_MODALITIES, Media, Modality, kind_of
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,9 @@ def open_encoded(part: Media, limits: Limits) -> Iterator[Encoded]:
             raise media_error(part.name, "it is empty (0 bytes)", "write or download it again")
         limits.check(part.name, bytes=size)
         file.seek(0)
+        if part.modality not in PAPER_MODALITIES:  # its own reader knows what it is
+            yield Encoded(part.name, file, size, _format(part), (part.modality,))
+            return
         head = file.read(512)
         if tag := id3_length(head):  # a tag says nothing of what follows it
             file.seek(tag)
@@ -55,7 +56,8 @@ def open_encoded(part: Media, limits: Limits) -> Iterator[Encoded]:
         if part.modality not in modalities:
             raise media_error(
                 part.name,
-                f"it holds {_ARTICLES[modalities[0]]} ({format}), not {_ARTICLES[part.modality]}",
+                f"it holds {kind_of(modalities[0]).noun} ({format}), "
+                f"not {kind_of(part.modality).noun}",
                 f"pass it as {modalities[0].title()}(...)",
             )
         missing = missing_bytes(file, size, format)
@@ -67,6 +69,13 @@ def open_encoded(part: Media, limits: Limits) -> Iterator[Encoded]:
             )
         file.seek(0)
         yield Encoded(part.name, file, size, format, modalities)
+
+
+def _format(part: Media) -> str:
+    """The format of a file of a kind of its own: by its suffix where the kind knows that."""
+    kind = kind_of(part.modality)
+    named = Path(part.source).suffix[1:].lower() if isinstance(part.source, (str, Path)) else ""
+    return named if named in kind.suffixes else kind.formats[0]
 
 
 def check_source(part: Media, accepted: str) -> None:
@@ -177,5 +186,5 @@ def _identify(name: str, wanted: Modality, head: bytes) -> tuple[str, tuple[Moda
         "audio": "WAV, FLAC, MP3, AAC, OGG, or the sound of an MP4 or WebM",
     }
     raise media_error(
-        name, f"{reason}, not {_ARTICLES[wanted]}", f"convert it to {readable[wanted]}"
+        name, f"{reason}, not {kind_of(wanted).noun}", f"convert it to {readable[wanted]}"
     )

@@ -21,7 +21,7 @@ from anyweave.media.film import Frames, read_film
 from anyweave.media.image import ANIMATED, flatten
 from anyweave.media.marking import comment, mark_gif, mp4_box
 from anyweave.media.source import Encoded, check_source, open_encoded
-from anyweave.messages import Media
+from anyweave.messages import Media, Modality
 
 FORMATS: tuple[str, ...] = ("mp4", "webm", "gif")
 _UNTIMED_SECONDS = 0.1  # what browsers give a frame without a duration
@@ -34,6 +34,13 @@ _CODECS = {
 }
 _GIF_TICK = Fraction(1, 100)  # seconds
 _GIF_FASTEST = 50  # frames/s: players slow a frame of one tick down to ten
+
+
+def read(
+    part: Media, sample_rate: int, limits: Limits
+) -> tuple[UInt8[np.ndarray, "T H W 3"], float | None]:
+    """`load_video`; its sound is not read."""
+    return load_video(part, limits)
 
 
 def load_video(part: Media, limits: Limits) -> tuple[UInt8[np.ndarray, "T H W 3"], float | None]:
@@ -72,8 +79,13 @@ def check_video(array: np.ndarray, name: str) -> UInt8[np.ndarray, "T H W 3"]:
     return np.ascontiguousarray(array)
 
 
-def encode_video(
-    array: np.ndarray, rate: float | None, format: str, name: str, generated: bool
+def encode(
+    modality: Modality,
+    array: np.ndarray,
+    rate: float | None,
+    format: str,
+    name: str,
+    generated: bool,
 ) -> bytes:
     """Encode ``uint8[T, H, W, 3]`` at `rate` frames/s.
 

@@ -14,7 +14,6 @@ vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ from torch import Tensor, nn
 import anyweave  # the front door, for what stands above a model: conversations, checkpoints
 from anyweave.batch import IGNORE_INDEX, Batch, BatchMedia, ModelOutput
 from anyweave.language import CausalLM
-from anyweave.language.lora import adapters_disabled, lora_parameters
+from anyweave.language.lora import lora_parameters
 from anyweave.messages import Message, Modality
 from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.fusion import gather_spans, scatter_media
@@ -270,10 +269,6 @@ class NextGPT(nn.Module):
         if role == "lora":
             return lora_parameters(self.language)
         raise ValueError(f"unknown role {role!r}; roles are {', '.join(ROLES)}")
-
-    def without_adapters(self) -> AbstractContextManager[None]:
-        """The plain language model for a while, for example to measure what adaptation forgot."""
-        return adapters_disabled(self.language)
 
     def _apply(self, fn: Any, recurse: bool = True) -> NextGPT:
         super()._apply(fn, recurse)

@@ -8,7 +8,7 @@ weights.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anyweave import decoders, encoders, projectors
+from anyweave import encoders, projectors
+from anyweave.decoders.opening import open_decoder
 from anyweave.files import disk_stamp
 from anyweave.language import CausalLM, lora
 from anyweave.messages import MEDIA_MODALITIES, Modality
@@ -92,7 +93,7 @@ def build(
     language = _build_language(spec, how, seed, blank)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        perception = _build_encoders(spec, how, lazy_encoders)
+        perception = build_encoders(spec.encoders, how, lazy_encoders)
         pool = decoder_pool(spec, how)
         model = assemble(spec, language, perception, pool, root=how.root, blank=blank)
     return model if device is None else model.to(device)
@@ -204,10 +205,13 @@ def _to_unit_length(module: nn.Module, args: Any, conditioning: Tensor) -> Tenso
     return functional.normalize(conditioning, dim=-1)
 
 
-def _build_encoders(spec: ModelSpec, how: Reading, lazy: bool | None) -> dict[Modality, nn.Module]:
+def build_encoders(
+    parts: Sequence[EncoderSpec], how: Reading, lazy: bool | None
+) -> dict[Modality, nn.Module]:
+    """Frozen encoders by modality; `lazy` as `lazy_encoders` of `build`."""
     reading = {**how.hub, "trust_remote_code": how.trust_remote_code}
     built: dict[Modality, nn.Module] = {}
-    for part in spec.encoders:
+    for part in parts:
         source = resolve_source(part.source, how.root)
         skeleton = getattr(encoders.resolve(part.type), "skeleton", None)
         known = how.verify and part.sha256 is not None and isinstance(source, Path)
@@ -227,13 +231,18 @@ def _build_encoders(spec: ModelSpec, how: Reading, lazy: bool | None) -> dict[Mo
                 f"encoder {part.type!r} from {source} reads {', '.join(encoder.modalities)}, "
                 f"but the spec wants {', '.join(unable)} of it"
             )
-        if part.feature_dim not in (None, encoder.feature_dim):
+        if not describes(part) and part.feature_dim not in (None, encoder.feature_dim):
             raise ValueError(
                 f"encoder {part.type!r} from {source} gives features of width "
                 f"{encoder.feature_dim}, the spec says {part.feature_dim}; correct feature_dim"
             )
         built |= dict.fromkeys(part.modalities, encoder)
     return {modality: built[modality] for modality in MEDIA_MODALITIES if modality in built}
+
+
+def describes(part: EncoderSpec) -> bool:
+    """Whether an encoder gives words and no features: then nothing projects what it reads."""
+    return hasattr(encoders.resolve(part.type), "describe")
 
 
 def _load_encoder(
@@ -252,13 +261,14 @@ def _build_input_projectors(
 ) -> dict[Modality, nn.Module]:
     built: dict[Modality, nn.Module] = {}
     shared: nn.Module | None = None
-    widths = {modality: encoder.feature_dim for modality, encoder in perception.items()}
+    widths = {m: e.feature_dim for m, e in perception.items() if not hasattr(e, "describe")}
+    together = {m: width for m, width in widths.items() if spec.input_projector_for(m).shared}
     for modality, width in widths.items():
         part = spec.input_projector_for(modality)
-        if part.shared and len(set(widths.values())) > 1:
+        if part.shared and len(set(together.values())) > 1:
             raise ValueError(
                 "one shared input projector needs features of one width, the encoders give "
-                f"{widths}; set shared=False"
+                f"{together}; set shared=False"
             )
         if part.shared and shared is not None:
             built[modality] = shared
@@ -286,13 +296,17 @@ def _build_processor(
 ) -> Processor:
     return Processor(
         language.given_tokenizer,
-        SignalTokens(dict(spec.signal_tokens), language.base_vocab_size),
+        SignalTokens(
+            {**dict.fromkeys(spec.input_modalities, 0), **spec.signal_tokens},
+            language.base_vocab_size,
+        ),
         spec.template,
         perception,
-        {m: inputs[m].num_tokens(encoder.num_patches(m)) for m, encoder in perception.items()},
+        {m: projector.num_tokens(perception[m].num_patches(m)) for m, projector in inputs.items()},
         system_prompt=spec.system_prompt or None,
         target_rate=partial(_target_rate, pool),
         own_tokenizer=True,
+        calls_in_words=spec.calls == "words",
     )
 
 
@@ -355,10 +369,10 @@ def _load_decoder(modality: Modality, part: DecoderSpec, how: Reading) -> Any:
     if how.dtype is not None:
         arguments["dtype"] = getattr(torch, how.dtype)
     with missing_weights_explained(f"{modality} decoder", source):
-        load = decoders.resolve(part.type).from_pretrained
-        decoder = load(modality, source, **{**understood(load, how.hub), **arguments})
+        decoder = open_decoder(part.type, modality, source, arguments, how.hub)
     want = (part.conditioning_tokens, part.conditioning_dim)
-    if tuple(decoder.conditioning_shape) != want:
+    takes = getattr(decoder, "takes", None)  # of those that leave the number of rows open
+    if tuple(decoder.conditioning_shape) != want and not (takes is not None and takes(*want)):
         raise ValueError(
             f"the {modality} decoder in {source} is conditioned by "
             f"{tuple(decoder.conditioning_shape)} (tokens, width), "

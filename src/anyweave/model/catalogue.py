@@ -1,4 +1,5 @@
-"""Specs by name: the paper's system, and two of today's parts.
+"""Specs by name: the paper's system, systems of today's parts for the hardware that people own,
+and two cascades, which need no training.
 
 A named spec is a model that was not trained yet: frozen parts by their public names, projectors,
 signal rows and adapters to be learnt. `anyweave inspect NAME` shows what it is made of without any
@@ -8,10 +9,11 @@ weights; ``NextGPT.from_pretrained(NAME)`` loads the parts and starts the rest a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from anyweave.errors import nearest
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality, kind_of
 from anyweave.model.spec import (
     DecoderSpec,
     EncoderSpec,
@@ -58,7 +60,7 @@ _OUTPUT_PROJECTORS: Mapping[Modality, ProjectorSpec] = {
     # AudioLDM is conditioned by text embeddings of length 1.
     "audio": ProjectorSpec(type="transformer", normalize=True),
 }
-_SIGNAL_TOKENS: Mapping[Modality, int] = {"image": 4, "video": 24, "audio": 8}
+_SIGNAL_TOKENS = {modality: kind_of(modality).signal_tokens for modality in PAPER_MODALITIES}
 
 PAPER_7B = ModelSpec(
     name="paper-7b",
@@ -69,7 +71,7 @@ PAPER_7B = ModelSpec(
         EncoderSpec(
             type="imagebind",
             source="imagebind_huge.pth",
-            modalities=MEDIA_MODALITIES,
+            modalities=PAPER_MODALITIES,
             feature_dim=1024,
             # Nothing reads the text tower, nor those of depth, heat and motion.
             args={"towers": ["vision", "audio"]},
@@ -140,7 +142,128 @@ PERMISSIVE_3B = ModelSpec(
     signal_tokens={"image": 4},
 )
 
-SPECS: Mapping[str, ModelSpec] = {spec.name: spec for spec in (PAPER_7B, QWEN3_4B, PERMISSIVE_3B)}
+# On the device only while they run: the largest network decides, not their sum.
+_VISITING = {**_HALF, "offload": True}
+_Z_IMAGE_TURBO = DecoderSpec(
+    source="Tongyi-MAI/Z-Image-Turbo",
+    conditioning_tokens=64,
+    conditioning_dim=2560,
+    guidance_scale=0.0,
+    num_inference_steps=8,
+    args=_VISITING,
+)
+_WAN_1_3B = DecoderSpec(
+    source="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+    conditioning_tokens=64,
+    conditioning_dim=4096,
+    num_inference_steps=30,
+    args=_VISITING,
+    generate={"height": 480, "width": 832, "num_frames": 33},
+)
+_ACE_STEP_XL_TURBO = DecoderSpec(
+    source="ACE-Step/acestep-v15-xl-turbo-diffusers",
+    conditioning_tokens=64,
+    conditioning_dim=1024,
+    num_inference_steps=8,
+    args=_VISITING,
+    generate={"audio_length": 10.0},
+)
+_SANA_SPRINT = DecoderSpec(
+    source="Efficient-Large-Model/Sana_Sprint_0.6B_1024px_diffusers",
+    conditioning_tokens=64,
+    conditioning_dim=2304,
+    num_inference_steps=2,
+    args=_VISITING,
+)
+_SD_TURBO = DecoderSpec(
+    source="stabilityai/sd-turbo",
+    conditioning_tokens=77,
+    conditioning_dim=1024,
+    guidance_scale=1.0,
+    num_inference_steps=1,
+    generate={"scheduler": "own", "height": 512, "width": 512},
+)
+_PROJECTORS: Mapping[Modality, ProjectorSpec] = {
+    modality: ProjectorSpec(type="transformer") for modality in PAPER_MODALITIES
+}
+
+STUDIO_24GB = replace(
+    QWEN3_4B,
+    name="studio-24gb",
+    output_projectors=_PROJECTORS,
+    decoders={"image": _Z_IMAGE_TURBO, "video": _WAN_1_3B, "audio": _ACE_STEP_XL_TURBO},
+)
+LAPTOP_8GB = replace(
+    PERMISSIVE_3B,
+    name="laptop-8gb",
+    language=LanguageSpec(source="Qwen/Qwen3-1.7B", dtype="bfloat16"),
+    output_projectors=_OUTPUT_PROJECTORS,
+    decoders={
+        "image": _SANA_SPRINT,
+        "video": replace(_WAN_1_3B, generate={"height": 480, "width": 832, "num_frames": 17}),
+        "audio": replace(_AUDIOLDM_L_FULL, args=_VISITING),
+    },
+    signal_tokens=_SIGNAL_TOKENS,
+)
+CPU = replace(
+    PERMISSIVE_3B,
+    name="cpu",
+    language=LanguageSpec(source="Qwen/Qwen3-0.6B"),
+    output_projectors={m: _OUTPUT_PROJECTORS[m] for m in ("image", "audio")},
+    decoders={
+        "image": _SD_TURBO,
+        "audio": replace(
+            _AUDIOLDM_L_FULL,
+            source="cvssp/audioldm-s-full-v2",
+            num_inference_steps=10,
+            args={},
+            generate={"audio_length": 5.0},
+        ),
+    },
+    signal_tokens={"image": 4, "audio": 8},
+)
+
+# The cascade that the paper compares with (section 6.2): captioners read, the language model is
+# asked to call, decoders read its words. Nothing in it trains.
+CASCADE_24GB = ModelSpec(
+    name="cascade-24gb",
+    language=LanguageSpec(source="Qwen/Qwen3-4B-Instruct-2507", dtype="bfloat16"),
+    encoders=(
+        EncoderSpec(
+            type="captioner",
+            source="Qwen/Qwen2-VL-2B-Instruct",
+            modalities=("image", "video"),
+            args=_HALF,
+        ),
+        EncoderSpec(
+            type="captioner", source="openai/whisper-small", modalities=("audio",), args=_HALF
+        ),
+    ),
+    decoders=PAPER_7B.decoders,
+    signal_tokens=dict.fromkeys(PAPER_MODALITIES, 1),
+    bridge="caption",
+    calls="words",
+)
+
+# The parts that emoji-mini is made of, as a cascade: nothing in it was trained to work together.
+CASCADE_MINI = ModelSpec(
+    name="cascade-mini",
+    language=LanguageSpec(source="smollm2-135m-instruct", dtype="bfloat16"),
+    decoders={
+        modality: DecoderSpec(
+            source=f"emoji-mini/decoders/{modality}",
+            conditioning_tokens=1 if modality == "audio" else 16,
+            conditioning_dim=128,
+        )
+        for modality in PAPER_MODALITIES
+    },
+    signal_tokens=dict.fromkeys(PAPER_MODALITIES, 1),
+    bridge="caption",
+    calls="words",
+)
+
+_SPECS = (PAPER_7B, QWEN3_4B, PERMISSIVE_3B, STUDIO_24GB, LAPTOP_8GB, CPU)
+SPECS: Mapping[str, ModelSpec] = {spec.name: spec for spec in (*_SPECS, CASCADE_24GB, CASCADE_MINI)}
 
 # Table 1 of the paper, by our names of the parts.
 PAPER_TABLE_1: Mapping[str, str] = {

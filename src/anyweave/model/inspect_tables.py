@@ -19,6 +19,7 @@ _MEMORY_ROWS: tuple[tuple[str, str], ...] = (
     ("trained, float32", "trained"),
     ("gradients and Adam, float32", "optimizer"),
     ("sum, to reply", "reply"),
+    ("on the device at once, to reply", "reply_offloaded"),
     ("sum, to train", "training"),
     ("sum, to train from caches", "training_from_caches"),
 )
@@ -47,7 +48,9 @@ def render_list(reports: Iterable[ModelReport]) -> RenderableType:
     table.add_column("trained", justify="right")
     table.add_column("licences")
     for report in reports:
-        decoders = [part.title or "" for part in report.parts if part.part.endswith("decoder")]
+        decoders = [
+            part.title or part.source for part in report.parts if part.part.endswith("decoder")
+        ]
         table.add_row(
             report.source,
             report.parts[0].title,
@@ -103,5 +106,7 @@ def _memory(rows: Iterable[Memory]) -> Table:
     for row in rows:
         table.add_column(row.precision, justify="right")
     for title, name in _MEMORY_ROWS:
+        if name == "reply_offloaded" and not any(row.visiting for row in rows):
+            continue  # everything is on the device
         table.add_row(title, *(f"{getattr(row, name) / 2**30:.2f}" for row in rows))
     return table

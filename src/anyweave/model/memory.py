@@ -35,6 +35,8 @@ class Counted(Protocol):
     def is_encoder(self) -> bool: ...
     @property
     def trained(self) -> bool: ...
+    @property
+    def visiting(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,15 @@ class Memory:
     frozen: int
     trained: int
     optimizer: int
+    visiting: int = 0
+    """Of the frozen ones what is not on the device at once: text encoders, which no reply needs,
+    and all networks but the largest of decoders that are offloaded.
+    """
+
+    @property
+    def reply_offloaded(self) -> int:
+        """What is on the device at once in replies, of which offloaded decoders are the reason."""
+        return self.reply - self.visiting
 
     @property
     def reply(self) -> int:
@@ -76,6 +87,9 @@ def frozen_bytes(part: Counted, precision: Precision) -> int:
 def memory(parts: Iterable[Counted], precision: Precision) -> Memory:
     """Sums over `parts`; those of unknown size count nothing."""
     parts = list(parts)
+    visitors = [part for part in parts if part.visiting]
+    away = sum(frozen_bytes(part, precision) for part in visitors)
+    largest = max((part.visiting for part in visitors), default=0) * _PLAIN[precision]
     frozen = [(part, frozen_bytes(part, precision)) for part in parts if not part.trained]
     trained = sum(part.parameters or 0 for part in parts if part.trained)
     return Memory(
@@ -84,4 +98,5 @@ def memory(parts: Iterable[Counted], precision: Precision) -> Memory:
         frozen=sum(size for _, size in frozen),
         trained=TRAINED_BYTES * trained,
         optimizer=OPTIMIZER_BYTES * trained,
+        visiting=round(away - largest),
     )

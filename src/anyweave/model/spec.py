@@ -13,11 +13,13 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args
 
 from anyweave.errors import nearest
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import MEDIA_MODALITIES, Modality, kind_of
+from anyweave.modalities import known_modalities
 from anyweave.model.bounds import check_fields, check_source, shown
 
 FORMAT_VERSION = 1
 Bridge = Literal["signal", "caption"]
+CallsBy = Literal["signals", "words"]
 SIZE_NAMES = ("height", "width", "num_frames", "audio_length")
 DTYPES = ("float32", "bfloat16", "float16")
 SpecT = TypeVar("SpecT")
@@ -82,7 +84,7 @@ class EncoderSpec:
         check_fields(self, "encoder")
         check_source(self.source, "encoder.source")
         for modality in self.modalities:
-            _one_of(f"encoder {self.type!r} modalities", modality, MEDIA_MODALITIES)
+            _known_modality(f"encoder {self.type!r} modalities", modality)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +159,9 @@ class ModelSpec:
 
     name: str
     language: LanguageSpec
-    template: str
+    template: str = "native"
+    """A name of `anyweave.processing.TEMPLATES`, or "native": the language model's own
+    `chat_template`."""
     lora: LoraSpec | None = None
     encoders: tuple[EncoderSpec, ...] = ()
     input_projector: ProjectorSpec | Mapping[Modality, ProjectorSpec] = field(
@@ -172,6 +176,10 @@ class ModelSpec:
     """"signal": hidden states condition the decoder; "caption": the reply's own words do (pipeline
     ablation).
     """
+    calls: CallsBy = "signals"
+    """How the language model asks for media: "signals", as it was trained to; "words": untrained,
+    by tags that it is told of (`processing.calls`). Words need the caption bridge.
+    """
     fine_tuning: Mapping[str, Any] = field(default_factory=dict)
     """How stages that start from this checkpoint differ from `training.recipes.fine_tune`, as
     settings of a `TrainConfig`: ``{"optimizer.learning_rate": 2e-4}``.
@@ -181,6 +189,12 @@ class ModelSpec:
     def __post_init__(self) -> None:
         check_fields(self, "spec")
         _one_of("bridge", self.bridge, get_args(Bridge))
+        _one_of("calls", self.calls, get_args(CallsBy))
+        if self.calls == "words" and self.bridge != "caption":
+            raise ValueError(
+                "calls='words' gives decoders a caption and no trained states; use "
+                f"bridge='caption' with it, not {self.bridge!r}"
+            )
         _check_inputs(self)
         _check_outputs(self)
         if self.format_version != FORMAT_VERSION:
@@ -192,13 +206,13 @@ class ModelSpec:
 
     @property
     def input_modalities(self) -> tuple[Modality, ...]:
-        """The media modalities that the model reads, in the fixed order image, video, audio."""
+        """The media modalities that the model reads, in the order of `MEDIA_MODALITIES`."""
         read = {modality for encoder in self.encoders for modality in encoder.modalities}
         return tuple(modality for modality in MEDIA_MODALITIES if modality in read)
 
     @property
     def output_modalities(self) -> tuple[Modality, ...]:
-        """The media modalities that the model generates, in the fixed order image, video, audio."""
+        """The media modalities that the model generates, in the order of `MEDIA_MODALITIES`."""
         return tuple(modality for modality in MEDIA_MODALITIES if modality in self.signal_tokens)
 
     def input_projector_for(self, modality: Modality) -> ProjectorSpec:
@@ -238,7 +252,7 @@ class ModelSpec:
 
 
 def _read_input_projector(data: Any) -> ProjectorSpec | dict[Modality, ProjectorSpec]:
-    if isinstance(data, Mapping) and data and set(data) <= set(MEDIA_MODALITIES):
+    if isinstance(data, Mapping) and data and all(key in MEDIA_MODALITIES for key in data):
         return {
             key: _read(ProjectorSpec, item, f"spec.input_projector.{key}")
             for key, item in data.items()
@@ -313,7 +327,7 @@ def _check_inputs(spec: ModelSpec) -> None:
 def _check_outputs(spec: ModelSpec) -> None:
     for name in ("output_projectors", "decoders", "signal_tokens"):
         for modality in getattr(spec, name):
-            _one_of(name, modality, MEDIA_MODALITIES)
+            _known_modality(name, modality)
     for modality in spec.signal_tokens:
         if modality not in spec.decoders:
             raise ValueError(
@@ -331,11 +345,18 @@ def _check_outputs(spec: ModelSpec) -> None:
                 f"the {modality} decoder can never be asked for: signal_tokens has "
                 f"{dict(spec.signal_tokens)}"
             )
-        if spec.bridge == "signal" and modality not in spec.output_projectors:
+        bridged = spec.bridge == "signal" and kind_of(modality).said is None
+        if bridged and modality not in spec.output_projectors:
             raise ValueError(
                 f"the {modality} decoder has no output projector; add "
                 f"output_projectors[{modality!r}] or use bridge='caption'"
             )
+
+
+def _known_modality(what: str, value: str) -> None:
+    if value not in MEDIA_MODALITIES:
+        hint = nearest(value, known_modalities())
+        raise ValueError(f"{what[:200]}: unknown value {shown(value)}; {hint}")
 
 
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:

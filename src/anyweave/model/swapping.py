@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from anyweave import decoders
+from anyweave.decoders.opening import open_decoder
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
-from anyweave.model.build import Reading, assemble, decoder_pool, resolve_source, understood
+from anyweave.model.build import Reading, assemble, decoder_pool, resolve_source
 from anyweave.model.sources import missing_weights_explained
 from anyweave.model.spec import DecoderSpec, ModelSpec
 
@@ -88,12 +88,10 @@ def _decoder_spec(
     source = str(folder.resolve()) if folder.is_dir() else str(given)
     old = spec.decoders[modality]
     args = {name: old.args[name] for name in _KEPT if name in old.args}
-    load = decoders.resolve(old.type).from_pretrained
-    options = args | understood(load, how.hub)
-    options |= {} if how.dtype is None else {"dtype": how.dtype}
+    options = args if how.dtype is None else {**args, "dtype": how.dtype}
     where = resolve_source(source, None)
     with missing_weights_explained(f"{modality} decoder", where):
-        decoder = load(modality, where, **options)
+        decoder = open_decoder(old.type, modality, where, options, how.hub)
     tokens, width = decoder.conditioning_shape
     # Guidance, sizes and rates stay the decoder's own: a spec says only what differs from them.
     return DecoderSpec(

@@ -83,7 +83,7 @@ def media_digest(part: Media) -> str:
         array = media.load(part)
         rate = part.rate and float(part.rate) if part.modality == "video" else None
         digest.update(f"{array.shape}{rate}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -32,6 +32,8 @@ class Piece:
     supervised: Supervision = "none"
     media: Media | None = None
     control: bool = False
+    shortened: str = ""
+    """What the words of a medium leave out of it."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.errors import nearest
+from anyweave.messages import MEDIA_MODALITIES, PAPER_MODALITIES, Modality, kind_of
+from anyweave.modalities import known_modalities
 
-DEFAULT_COUNTS: Mapping[Modality, int] = {"image": 4, "video": 24, "audio": 8}
-_LABELS: Mapping[Modality, str] = {"image": "IMG", "video": "VID", "audio": "AUD"}
+DEFAULT_COUNTS: Mapping[Modality, int] = {m: kind_of(m).signal_tokens for m in PAPER_MODALITIES}
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,10 @@ class SignalTokens:
     """Ids of all signal and placeholder tokens.
 
     Layout after `base_vocab` (rows of the base embedding matrix, not the tokenizer's length): the
-    signal ids of image, video, audio, contiguous and in this order, then one placeholder id per
-    modality in the same order. A modality that is absent from `counts`, or has 0, cannot be
-    generated; its placeholder exists all the same.
+    signal ids of image, video, audio and then others by name, contiguous and in this order, then
+    one placeholder id per modality in the same order. A modality that is absent from `counts`, or
+    has 0, cannot be generated. A placeholder exists for the first three and for all of `counts`:
+    what else is known in this process changes no id.
 
     Raises `ValueError` for an unknown modality or a negative count.
     """
@@ -36,17 +38,16 @@ class SignalTokens:
     def __post_init__(self) -> None:
         for modality, count in self.counts.items():
             if modality not in MEDIA_MODALITIES:
-                raise ValueError(
-                    f"signal tokens for unknown modality {modality!r}; "
-                    f"there are {', '.join(MEDIA_MODALITIES)}"
-                )
+                hint = nearest(modality, known_modalities(), "known ones")
+                raise ValueError(f"signal tokens for unknown modality {modality!r}; {hint}")
             if count < 0:
                 raise ValueError(f"{modality} has {count} signal tokens; give 0 or more")
         if self.base_vocab <= 0:
             raise ValueError(
                 f"base_vocab is {self.base_vocab}; it is the number of embedding rows, at least 1"
             )
-        ordered = {modality: int(self.counts.get(modality, 0)) for modality in MEDIA_MODALITIES}
+        names = (*PAPER_MODALITIES, *sorted(set(self.counts) - {*PAPER_MODALITIES}))
+        ordered = {modality: int(self.counts.get(modality, 0)) for modality in names}
         object.__setattr__(self, "counts", ordered)
 
     @property
@@ -74,10 +75,10 @@ class SignalTokens:
                 f"it generates {', '.join(self.modalities) or 'text only'}"
             )
         start = self.base_vocab
-        for earlier in MEDIA_MODALITIES:
+        for earlier, number in self.counts.items():
             if earlier == modality:
                 break
-            start += self.counts[earlier]
+            start += number
         return tuple(range(start, start + count))
 
     def first(self, modality: Modality) -> int:
@@ -95,19 +96,19 @@ class SignalTokens:
         """The id that marks a position of projected `modality` features. It has no row and is never
         predicted.
         """
-        return self.base_vocab + self.total + MEDIA_MODALITIES.index(modality)
+        return self.base_vocab + self.total + list(self.counts).index(modality)
 
     def is_placeholder(self, token_id: int) -> bool:
         first = self.base_vocab + self.total
-        return first <= token_id < first + len(MEDIA_MODALITIES)
+        return first <= token_id < first + len(self.counts)
 
     def token(self, token_id: int) -> str:
         """The name of a signal or placeholder id for people, like ``[IMG0]`` or ``<image>``."""
         modality = self.modality_of(token_id)
         if modality is not None:
-            return f"[{_LABELS[modality]}{token_id - self.first(modality)}]"
+            return f"[{kind_of(modality).label}{token_id - self.first(modality)}]"
         if self.is_placeholder(token_id):
-            return f"<{MEDIA_MODALITIES[token_id - self.base_vocab - self.total]}>"
+            return f"<{list(self.counts)[token_id - self.base_vocab - self.total]}>"
         raise ValueError(
             f"id {token_id} is neither a signal nor a placeholder id; those start at "
             f"{self.base_vocab}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
@@ -21,7 +21,7 @@ from anyweave.serving import routes_chat, routes_media, routes_server, routes_vi
 from anyweave.serving.chat import Desk
 from anyweave.serving.conversations import Conversations
 from anyweave.serving.engine import Engine
-from anyweave.serving.errors import ApiError, value_error
+from anyweave.serving.errors import ApiError, broken, value_error
 from anyweave.serving.files import FileStore
 from anyweave.serving.gate import Gate
 from anyweave.serving.intake import Intake
@@ -33,7 +33,6 @@ from anyweave.serving.web_page import page_routes
 
 __all__ = ["create_app"]
 
-_log = logging.getLogger(__name__)
 _ABOUT = """Any-to-any chat: text, pictures, clips and sounds in and out, for clients of OpenAI's
 API. What goes beyond that API is described in docs/serving.md."""
 
@@ -128,8 +127,9 @@ def _malformed(request: Request, error: Exception) -> Response:
 
 def malformed(problems: Any) -> ApiError:
     """What pydantic found, as one error: where, what, and the name that was meant."""
-    first = problems[0]
-    place = [str(step) for step in first["loc"] if step not in ("body", "query", "path")]
+    # Of content that may be words or parts, the problem inside of a part says most.
+    first = max(problems, key=lambda problem: len(problem["loc"]))
+    place = [step for step in map(str, first["loc"]) if _NAME.fullmatch(step)]
     text = first["msg"]
     if first["type"] == "extra_forbidden":
         near = get_close_matches(place[-1], _FIELDS, n=1)
@@ -144,6 +144,8 @@ def malformed(problems: Any) -> ApiError:
     return ApiError(400, f"{where}: {text}{more}" if where else text + more, param=where or None)
 
 
+# Of the steps to where it is: no parts of the request ("body"), no types ("str", "list[Part]").
+_NAME = re.compile(r"(?!(?:body|query|path|str|int|float|bool)$)[a-z0-9_]+")
 _FIELDS = sorted(
     {
         name
@@ -156,7 +158,6 @@ _FIXED = {
     "n": "there is one reply to a request; send it again for another",
     "tools": "this model calls no tools",
     "tool_calls": "this model calls no tools",
-    "stop": "replies end where the model ends them; cut the text at the client",
     "logprobs": "log probabilities are not given",
 }
 
@@ -168,5 +169,4 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _broken(request: Request, error: Exception) -> Response:
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return ApiError(500, "something is wrong in the server; its log says what").response()
+    return broken(error, f"{request.method} {request.url.path}").response()

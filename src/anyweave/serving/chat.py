@@ -15,12 +15,12 @@ from anyweave.decoders.schedulers import OWN, SCHEDULERS
 from anyweave.errors import nearest
 from anyweave.generation import GenerationOptions, MediaDone
 from anyweave.media.showing import array_and_rate
-from anyweave.messages import Message, Modality
+from anyweave.messages import Message, Modality, kind_of
 from anyweave.serving import schema
 from anyweave.serving.conversations import Conversation, Conversations
 from anyweave.serving.engine import Engine
 from anyweave.serving.errors import bad_request
-from anyweave.serving.files import SUFFIXES, FileStore
+from anyweave.serving.files import FileStore, file_ending
 from anyweave.serving.intake import Encoded, Intake, Turn
 from anyweave.serving.metrics import Metrics
 from anyweave.serving.reply import Made, WireReply
@@ -127,15 +127,17 @@ class Desk:
 
     def _written(self, event: MediaDone, ask: Ask, reply: WireReply) -> Made:
         modality = event.part.modality
-        suffix = ask.formats.get(modality, SUFFIXES[modality][0])
+        kind = kind_of(modality)
+        format = ask.formats.get(modality, kind.formats[0])
         array, rate = array_and_rate(event.part)
-        content = media.encode(modality, array, rate=rate, format=suffix, generated=True)
-        expires = self.files.put(reply.file_id(event.index), content, suffix)
+        content = media.encode(modality, array, rate=rate, format=format, generated=True)
+        ending = file_ending(modality, format)
         return Made(
             index=event.index,
             content=content,
-            suffix=suffix,
-            expires_at=expires,
+            media_type=kind.media_type(format),
+            format=format,
+            expires_at=self.files.put(reply.file_id(event.index), content, ending),
             edited=event.edited,
         )
 
@@ -218,4 +220,6 @@ def chat_options(desk: Desk, request: schema.ChatRequest) -> GenerationOptions:
         max_media=request.max_media,
         edit=request.edit,
         strength=request.strength,
+        stop=request.stop,
+        previews=request.previews,
     )

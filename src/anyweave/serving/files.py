@@ -9,16 +9,20 @@ import time
 from pathlib import Path
 
 from anyweave.files import whole_file
-from anyweave.messages import Modality
+from anyweave.messages import MEDIA_MODALITIES, PAPER_MODALITIES, Modality, kind_of
 
-SUFFIXES: dict[Modality, tuple[str, ...]] = {
-    "image": ("png", "jpeg", "webp"),
-    "video": ("mp4",),
-    "audio": ("wav", "mp3", "flac", "ogg"),
-}
-"""How media of replies are written; the first is the usual one."""
 _SWEEP_EVERY = 10.0  # seconds; for so long there may be a little too much
 FILE_ID = re.compile(r"file-[0-9a-f]{40}")
+
+
+def _endings() -> dict[str, Modality]:
+    """What follows an id in the names of files, and the modality that it stands for."""
+    return {file_ending(m, f): m for m in MEDIA_MODALITIES for f in kind_of(m).formats}
+
+
+def file_ending(modality: Modality, format: str) -> str:
+    """How the file of a medium ends; kinds beside the paper's may share a format."""
+    return format if modality in PAPER_MODALITIES else f"{modality}.{format}"
 
 
 class FileStore:
@@ -50,7 +54,7 @@ class FileStore:
         """The file of an id; None for one that is gone, was never there, or is no id."""
         if not FILE_ID.fullmatch(file_id):
             return None
-        names = (f"{file_id}.{suffix}" for known in SUFFIXES.values() for suffix in known)
+        names = (f"{file_id}.{ending}" for ending in _endings())
         found = next((p for name in names if (p := self._folder / name).is_file()), None)
         if found is None or found.stat().st_mtime < time.time() - self._seconds:
             return None
@@ -59,8 +63,7 @@ class FileStore:
     def modality(self, file_id: str) -> Modality | None:
         """What an id holds."""
         path = self.path(file_id)
-        suffix = path.suffix[1:] if path else ""
-        return next((m for m, known in SUFFIXES.items() if suffix in known), None)
+        return _endings().get(path.name.removeprefix(f"{file_id}.")) if path else None
 
     def sweep(self) -> None:
         """Remove what is too old, and the oldest of what is too much."""

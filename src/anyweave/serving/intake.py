@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
+from anyweave import media
 from anyweave.media import MediaError
 from anyweave.media.isolation import Decoder
-from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Role, Text
+from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Role, Text, kind_of
 from anyweave.serving import schema
 from anyweave.serving.errors import ApiError, bad_request
 from anyweave.serving.fetch import Fetcher
@@ -82,10 +83,8 @@ class Intake:
                 "messages",
             )
         placed = [_parts_of(message, f"messages.{i}") for i, message in enumerate(messages)]
-        media = (
-            p for parts in placed for _, p in parts if not isinstance(p, (str, schema.TextPart))
-        )
-        count = sum(1 for _ in media)
+        words = (str, schema.TextPart)
+        count = sum(not isinstance(p, words) for parts in placed for _, p in parts)
         if count > self._settings.max_media:  # before any is read
             raise bad_request(
                 f"{count} media in one request, at most {self._settings.max_media} are taken",
@@ -122,8 +121,8 @@ class Intake:
                 parts.append(Text(part.text))
             else:
                 parts.append(self._encoded(part, place, reads=role != "assistant"))
-        media = [part for part in parts if isinstance(part, Encoded)]
-        if role == "system" and media:
+        encoded = [part for part in parts if isinstance(part, Encoded)]
+        if role == "system" and encoded:
             raise bad_request("a system message holds only text", where)
         digest = hashlib.sha256(role.encode())
         for part in parts:
@@ -133,7 +132,7 @@ class Intake:
                 digest.update(
                     b"\0" + part.modality.encode() + hashlib.sha256(part.data or b"").digest()
                 )
-        kinds = tuple(m.modality for m in media) if media and role == "assistant" else None
+        kinds = tuple(m.modality for m in encoded) if encoded and role == "assistant" else None
         return Turn(role, tuple(parts), digest.digest(), kinds)
 
     def _encoded(self, part: Any, where: str, *, reads: bool) -> Encoded:
@@ -210,8 +209,11 @@ class Intake:
         if encoded.data is None:
             return kind(caption=encoded.caption)
         decoder = self._decoders.get()
+        limits = self._settings.media_limits
+        # A kind whose reader is only here, a notebook's own, cannot be read by another process.
+        read = decoder.read if kind_of(encoded.modality).travels else media.read
         try:
-            array, rate = decoder.read(kind(encoded.data), self._rate, self._settings.media_limits)
+            array, rate = read(kind(encoded.data), sample_rate=self._rate, limits=limits)
         except MediaError as error:
             raise bad_request(str(error), encoded.where, "invalid_media") from error
         finally:
@@ -231,6 +233,7 @@ def _parts_of(message: schema.WireMessage, where: str) -> list[tuple[str, Any]]:
         (f"{where}.content" if single else f"{where}.content.{i}", p) for i, p in enumerate(content)
     ]
     beside = [*(message.images or ()), *(message.audios or ()), *(message.videos or ())]
+    beside += message.media or ()
     if message.audio and not message.audios:
         caption = message.audio.get("transcript")
         beside.append(schema.MediaPart.model_validate({"type": "audio", "caption": caption or ""}))
@@ -251,6 +254,11 @@ def _value(part: Any, where: str) -> tuple[Modality | None, str]:
     if isinstance(part, schema.MediaPart):
         given = [part.base64, part.path, part.url, getattr(part, part.type)]
         modality: Modality = part.type
+    elif isinstance(part, schema.OtherPart):
+        inner = part.named
+        modality = part.modality
+        named = inner.url if isinstance(inner, schema.Url) else inner
+        given = [part.base64, part.path, part.url, named]
     else:
         modality = part.type.removesuffix("_url")
         inner = getattr(part, part.type)

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
-from anyweave.generation import Done, Edited, MediaStarted, Progress, TextDelta, Usage
-from anyweave.messages import Modality
+import numpy as np
+from jaxtyping import UInt8
 
-TYPES: Mapping[str, str] = {
-    "png": "image/png",
-    "jpeg": "image/jpeg",
-    "webp": "image/webp",
-    "mp4": "video/mp4",
-    "wav": "audio/wav",
-    "mp3": "audio/mpeg",
-    "flac": "audio/flac",
-    "ogg": "audio/ogg",
-}
-_LISTS: Mapping[Modality, str] = {"image": "images", "video": "videos", "audio": "audios"}
+from anyweave.generation import Done, Edited, MediaStarted, Progress, TextDelta, Usage
+from anyweave.media import encode
+from anyweave.messages import PAPER_MODALITIES, Modality, kind_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +22,8 @@ class Made:
 
     index: int
     content: bytes
-    suffix: str
+    media_type: str
+    format: str
     expires_at: int
     edited: Edited | None = None
 
@@ -90,8 +84,10 @@ class WireReply:
             return [self._progress(medium, 0, None)]
         if isinstance(event, Progress):
             return [
-                self._progress(self.media[index], event.step, event.total)
-                for index in event.indices
+                self._progress(self.media[index], event.step, event.total, preview)
+                for index, preview in zip(
+                    event.indices, event.previews or repeat(None), strict=False
+                )
             ]
         if isinstance(event, Made):
             medium = self.media[event.index]
@@ -130,6 +126,8 @@ class WireReply:
                     "caption": part.started.caption,
                     "expires_at": part.made.expires_at if part.made else None,
                 }
+                if part.made:
+                    entry |= _about(part.started.modality, part.made)
             found.append({**entry, "index": index})
         return found
 
@@ -154,16 +152,27 @@ class WireReply:
             if medium.made is not None and medium.made.edited is not None
         ]
 
-    def _progress(self, medium: _Medium, step: int, total: int | None) -> dict[str, Any]:
+    def _progress(
+        self,
+        medium: _Medium,
+        step: int,
+        total: int | None,
+        preview: UInt8[np.ndarray, "h w 3"] | None = None,
+    ) -> dict[str, Any]:
         started = medium.started
         progress = {"part_id": medium.file_id, "step": step, "total": total}
         if total is None:  # the first word of it
             progress |= {"modality": started.modality, "caption": started.caption}
             progress |= {"part_index": self.parts.index(medium)}
+        if preview is not None:
+            content = encode("image", preview, format="png", generated=True)
+            progress["preview"] = f"data:image/png;base64,{_base64(content)}"
         return {"progress": progress}
 
     def _shown(self, media: Iterable[_Medium]) -> dict[str, Any]:
-        """Media by kind: ``images`` and ``videos`` as others have them, ``audio`` as OpenAI."""
+        """Media by kind: ``images`` and ``videos`` as others have them, ``audio`` as OpenAI; all
+        other kinds in ``media``, with their media type.
+        """
         shown: dict[str, Any] = {}
         for medium in media:
             if medium.made is None:
@@ -178,6 +187,7 @@ class WireReply:
                 "id": medium.file_id,
                 "caption": medium.started.caption,
                 "expires_at": made.expires_at,
+                **_about(modality, made),
             }
             if modality == "audio" and medium.number == 0:
                 shown["audio"] = {
@@ -188,7 +198,7 @@ class WireReply:
                     **({"url": url} if self.as_url else {}),
                 }
             else:
-                shown.setdefault(_LISTS[modality], []).append(entry)
+                shown.setdefault(kind_of(modality).wire_list, []).append(entry)
         return shown
 
 
@@ -204,11 +214,19 @@ def wire_usage(usage: Usage) -> dict[str, Any]:
         "steps": dict(usage.steps),
         "context_length": usage.context_length,
         "dropped": vars(dropped) if dropped else None,
+        **({"shortened": list(usage.shortened)} if usage.shortened else {}),
+        "described": [vars(medium) for medium in usage.described],
     }
 
 
+def _about(modality: Modality, made: Made) -> dict[str, Any]:
+    """What a client has to be told of a kind that it may not know."""
+    known = modality in PAPER_MODALITIES
+    return {} if known else {"media_type": made.media_type, "format": made.format}
+
+
 def _data_url(made: Made) -> str:
-    return f"data:{TYPES[made.suffix]};base64,{_base64(made.content)}"
+    return f"data:{made.media_type};base64,{_base64(made.content)}"
 
 
 def _base64(content: bytes) -> str:

@@ -18,7 +18,7 @@ from anyweave.serving import schema
 from anyweave.serving.chat import Ask, Desk
 from anyweave.serving.errors import bad_request
 from anyweave.serving.intake import Encoded, Turn
-from anyweave.serving.reply import TYPES, Made, WireReply
+from anyweave.serving.reply import Made, WireReply
 from anyweave.serving.routes_chat import base_url, check_model, desk_of, while_there
 
 router = APIRouter()
@@ -81,7 +81,7 @@ async def audio_generate(body: schema.AudioRequest, request: Request) -> Respons
         raise bad_request("bytes are those of one sound: leave n at 1", "n")
     made = await _made(request, body, "audio", [Text(body.prompt)], body.format, count)
     if body.response_format == "bytes":
-        return Response(made[0][1].content, media_type=TYPES[body.format])
+        return Response(made[0][1].content, media_type=made[0][1].media_type)
     as_url = body.response_format == "url"
     entries = [_entry(desk_of(request), request, r, m, as_url=as_url) for r, m in made]
     return JSONResponse({"created": int(time.time()), "format": body.format, "data": entries})

@@ -10,7 +10,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from anyweave.messages import MEDIA_TYPES
+from anyweave.messages import MEDIA_TYPES, PAPER_MODALITIES, kind_of
+from anyweave.modalities import read_as_text
 from anyweave.serving.chat import Desk
 from anyweave.serving.errors import ApiError
 from anyweave.serving.routes_chat import check_model, desk_of
@@ -38,15 +39,18 @@ async def model(name: str, request: Request) -> dict[str, Any]:
 
 def _model(desk: Desk) -> dict[str, Any]:
     served = desk.engine.facts
+    read = tuple(dict.fromkeys((*served.encoders, *read_as_text())))
     return {
         "id": desk.settings.name,
         "object": "model",
         "created": 0,
         "owned_by": "anyweave",
         "modalities": {
-            "input": ["text", *served.encoders],
+            "input": ["text", *read],
             "output": ["text", *served.signals.modalities],
         },
+        # What files of kinds beside pictures, sounds and clips are called.
+        "files": {m: kind_of(m).suffixes for m in read if m not in PAPER_MODALITIES},
         "context_length": served.context_length,
     }
 

@@ -4,11 +4,44 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
+from anyweave.errors import nearest
+from anyweave.messages import MEDIA_MODALITIES, PAPER_MODALITIES
+from anyweave.modalities import known_modalities
+
+
+def _known_medium(name: str) -> str:
+    if name not in MEDIA_MODALITIES:
+        known = known_modalities()
+        raise ValueError(f"unknown modality {name[:64]!r}; {nearest(name[:64], known)}")
+    return name
+
+
+Medium = Annotated[
+    str,
+    AfterValidator(_known_medium),
+    Field(json_schema_extra={"examples": [*PAPER_MODALITIES]}),
+]
 ForceField = Annotated[
-    list[Literal["image", "video", "audio"]] | Literal["image", "video", "audio"] | None,
+    list[Medium] | Medium | None,
     Field(description="Media that the reply must hold, whatever the model would have said."),
+]
+
+
+StopField = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=256)]] | None,
+    BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
+    Field(max_length=4, description="One to four strings: the text ends before the first of them."),
 ]
 
 
@@ -30,7 +63,7 @@ class Knobs(Strict):
     negative_prompt: str | None = None
     audio_length: float | None = Field(None, gt=0, description="Seconds of sound.")
     num_frames: int | None = Field(None, gt=0)
-    fps: float | None = Field(None, gt=0)
+    fps: float | None = Field(None, ge=0.1, le=240)
 
 
 class Url(Strict):
@@ -115,9 +148,66 @@ class MediaPart(_Part):
     audio: str | None = None
 
 
+class OtherPart(_Part):
+    """A medium of another kind that the model knows, such as ``depth_url`` (with `depth_url`) or
+    ``depth`` (with one of `url`, `path`, `base64`).
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(max_length=80, json_schema_extra={"examples": ["depth_url"]})
+    # Of what replies tell beside the medium: accepted, the kind says how it is read.
+    media_type: str | None = None
+    format: str | None = None
+    url: str | None = None
+    path: str | None = None
+    base64: str | None = None
+
+    @property
+    def modality(self) -> str:
+        """What kind of medium it is."""
+        return self.type.removesuffix("_url")
+
+    @property
+    def named(self) -> Url | str | None:
+        """What the field of the part's own name holds."""
+        found: Url | str | None = (self.model_extra or {}).get(self.type)
+        return found
+
+    @model_validator(mode="after")
+    def _checked(self) -> OtherPart:
+        _known_medium(self.modality)
+        extra = self.model_extra or {}
+        for name, value in extra.items():
+            if name != self.type:
+                raise ValueError(f"a part of type {self.type!r} has no field {name[:64]!r}")
+            if not isinstance(value, str):
+                extra[name] = Url.model_validate(value)
+        return self
+
+
+_PARTS = {
+    "text": "text", "input_text": "text", "image_url": "image_url", "audio_url": "audio_url",
+    "video_url": "video_url", "input_audio": "input_audio", "file": "file",
+    "image": "media", "video": "media", "audio": "media",
+}  # fmt: skip
+
+
+def _kind_of_part(part: Any) -> str:
+    kind = part.get("type") if isinstance(part, dict) else getattr(part, "type", None)
+    return _PARTS.get(kind, "other") if isinstance(kind, str) else "other"
+
+
 Part = Annotated[
-    TextPart | ImageUrlPart | AudioUrlPart | VideoUrlPart | InputAudioPart | FilePart | MediaPart,
-    Field(discriminator="type"),
+    Annotated[TextPart, Tag("text")]
+    | Annotated[ImageUrlPart, Tag("image_url")]
+    | Annotated[AudioUrlPart, Tag("audio_url")]
+    | Annotated[VideoUrlPart, Tag("video_url")]
+    | Annotated[InputAudioPart, Tag("input_audio")]
+    | Annotated[FilePart, Tag("file")]
+    | Annotated[MediaPart, Tag("media")]
+    | Annotated[OtherPart, Tag("other")],
+    Discriminator(_kind_of_part),
 ]
 
 
@@ -133,6 +223,7 @@ class WireMessage(Strict):
     images: list[Part] | None = None
     videos: list[Part] | None = None
     audios: list[Part] | None = None
+    media: list[Part] | None = None
     audio: dict[str, Any] | None = None
     # In what clients send back of a reply; empty with this server.
     refusal: None = None
@@ -173,7 +264,10 @@ class ChatRequest(Knobs):
     messages: list[WireMessage] = Field(min_length=1)
     stream: bool = False
     stream_options: StreamOptions | None = None
-    modalities: list[Literal["text", "image", "video", "audio"]] | None = Field(
+    previews: bool | None = Field(
+        None, description="Streaming: `progress` holds small pictures of what is being made."
+    )
+    modalities: list[Literal["text"] | Medium] | None = Field(
         None, description="What the reply may hold; absent, the model decides. Text it always may."
     )
     force: ForceField = None
@@ -188,13 +282,13 @@ class ChatRequest(Knobs):
     top_p: float | None = Field(None, ge=0, le=1)
     top_k: int | None = Field(None, ge=0)
     repetition_penalty: float | None = Field(None, gt=0)
+    stop: StopField = None
     response_format: ResponseFormat | ResponseType | None = Field(
         None, description='"url": media as URLs of this server instead of data URIs.'
     )
     audio: AudioFormat | None = None
     # Accepted where they ask for what happens anyway.
     n: Literal[1] | None = None
-    stop: Annotated[list[str], Field(max_length=0)] | None = None
     logprobs: Literal[False] | None = None
     presence_penalty: Literal[0] | None = None
     frequency_penalty: Literal[0] | None = None

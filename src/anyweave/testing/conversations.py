@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from anyweave.messages import (
-    MEDIA_MODALITIES,
     MEDIA_TYPES,
+    PAPER_MODALITIES,
     Conversation,
     Image,
     Media,
@@ -33,7 +33,7 @@ def tiny_conversations() -> list[Conversation]:
     longer one.
     """
     made: list[Conversation] = []
-    for number, modality in enumerate(MEDIA_MODALITIES):
+    for number, modality in enumerate(PAPER_MODALITIES):
         name = f"thing {number}"
         asked = Message("user", [tiny_media(modality, number), "what is it?"])
         made.append([asked, Message("assistant", name)])

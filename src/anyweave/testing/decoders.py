@@ -50,7 +50,8 @@ def _byte_alphabet() -> list[str]:
     return [chr(byte) if byte in printable else chr(next(spare)) for byte in range(256)]
 
 
-def _clip_tokenizer() -> CLIPTokenizer:
+def clip_tokenizer() -> CLIPTokenizer:
+    """Bytes for words, of at most `MAX_TOKENS`."""
     letters = _byte_alphabet()
     tokens = [
         *letters,
@@ -131,7 +132,7 @@ def _pixel_parts(kind: type[Any], down: tuple[str, str], up: tuple[str, str]) ->
         "unet": unet,
         "vae": _vae(3, 4),
         "text_encoder": _clip_text(),
-        "tokenizer": _clip_tokenizer(),
+        "tokenizer": clip_tokenizer(),
     }
 
 

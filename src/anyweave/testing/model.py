@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.build import build
 from anyweave.model.spec import (
@@ -49,7 +49,7 @@ def tiny_spec(folder: str | Path, **changes: Any) -> ModelSpec:
             folder / "encoders" / "imagebind"
         )
     decoders: dict[Modality, DecoderSpec] = {}
-    for modality in MEDIA_MODALITIES:
+    for modality in PAPER_MODALITIES:
         place = folder / "decoders" / modality
         if not place.is_dir():
             write_tiny_decoder(place, modality)
@@ -66,12 +66,12 @@ def tiny_spec(folder: str | Path, **changes: Any) -> ModelSpec:
         "lora": LoraSpec(r=2, alpha=4.0, target_modules=("q_proj", "v_proj")),
         "encoders": (
             EncoderSpec(
-                type="imagebind", source="./encoders/imagebind", modalities=MEDIA_MODALITIES
+                type="imagebind", source="./encoders/imagebind", modalities=PAPER_MODALITIES
             ),
         ),
         "input_projector": ProjectorSpec(type="grouping", args=_INPUT, shared=True),
         "output_projectors": {
-            m: ProjectorSpec(type="transformer", args=_OUTPUT) for m in MEDIA_MODALITIES
+            m: ProjectorSpec(type="transformer", args=_OUTPUT) for m in PAPER_MODALITIES
         },
         "decoders": decoders,
         "signal_tokens": dict(TINY_SIGNALS),

@@ -9,6 +9,7 @@ missing. Captions repeat, so their embeddings also stay in memory.
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from anyweave.batch import Batch, BatchMedia, MediaInput, Sample, Target
 from anyweave.data.mixture import reading, where
+from anyweave.losses import aimed_at
 from anyweave.media import MediaError
 from anyweave.messages import MEDIA_MODALITIES, Conversation, Media, Modality, silent_replies
 from anyweave.model.any_to_any import NextGPT
@@ -29,6 +31,7 @@ from anyweave.processing.layout import ConversationTooLongError
 from anyweave.processing.processor import STUMBLES, Processor
 from anyweave.training.plan import EpochSource, Source, in_epoch
 
+logger = logging.getLogger(__name__)
 _REMEMBERED = 4096  # captions; 1 GB for SD-1.5
 
 
@@ -78,7 +81,8 @@ class Renderer:
         if not bool((sample.labels != -100).any()):
             problem = "no assistant turn to learn from"
             return Rendered(index, None, problem=_placed(items, index, problem))
-        return Rendered(index, sample, lost=read.lost)
+        kinds = (name.partition(": ")[2] for name in sample.shortened)
+        return Rendered(index, sample, lost=(*read.lost, *kinds))
 
 
 def _placed(items: Source, index: int, problem: str) -> str:
@@ -100,6 +104,7 @@ class FrozenFeatures:
         self.model = model
         self.stored = SampleCache(model.fingerprints, cache)
         self._captions: dict[tuple[Modality, str], Tensor] = {}
+        self._aligned: dict[Modality, bool] = {}
 
     def renderer(self, source: Source | EpochSource, max_length: int | None = None) -> Renderer:
         """Renders a source for this model, with what is in the cache. The model's own processor is
@@ -147,8 +152,9 @@ class FrozenFeatures:
     def caption_embeddings(
         self, modality: Modality, captions: Sequence[str]
     ) -> Float[Tensor, "B Q C"]:
-        """Embeddings of the decoder's own text encoder: from memory, else from the cache, else
-        computed together.
+        """Embeddings of the decoder's own text encoder, as many rows as are predicted: from memory,
+        else from the cache, else computed together. Where padding is not seen, rows after a
+        caption's end are NaN, and those of longer ones are left out.
         """
         if len(self._captions) > _REMEMBERED:
             self._captions.clear()
@@ -161,21 +167,46 @@ class FrozenFeatures:
                 else:
                     self._captions[modality, caption] = stored
         if missing:
-            made = self.model.decoders[modality].encode_captions(missing).cpu()
+            decoder = self.model.decoders[modality]
+            made = decoder.encode_captions(missing).cpu()
             for caption, row in zip(missing, made, strict=True):
                 key = self.stored.caption_key(modality, caption)
+                # Whole rows of zeros are padding that is not seen.
+                row = row[row.any(-1)] if getattr(decoder, "masks", False) else row
                 self._captions[modality, caption] = self.stored.keep("caption", key, row)
-        return torch.stack([self._captions[modality, caption] for caption in captions])
+        tokens = self.model.spec.decoders[modality].conditioning_tokens
+        return torch.stack(
+            [aimed_at(self._captions[modality, caption], tokens) for caption in captions]
+        )
 
     def _caption_rows(
         self, modality: Modality, captions: Sequence[str | None]
     ) -> Float[Tensor, "T Q C"] | None:
         known = [caption for caption in captions if caption is not None]
-        if not known or modality not in self.model.decoders:
+        if not known or not self.aligns(modality):
             return None
-        rows = iter(self.caption_embeddings(modality, known))
-        shape = self._captions[modality, known[0]].shape
-        return torch.stack([torch.zeros(shape) if c is None else next(rows) for c in captions])
+        found = self.caption_embeddings(modality, known)
+        rows, nothing = iter(found), torch.zeros_like(found[0])
+        return torch.stack([nothing if c is None else next(rows) for c in captions])
+
+    def aligns(self, modality: Modality) -> bool:
+        """Whether captions of a modality can be aimed at; if not, that is told once: the denoising
+        loss alone teaches its projector then.
+        """
+        if modality not in self.model.output_projectors:
+            return False
+        if modality not in self._aligned:
+            tokens = self.model.spec.decoders[modality].conditioning_tokens
+            asked = getattr(self.model.decoders[modality], "aligns", None)
+            self._aligned[modality] = asked is None or asked(tokens)
+            if not self._aligned[modality]:
+                logger.warning(
+                    "no caption alignment for %s: %d conditioning tokens are predicted, and its "
+                    "decoder's captions have another length; the denoising loss teaches alone",
+                    modality,
+                    tokens,
+                )
+        return self._aligned[modality]
 
     def _fill_features(self, media: list[list[MediaInput]]) -> None:
         """Replace encoder inputs by features where those can be kept in the cache."""
@@ -207,7 +238,7 @@ class FrozenFeatures:
                 for column, target in enumerate(entries)
                 if target.modality == modality and target.array is not None
             ]
-            if not found or modality not in self.model.decoders:
+            if not found or modality not in self.model.output_projectors:
                 continue
             with _named("decoder", modality, [target.part for _, _, target in found]):
                 made = self.model.encode_targets(

@@ -95,6 +95,7 @@ def _language(batch: Batch, output: ModelOutput) -> list[tuple[float, float]]:
 
 
 def _alignment(predicted: Float[Tensor, "T Q C"], target: Float[Tensor, "T Q C"]) -> Pairs:
-    errors = (predicted - target).square().sum((1, 2))
-    spreads = (target - target.mean(0)).square().sum((1, 2))
+    # Rows after a caption's end are NaN, see `losses.aimed_at`.
+    errors = (predicted - target).square().nansum((1, 2))
+    spreads = (target - target.nanmean(0)).square().nansum((1, 2))
     return tuple(zip(errors.tolist(), spreads.tolist(), strict=True))

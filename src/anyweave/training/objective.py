@@ -101,7 +101,7 @@ def _denoise(
 ) -> Tensor:
     assert targets.latents is not None and targets.latent_index is not None
     decoder = model.decoders[modality]
-    num_timesteps = int(decoder.scheduler.config.num_train_timesteps)
+    num_timesteps = decoder.num_timesteps
     timesteps, noise = [], []
     for latents, target in zip(targets.latents, targets.latent_index.tolist(), strict=True):
         start, row = int(targets.starts[target]), int(targets.rows[target])

@@ -129,7 +129,7 @@ class Filler:
         for modality in self.frozen.model.decoders:
             targets = [t for sample in samples for t in sample.targets if t.modality == modality]
             captions = [target.caption for target in targets if target.caption is not None]
-            if captions:
+            if captions and self.frozen.aligns(modality):
                 self.frozen.caption_embeddings(modality, captions)
         if self.cache.full:
             raise full_error(self.cache)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -120,24 +119,23 @@ def data_mosit_fill(
     """
     from anyweave_making import mosit
 
-    filler = _filler(
-        work,
-        collection,
-        source,
-        licence,
-        generate,
-        device,
-        min_score,
-        max_uses,
-        allow_outside=allow_outside,
-    )
     settings = {
         "collections": [str(path) for path in collection],
         "generate": generate,
         "min_score": min_score,
         "max_uses": max_uses,
     }
-    with progress_bar("dialogues") as bar:
+    with _generator(generate, device) as generator, progress_bar("dialogues") as bar:
+        filler = _filler(
+            work,
+            collection,
+            source,
+            licence,
+            generator,
+            min_score,
+            max_uses,
+            allow_outside=allow_outside,
+        )
         count = mosit.fill_drafts(work, filler, settings=settings, progress=bar)
     print_plain(
         f"{count:,} dialogues have all their media; next: anyweave data mosit review {work}"
@@ -226,28 +224,34 @@ def data_mosit_release(
     print_release(facts, output)
 
 
+@contextmanager
+def _generator(generate: str | None, device: str) -> Iterator[Any]:
+    """What makes media, those of several dialogues together; None where nothing was named."""
+    if generate is None:
+        yield None
+        return
+    from anyweave.generation.batching import ReplyBatcher
+    from anyweave_making.mosit import Generator
+
+    with ReplyBatcher(load_model(generate, device, "caption")) as batcher:
+        yield Generator(make=batcher.depict, source=generate, each=batcher.map)
+
+
 def _filler(
     work: Path,
     collection: Sequence[Path],
     source: str = "",
     licence: str = "",
-    generate: str | None = None,
-    device: str = "cpu",
+    generator: Any = None,
     min_score: float = 0.5,
     max_uses: int | None = None,
     *,
     allow_outside: bool,
 ) -> Any:
-    from anyweave_making.mosit import Filler, Generator
+    from anyweave_making.mosit import Filler
 
-    if not collection and generate is None:
+    if not collection and generator is None:
         raise ValueError("nothing to fill from: give --collection, --generate or both")
-    generator = None
-    if generate is not None:
-        from anyweave.generation.depicting import depict
-
-        loaded = load_model(generate, device, "caption")
-        generator = Generator(make=partial(depict, loaded), source=generate)
     return Filler(
         read_collections(collection, source, licence),
         folder=work / "media",

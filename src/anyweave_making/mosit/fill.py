@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from anyweave import media
-from anyweave.messages import MEDIA_MODALITIES, Media, Modality
+from anyweave.messages import PAPER_MODALITIES, Media, Modality
 from anyweave_making.collection import Item, check_items
-from anyweave_making.journal import Journal, work_through
+from anyweave_making.journal import Journal
 from anyweave_making.mosit.build import DRAFTS, read_dialogues
 from anyweave_making.mosit.dialogue import Dialogue, media_of
 from anyweave_making.release import Origin
@@ -27,12 +27,15 @@ _CANDIDATES = 50
 @dataclass(frozen=True, kw_only=True)
 class Generator:
     """Makes media of captions. `make` gets modality, caption and seed, and returns a medium with a
-    source, or None for what it cannot make; `source` and `licence` are what is said of it.
+    source, or None for what it cannot make; `source` and `licence` are what is said of it. `each`
+    calls a function for every dialogue, in their order or several at a time, and gives its results
+    in their order.
     """
 
     make: Callable[[Modality, str, int], Media | None]
     source: str
     licence: str = ""
+    each: Callable[[Callable[[Dialogue], Dialogue], Iterable[Dialogue]], Iterable[Dialogue]] = map
 
 
 class Filler:
@@ -64,7 +67,7 @@ class Filler:
         if not allow_outside:
             check_items(items)
         self._items: dict[Modality, list[Item]] = {
-            m: [item for item in items if item.modality == m] for m in MEDIA_MODALITIES
+            m: [item for item in items if item.modality == m] for m in PAPER_MODALITIES
         }
         self._indices = {
             m: EmbeddingIndex(captions, embed) if embed else TfIdfIndex(captions)
@@ -86,17 +89,38 @@ class Filler:
 
     def fill(self, dialogue: Dialogue) -> Dialogue:
         """The dialogue with a medium for every caption for which there is one."""
+        (filled,) = self.fill_all([dialogue])
+        return filled
+
+    def fill_all(self, dialogues: Iterable[Dialogue]) -> Iterable[Dialogue]:
+        """`fill` for each, in their order. What is found depends on what others took before, and is
+        looked for in this order; what is generated may be made together.
+        """
+        found = map(self._find, dialogues)
+        each = map if self._generator is None else self._generator.each
+        return each(self._make, found)
+
+    def _find(self, dialogue: Dialogue) -> Dialogue:
+        """The dialogue with what the collections have."""
         parts = media_of(dialogue.conversation)
         taken = {str(part.source) for part in parts if part.source is not None}
         filled, origins = [], []
-        for number, (part, origin) in enumerate(zip(parts, dialogue.origins, strict=True)):
+        for part, origin in zip(parts, dialogue.origins, strict=True):
+            if part.source is None and (found := self._retrieve(part, taken)) is not None:
+                part, origin = found
+                taken.add(str(part.source))
+                self._uses[str(part.source)] += 1
+            filled.append(part)
+            origins.append(origin)
+        return dialogue.with_media(filled, origins)
+
+    def _make(self, dialogue: Dialogue) -> Dialogue:
+        """The dialogue with what can be generated in the places that are still open."""
+        filled, origins = [], []
+        places = zip(media_of(dialogue.conversation), dialogue.origins, strict=True)
+        for number, (part, origin) in enumerate(places):
             if part.source is None:
-                part, origin = self._retrieve(part, taken) or self._generate(
-                    part, f"{dialogue.id}-{number}"
-                )
-                if part.source is not None:
-                    taken.add(str(part.source))
-                    self._uses[str(part.source)] += 1
+                part, origin = self._generate(part, f"{dialogue.id}-{number}")
             filled.append(part)
             origins.append(origin)
         return dialogue.with_media(filled, origins)
@@ -145,8 +169,8 @@ def fill_drafts(
     settings: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Fill the drafts in the folder `work`, one after another into a second journal; returns how
-    many dialogues have all their media. A stopped run goes on.
+    """Fill the drafts in the folder `work` into a second journal, in their order; returns how many
+    dialogues have all their media. A stopped run goes on.
 
     Args:
         settings: what the filling depends on, for the journal and the card.
@@ -160,10 +184,10 @@ def fill_drafts(
         drafts = {draft.id: draft for draft in read_dialogues(journal)}
     with Journal(work / FILLED, settings or {}) as journal:
         filler.count(read_dialogues(journal))
-        work_through(
-            journal,
-            list(drafts),
-            lambda key: filler.fill(drafts[key]).to_row(),
-            progress=progress,
-        )
+        todo = [draft for key, draft in drafts.items() if key not in journal]
+        report = progress or (lambda done, total: None)
+        report(len(drafts) - len(todo), len(drafts))
+        for done, dialogue in enumerate(filler.fill_all(todo), len(drafts) - len(todo) + 1):
+            journal.append(dialogue.id, dialogue.to_row())
+            report(done, len(drafts))
         return sum(None not in dialogue.origins for dialogue in read_dialogues(journal))

@@ -15,7 +15,7 @@ from anyweave.data.written import write_conversation
 from anyweave.files import file_digest
 from anyweave.media import MediaError
 from anyweave.media.sniffing import sniff
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave_making.mosit.dialogue import Dialogue, media_of
 from anyweave_making.mosit.duplicates import near_duplicates
 from anyweave_making.mosit.held_out import HeldOut
@@ -140,7 +140,7 @@ def _surplus(dialogues: Sequence[Dialogue], max_imbalance: float) -> set[str]:
     """
     uses = {d.id: Counter(part.modality for part in media_of(d.conversation)) for d in dialogues}
     total = sum(uses.values(), Counter[Modality]())
-    there = [m for m in MEDIA_MODALITIES if total[m]]
+    there = [m for m in PAPER_MODALITIES if total[m]]
     left: set[str] = set()
     orders: dict[tuple[Modality, Modality], list[str]] = {}
     while there:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anyweave.messages import MEDIA_MODALITIES, Conversation, Modality
+from anyweave.messages import PAPER_MODALITIES, Conversation, Modality
 from anyweave_making.llm import LLM, Prompt
 from anyweave_making.mosit.dialogue import Dialogue, media_of
 from anyweave_making.mosit.grammar import TURNS
@@ -105,8 +105,8 @@ class Prompter:
 
 def _drawn(rng: np.random.Generator) -> list[Modality]:
     """One to three kinds of media."""
-    size = int(rng.integers(1, len(MEDIA_MODALITIES) + 1))
-    return [MEDIA_MODALITIES[i] for i in sorted(rng.permutation(len(MEDIA_MODALITIES))[:size])]
+    size = int(rng.integers(1, len(PAPER_MODALITIES) + 1))
+    return [PAPER_MODALITIES[i] for i in sorted(rng.permutation(len(PAPER_MODALITIES))[:size])]
 
 
 def _listed(modalities: Sequence[Modality]) -> str:

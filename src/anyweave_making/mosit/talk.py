@@ -8,8 +8,8 @@ from typing import TypeVar
 import numpy as np
 
 from anyweave.messages import (
-    MEDIA_MODALITIES,
     MEDIA_TYPES,
+    PAPER_MODALITIES,
     Conversation,
     Media,
     Message,
@@ -82,7 +82,7 @@ class Talk:
         another kind.
         """
         last = self.media()[-1].modality if self.media() else None
-        return [m for m in MEDIA_MODALITIES if self._scenes.get(m) and m != last]
+        return [m for m in PAPER_MODALITIES if self._scenes.get(m) and m != last]
 
     def scene(self, modality: Modality | None = None) -> Media:
         """A medium that did not come yet, as its caption; of any kind that can come next."""

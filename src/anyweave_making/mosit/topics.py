@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave_making.captions import tidy
 from anyweave_making.collection import Item
 from anyweave_making.text_index import TfIdfIndex
@@ -18,7 +18,7 @@ __all__ = ["Plan", "Question", "Topic", "grounded", "read_topics"]
 
 _OURS = Path(__file__).with_name("topics.toml")
 _LEAST = 4  # scenes of a topic for dialogues of up to seven turns
-_KEYS = ("name", *MEDIA_MODALITIES, "why", "tip", "plan")
+_KEYS = ("name", *PAPER_MODALITIES, "why", "tip", "plan")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _topic(row: dict[str, Any], place: str) -> Topic:
     why, tip, plan = (row.get(key, []) for key in ("why", "tip", "plan"))
     return Topic(
         name=row["name"],
-        scenes={m: tuple(row[m]) for m in MEDIA_MODALITIES if row.get(m)},
+        scenes={m: tuple(row[m]) for m in PAPER_MODALITIES if row.get(m)},
         why=(Question(*why),) if why else (),
         tips=(Question(*tip),) if tip else (),
         plans=(Plan(plan[0], tuple(plan[1:])),) if plan else (),
@@ -100,7 +100,7 @@ def grounded(
     """
     captions = {
         m: sorted({tidy(item.caption) for item in items if item.modality == m})
-        for m in MEDIA_MODALITIES
+        for m in PAPER_MODALITIES
     }
     indices = {m: TfIdfIndex(texts) for m, texts in captions.items()}
     found = []

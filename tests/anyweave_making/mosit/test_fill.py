@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from anyweave import media
+from anyweave.generation.batching import ReplyBatcher
+from anyweave.generation.depicting import depict
 from anyweave.messages import Image
+from anyweave.model import NextGPT
+from anyweave.testing.model import tiny_model
 from anyweave_making.journal import Journal
 from anyweave_making.mosit import (
     Dialogue,
@@ -90,11 +96,12 @@ def test_a_file_is_not_used_too_often_even_after_a_stop(items, tmp_path):
     class Stops(Filler):
         left = 5
 
-        def fill(self, dialogue):
-            self.left -= 1
-            if self.left < 0:
-                raise KeyboardInterrupt
-            return super().fill(dialogue)
+        def fill_all(self, dialogues):
+            for dialogue in super().fill_all(dialogues):
+                self.left -= 1
+                if self.left < 0:
+                    raise KeyboardInterrupt
+                yield dialogue
 
     with pytest.raises(KeyboardInterrupt):
         fill_drafts(work, Stops(items, folder=work, max_uses=3), settings={"a": 1})
@@ -113,3 +120,27 @@ def test_a_file_is_not_used_too_often_even_after_a_stop(items, tmp_path):
         fill_drafts(work, Filler(items, folder=work), settings={"a": 2})
     with pytest.raises(ValueError, match="it has no drafts.jsonl; write some with: anyweave"):
         fill_drafts(tmp_path, Filler(items, folder=work))
+
+
+def test_dialogues_are_filled_together_as_one_by_one(items, tmp_path):
+    path = tiny_model().save_pretrained(tmp_path / "model")
+    model = NextGPT.from_pretrained(str(path), bridge="caption")
+    texts = (
+        "Human: [image: a tent by a lake]\nMachine: [audio: a bell]",
+        "Human: [image: a tent by a lake]\nMachine: [image: two dogs]",
+        "Human: hello\nMachine: [audio: rain]",
+    )
+    drafts = [draft(text, f"d{number}") for number, text in enumerate(texts)]
+    rows = []
+    with ReplyBatcher(model, max_rows=4) as batcher:
+        for name, each in (("alone", map), ("together", batcher.map)):
+            make = batcher.depict if each is not map else partial(depict, model)
+            generator = Generator(make=make, source="us", each=each)
+            filler = Filler(items, folder=tmp_path / name, generator=generator, max_uses=1)
+            rows.append(list(filler.fill_all(drafts)))
+    for one, other in zip(*rows, strict=True):
+        assert (one.id, one.origins) == (other.id, other.origins)
+        for a, b in zip(media_of(one.conversation), media_of(other.conversation), strict=True):
+            assert a.caption == b.caption
+            np.testing.assert_allclose(media.load(a) * 1.0, media.load(b) * 1.0, atol=1.5)
+    assert sum(o.how == "retrieved" for d in rows[0] for o in d.origins) == 1  # once, by the first

@@ -29,6 +29,16 @@ def vocoder_mel(config: Any) -> MelConfig:
     )
 
 
+def check_rates(rates: Rates | None, wanted: int) -> None:
+    """Raise `ValueError` for a wave of another rate than the decoder's."""
+    for rate in rates or ():
+        if rate is not None and round(rate) != wanted:
+            raise ValueError(
+                f"this decoder makes sound of {wanted} Hz, got a wave of {rate:g} Hz; read it at "
+                "the decoder's rate"
+            )
+
+
 class AudioCodec:
     """float32 mono waves [S] at `rate` Hz <-> latents [B, c, T/f, M/f]. Holds no weights of its
     own.
@@ -80,12 +90,7 @@ class AudioCodec:
     def encode(
         self, media: Sequence[np.ndarray], size: MediaSize, rates: Rates | None = None
     ) -> Tensor:
-        for rate in rates or ():
-            if rate is not None and round(rate) != self.mel.sample_rate:
-                raise ValueError(
-                    f"this decoder makes sound of {self.mel.sample_rate} Hz, got a wave of "
-                    f"{rate:g} Hz; read it at the decoder's rate"
-                )
+        check_rates(rates, self.mel.sample_rate)
         _, frames, _ = self.latent_shape(size)
         waves = torch.zeros(len(media), frames * self.vae.factor * self.mel.hop_length)
         for row, wave in zip(waves, media, strict=True):
@@ -113,3 +118,6 @@ class AudioCodec:
             assert audio_length is not None
             waves = waves[:, : int(audio_length * self.mel.sample_rate + 1e-6)]
         return list(waves.cpu().numpy())
+
+    def preview(self, latents: Tensor) -> list[np.ndarray] | None:
+        return None

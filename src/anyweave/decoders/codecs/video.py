@@ -54,26 +54,35 @@ class VideoCodec:
         assert full.height is not None and full.width is not None and full.num_frames is not None
         frames = []
         for clip, rate in zip(media, rates or [None] * len(media), strict=True):
-            index = self._shown(len(clip), rate, full.num_frames)
+            assert self.rate is not None
+            index = shown_frames(len(clip), rate, full.num_frames, self.rate)
             frames.append(fit_pixels(np.asarray(clip)[index], full.height, full.width))
         latents = self.vae.encode(torch.cat(frames))
         return latents.unflatten(0, (len(media), full.num_frames)).transpose(1, 2).contiguous()
-
-    def _shown(self, length: int, rate: float | None, num_frames: int) -> npt.NDArray[np.int_]:
-        """Which frames of a clip of `length` to take."""
-        if length == 0:
-            raise ValueError("a clip without frames cannot be encoded")
-        if rate is None:
-            return np.linspace(0, length - 1, num_frames).round().astype(int)
-        if rate <= 0:
-            raise ValueError(f"a clip's rate is frames per second and positive, got {rate}")
-        assert self.rate is not None
-        # A tenth of a frame forgives rounding, and rates that a file tells a little too low.
-        times = np.arange(num_frames) * (rate / self.rate) + 0.1
-        return np.minimum(np.floor(times).astype(int), length - 1)
 
     def decode(self, latents: Tensor, size: MediaSize | None = None) -> list[np.ndarray]:
         batch, _, num_frames = latents.shape[:3]
         pixels = self.vae.decode(latents.transpose(1, 2).flatten(0, 1))
         frames = to_uint8(pixels)
         return list(frames.reshape(batch, num_frames, *frames.shape[1:]))
+
+    def preview(self, latents: Tensor) -> list[np.ndarray] | None:
+        """Of the frame in the middle."""
+        return list(to_uint8(self.vae.preview(latents[:, :, latents.shape[2] // 2])))
+
+
+def shown_frames(
+    length: int, rate: float | None, num_frames: int, fps: float
+) -> npt.NDArray[np.int_]:
+    """Which frames of a clip of `length` to take as `num_frames` frames of a clip of `fps`: those
+    that are shown when they will be if its own `rate` is known, else evenly spaced ones.
+    """
+    if length == 0:
+        raise ValueError("a clip without frames cannot be encoded")
+    if rate is None:
+        return np.linspace(0, length - 1, num_frames).round().astype(int)
+    if rate <= 0:
+        raise ValueError(f"a clip's rate is frames per second and positive, got {rate}")
+    # A tenth of a frame forgives rounding, and rates that a file tells a little too low.
+    times = np.arange(num_frames) * (rate / fps) + 0.1
+    return np.minimum(np.floor(times).astype(int), length - 1)

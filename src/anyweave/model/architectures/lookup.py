@@ -21,19 +21,22 @@ from anyweave.model.architectures.licences import Licence
 from anyweave.tensors import explained
 
 CONFIGS = Path(__file__).parent / "configs"
-NETWORKS = ("unet", "vae", "text_encoder", "vocoder")  # of a decoder's folder
+NETWORKS = ("unet", "vae", "text_encoder", "vocoder")  # of a decoder's folder without an index
+INDEX = "model_index.json"
 WITHOUT_WEIGHTS = ("scheduler", "processor")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """A frozen part without its weights: a language model or an encoder (component `model`), or a
-    decoder (`unet`, `vae`, `scheduler`, `text_encoder`, `vocoder`).
+    decoder (`unet` or `transformer`, `vae`, `scheduler`, `text_encoder`, ...).
     """
 
     source: str
     title: str
     components: Mapping[str, Component]
+    pipeline: str | None = None
+    """The class of diffusers that a decoder's folder names, where it does."""
     licence: Licence | None = None
     """None for folders: their files do not tell."""
 
@@ -72,8 +75,10 @@ def architecture(source: str | Path) -> Architecture | None:
 
 
 def _of_folder(folder: Path) -> Architecture | None:
-    if (folder / "unet" / "config.json").is_file():
-        found = {name: _component(folder / name) for name in NETWORKS if (folder / name).is_dir()}
+    index = read_object(folder / INDEX) if (folder / INDEX).is_file() else {}
+    if index or (folder / "unet" / "config.json").is_file():
+        names = [name for name in index if (folder / name / "config.json").is_file()] or NETWORKS
+        found = {name: _component(folder / name) for name in names if (folder / name).is_dir()}
         found["scheduler"] = _component(folder / "scheduler", "scheduler_config.json")
     else:
         found = {"model": _component(folder)}
@@ -82,7 +87,12 @@ def _of_folder(folder: Path) -> Architecture | None:
     components = {name: component for name, component in found.items() if component is not None}
     if len(components) < len(found):
         return None
-    return Architecture(source=str(folder), title=folder.name, components=components)
+    return Architecture(
+        source=str(folder),
+        title=folder.name,
+        components=components,
+        pipeline=index.get("_class_name"),
+    )
 
 
 def _component(folder: Path, file: str = "config.json") -> Component | None:
@@ -90,7 +100,8 @@ def _component(folder: Path, file: str = "config.json") -> Component | None:
         return None
     config = read_object(folder / file)
     if "_class_name" in config:
-        return Component(f"diffusers:{config['_class_name']}", config)
+        name = config["_class_name"]
+        return Component(_DEEPER.get(name, f"diffusers:{name}"), config)
     if "towers" in config:
         return Component("anyweave.encoders.imagebind:ImageBind", config)
     kinds = [config.get(key) for key in ("image_processor_type", "feature_extractor_type")]
@@ -120,6 +131,9 @@ _PROCESSOR_FILE = "preprocessor_config.json"
 # Classes that their packages do not offer at the top.
 _DEEPER = {
     "LDMBertModel": "diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion:LDMBertModel",
+    "AceStepConditionEncoder": "diffusers.pipelines.ace_step:AceStepConditionEncoder",
+    "StableAudioProjectionModel": "diffusers.pipelines.stable_audio:StableAudioProjectionModel",
+    "AudioLDM2ProjectionModel": "diffusers.pipelines.audioldm2:AudioLDM2ProjectionModel",
     "WhisperEncoder": "transformers.models.whisper.modeling_whisper:WhisperEncoder",
 }
 

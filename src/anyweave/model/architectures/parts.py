@@ -15,7 +15,10 @@ import torch
 from torch import nn
 
 from anyweave import decoders, encoders
+from anyweave.decoders.families import FAMILIES
 from anyweave.decoders.folder import DecoderDefaults
+from anyweave.decoders.pipeline_decoder import PipelineDecoder
+from anyweave.decoders.pipeline_parts import PipelineParts, is_captioning
 from anyweave.messages import Modality
 from anyweave.model.architectures.lookup import ARCHITECTURES, Architecture, architecture
 from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec
@@ -87,9 +90,16 @@ def build_decoder(
     text encoder unless `only` names it.
     """
     found = of or known_architecture(part.source)
+    family = FAMILIES.get(found.pipeline or "")
+    if family is not None:
+        only = [name for name in found.components if not is_captioning(name)]
     made = found.build(device=device, dtype=dtype, only=[n for n in only if n in found.components])
     shape = (1, part.conditioning_tokens, part.conditioning_dim)
     unconditional = torch.zeros(shape, device=device, dtype=dtype)
     defaults = DecoderDefaults(**part.defaults)
+    if family is not None:
+        scheduler = made.pop("scheduler")
+        parts = PipelineParts(networks=made, small={"scheduler": lambda: scheduler})
+        return PipelineDecoder(family, parts, unconditional=unconditional, defaults=defaults)
     kind = decoders.resolve(part.type)
     return kind(modality, **made, unconditional=unconditional, defaults=defaults)

@@ -18,10 +18,10 @@ export const key = {
   set: (value) => sessionStorage.setItem(KEY, value),
 };
 
-/** Ids of the models that are served. */
+/** The models that are served: ids, and what they read and make. */
 export async function models() {
   const answer = await ask("/v1/models");
-  return (await answer.json()).data.map((model) => model.id);
+  return (await answer.json()).data;
 }
 
 /** The bytes of a file that a reply names by its address on this server. */

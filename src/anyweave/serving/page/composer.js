@@ -3,6 +3,7 @@
 import { h, icon, iconButton, notice } from "./dom.js";
 import { recordSound, useCamera } from "./capture.js";
 import { Draft } from "./draft.js";
+import { about } from "./media.js";
 
 const ANSWERS = [
   ["", "Anything", "weave"],
@@ -28,7 +29,6 @@ export class Composer {
       multiple: true,
       hidden: true,
       id: "files",
-      accept: "image/*,audio/*,video/*",
       onchange: () => {
         this.draft.attach([...this.files.files]);
         this.files.value = "";
@@ -47,7 +47,7 @@ export class Composer {
         iconButton("plus", "Attach pictures, sounds or clips", () => this.files.click()),
         this.mic,
         iconButton("camera", "Use the camera", () => useCamera().then(attach).catch(told)),
-        answers(),
+        (this.answers = answers()),
         iconButton("sliders", "Options of the reply", onoptions, { id: "open-options" }),
         this.send,
       ),
@@ -66,6 +66,15 @@ export class Composer {
   /** Which medium the answer shall be, or "" for whatever the model chooses. */
   get only() {
     return new FormData(this.form).get("only") ?? "";
+  }
+
+  /** Further kinds that an answer may be. */
+  offer(kinds) {
+    const there = new Set([...this.answers.querySelectorAll("input")].map(({ value }) => value));
+    for (const kind of kinds.filter((one) => !there.has(one))) {
+      const { name } = about(kind);
+      this.answers.append(answer([kind, name[0].toUpperCase() + name.slice(1), "file"]));
+    }
   }
 
   get busy() {
@@ -129,14 +138,16 @@ function answers() {
     "fieldset",
     { class: "only" },
     h("legend", { class: "unseen" }, "Answer with"),
-    ...ANSWERS.map(([value, label, shape]) =>
-      h(
-        "label",
-        { title: value ? `Only ${label.toLowerCase()}` : "The model decides" },
-        h("input", { type: "radio", name: "only", value, checked: value === "" }),
-        h("span", {}, icon(shape), h("span", { class: "only-label" }, label)),
-      ),
-    ),
+    ...ANSWERS.map(answer),
+  );
+}
+
+function answer([value, label, shape]) {
+  return h(
+    "label",
+    { title: value ? `Only ${label.toLowerCase()}` : "The model decides" },
+    h("input", { type: "radio", name: "only", value, checked: value === "" }),
+    h("span", {}, icon(shape), h("span", { class: "only-label" }, label)),
   );
 }
 

@@ -65,6 +65,7 @@ const SHAPES = {
   image: "M4 5h16v14H4zM4 16l5-5 5 5 3-3 3 3M15.5 8.5h.01",
   audio: "M4 10v4M8 6v12M12 9v6M16 4v16M20 10v4",
   video: "M4 6h16v12H4zM10 9l5 3-5 3z",
+  file: "M6 3h8l4 4v14H6zM14 3v4h4",
 };
 
 /** A line drawing, invisible to screen readers. */

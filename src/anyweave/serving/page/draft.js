@@ -2,7 +2,7 @@
 // the page is one; a message that is edited is another.
 
 import { announce, h, icon, iconButton, notice } from "./dom.js";
-import { addressOf, KINDS, kindOf } from "./media.js";
+import { addressOf, about, kindOf } from "./media.js";
 
 /** A text field above a row of attachments. `onsubmit` is called for Enter. */
 export class Draft {
@@ -55,7 +55,7 @@ export class Draft {
     return !this.#media.length && !this.words.value.trim();
   }
 
-  /** Add files; what is no picture, sound or clip is named and left out. */
+  /** Add files; what the model cannot read is named and left out. */
   attach(files) {
     const strange = files.filter((file) => !kindOf(file)).map((file) => file.name);
     notice(strange.length ? `Not a picture, sound or clip: ${strange.join(", ")}` : "");
@@ -63,7 +63,7 @@ export class Draft {
       const kind = kindOf(file);
       if (!kind) continue;
       this.#media.push({ kind, blob: file, name: file.name });
-      announce(`Attached a ${KINDS[kind].name}: ${file.name}`);
+      announce(`Attached a ${about(kind).name}: ${file.name}`);
     }
     this.#show();
   }
@@ -102,8 +102,9 @@ export class Draft {
 
 function thumbnail(part) {
   if (part.kind === "image") return h("img", { src: addressOf(part.blob), alt: part.name });
-  if (part.kind === "audio") {
-    return h("span", { class: "attachment-sound" }, icon("audio"), h("span", {}, part.name));
+  if (part.kind !== "video") {
+    const shape = part.kind === "audio" ? "audio" : "file";
+    return h("span", { class: "attachment-sound" }, icon(shape), h("span", {}, part.name));
   }
   const film = h("video", { src: addressOf(part.blob), "aria-label": part.name, preload: "auto" });
   film.muted = true;

@@ -6,6 +6,7 @@ import { Composer } from "./composer.js";
 import { announce, h, iconButton, notice } from "./dom.js";
 import { welcome } from "./examples.js";
 import { History } from "./history.js";
+import { learn } from "./media.js";
 import { mark, openOptions, options } from "./options.js";
 import * as store from "./store.js";
 import { Talk } from "./talk.js";
@@ -94,7 +95,9 @@ async function addressed() {
 /** Say who answers here, or why nobody does. */
 async function greet() {
   try {
-    model.textContent = (await models()).join(", ");
+    const served = await models();
+    model.textContent = served.map(({ id }) => id).join(", ");
+    for (const one of served) composer.offer(learn(one));
   } catch (error) {
     notice(error.message);
   }

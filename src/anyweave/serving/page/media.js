@@ -9,10 +9,25 @@ export const KINDS = {
   video: { name: "clip", part: "video_url", field: "videos", making: "Filming" },
 };
 
-/** The kind of a file by its type, or null. */
+/** The same of any kind: what the page does not know by itself is a file to be saved. */
+export const about = (kind) =>
+  KINDS[kind] ?? { name: kind.replaceAll("_", " "), part: `${kind}_url`, making: "Making" };
+
+/** By suffix, kinds beside these that the model reads; told by the server. */
+const others = {};
+
+/** Learn what a model of the server's list reads and makes; kinds that it makes beside `KINDS`. */
+export function learn({ modalities, files = {} }) {
+  for (const [kind, suffixes] of Object.entries(files))
+    if (modalities.input.includes(kind)) for (const suffix of suffixes) others[suffix] = kind;
+  return modalities.output.filter((kind) => kind !== "text" && !(kind in KINDS));
+}
+
+/** The kind of a file by its type, or else by its name; null for one that nobody reads. */
 export function kindOf(blob) {
   const kind = blob.type.split("/")[0];
-  return kind in KINDS ? kind : null;
+  const suffix = blob.name?.split(".").at(-1).toLowerCase();
+  return kind in KINDS ? kind : (others[suffix] ?? null);
 }
 
 /** A data URL of a blob. */
@@ -52,9 +67,9 @@ const SUFFIXES = { jpeg: "jpg", mpeg: "mp3", "x-wav": "wav", "svg+xml": "svg" };
 
 /** A name for the download of a medium: a few of its words and the suffix of its type. */
 export function fileName(part) {
-  const kind = part.blob.type.split(";")[0].split("/")[1] ?? "bin";
+  const kind = part.format ?? part.blob.type.split(";")[0].split("/")[1] ?? "bin";
   const words =
-    (part.caption || KINDS[part.kind].name).toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+    (part.caption || about(part.kind).name).toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
   return `${words.slice(0, 8).join("-") || part.kind}.${SUFFIXES[kind] ?? kind}`;
 }
 

@@ -1,7 +1,7 @@
 // One medium in a message: in the making with its progress, then picture, player or clip.
 
-import { h, iconButton } from "./dom.js";
-import { KINDS, addressOf, download, fileName } from "./media.js";
+import { h, icon, iconButton } from "./dom.js";
+import { about, addressOf, download, fileName } from "./media.js";
 import { soundPlayer } from "./sound.js";
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -23,8 +23,8 @@ export function mediumView(part) {
 }
 
 function done(part) {
-  const label = part.caption || part.name || `a ${KINDS[part.kind].name}`;
-  const frame = h("div", { class: "medium-frame" }, SHOWN[part.kind](part.blob, label));
+  const label = part.caption || part.name || `a ${about(part.kind).name}`;
+  const frame = h("div", { class: "medium-frame" }, (SHOWN[part.kind] ?? savedFile)(part.blob, label, part));
   if (part.name) return [frame]; // a file of one's own needs no caption and no saving
   return [
     frame,
@@ -32,7 +32,7 @@ function done(part) {
       "figcaption",
       {},
       h("span", { class: "medium-caption" }, part.caption ?? ""),
-      iconButton("save", `Save ${KINDS[part.kind].name}: ${label}`, () =>
+      iconButton("save", `Save ${about(part.kind).name}: ${label}`, () =>
         download(part.blob, fileName(part)),
       ),
     ),
@@ -58,6 +58,12 @@ const SHOWN = {
   audio: soundPlayer,
   video: clip,
 };
+
+/** What the page cannot show is a link that saves it. */
+function savedFile(blob, label, part) {
+  const name = part.name || fileName(part);
+  return h("a", { class: "medium-file", href: addressOf(blob), download: name }, icon("file"), name);
+}
 
 function clip(blob, label) {
   const film = h("video", {
@@ -92,11 +98,12 @@ function sized(shown, width) {
 }
 
 function making(part) {
-  const { name, making: verb } = KINDS[part.kind];
+  const { name, making: verb } = about(part.kind);
   return [
     h(
       "div",
       { class: "medium-frame weaving" },
+      h("img", { class: "preview", alt: "", hidden: true }),
       h("div", { class: "weave", "aria-hidden": "true" }),
       h("progress", { "aria-label": `${verb} a ${name}` }),
     ),
@@ -110,7 +117,13 @@ function making(part) {
 }
 
 function advance(figure, part) {
-  const { step = 0, total = 0 } = part;
+  const { step = 0, total = 0, preview } = part;
+  if (preview) {
+    const image = figure.querySelector(".preview");
+    const before = image.src;
+    Object.assign(image, { src: addressOf(preview), hidden: false });
+    if (before !== image.src) URL.revokeObjectURL(before);
+  }
   if (total) {
     Object.assign(figure.querySelector("progress"), { max: total, value: step });
     figure.querySelector(".medium-steps").textContent = `${step} of ${total}`;
@@ -120,7 +133,7 @@ function advance(figure, part) {
 
 function lost(part) {
   return [
-    h("div", { class: "medium-frame lost" }, `No ${KINDS[part.kind].name}: ${part.lost}`),
+    h("div", { class: "medium-frame lost" }, `No ${about(part.kind).name}: ${part.lost}`),
     h("figcaption", {}, h("span", { class: "medium-caption" }, part.caption ?? "")),
   ];
 }

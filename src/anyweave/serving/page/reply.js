@@ -1,6 +1,6 @@
 // A reply from its chunks: parts in the order in which they were spoken.
 
-import { KINDS, fromBase64, fromUrl } from "./media.js";
+import { fromBase64, fromUrl } from "./media.js";
 
 /** Take one chunk into `message`; the media that it completed. Throws what the server says. */
 export async function applied(message, chunk) {
@@ -8,12 +8,14 @@ export async function applied(message, chunk) {
   const choice = chunk.choices?.[0];
   const { delta = {}, finish_reason: finish } = choice ?? {};
   if (delta.content) say(message, delta.content);
-  if (delta.progress) progress(message, delta.progress);
+  if (delta.progress) await progress(message, delta.progress);
   const made = [];
   for (const given of media(delta)) {
     const part = partOf(message, given.id, given.kind);
     part.caption = given.caption || part.caption;
+    part.format = given.format;
     part.blob = await given.blob();
+    delete part.preview;
     made.push(part);
   }
   if (finish) message.finish = finish;
@@ -31,9 +33,10 @@ function say(message, text) {
   else message.parts.push({ kind: "text", text });
 }
 
-function progress(message, { part_id: id, modality, caption, step, total }) {
+async function progress(message, { part_id: id, modality, caption, step, total, preview }) {
   const part = partOf(message, id, modality);
   if (caption) part.caption = caption;
+  if (preview) part.preview = await fromUrl(preview);
   Object.assign(part, { step, total });
 }
 
@@ -57,11 +60,11 @@ function* media(delta) {
       blob: () => (data ? fromBase64(data, "audio/wav") : fromUrl(url)),
     };
   }
-  for (const list of ["images", "audios", "videos"]) {
+  for (const list of ["images", "audios", "videos", "media"]) {
     for (const entry of delta[list] ?? []) {
-      const kind = entry.type.split("_")[0];
-      const { url } = entry[KINDS[kind].part];
-      yield { id: entry.id, kind, caption: entry.caption, blob: () => fromUrl(url) };
+      const kind = entry.type.replace(/_url$/, "");
+      const { id, caption, format } = entry;
+      yield { id, kind, caption, format, blob: () => fromUrl(entry[entry.type].url) };
     }
   }
 }

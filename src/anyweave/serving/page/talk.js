@@ -4,7 +4,7 @@ import { chat as ask } from "./api.js";
 import { Conversation } from "./conversation.js";
 import { announce, notice } from "./dom.js";
 import { editor } from "./draft.js";
-import { download, KINDS } from "./media.js";
+import { download, about } from "./media.js";
 import { options } from "./options.js";
 import { applied } from "./reply.js";
 import * as store from "./store.js";
@@ -138,7 +138,7 @@ export class Talk {
       const made = await applied(message, chunk);
       this.chat.update(message);
       for (const part of made)
-        announce(`A ${KINDS[part.kind].name}: ${part.caption || "without a caption"}`);
+        announce(`A ${about(part.kind).name}: ${part.caption || "without a caption"}`);
       if (made.length) await this.#keep(conversation, message);
     }
   }
@@ -179,7 +179,7 @@ function markLost(message, why) {
 const words = (message) =>
   message.parts
     .map((part) =>
-      part.kind === "text" ? part.text.trim() : `a ${KINDS[part.kind].name}, ${part.caption ?? ""}`,
+      part.kind === "text" ? part.text.trim() : `a ${about(part.kind).name}, ${part.caption ?? ""}`,
     )
     .filter(Boolean)
     .join(". ");

@@ -1,6 +1,6 @@
 // Conversations in the form of the API.
 
-import { KINDS, toDataUrl } from "./media.js";
+import { about, toDataUrl } from "./media.js";
 
 /** The body of a request for the reply that follows `messages`. */
 export async function request(messages, { only, asked }) {
@@ -13,6 +13,7 @@ export async function request(messages, { only, asked }) {
     ...(only && only !== "text" ? { force: [only] } : {}),
     edit: "auto",
     stream: true,
+    previews: true,
     stream_options: { include_usage: true },
   };
 }
@@ -53,7 +54,7 @@ export async function wireMessage({ role, parts }, { data = true } = {}) {
   const content = await Promise.all(
     parts.filter(spoken).map(async (part) => {
       if (part.kind === "text") return { type: "text", text: part.text };
-      const wire = { type: KINDS[part.kind].part };
+      const wire = { type: about(part.kind).part };
       if (data) wire[wire.type] = { url: await toDataUrl(part.blob) };
       if (part.id) wire.id = part.id;
       if (part.caption) wire.caption = part.caption;

@@ -1,0 +1,362 @@
+"""One frozen decoder that is a pipeline of diffusers: transformers and UNets of today, several text
+encoders, flow matching, few steps.
+
+The pipeline itself samples, driven by predicted embeddings and without its text encoders, one step
+per call (see `stepping`); so it equals diffusers by construction. Conditioning is [B, Q, C] as
+everywhere: `layout` says which rows are the sequence, a pooled vector or a second sequence. Masks
+follow from the rows.
+
+Shape legend: B batch, Q conditioning rows, C their width, ``*latent`` one medium's latents in the
+pipeline's own form, packed where it packs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from anyweave.decoders.checkpointing import enable_gradient_checkpointing
+from anyweave.decoders.codecs.sizes import MediaSize, Rates
+from anyweave.decoders.conditioning import check_conditioning
+from anyweave.decoders.driven_pipeline import DrivenPipeline
+from anyweave.decoders.folder import (
+    INDEX_FILE,
+    UNCONDITIONAL_FILE,
+    read_defaults,
+    read_dtype,
+    read_unconditional,
+)
+from anyweave.decoders.pipeline_parts import (
+    is_captioning,
+    named_family,
+    read_parts,
+)
+from anyweave.decoders.sampling import (
+    Progress,
+    Step,
+    Steps,
+    drain,
+    edit_timesteps,
+    initial_noise,
+    renoised,
+    sample_generators,
+)
+from anyweave.decoders.schedulers import build_scheduler
+from anyweave.decoders.source import DecoderSource
+from anyweave.decoders.stepping import entering, one_step
+from anyweave.decoders.unconditional import RememberedUnconditional
+from anyweave.messages import Modality
+
+QUERIES = 64
+"""Rows that an output projector predicts where captions are longer than `MOST_ALIGNED` rows."""
+MOST_ALIGNED = 128
+
+
+class PipelineDecoder(DrivenPipeline):
+    """A frozen decoder: conditioning [B, Q, C] -> media by a pipeline of diffusers, and the loss
+    that teaches others to condition it.
+    """
+
+    gradient_checkpointing: bool = False
+    """The denoising loss makes the denoiser's activations again in backward, to save memory."""
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        modality: Modality,
+        path_or_id: str | Path,
+        *,
+        dtype: torch.dtype | str | None = None,
+        load_text_encoder: bool = True,
+        offload: bool = False,
+        vae_slicing: bool = False,
+        vae_tiling: bool = False,
+        revision: str | None = None,
+        variant: str | None = None,
+        use_safetensors: bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        **defaults: Any,
+    ) -> PipelineDecoder:
+        """Open a pipeline's folder, or a repository of the model hub by its id; the options are
+        those of `LatentDiffusion.from_pretrained`. Only configs are read now.
+
+        Raises `ValueError` for a pipeline of another class or modality, and for missing parts.
+        """
+        source = DecoderSource(
+            where=str(path_or_id),
+            revision=revision,
+            variant=variant,
+            use_safetensors=use_safetensors,
+            cache_dir=None if cache_dir is None else str(cache_dir),
+            local_files_only=local_files_only,
+            token=token,
+        ).pinned(INDEX_FILE)
+        family = named_family(source)
+        if family is None or family.modality != modality:
+            raise ValueError(
+                f"{source.where} is no {modality} pipeline of a class that is supported"
+                + ("" if family is None else f": {family.name} makes {family.modality}")
+            )
+        kind = read_dtype(dtype)
+        parts = read_parts(
+            source,
+            family,
+            dtype=kind,
+            load_text_encoder=load_text_encoder,
+            prepare_vae={"slicing": vae_slicing, "tiling": vae_tiling},
+        )
+        stored = source.file(UNCONDITIONAL_FILE)
+        captioning = [n for n in (*parts.networks, *parts.small) if is_captioning(n)]
+        return cls(
+            family,
+            parts,
+            defaults=read_defaults(source, modality, defaults, public={}),
+            unconditional=None if stored is None else read_unconditional(stored),
+            remembered=RememberedUnconditional(source, kind, *captioning),
+            dtype=kind,
+            offload=offload,
+        )
+
+    # --- what it is
+
+    @property
+    def conditioning_shape(self) -> tuple[int, int]:
+        """(Q, C) of what an output projector had best predict: whole captions where they are short,
+        otherwise `QUERIES` rows.
+        """
+        rows = QUERIES if self.form.caption_rows > MOST_ALIGNED else self.form.caption_rows
+        return self.form.layout.fixed + rows, self.form.layout.width
+
+    def takes(self, tokens: int, width: int) -> bool:
+        """Whether conditioning may have so many rows of this width: any number that leaves some to
+        the sequence.
+        """
+        return tokens > self.form.layout.fixed and width == self.form.layout.width
+
+    def aligns(self, tokens: int) -> bool:
+        """Whether so many predicted rows can be compared with encoded captions: where padding is
+        not seen a caption is as long as its words, elsewhere all rows must be predicted.
+        """
+        return self.masks or tokens == self.form.layout.fixed + self.form.caption_rows
+
+    @property
+    def masks(self) -> bool:
+        """Whether conditioning rows of zeros are not seen: captions are as long as their words."""
+        return self.form.layout.masked
+
+    @property
+    def rate(self) -> float | None:
+        """Hz of generated audio, frames/s of generated video, None for images."""
+        return self.form.rate
+
+    @property
+    def num_timesteps(self) -> int:
+        """How many noise levels the denoising loss draws from."""
+        return self.levels.num_timesteps
+
+    # --- sampling
+
+    def generate(
+        self,
+        conditioning: Float[Tensor, "B Q C"],
+        *,
+        seeds: Sequence[int],
+        callback: Progress | None = None,
+        **arguments: Any,
+    ) -> list[np.ndarray]:
+        """All of `generate_steps` at once; `callback(step, total)` follows every step."""
+        return drain(self.generate_steps(conditioning, seeds=seeds, **arguments), callback)
+
+    @torch.no_grad()
+    def generate_steps(
+        self,
+        conditioning: Float[Tensor, "B Q C"],
+        *,
+        seeds: Sequence[int],
+        height: int | None = None,
+        width: int | None = None,
+        num_frames: int | None = None,
+        audio_length: float | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        scheduler: str | None = None,
+        negative: Float[Tensor, "#B Q C"] | None = None,
+        latents: Float[Tensor, " B *latent"] | None = None,
+        strength: float = 1.0,
+        eta: float = 0.0,
+        previews: bool = False,
+    ) -> Steps[list[np.ndarray]]:
+        """Media of `conditioning`, as the pipeline makes them with one generator per seed: yields
+        a `Step` after every one, in the caller's thread. Closing it ends the work there.
+
+        The arguments are those of `LatentDiffusion.generate_steps`; what is not given is the
+        decoder's default, else the pipeline's. There are no previews. Raises `ValueError` for what
+        the pipeline refuses.
+        """
+        conditioning = self._checked("conditioning", conditioning)
+        if len(seeds) != len(conditioning):
+            raise ValueError(
+                f"{len(conditioning)} conditionings need as many seeds, got {len(seeds)}"
+            )
+        size = self.form.size(
+            MediaSize(height=height, width=width, num_frames=num_frames, audio_length=audio_length)
+        )
+        conditioning, negative, guidance = self._guided(conditioning, negative, guidance_scale)
+        arguments = self.arguments(conditioning, negative, guidance, size)
+        arguments |= self._steps(num_inference_steps) | {"output_type": "np"}
+        if "eta" in self.family.arguments:
+            arguments["eta"] = eta
+        sampler = one_step(build_scheduler(scheduler or self.defaults.scheduler, self.scheduler))
+        generators = sample_generators(seeds)
+        with self.drawing(sampler) as pipeline:
+            sampler.planning = True  # whatever noise that draws is none of ours
+            self.ask(pipeline, arguments, generator=sample_generators(seeds))
+            sampler.planning = False
+            current, media = None, None
+            if latents is not None:
+                current = self._renoised(sampler, latents, strength, generators)
+            total = sampler.total - sampler.index
+            for step in range(total):
+                media = self.ask(pipeline, arguments, generator=generators, latents=current)
+                if media is None:
+                    current = entering(sampler, sampler.latents)
+                yield Step(step + 1, total)
+        return self._media(media)
+
+    def _checked(self, name: str, conditioning: Tensor) -> Tensor:
+        layout = self.form.layout
+        check_conditioning(conditioning, layout.width, name=name, as_vector=False)
+        if not self.takes(*conditioning.shape[1:]):
+            raise ValueError(
+                f"the {name} of this decoder needs more than {layout.fixed} rows, those of "
+                f"{', '.join(f.name for f in layout.fields)}; got {conditioning.shape[1]}"
+            )
+        return conditioning.to(self.device, self.dtype)
+
+    def _guided(
+        self, conditioning: Tensor, negative: Tensor | None, given: float | None
+    ) -> tuple[Tensor, Tensor | None, float]:
+        """Conditioning, what to lead away from, and the scale, as the call wants them."""
+        family = self.family
+        given = self.defaults.guidance_scale if given is None else given
+        guidance = float(family.arguments[family.guidance]) if given is None else given
+        if not family.guides:
+            return conditioning, None, guidance
+        if family.distilled and given is not None and given > 1:
+            raise ValueError(f"{family.name} draws without guidance; leave guidance_scale out")
+        if family.distilled or guidance <= family.unguided:
+            return conditioning, None, family.unguided
+        if negative is None and family.own_unconditional:
+            return conditioning, None, guidance
+        negative = self.unconditional() if negative is None else negative
+        negative = self._checked("negative", negative)
+        rows = conditioning.shape[1]
+        if self.form.layout.masked:
+            rows = max(rows, negative.shape[1])
+            conditioning = self.form.layout.fitted(conditioning, rows)
+        negative = self.form.layout.fitted(negative, rows)
+        if len(negative) not in (1, len(conditioning)):
+            raise ValueError(f"{len(negative)} negatives for {len(conditioning)} conditionings")
+        return conditioning, negative.expand(len(conditioning), -1, -1), guidance
+
+    def _steps(self, given: int | None) -> dict[str, Any]:
+        steps = self.defaults.num_inference_steps if given is None else given
+        if steps is None or steps < 1:
+            raise ValueError(f"num_inference_steps must be at least 1, got {steps}")
+        made: dict[str, Any] = {"num_inference_steps": steps}
+        if steps != 2 and "intermediate_timesteps" in self.family.arguments:
+            made["intermediate_timesteps"] = None  # of two steps alone
+        return made
+
+    def _renoised(
+        self, sampler: Any, latents: Tensor, strength: float, generators: list[torch.Generator]
+    ) -> Tensor:
+        """Finished latents with as much noise as the last `strength` (0..1) of the schedule begins
+        with (SDEdit).
+        """
+        timesteps = edit_timesteps(sampler, sampler.total // sampler.order, strength)
+        sampler.index = len(sampler.schedule) - len(timesteps)
+        noise = initial_noise(tuple(latents.shape[1:]), generators).to(self.device, self.dtype)
+        latents = latents.to(self.device, self.dtype)
+        made = renoised(sampler, latents, noise, timesteps[:1].repeat(len(latents)))
+        return entering(sampler, made)
+
+    def _media(self, made: Any) -> list[np.ndarray]:
+        """uint8 pictures [H, W, 3], uint8 clips [F, H, W, 3] or float32 mono waves [S]."""
+        values = np.asarray(made)
+        if self.modality != "audio":
+            return list((values * 255).round().astype(np.uint8))
+        if values.ndim == 3:  # channels are mixed, as wherever this library hears a sound
+            values = values.mean(1)
+        return list(values.astype(np.float32))
+
+    # --- media -> latents, and the loss
+
+    @torch.no_grad()
+    def encode_media(
+        self, media: Sequence[np.ndarray], *, rates: Rates | None = None, **size: Any
+    ) -> Float[Tensor, " B *latent"]:
+        """Clean latents of media in the pipeline's own form, fitted to the given size or else to
+        the decoder's own. `rates` as in `LatentDiffusion.encode_media`. Deterministic.
+        """
+        if not media:
+            raise ValueError(f"no {self.modality} given to encode")
+        full = self.form.size(MediaSize(**size))
+        return self.form.encode(partial(self.use, "vae"), media, full, rates)
+
+    def denoising_loss(
+        self,
+        conditioning: Float[Tensor, "B Q C"],
+        latents: Float[Tensor, " B *latent"],
+        *,
+        generator: torch.Generator | None = None,
+        timesteps: Int[Tensor, " B"] | None = None,
+        noise: Float[Tensor, " B *latent"] | None = None,
+        snr_gamma: float | None = None,
+    ) -> Float[Tensor, " B"]:
+        """Each sample's mean squared denoising error; gradients reach only `conditioning`.
+
+        The pipeline itself predicts, one sample at a time, for all rows of its call share a noise
+        level; the target follows the scheduler. `snr_gamma` is of diffusion alone.
+        """
+        conditioning = self._checked("conditioning", conditioning)
+        clean = latents.to(self.device, torch.float32)
+        batch = len(conditioning)
+        if len(clean) != batch:
+            raise ValueError(f"{batch} conditionings need as many latents, got {len(clean)}")
+        if timesteps is None:
+            timesteps = torch.randint(0, self.num_timesteps, (batch,), generator=generator)
+        if noise is None:
+            noise = torch.randn(clean.shape, generator=generator)
+        noise = noise.to(self.device, torch.float32)
+        if self.gradient_checkpointing:
+            enable_gradient_checkpointing(getattr(self, self.form.denoiser))
+        rows = [slice(row, row + 1) for row in range(batch)]
+        return torch.stack(
+            [
+                self._error(conditioning[row], clean[row], noise[row], int(level), snr_gamma)
+                for row, level in zip(rows, timesteps, strict=True)
+            ]
+        )
+
+    def _error(
+        self, conditioning: Tensor, clean: Tensor, noise: Tensor, level: int, gamma: float | None
+    ) -> Float[Tensor, ""]:
+        family = self.family
+        probe, made = self.levels.at(level, clean, noise, gamma)
+        unguided = family.unguided if family.guides else float(family.arguments[family.guidance])
+        arguments = self.arguments(conditioning, None, unguided, self.form.size(MediaSize()))
+        arguments |= {"output_type": "latent", "num_inference_steps": 2}
+        with self.drawing(probe) as pipeline:
+            self.ask(pipeline, arguments, latents=made.noisy.to(self.dtype))
+        error = (probe.output.float() - made.target).square().mean()
+        return error if made.weights is None else error * made.weights[0]

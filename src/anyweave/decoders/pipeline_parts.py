@@ -1,0 +1,138 @@
+"""The parts of a diffusers pipeline on disk, as `model_index.json` names them: networks are read
+when first used.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from diffusers.configuration_utils import FrozenDict
+from torch import nn
+
+from anyweave.decoders.families import FAMILIES, Family
+from anyweave.decoders.folder import INDEX_FILE
+from anyweave.decoders.parts import Deferred
+from anyweave.decoders.source import CAPTIONING, DecoderSource
+from anyweave.files import read_object
+
+# What only works that are not asked for would need.
+_UNUSED = ("image_encoder", "feature_extractor", "audio_token", "safety_checker")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineParts:
+    """`networks` and `small` (schedulers, tokenizers) by component name; None where the folder has
+    none. `options` are the pipeline's other arguments.
+    """
+
+    networks: dict[str, nn.Module | Deferred | None]
+    small: dict[str, Callable[[], Any] | None]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def named_family(source: DecoderSource) -> Family | None:
+    """The family that a decoder's `model_index.json` names; None for one with a UNet of another
+    class, and without an index. Raises `ValueError` for other pipelines, naming those that there
+    are.
+    """
+    file = source.file(INDEX_FILE)
+    index = {} if file is None else read_object(file)
+    name = str(index.get("_class_name"))
+    if name not in FAMILIES and index and "unet" not in index:
+        raise ValueError(
+            f"{source.where} is a {name}, which is no decoder here; known: {', '.join(FAMILIES)}"
+        )
+    return FAMILIES.get(name)
+
+
+def is_captioning(name: str) -> bool:
+    """Whether a component only makes embeddings of captions."""
+    return name.startswith(CAPTIONING)
+
+
+def read_parts(
+    source: DecoderSource,
+    family: Family,
+    *,
+    dtype: torch.dtype,
+    load_text_encoder: bool,
+    prepare_vae: Mapping[str, bool],
+) -> PipelineParts:
+    """The parts of a pipeline's folder; only configs are read now. `prepare_vae` says what to
+    enable, "slicing" or "tiling".
+
+    Raises `ValueError` for a missing part, and for a class that neither diffusers nor transformers
+    has.
+    """
+    file = source.file(INDEX_FILE, required=True)
+    assert file is not None
+    index = read_object(file)
+    networks: dict[str, nn.Module | Deferred | None] = {}
+    small: dict[str, Callable[[], Any] | None] = {}
+    options: dict[str, Any] = {}
+    taken = inspect.signature(family.type.__init__).parameters
+    for name in taken:
+        named = index.get(name)
+        if name.startswith(_UNUSED):
+            networks[name] = None
+        elif isinstance(named, list) and len(named) == 2 and None not in named:
+            kind = _class(source, name, *named)
+            if not load_text_encoder and is_captioning(name):
+                networks[name] = None
+            elif issubclass(kind, nn.Module):
+                wanted = [what for what, on in prepare_vae.items() if on and name == "vae"]
+                networks[name] = _network(source, name, kind, dtype, wanted)
+            else:
+                small[name] = _reader(source, name, kind)
+        elif taken[name].default is inspect.Parameter.empty and name != "self":
+            networks[name] = None
+        elif name in index and not isinstance(named, list):
+            options[name] = named
+    return PipelineParts(networks=networks, small=small, options=options)
+
+
+def _class(source: DecoderSource, part: str, library: str, name: str) -> Any:
+    """The class of a part. The names come from a file, so only two packages are looked in."""
+    places = {"diffusers": diffusers, "transformers": transformers}
+    home = places.get(library)
+    if home is None and library in dir(diffusers.pipelines):
+        home = import_module(f"diffusers.pipelines.{library}")
+    kind = getattr(home, name, None)
+    if not isinstance(kind, type) or not hasattr(kind, "from_pretrained"):
+        raise ValueError(
+            f"{source.where}: its {part} is a {name!r} of {library!r}, which is no part that "
+            "diffusers or transformers offers"
+        )
+    return kind
+
+
+def _network(
+    source: DecoderSource, part: str, kind: Any, dtype: torch.dtype, enabled: Sequence[str]
+) -> Deferred:
+    if issubclass(kind, transformers.PreTrainedModel):
+        config: Any = source.read_small(kind.config_class, part)
+    else:
+        arguments = inspect.signature(kind.__init__).parameters.values()
+        known = {a.name: a.default for a in arguments if a.default is not a.empty}
+        config = FrozenDict(known | source.config(part))
+
+    def load() -> nn.Module:
+        network: Any = source.read(kind, part, dtype=dtype)
+        for what in enabled:
+            getattr(network, f"enable_{what}")()
+        return network
+
+    return Deferred(config, load)
+
+
+def _reader(source: DecoderSource, part: str, kind: Any) -> Callable[[], Any]:
+    if issubclass(kind, transformers.PreTrainedTokenizerBase):
+        return lambda: source.read_small(transformers.AutoTokenizer, part, trust_remote_code=False)
+    return lambda: source.read_small(kind, part)

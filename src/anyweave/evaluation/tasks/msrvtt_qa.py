@@ -1,0 +1,35 @@
+"""MSRVTT-QA, test split: a word about a clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anyweave.evaluation.metrics.answers import EXACT
+from anyweave.evaluation.task import Record, Task, needed_file
+from anyweave.evaluation.tasks.msrvtt_captions import clip_file
+from anyweave.evaluation.tasks.questions import SHORT, question, whole
+
+
+def records(folder: Path) -> list[Record]:
+    return [
+        question(
+            row["id"],
+            "video",
+            clip_file(folder, f"video{row['video_id']}"),
+            SHORT.format(row["question"]),
+            [row["answer"]],
+        )  # fmt: skip
+        for row in whole(needed_file(folder, "test_qa.json"))
+    ]
+
+
+TASK = Task(
+    title="Questions of MSRVTT-QA",
+    folder="msrvtt",
+    layout="test_qa.json, TestVideo/*.mp4",
+    records=records,
+    reads=("video",),
+    metrics=(EXACT,),
+    published={"accuracy": {"3": 61.4, "5": 61.4}},
+    note="the paper does not say who judged; a language model as judge gives much higher figures",
+)

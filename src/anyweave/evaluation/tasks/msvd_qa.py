@@ -1,0 +1,36 @@
+"""MSVD-QA, test split: a word about a clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anyweave.evaluation.metrics.answers import EXACT
+from anyweave.evaluation.task import Record, Task, needed_file
+from anyweave.evaluation.tasks.questions import SHORT, question, whole
+
+
+def records(folder: Path) -> list[Record]:
+    lines = needed_file(folder, "youtube_mapping.txt").read_text(encoding="utf-8").split("\n")
+    names = dict(reversed(line.split()) for line in lines if line.strip())
+    return [
+        question(
+            row["id"],
+            "video",
+            str(folder / "YouTubeClips" / (names[f"vid{row['video_id']}"] + ".avi")),
+            SHORT.format(row["question"]),
+            [row["answer"]],
+        )  # fmt: skip
+        for row in whole(needed_file(folder, "test_qa.json"))
+    ]
+
+
+TASK = Task(
+    title="Questions of MSVD-QA",
+    folder="msvd",
+    layout="test_qa.json, youtube_mapping.txt, YouTubeClips/*.avi",
+    records=records,
+    reads=("video",),
+    metrics=(EXACT,),
+    published={"accuracy": {"3": 64.5, "5": 64.5}},
+    note="the paper does not say who judged; a language model as judge gives much higher figures",
+)
