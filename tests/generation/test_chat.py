@@ -20,10 +20,9 @@ from anyweave.generation import (
     MediaStarted,
     Progress,
     TextDelta,
-    edit,
     spoken_caption,
 )
-from anyweave.messages import Audio, Image, Message, Text
+from anyweave.messages import Image, Message, Text
 from anyweave.model import NextGPT
 from anyweave.model.build import build
 from anyweave.processing import collate
@@ -285,20 +284,6 @@ def test_negative_prompt_changes_the_picture(model: NextGPT) -> None:
     plain = ChatSession(model, options).reply("hello")
     other = ChatSession(model, options).reply("hello", negative_prompt="blurred")
     assert not np.array_equal(arrays(plain)[0], arrays(other)[0])
-
-
-def test_editing_starts_from_the_source(model: NextGPT) -> None:
-    source = Image(np.full((16, 16, 3), 200, dtype=np.uint8))
-    decoder = model.decoders["image"]
-    kept = decoder.decode_latents(decoder.encode_media([source.source]))[0].astype(float)
-    distance = {}
-    for strength in (0.25, 1.0):
-        session = ChatSession(model, OPTIONS)
-        reply = edit(session, source, "brighter", strength=strength, num_inference_steps=4)
-        distance[strength] = np.abs(reply.media("image")[-1].source - kept).mean()
-    assert distance[0.25] < 0.5 * distance[1.0]
-    with pytest.raises(ValueError, match="nothing to edit"):
-        edit(ChatSession(model, OPTIONS), Audio(caption="x"), "louder")
 
 
 def test_user_mistakes(model: NextGPT) -> None:

@@ -15,6 +15,7 @@ from anyweave.cli.console import err
 from anyweave.cli.conversation import chat, inspect, run
 from anyweave.cli.data import app as data_app
 from anyweave.cli.eval import app as eval_app
+from anyweave.cli.index import app as index_app
 from anyweave.cli.packages import add_commands
 from anyweave.cli.serve import serve
 from anyweave.cli.train import app as train_app
@@ -37,6 +38,7 @@ _groups = {
     "eval": eval_app,
     "data": data_app,
     "bench": bench_app,
+    "index": index_app,
     "convert": typer.Typer(no_args_is_help=True, help="Convert checkpoints of other systems."),
 }
 for _name, _group in _groups.items():

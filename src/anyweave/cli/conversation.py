@@ -136,6 +136,18 @@ def chat(
         typer.Option(help="How to draw them: auto, kitty, iterm, sixel, blocks or none."),
     ] = "auto",
     play: Annotated[bool, typer.Option(help="Play sounds, where there is a player.")] = True,
+    edit: Annotated[
+        str | None,
+        typer.Option(
+            help="Make a new medium from the latest of its kind, and change the one thing: "
+            "auto (where nearly the same is asked for), never or always. Default: "
+            "auto, and with --url what the server does."
+        ),
+    ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(help="Media that may answer instead of new ones: what `index build` made."),
+    ] = None,
     temperature: TemperatureOption = 0.3,
     max_new_tokens: TokensOption = 128,
     seed: SeedOption = None,
@@ -163,10 +175,10 @@ def chat(
 
     make_session: Callable[[], Session]
     if url is not None:
-        if quantization or device or trust_remote_code:
+        if quantization or device or trust_remote_code or index:
             raise ValueError(
-                "--quantization, --device and --trust-remote-code are for a model that is loaded "
-                "here; with --url they belong to the server"
+                "--quantization, --device, --trust-remote-code and --index are for a model that is "
+                "loaded here; with --url they belong to the server"
             )
         make_session = partial(
             RemoteSession,
@@ -176,18 +188,25 @@ def chat(
             temperature=temperature,
             max_tokens=max_new_tokens,
             seed=seed,
+            edit=edit,
         )
     else:
         options = GenerationOptions(
             temperature=temperature,
             seed=seed,
             max_new_tokens=max_new_tokens,
+            edit=cast("Any", edit or "auto"),
             quantization=cast("Any", quantization),
         )
         loaded = load_model(
             model or "emoji-mini", device or "cpu", trust_remote_code=trust_remote_code
         )
-        make_session = partial(ChatSession, loaded, options)
+        finder = None
+        if index is not None:
+            from anyweave.retrieval import Decision, Finder, Index
+
+            finder = Finder(Index.load(index), loaded, Decision())
+        make_session = partial(ChatSession, loaded, options, finder=finder)
     clear(folder, _TURNS)
     print_plain("Write anything; /help says what else there is.")
     converse(

@@ -12,6 +12,7 @@ from diffusers import DDPMScheduler
 from jaxtyping import Float, Int
 from torch import Tensor
 
+Pair = tuple[Tensor | float, Tensor | float]
 PREDICTION_TYPES = ("epsilon", "v_prediction", "sample")
 
 
@@ -99,6 +100,22 @@ class Diffusion:
     def num_timesteps(self) -> int:
         return len(self.alphas_cumprod)
 
+    def shares(self, times: Tensor) -> tuple[Tensor, Tensor]:
+        """How much signal and noise latents hold at `times`."""
+        alphas = self.alphas_cumprod.to(times.device)[times.long()]
+        return alphas.sqrt(), (1 - alphas).sqrt()
+
+    def parted(self, signal: Tensor, noise: Tensor) -> tuple[Pair, Pair]:
+        """Latents of these shares and a prediction, weighted: their clean part, their noise."""
+        if self.prediction_type == "epsilon":
+            signal = signal.clamp(min=1e-3)  # noise alone tells nothing of the clean part
+            return (1 / signal, -noise / signal), (0.0, 1.0)
+        if self.prediction_type == "v_prediction":
+            return (signal, -noise), (noise, signal)
+        if self.prediction_type == "sample":
+            return (0.0, 1.0), (1 / noise, -signal / noise)
+        raise _unknown(self.prediction_type)
+
     def noised(
         self,
         clean: Float[Tensor, " B *latent"],
@@ -139,6 +156,15 @@ class Flow:
     """
 
     num_timesteps: int
+
+    def shares(self, times: Tensor) -> tuple[Tensor, Tensor]:
+        """How much signal and noise latents hold at `times`."""
+        levels = times / self.num_timesteps
+        return 1 - levels, levels
+
+    def parted(self, signal: Tensor, noise: Tensor) -> tuple[Pair, Pair]:
+        """Latents of these shares and a prediction, weighted: their clean part, their noise."""
+        return (1.0, -noise), (1.0, signal)
 
     def noised(
         self,

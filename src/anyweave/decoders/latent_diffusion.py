@@ -28,7 +28,8 @@ from anyweave.decoders.codecs.mel import MelConfig
 from anyweave.decoders.codecs.sizes import MediaSize, Rates
 from anyweave.decoders.codecs.vae import PictureVae
 from anyweave.decoders.conditioning import check_conditioning, expand_negative
-from anyweave.decoders.denoising import noising_of
+from anyweave.decoders.denoising import Flow, noising_of
+from anyweave.decoders.editing import Course, Edit, edit_steps
 from anyweave.decoders.folder import (
     GUIDANCE,
     PIPELINES,
@@ -50,7 +51,7 @@ from anyweave.decoders.sampling import (
     run_sampler,
     sample_generators,
 )
-from anyweave.decoders.schedulers import build_scheduler
+from anyweave.decoders.schedulers import OWN, build_scheduler
 from anyweave.decoders.source import DecoderSource
 from anyweave.decoders.unconditional import RememberedUnconditional
 from anyweave.messages import Modality
@@ -68,6 +69,8 @@ class LatentDiffusion(FrozenParts):
     is saved with the folder.
     """
 
+    edits = True
+    """It changes media by inversion: `generate_steps` takes `edit`."""
     gradient_checkpointing: bool = False
     """The denoising loss makes the UNet's activations again in backward, to save memory."""
 
@@ -400,6 +403,7 @@ class LatentDiffusion(FrozenParts):
         negative: Float[Tensor, "#B Q C"] | None = None,
         latents: Float[Tensor, " B *latent"] | None = None,
         strength: float = 1.0,
+        edit: Edit | None = None,
         eta: float = 0.0,
         previews: bool = False,
     ) -> Steps[Tensor]:
@@ -410,8 +414,9 @@ class LatentDiffusion(FrozenParts):
         for the folder's) default to the decoder's `defaults`. `negative` replaces the unconditional
         embedding under guidance; guidance at or below 1 is skipped and costs half. `latents` are
         those of finished media to start from (SDEdit): they are noised as far as `strength` (0..1)
-        says and denoised from there. `eta` is DDIM's. With `previews` each step shows what will
-        come of it, where the medium can be seen.
+        says and denoised from there. With `edit` they are inverted instead (see `editing`), by
+        deterministic steps: seeds and eta have no say, `edit.strength` is its own. `eta` is DDIM's.
+        With `previews` each step shows what will come of it, where the medium can be seen.
         """
         conditioning = self._check_conditioning("conditioning", conditioning)
         if len(seeds) != len(conditioning):
@@ -429,6 +434,26 @@ class LatentDiffusion(FrozenParts):
         else:
             negative = self.unconditional() if negative is None else negative
             negative = expand_negative(self._check_conditioning("negative", negative), conditioning)
+        if edit is not None:
+            if scheduler is not None:
+                raise ValueError(
+                    f"an edit goes back and forth by deterministic steps of its own and not by "
+                    f"{scheduler!r}; leave the scheduler out"
+                )
+            latents = self._check_latents(latents, size, len(seeds))
+            course = self._course(steps)
+            with self.use("unet") as unet:
+                return (
+                    yield from edit_steps(
+                        partial(self._predict, unet),
+                        course,
+                        latents,
+                        edit,
+                        conditioning,
+                        negative=negative,
+                        guidance_scale=guidance,
+                    )
+                )
         sampler = build_scheduler(scheduler or self.defaults.scheduler, self.scheduler)
         sampler.set_timesteps(steps, device=self.device)
         generators = sample_generators(seeds)
@@ -458,11 +483,20 @@ class LatentDiffusion(FrozenParts):
                 )
             )
 
+    def _course(self, steps: int) -> Course:
+        """The levels of noise of `steps` deterministic steps."""
+        flow = isinstance(self.noising, Flow)
+        sampler = build_scheduler(OWN if flow else "ddim", self.scheduler)
+        sampler.set_timesteps(steps, device=self.device)
+        return Course.of(self.noising, sampler.timesteps)
+
     def _preview(self, noisy: Tensor, prediction: Tensor, timestep: Tensor) -> Previews:
         return self.codec.preview(self.noising.clean(noisy, prediction, timestep))
 
-    def _check_latents(self, latents: Tensor, size: MediaSize | None, batch: int) -> Tensor:
+    def _check_latents(self, latents: Tensor | None, size: MediaSize | None, batch: int) -> Tensor:
         expected = self.codec.latent_shape(size or MediaSize())
+        if latents is None:
+            raise ValueError("there is nothing to edit: give the source's latents")
         fits = tuple(latents.shape[1:]) == expected if size not in (None, MediaSize()) else True
         if (
             len(latents) != batch

@@ -7,7 +7,7 @@ from __future__ import annotations
 import operator
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from anyweave.batch import Sample
+from anyweave.decoders.editing import Edit
 from anyweave.decoders.sampling import Step, Steps
 from anyweave.generation.context import context_limit, fit_context
 from anyweave.generation.denoising import Denoising, decoder_arguments
@@ -27,23 +28,28 @@ from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import (
     Described,
     Done,
+    Edited,
     EngineEvent,
     Event,
     Finished,
     MediaDone,
     Progress,
+    Retrieved,
     SignalSpan,
     TextDelta,
     Usage,
 )
 from anyweave.generation.options import GenerationOptions
 from anyweave.generation.reply import Reply
+from anyweave.generation.sources import Source, Sources
 from anyweave.language.replying import for_replies
 from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Part, kind_of
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import collate
 
 T = TypeVar("T")
+# (modality, what the user said, what would be drawn) -> what is found instead
+Finder = Callable[[Modality, str, str], Retrieved | None]
 Said = Message | str | Part | Iterable[Part | str]
 """A user's turn: a message, or the parts of one."""
 
@@ -67,13 +73,17 @@ class ChatSession:
         options: GenerationOptions | None = None,
         *,
         messages: Iterable[Message] = (),
+        finder: Finder | None = None,
     ) -> None:
+        """`finder` is asked for each medium before it is made (`retrieval.Finder`)."""
         # `eval` walks every module, which a model of many layers feels at each new conversation.
         self.model = model.eval() if _in_training(model) else model
         self.options = options or GenerationOptions()
         self.messages: list[Message] = list(messages)
         self._ids: list[int] = []  # what was said; the engine may lack the end of it
         self._seen: list[Message] = []  # the messages whose media are among it
+        self._sources = Sources()
+        self._finder = finder
         self._shortened: tuple[str, ...] = ()
         self._engine = self._new_engine()
 
@@ -81,6 +91,10 @@ class ChatSession:
     def generates(self) -> tuple[Modality, ...]:
         """The media that the model can answer with."""
         return tuple(self.model.spec.decoders)
+
+    def conditioning_of(self, part: Media) -> Float[Tensor, "1 Q C"] | None:
+        """What the decoder was told of a medium that this session drew; None for others."""
+        return self._sources.old(part)
 
     def reply(
         self, message: Said, options: GenerationOptions | None = None, **overrides: Any
@@ -141,9 +155,10 @@ class ChatSession:
                     finished = event
         assert finished is not None
         draft.seconds["text"] = time.perf_counter() - started
-        yield from self._decode(draft, options, source)
+        yield from self._decode(draft, options, source, conversation)
         reply = draft.message()
         self.messages = [*conversation, reply]
+        self._sources.keep(self.messages)
         usage = Usage(
             prompt_tokens=prompt_tokens,
             cached_tokens=cached_tokens,
@@ -279,7 +294,11 @@ class ChatSession:
         return self.model.embed(collate([rest], pad_id=0).to(self.model.device))
 
     def _decode(
-        self, draft: Draft, options: GenerationOptions, source: Media | None
+        self,
+        draft: Draft,
+        options: GenerationOptions,
+        source: Media | None,
+        conversation: Sequence[Message],
     ) -> Iterator[Event]:
         """Turn the reply's spans into media: one batch per modality, or one at a time."""
         captions = draft.captions()
@@ -289,12 +308,19 @@ class ChatSession:
                     caption=captions[index], token_ids=span.call_ids or None
                 )
             return
-        for modality, indices in _groups(draft.spans, batched=options.batch_media):
+        yield from self._find(draft, captions, conversation[-1].text)
+        for modality, indices in _groups(
+            draft.spans, batched=options.batch_media, but=draft.parts.keys()
+        ):
             begun = time.perf_counter()
-            arrays = yield from self._generate(modality, indices, draft, captions, options, source)
+            found = self._sources.find(modality, conversation, source, options, len(indices))
+            work = self._on_decoders(
+                partial(self._prepare, modality, indices, draft, captions, options, found)
+            )
+            arrays = yield from self._generate(modality, indices, draft, work)
             draft.seconds[modality] += time.perf_counter() - begun
             rate = options.rate(modality, self.model.decoders[modality].rate)
-            for index, array in zip(indices, arrays, strict=True):
+            for place, (index, array) in enumerate(zip(indices, arrays, strict=True)):
                 part = MEDIA_TYPES[modality](
                     source=array,
                     caption=captions[index],
@@ -303,39 +329,57 @@ class ChatSession:
                     token_ids=draft.spans[index].call_ids or None,
                 )
                 draft.parts[index] = part
-                yield MediaDone(index=index, part=part)
+                self._sources.add(part, work.conditioning[place : place + 1])
+                yield MediaDone(index=index, part=part, edited=_edited(work, found, place))
 
-    def _generate(
+    def _find(self, draft: Draft, captions: Mapping[int, str], asked: str) -> Iterator[Event]:
+        for index, span in enumerate(draft.spans if self._finder is not None else ()):
+            assert self._finder is not None
+            found = self._finder(span.modality, asked, captions[index])
+            if found is not None:
+                draft.parts[index] = found.part
+                yield MediaDone(index=index, part=found.part, retrieved=found)
+
+    @torch.inference_mode()
+    def _prepare(
         self,
         modality: Modality,
         indices: tuple[int, ...],
         draft: Draft,
         captions: Mapping[int, str],
         options: GenerationOptions,
-        source: Media | None,
-    ) -> Generator[Event, None, list[np.ndarray]]:
-        @torch.inference_mode()
-        def prepare() -> Denoising:
-            decoder = self.model.decoders[modality]
-            if kind_of(modality).said is not None:
-                conditioning = decoder.encode_captions([draft.words(index) for index in indices])
-            elif self.model.spec.bridge == "caption":
-                conditioning = decoder.encode_captions([captions[index] for index in indices])
-            else:
-                hidden_TSD = torch.stack([draft.spans[index].hidden for index in indices])
-                conditioning = self.model.condition(modality, hidden_TSD)
-            return Denoising(
-                decoder=decoder,
-                conditioning=conditioning,
-                seeds=[(options.seed or 0) + index for index in indices],
-                arguments=decoder_arguments(
-                    self.model, modality, options, count=len(indices), source=source
-                ),
-                alone=not options.batch_media,
-                previews=options.previews,
-            )
+        found: Source | None,
+    ) -> Denoising:
+        decoder = self.model.decoders[modality]
+        if kind_of(modality).said is not None:
+            conditioning = decoder.encode_captions([draft.words(index) for index in indices])
+        elif self.model.spec.bridge == "caption":
+            conditioning = decoder.encode_captions([captions[index] for index in indices])
+        else:
+            hidden_TSD = torch.stack([draft.spans[index].hidden for index in indices])
+            conditioning = self.model.condition(modality, hidden_TSD)
+        if found is not None and not found.serves(captions[indices[0]], options, decoder):
+            found = None
+        return Denoising(
+            decoder=decoder,
+            conditioning=conditioning,
+            seeds=[(options.seed or 0) + index for index in indices],
+            arguments=decoder_arguments(
+                self.model,
+                modality,
+                options,
+                count=len(indices),
+                source=None if found is None else found.part,
+                old=None if found is None else found.old,
+            ),
+            alone=not options.batch_media,
+            previews=options.previews,
+        )
 
-        steps = self._denoise(self._on_decoders(prepare))
+    def _generate(
+        self, modality: Modality, indices: tuple[int, ...], draft: Draft, work: Denoising
+    ) -> Generator[Event, None, list[np.ndarray]]:
+        steps = self._denoise(work)
         with closing(steps):
             while True:
                 try:
@@ -353,6 +397,19 @@ class ChatSession:
                 )
 
 
+def _edited(work: Denoising, found: Source | None, place: int) -> Edited | None:
+    if found is None or "latents" not in work.arguments:
+        return None
+    given = work.arguments.get("strength")
+    edit: Edit = work.arguments.get("edit") or Edit(work.conditioning, chosen=given)
+    return Edited(
+        caption=found.part.caption,
+        strength=edit.chosen,
+        changed=edit.changed[place] if edit.changed else None,
+        known=found.old is not None,
+    )
+
+
 def _in_training(model: NextGPT) -> bool:
     """Whether the model, or a part that `train` switches by itself, is in training mode."""
     parts = (model, model.language, *model.input_projectors.values())
@@ -360,13 +417,16 @@ def _in_training(model: NextGPT) -> bool:
 
 
 def _groups(
-    spans: Sequence[SignalSpan], *, batched: bool
+    spans: Sequence[SignalSpan], *, batched: bool, but: Collection[int] = ()
 ) -> list[tuple[Modality, tuple[int, ...]]]:
-    """Indices of spans to decode together, in the order in which each group was first asked for."""
+    """Indices of spans to decode together, in the order in which each group was first asked for;
+    without those in `but`.
+    """
+    left = [(index, span) for index, span in enumerate(spans) if index not in but]
     if not batched:
-        return [(span.modality, (index,)) for index, span in enumerate(spans)]
+        return [(span.modality, (index,)) for index, span in left]
     groups: dict[Modality, list[int]] = {}
-    for index, span in enumerate(spans):
+    for index, span in left:
         groups.setdefault(span.modality, []).append(index)
     return [(modality, tuple(indices)) for modality, indices in groups.items()]
 

@@ -11,11 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from anyweave.decoders.editing import Edit
 from anyweave.decoders.sampling import Steps
 from anyweave.generation.options import GenerationOptions
 from anyweave.messages import Media, Modality, kind_of
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.processor import DEFAULT_RATE, load_array
+
+SDEDIT_STRENGTH = 0.6  # where a decoder cannot invert and nothing else is said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +77,10 @@ def decoder_arguments(
     *,
     count: int = 1,
     source: Media | None = None,
+    old: Float[Tensor, "1 Q C"] | None = None,
 ) -> dict[str, Any]:
-    """What the decoder is told beside conditioning and seeds. `source` is a medium to start from,
-    for all `count` media.
+    """What the decoder is told beside conditioning and seeds. `source` is a medium to be changed,
+    for all `count` media; `old` is the conditioning of what it shows, where that is known.
     """
     decoder = model.decoders[modality]
     arguments = options.decoder_arguments(modality)
@@ -89,7 +93,11 @@ def decoder_arguments(
         # latents.
         size = {n: arguments.pop(n) for n in kind_of(modality).sizes if n in arguments}
         arguments["latents"] = decoder.encode_media([array] * count, rates=[rate] * count, **size)
-        arguments["strength"] = options.strength
+        if getattr(decoder, "edits", False):
+            old = decoder.unconditional() if old is None else old
+            arguments["edit"] = Edit(old.expand(count, -1, -1), options.strength)
+        else:  # SDEdit, which every decoder knows
+            arguments["strength"] = options.strength or SDEDIT_STRENGTH
     return arguments
 
 

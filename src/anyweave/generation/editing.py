@@ -1,6 +1,4 @@
-"""Change a medium by instruction: the decoder starts from the given medium instead of from noise
-(SDEdit).
-"""
+"""Change a medium by instruction, and which of a conversation's media is to be changed."""
 
 from __future__ import annotations
 
@@ -17,12 +15,10 @@ def edit(
     part: Media,
     instruction: str,
     options: GenerationOptions | None = None,
-    *,
-    strength: float = 0.6,
     **overrides: Any,
 ) -> Reply:
-    """Show the model `part`, ask for the change, and let the decoder start from it, noised by
-    `strength` (0..1).
+    """Show the model `part`, ask for the change, and let the decoder change it (see
+    `decoders.editing`).
 
     The model sees the medium where it has an encoder for it. The reply always holds a medium of the
     same kind.
@@ -31,6 +27,4 @@ def edit(
         raise ValueError(f"there is nothing to edit: the {part.modality} has no source")
     reads = part.modality in session.model.encoders
     message = Message("user", [part, instruction] if reads else [instruction])
-    return session.reply(
-        message, options, source=part, strength=strength, force=(part.modality,), **overrides
-    )
+    return session.reply(message, options, source=part, force=(part.modality,), **overrides)

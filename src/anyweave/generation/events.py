@@ -81,11 +81,38 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Edited:
+    """A medium was not drawn anew: an earlier one, whose caption was `caption`, was changed."""
+
+    caption: str
+    strength: float | None
+    """How far back towards noise it went, 0..1; None where the decoder does not tell."""
+    changed: float | None
+    """The share of it that was open to change; the rest is as it was."""
+    known: bool
+    """Whether the words of the source were known to the decoder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieved:
+    """A medium was not made: `part` was found in the user's index."""
+
+    part: Media
+    score: float
+    source: str
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class MediaDone:
-    """A medium is ready: `part` holds its array, rate and caption."""
+    """A medium is ready: `part` holds its array, rate and caption. `edited` says from what it was
+    made, `retrieved` where it was found; both are None where it was drawn anew.
+    """
 
     index: int
     part: Media
+    edited: Edited | None = None
+    retrieved: Retrieved | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,8 +60,14 @@ class GenerationOptions:
     """Frames per second written on a clip; does not change the frames."""
     audio_length: float | None = None
     """Seconds of sound."""
-    strength: float = 1.0
-    """Editing only: how much of the source is replaced, near 0 keeps it, 1 ignores it."""
+    edit: Literal["never", "auto", "always"] = "never"
+    """Whether a new medium is made from the latest of its kind in the conversation: one thing is
+    changed and the rest stays. "auto" does so where the model asks for nearly the same as before.
+    """
+    strength: float | None = None
+    """Editing only: how far back towards noise the source goes, near 0 keeps it. None is chosen
+    by what is to be changed.
+    """
     decode_media: bool = True
     """False makes no media: the reply holds those it asked for by their captions alone."""
     batch_media: bool = True
@@ -95,7 +101,9 @@ class GenerationOptions:
         _at_least("top_k", self.top_k, 0)
         _at_least("max_media", self.max_media, 0)
         _share("top_p", self.top_p)
-        _share("strength", self.strength)
+        _share("strength", 1.0 if self.strength is None else self.strength)
+        if self.edit not in ("never", "auto", "always"):
+            raise ValueError(f"edit is never, auto or always, got {self.edit!r}")
         if self.strength == 0:
             raise ValueError("strength must be above 0: at 0 the source itself is the answer")
         object.__setattr__(self, "stop", _stops(self.stop))

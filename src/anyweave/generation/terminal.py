@@ -11,10 +11,12 @@ from typing import Protocol
 
 from anyweave.generation.events import (
     Done,
+    Edited,
     Event,
     MediaDone,
     MediaStarted,
     Progress,
+    Retrieved,
     TextDelta,
 )
 from anyweave.generation.writing import write_message
@@ -203,6 +205,22 @@ def _tell(event: Event, say: Say, status: Callable[[str | None], None]) -> None:
         status(f"{event.modality} {numbers}: step {event.step} of {event.total}")
     elif isinstance(event, MediaDone):
         status(None)
+        for how in (event.edited, event.retrieved):
+            if how is not None:
+                say(f"({event.part.modality} {event.index + 1}: {told(how)})")
+
+
+def told(edited: Edited | Retrieved) -> str:
+    """Where a medium comes from, in words."""
+    if isinstance(edited, Retrieved):
+        whose = f" from {edited.source}" if edited.source else ""
+        return (
+            f"found in the index, not made{whose}; licence: {edited.licence or 'not told'}; "
+            f"score {edited.score:.2f}"
+        )
+    share = "" if edited.changed is None else f", {edited.changed:.0%} of it open to change"
+    how_far = "" if edited.strength is None else f", strength {edited.strength:.2f}"
+    return f"made from the earlier one ({edited.caption or 'without a caption'}{share}{how_far})"
 
 
 def _report(done: Done, turn: int, output: Path, say: Say, show: Callable[[Media], None]) -> None:

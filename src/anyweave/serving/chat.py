@@ -138,6 +138,7 @@ class Desk:
             media_type=kind.media_type(format),
             format=format,
             expires_at=self.files.put(reply.file_id(event.index), content, ending),
+            edited=event.edited,
         )
 
     def options(self, request: schema.Knobs, **more: Any) -> GenerationOptions:
@@ -199,6 +200,7 @@ class Desk:
         return {
             "seed": ask.options.seed,
             "signals": reply.signals(),
+            "edited": reply.edited(),
             "parts": parts,
             "waited_seconds": round(ask.waited, 4),
             "continued_turns": ask.known,
@@ -216,6 +218,8 @@ def chat_options(desk: Desk, request: schema.ChatRequest) -> GenerationOptions:
         modalities=None if request.modalities is None else tuple(request.modalities),
         force=() if request.force is None else request.force,
         max_media=request.max_media,
+        edit=request.edit,
+        strength=request.strength,
         stop=request.stop,
         previews=request.previews,
     )

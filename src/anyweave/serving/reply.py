@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from anyweave.generation import Done, MediaStarted, Progress, TextDelta, Usage
+from anyweave.generation import Done, Edited, MediaStarted, Progress, TextDelta, Usage
 from anyweave.media import encode
 from anyweave.messages import PAPER_MODALITIES, Modality, kind_of
 
@@ -25,6 +25,7 @@ class Made:
     media_type: str
     format: str
     expires_at: int
+    edited: Edited | None = None
 
 
 @dataclass
@@ -141,6 +142,14 @@ class WireReply:
                 "forced": medium.started.forced,
             }
             for medium in self.media
+        ]
+
+    def edited(self) -> list[dict[str, Any]]:
+        """Media that were not drawn anew: what was changed, and how much of it."""
+        return [
+            {"part_id": medium.file_id, **vars(medium.made.edited)}
+            for medium in self.media
+            if medium.made is not None and medium.made.edited is not None
         ]
 
     def _progress(

@@ -36,7 +36,7 @@ EDIT_FORM: dict[str, Any] = {
                             "required": ["image"],
                             "properties": {
                                 "image": {"type": "string", "format": "binary"},
-                                "strength": {"type": "number", "default": 0.6},
+                                "strength": {"type": "number"},
                             },
                         },
                     ]
@@ -57,8 +57,8 @@ async def images_generations(body: schema.ImageRequest, request: Request) -> Res
     "/v1/images/edits", summary="A picture changed", tags=["media"], openapi_extra=EDIT_FORM
 )
 async def images_edits(request: Request) -> Response:
-    """A form with `image` and `prompt`. The decoder starts from the picture, noised by
-    `strength`.
+    """A form with `image` and `prompt`. The decoder changes the picture: as far as `strength`
+    says, or else as far as the change needs.
     """
     desk = desk_of(request)
     fields, uploads = await read_form(request, ("image", "image[]"))

@@ -271,6 +271,10 @@ class ChatRequest(Knobs):
         None, description="What the reply may hold; absent, the model decides. Text it always may."
     )
     force: ForceField = None
+    edit: Literal["never", "auto", "always"] | None = Field(
+        None, description="Whether a new medium is made from the latest of its kind."
+    )
+    strength: float | None = Field(None, gt=0, le=1, description="Of such an edit; absent: chosen.")
     max_media: int | None = Field(None, ge=0, le=16, description="Media of one reply.")
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
@@ -327,7 +331,9 @@ class ImageRequest(MediaRequest):
 class EditRequest(ImageRequest):
     """``POST /v1/images/edits``: a form with the picture in the field `image`."""
 
-    strength: float = Field(0.6, gt=0, le=1, description="Near 0 keeps the picture, 1 ignores it.")
+    strength: float | None = Field(
+        None, gt=0, le=1, description="Near 0 keeps the picture; absent, chosen by the change."
+    )
 
 
 class AudioRequest(MediaRequest):

@@ -1,0 +1,8 @@
+"""A user's media by what they show: an index, and whether a reply is answered from it."""
+
+from anyweave.retrieval.building import BuildReport, build_index
+from anyweave.retrieval.decision import Decision
+from anyweave.retrieval.finder import Finder
+from anyweave.retrieval.index import Entry, Index, Match
+
+__all__ = ["BuildReport", "Decision", "Entry", "Finder", "Index", "Match", "build_index"]

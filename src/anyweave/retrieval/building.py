@@ -1,0 +1,122 @@
+"""An index of the media in a folder. What was read before, and has not changed, is not read
+again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from anyweave.files import disk_stamp, path_lock, read_object
+from anyweave.media.errors import MediaError
+from anyweave.media.sniffing import sniff
+from anyweave.messages import MEDIA_TYPES, Modality
+from anyweave.model.any_to_any import NextGPT
+from anyweave.processing.processor import DEFAULT_RATE, load_array
+from anyweave.retrieval.index import ENTRIES, Entry, Index
+
+logger = logging.getLogger(__name__)
+_SIDECAR = ".json"
+_SAVE_EVERY = 256  # media: so many at most are read again after a kill
+
+
+@dataclass
+class BuildReport:
+    """What became of the files: media by kind, those that were known already, skips by reason."""
+
+    media: Counter[str] = field(default_factory=Counter)
+    known: int = 0
+    without_features: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+def build_index(
+    folder: str | Path, model: NextGPT, output: str | Path, tick: Callable[[], None] | None = None
+) -> BuildReport:
+    """Read every medium below `folder`; its caption, source and licence stand in ``NAME.json``
+    beside it (``{"caption": ..., "source": ..., "licence": ...}``), or else the caption is the
+    file's name. A file that is no medium is skipped and counted.
+
+    Raises `ValueError` where there is no such folder, or no medium in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}")
+    with path_lock(f"{output}.build", doing="indexing"):  # saving locks the index itself
+        old = Index.load(output) if (Path(output) / ENTRIES).is_file() else Index((), {})
+        known = {entry.path: (n, entry) for n, entry in enumerate(old.entries)}
+        report, entries, features = BuildReport(), list[Entry](), dict[str, Tensor]()
+        paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix != _SIDECAR]
+        for path in paths:
+            if tick is not None:
+                tick()
+            at = str(path.resolve())
+            number, entry = known.get(at, (-1, None))
+            stamp = _stamp(path)
+            if entry is not None and entry.stamp == stamp:
+                vector = old.features.get(str(number))
+                report.known += 1
+            else:
+                try:
+                    entry, vector = _read(path, model, stamp)
+                except MediaError as error:
+                    report.skipped[type(error).__name__] += 1
+                    logger.warning("%s is left out: %s", path, error)
+                    continue
+            if vector is None:
+                report.without_features[entry.modality] += 1
+            else:
+                features[str(len(entries))] = vector
+            entries.append(entry)
+            report.media[entry.modality] += 1
+            if len(entries) % _SAVE_EVERY == 0:
+                _save(entries, features, output)
+        if not entries:
+            raise ValueError(f"no picture, clip or sound in {folder} ({len(paths)} files)")
+        _save(entries, features, output)
+    return report
+
+
+def _save(entries: list[Entry], features: dict[str, Tensor], output: str | Path) -> None:
+    Index(entries, features).save(output)
+
+
+def _stamp(path: Path) -> str:
+    sidecar = path.with_suffix(_SIDECAR)
+    return disk_stamp(path) + (disk_stamp(sidecar) if sidecar.is_file() else "")
+
+
+def _read(path: Path, model: NextGPT, stamp: str) -> tuple[Entry, Tensor | None]:
+    modality = sniff(path)
+    sidecar = path.with_suffix(_SIDECAR)
+    told = read_object(sidecar) if sidecar.is_file() else {}
+    entry = Entry(
+        path=str(path.resolve()),
+        modality=modality,
+        caption=str(told.get("caption") or path.stem.replace("_", " ").replace("-", " ")),
+        source=str(told.get("source", "")),
+        licence=str(told.get("licence", told.get("license", ""))),
+        stamp=stamp,
+    )
+    return entry, features_of(model, modality, path)
+
+
+@torch.inference_mode()
+def features_of(model: NextGPT, modality: Modality, source: object) -> Tensor | None:
+    """Mean of the encoder's patch features, [F]; None where the model reads no such media."""
+    encoder = model.encoders[modality] if modality in model.encoders else None
+    part = MEDIA_TYPES[modality](source)
+    array, rate = load_array(part, getattr(encoder, "sample_rate", None) or DEFAULT_RATE)
+    if encoder is None:
+        return None
+    inputs = encoder.preprocess(modality, array, rate=rate)
+    weight = next(encoder.parameters(), None)
+    inputs = inputs if weight is None else inputs.to(weight.device, weight.dtype)
+    features: Tensor = encoder(modality, inputs[None])[0].float().mean(0).cpu()
+    return features
