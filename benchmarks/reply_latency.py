@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,15 @@ def measure(source: str, repeats: int) -> dict[str, Any]:
         figures[f"{modality}_steps"] = steps
         _medium(model, modality)
         figures[modality] = statistics.median(_medium(model, modality) for _ in range(repeats))
+    figures["previews"] = {
+        modality: _alternating(
+            partial(_medium, model, modality, previews=True),
+            partial(_medium, model, modality),
+            repeats,
+        )
+        for modality in model.decoders
+        if modality != "audio"
+    }
     figures["ratios"] = _ratios(model, repeats)
     return figures
 
@@ -95,6 +105,10 @@ def to_markdown(figures: dict[str, Any]) -> str:
             steps = figures[f"{modality}_steps"]
             steps = f"{steps} steps" if steps else "default steps"
             rows.append((f"one {name}, {steps}", f"{figures[modality]:.2f} s"))
+    rows += [
+        (f"one {NAMES[modality]}, shown in the making", f"{ratio:.3f} times as long")
+        for modality, ratio in figures["previews"].items()
+    ]
     rows += [(name, f"{ratio:.2f} times faster") for name, ratio in figures["ratios"].items()]
     head = f"{figures['model']}, {figures['threads']} threads, median of {figures['repeats']}"
     return "\n".join((f"| {head} | |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)))
@@ -117,9 +131,10 @@ def _first_token(model: NextGPT) -> float:
     return time.perf_counter() - started
 
 
-def _medium(model: NextGPT, modality: Any) -> float:
+def _medium(model: NextGPT, modality: Any, previews: bool = False) -> float:
     """Seconds of conditioning and decoding alone."""
-    session = ChatSession(model, replace(OPTIONS, modalities=(modality,), force=(modality,)))
+    options = replace(OPTIONS, modalities=(modality,), force=(modality,), previews=previews)
+    session = ChatSession(model, options)
     for event in session.send("Hello."):
         last = event
     return float(last.usage.seconds[modality])

@@ -16,7 +16,7 @@ pytest.importorskip("fastapi")
 import anyweave
 import anyweave.serving
 from anyweave.messages import MEDIA_TYPES
-from anyweave.serving.server import Running
+from anyweave.serving.server import Running, bind
 from anyweave.testing.model import tiny_model
 
 
@@ -28,7 +28,8 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     def started(app: Any, settings: Any, *, port: int) -> None:
         ready = threading.Event()
-        running = Running(app, settings, port=0, ready=lambda url: (urls.append(url), ready.set()))
+        bound = bind("127.0.0.1", 0)
+        running = Running(app, settings, bound, ready=lambda url: (urls.append(url), ready.set()))
         thread = threading.Thread(target=running.run)
         thread.start()
         stops.extend((running.stop, thread.join))

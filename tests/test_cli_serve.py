@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -27,7 +28,10 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     command = import_module("anyweave.cli.serve")  # the package's attribute is the function
     monkeypatch.setattr(command, "load_model", lambda *_, **__: None)
     monkeypatch.setattr("anyweave.serving.create_app", lambda *given: given)
-    monkeypatch.setattr("anyweave.serving.serve", lambda app, settings, **_: found.append(settings))
+    monkeypatch.setattr(
+        "anyweave.serving.serve", lambda app, settings, bound, ready: found.append(settings)
+    )
+    monkeypatch.setattr("anyweave.serving.bind", lambda host, port: socket.socket())
     return found
 
 
@@ -73,6 +77,17 @@ def test_keys_come_from_a_file_or_the_environment(
     for text, said in (("", "no key in it"), ("short\n", "16 or more"), ("x" * 20 + " y", "16 or")):
         file.write_text(text)
         assert said in str(serve("--api-key-file", str(file)).exception)
+
+
+def test_a_taken_port_is_told_before_anything_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = import_module("anyweave.cli.serve")
+    monkeypatch.setattr(command, "load_model", lambda *_, **__: pytest.fail("it was loaded"))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        said = str(serve("--port", str(port)).exception)
+    assert f"port {port} of 127.0.0.1 is not available" in said and "--port 0" in said
 
 
 def test_limits_by_name(started: list[Settings]) -> None:

@@ -18,7 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 
 import anyweave
 from anyweave.serving import Settings, create_app
-from anyweave.serving.server import Running
+from anyweave.serving.server import Running, bind
 
 ASSETS = Path(__file__).resolve().parent.parent / "docs" / "assets"
 DESKTOP, PHONE = (1280, 1130), (390, 844)
@@ -77,7 +77,7 @@ def served() -> Iterator[str]:
             urls.append(url)
             ready.set()
 
-        running = Running(app, settings, port=0, ready=is_up)
+        running = Running(app, settings, bind("127.0.0.1", 0), ready=is_up)
         thread = threading.Thread(target=running.run)
         thread.start()
         ready.wait(60)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from anyweave import media
 from anyweave.data import MessagesJsonl, read_messages, write_messages
-from anyweave.messages import MEDIA_MODALITIES, MEDIA_TYPES, Audio, Image, Message, Text, Video
+from anyweave.messages import MEDIA_TYPES, PAPER_MODALITIES, Audio, Image, Message, Text, Video
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
 FRAMES = np.stack([PIXELS] * 3)
@@ -79,7 +79,7 @@ def test_bytes_are_kept_and_files_stay(tmp_path):
     assert len(next(read_messages(folder / "a.jsonl"))[0].media()) == 4
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_every_encoding_is_kept(tmp_path, modality):
     array, rate = {
         "image": (PIXELS, None),
@@ -238,7 +238,7 @@ def test_writing_into_no_folder(tmp_path):
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 parts = st.one_of(
     texts.map(Text),
-    st.sampled_from(MEDIA_MODALITIES).flatmap(
+    st.sampled_from(PAPER_MODALITIES).flatmap(
         lambda m: texts.map(lambda caption: MEDIA_TYPES[m](caption=caption))
     ),
 )

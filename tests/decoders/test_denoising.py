@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 
-from anyweave.decoders.denoising import min_snr_weight
+from anyweave.decoders.denoising import PREDICTION_TYPES, min_snr_weight, noising_of
 
 
 @pytest.mark.parametrize(
@@ -26,6 +29,22 @@ def test_min_snr_at_zero_terminal_snr_is_finite() -> None:
     pure_noise = torch.tensor([0.0])
     assert min_snr_weight("epsilon", pure_noise, gamma=5.0).item() == 1.0
     assert min_snr_weight("v_prediction", pure_noise, gamma=5.0).item() == 0.0
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        FlowMatchEulerDiscreteScheduler(),
+        *(DDIMScheduler(prediction_type=kind) for kind in PREDICTION_TYPES),
+    ],
+)
+def test_the_clean_latents_are_found_again(scheduler: Any) -> None:
+    process = noising_of(scheduler)
+    clean, noise = torch.randn(2, 1, 2, 3, generator=torch.Generator().manual_seed(0))
+    for step in (0, 300, process.num_timesteps - 1):
+        made = process.noised(clean, noise, torch.tensor([step]), None)
+        found = process.clean(made.noisy, made.target, made.times[0])
+        torch.testing.assert_close(found, clean, atol=1e-4, rtol=1e-3)
 
 
 def test_errors_say_what_is_wrong() -> None:

@@ -209,9 +209,46 @@ def test_step_by_step_is_bit_equal_to_at_once(
         except StopIteration as stop:
             made = stop.value
             break
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert seen == [(1, 3, None), (2, 3, None), (3, 3, None)]
     for one, other in zip(made, expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("scheduler", ["ddim", "dpm++", "euler", "own"])
+@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+def test_previews_are_of_what_will_come(
+    decoders: Decoders,
+    conditioning: Conditioning,
+    monkeypatch: pytest.MonkeyPatch,
+    modality: str,
+    scheduler: str,
+) -> None:
+    decoder, guesses = decoders[modality], []
+    preview = decoder.codec.preview
+
+    def watched(latents: torch.Tensor) -> Any:
+        guesses.append(latents)
+        return preview(latents)
+
+    monkeypatch.setattr(decoder.codec, "preview", watched)
+    options: dict[str, Any] = {"num_inference_steps": 6, "scheduler": scheduler}
+    plain = decoder.sample_latents(conditioning[modality], seeds=[1, 2, 3], **options)
+    assert not guesses
+    steps = decoder.latent_steps(conditioning[modality], seeds=[1, 2, 3], previews=True, **options)
+    shown = []
+    while True:
+        try:
+            shown.append(next(steps).previews)
+        except StopIteration as stop:
+            torch.testing.assert_close(stop.value, plain)  # looking on changes nothing
+            break
+    assert len(guesses) == len(shown) == 6
+    # The last step goes all the way, or nearly: these schedules end in little or no noise.
+    far = [(guess - plain).abs().mean() / plain.abs().mean() for guess in guesses]
+    assert far[-1] < 0.05 and far[-1] <= far[0]
+    rows, columns = decoder.codec.latent_shape(decoder.defaults.size)[-2:]
+    sizes = [None if small is None else [p.shape for p in small] for small in shown]
+    assert sizes == [None if modality == "audio" else [(rows, columns, 3)] * 3] * 6
 
 
 def test_a_decoder_works_in_the_callers_thread_and_stops_where_it_is_left(
@@ -226,7 +263,7 @@ def test_a_decoder_works_in_the_callers_thread_and_stops_where_it_is_left(
 
     monkeypatch.setattr(decoder, "_predict", watched)
     steps = decoder.generate_steps(conditioning["image"], seeds=[1, 2, 3], num_inference_steps=50)
-    assert [next(steps), next(steps)] == [(1, 50), (2, 50)]
+    assert [next(steps).number, next(steps).number] == [1, 2]
     steps.close()
     assert threads == [threading.get_ident()] * 2
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from anyweave.generation import ChatSession, Done, GenerationOptions, worker
+from anyweave.generation import ChatSession, Done, GenerationOptions, Progress, worker
 from anyweave.generation.batching import ReplyBatcher
 from anyweave.generation.denoising import Denoising
 from anyweave.language import packing
@@ -95,6 +95,22 @@ def test_conversations_together_say_what_each_says_alone(
                 assert getattr(a.usage, name) == getattr(b.usage, name)
 
 
+def test_only_who_asked_for_previews_gets_them(batcher: ReplyBatcher) -> None:
+    options = replace(OPTIONS, force=("image",), modalities=("image",), max_media=0)
+    options = replace(options, num_inference_steps=12)
+
+    def progress(previews: bool) -> list[Any]:
+        chat = batcher.chat(replace(options, previews=previews))
+        events = list(chat.send("hello"))
+        return [event.previews for event in events if isinstance(event, Progress)]
+
+    found = together([partial(progress, previews=n % 2 == 1) for n in range(4)])
+    for number, previews in enumerate(found):
+        assert len(previews) == 12
+        assert all((p is None) == (number % 2 == 0) for p in previews)
+        assert all(p is None or [small.ndim for small in p] == [3] for p in previews)
+
+
 def test_rows_share_forwards_and_media_share_steps(
     model: NextGPT, batcher: ReplyBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +181,38 @@ def test_who_stops_listening_leaves_the_conversation_as_it_was(
     same(reply, alone.reply("again", seed=6))
     for n, other in enumerate(told):
         same(other, ChatSession(model, OPTIONS).reply("hello", seed=n))
+
+
+def test_nobody_waits_for_decoders_elsewhere_but_who_asked_them(
+    model: NextGPT, batcher: ReplyBatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+
+    class Elsewhere(dict[str, Any]):
+        elsewhere = True
+
+    class Far:
+        """Embeds a caption when another conversation has been answered."""
+
+        rate = None
+        decoder = model.decoders["image"]
+
+        def encode_captions(self, captions: Sequence[str]) -> torch.Tensor:
+            assert answered.wait(30)
+            return self.decoder.encode_captions(captions)
+
+        def generate_steps(self, *given: Any, **how: Any) -> Any:
+            return self.decoder.generate_steps(*given, **how)
+
+    monkeypatch.setattr(model, "decoders", Elsewhere(image=Far()))
+    options = replace(OPTIONS, force=("image",), modalities=("image",), negative_prompt="rain")
+
+    def other() -> None:
+        batcher.chat(replace(OPTIONS, modalities=("text",))).reply("hello")
+        answered.set()
+
+    reply, _ = together([partial(batcher.chat(options).reply, "draw"), other])
+    assert any(isinstance(part, Image) for part in reply.parts)
 
 
 def test_an_error_is_one_conversations_own(

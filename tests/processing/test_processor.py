@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyweave.batch import IGNORE_INDEX, Cut, Sample
-from anyweave.messages import MEDIA_MODALITIES, Audio, Image, Message, Part, Role, Text, Video
+from anyweave.messages import PAPER_MODALITIES, Audio, Image, Message, Part, Role, Text, Video
 from anyweave.processing import (
     ConversationTooLongError,
     FeatureCache,
@@ -41,7 +41,7 @@ def parts(role: Role) -> st.SearchStrategy[tuple[Part, ...]]:
         lambda ids: Text("?", token_ids=tuple(ids))
     )
     media = st.builds(
-        make_medium, st.sampled_from(MEDIA_MODALITIES), st.integers(0, 255), st.just("a cat")
+        make_medium, st.sampled_from(PAPER_MODALITIES), st.integers(0, 255), st.just("a cat")
     )
     return st.lists(
         st.one_of(text, spoken, media) if role == "assistant" else st.one_of(text, media),

@@ -19,7 +19,7 @@ from anyweave.model import NextGPT
 from anyweave.serving import Settings, create_app
 from anyweave.serving.engine import Engine
 from anyweave.serving.gate import Gate
-from anyweave.serving.server import Running
+from anyweave.serving.server import Running, bind
 from anyweave.testing.model import tiny_model
 
 
@@ -58,7 +58,9 @@ def serving(engine: Engine | NextGPT, folder: Path, **settings: Any) -> Iterator
     app = create_app(engine, made, GenerationOptions(max_new_tokens=12))
     ready = threading.Event()
     urls: list[str] = []
-    running = Running(app, made, port=0, ready=lambda url: (urls.append(url), ready.set()))
+    running = Running(
+        app, made, bind("127.0.0.1", 0), ready=lambda url: (urls.append(url), ready.set())
+    )
     thread = threading.Thread(target=running.run)
     thread.start()
     try:

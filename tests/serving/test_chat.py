@@ -145,6 +145,28 @@ def test_a_reply_that_takes_too_long_is_stopped_and_told(serve: Callable[..., An
         assert (whole.status_code, whole.json()["error"]["code"]) == (504, "timeout")
 
 
+def test_a_fault_of_ours_in_a_stream_is_told_and_logged(
+    serve: Callable[..., Any],
+    engine: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    send = engine.send
+
+    def failing(*given: Any, **how: Any) -> Any:
+        yield next(send(*given, **how))
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(engine, "send", failing)
+    with serve() as served:
+        with served.http().stream("POST", CHAT, json={**LONG, "stream": True}) as answer:
+            lines = [line for line in answer.iter_lines() if line]
+        error = json.loads(lines[-2].removeprefix("data: "))["error"]
+        assert error["type"] == "server_error" and "its log" in error["message"]
+        assert lines[-1] == "data: [DONE]" and "a fault of ours" not in "".join(lines)
+    assert any("a fault of ours" in str(r.exc_info) for r in caplog.records)
+
+
 def test_stopping_the_server_fails_what_does_not_end_in_time(serve: Callable[..., Any]) -> None:
     with serve(grace=0.3) as served:
         with served.http().stream("POST", CHAT, json={**LONG, "stream": True}) as answer:

@@ -116,6 +116,7 @@ def test_a_stream_says_what_the_whole_reply_says(client: openai.OpenAI) -> None:
             audio = getattr(delta, "audio", None) or audio
             if progress := getattr(delta, "progress", None):
                 steps[progress["part_id"]] = (progress["step"], progress["total"])
+                assert "preview" not in progress  # nobody asked for any
             last = chunk if choice.finish_reason else last
     message = whole.choices[0].message
     assert text == message.content
@@ -131,6 +132,22 @@ def test_a_stream_says_what_the_whole_reply_says(client: openai.OpenAI) -> None:
     assert last.anyweave["seed"] == 1
     assert usage is not None
     assert usage.completion_tokens == whole.usage.completion_tokens
+
+
+def test_pictures_and_clips_are_seen_in_the_making(client: openai.OpenAI) -> None:
+    seen: dict[str, list[Any]] = {}
+    asked = ALL | {"previews": True, "num_inference_steps": 3}
+    for chunk in client.chat.completions.create(
+        model="tiny", messages=HELLO, stream=True, extra_body=asked
+    ):
+        for choice in chunk.choices:
+            if progress := getattr(choice.delta, "progress", None):
+                seen.setdefault(progress["part_id"], []).append(progress.get("preview"))
+    picture, sound, clip = seen.values()
+    for previews in (picture, clip):
+        assert previews[0] is None  # it has only been asked for
+        assert [opened(url).mode for url in previews[1:]] == ["RGB"] * 3
+    assert sound == [None] * 4
 
 
 def test_the_clients_own_accumulator_follows_the_stream(client: openai.OpenAI) -> None:

@@ -166,6 +166,18 @@ def test_a_conversation_in_all_media(visit, serve):
         assert picture.evaluate("image => image.naturalWidth") == 64
 
 
+def test_a_clip_is_seen_in_the_making(visit, slow):
+    page = visit(slow.url)
+    page.evaluate("localStorage.setItem('anyweave.options', '{\"num_inference_steps\": 9}')")
+    say(page, "a clip", "Clip")
+    preview = page.locator(".medium.video .preview")
+    expect(preview).to_be_visible(timeout=60_000)
+    width = "image => image.decode().then(() => image.naturalWidth)"
+    assert preview.evaluate(width) == 8  # a pixel for every latent cell
+    done(page)
+    expect(preview).to_have_count(0)
+
+
 def test_stop_then_ask_again(visit, slow):
     page = visit(slow.url)
     say(page, "a clip", "Clip")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -17,65 +17,80 @@ from anyweave.cli.options import DeviceOption, ModelOption, TrustOption
 KEYS_VARIABLE = "ANYWEAVE_API_KEYS"
 
 
+HostOption = Annotated[
+    str, typer.Option(help="The address to listen on; 0.0.0.0 means all and needs keys.")
+]
+PortOption = Annotated[int, typer.Option(help="0 chooses a free one.")]
+NameOption = Annotated[
+    str | None, typer.Option(help="What clients call the model; default: as --model.")
+]
+KeyFileOption = Annotated[
+    Path | None,
+    typer.Option(help=f"API keys, one a line; or set {KEYS_VARIABLE}, separated by commas."),
+]
+NoKeyOption = Annotated[
+    bool, typer.Option("--no-key", help="Admit everyone who can reach --host. Think twice.")
+]
+AllowHostOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A name by which clients call this server; repeatable."),
+]
+CorsOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Web pages that may call it, like https://app.example.org; repeatable."),
+]
+MediaHostOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A host from which media may be fetched by URL; default: none; repeatable."),
+]
+MediaRootOption = Annotated[
+    Path | None,
+    typer.Option(help="A folder whose files requests may name; none by default."),
+]
+PublicOption = Annotated[
+    str | None, typer.Option(help="The address that clients use, if it runs behind a proxy.")
+]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option("--folder", help="Where jobs and media of replies are kept."),
+]
+LimitOption = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=VALUE, such as max_waiting=200; 'help' lists them; again."),
+]
+QuantizationOption = Annotated[
+    str | None,
+    typer.Option(help="'int8': 8-bit weights of the language model, faster on a CPU."),
+]
+RayOption = Annotated[
+    bool,
+    typer.Option("--ray", help="Put the model on a Ray cluster (extra: ray), part by part."),
+]
+ScaleOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="With --ray: replicas of 'language' or a decoder, like image=1-4,gpus=0.5; again."
+    ),
+]
+
+
 def serve(
     model: ModelOption = "emoji-mini",
-    host: Annotated[
-        str, typer.Option(help="The address to listen on; 0.0.0.0 means all and needs keys.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 chooses a free one.")] = 8000,
-    name: Annotated[
-        str | None, typer.Option(help="What clients call the model; default: as --model.")
-    ] = None,
-    api_key_file: Annotated[
-        Path | None,
-        typer.Option(help=f"API keys, one a line; or set {KEYS_VARIABLE}, separated by commas."),
-    ] = None,
-    no_key: Annotated[
-        bool, typer.Option("--no-key", help="Admit everyone who can reach --host. Think twice.")
-    ] = False,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(help="A name by which clients call this server; repeatable."),
-    ] = None,
-    cors_origin: Annotated[
-        list[str] | None,
-        typer.Option(help="Web pages that may call it, like https://app.example.org; repeatable."),
-    ] = None,
-    media_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A host from which media may be fetched by URL; default: none; repeatable."
-        ),
-    ] = None,
-    media_root: Annotated[
-        Path | None,
-        typer.Option(help="A folder whose files requests may name; none by default."),
-    ] = None,
-    public_url: Annotated[
-        str | None, typer.Option(help="The address that clients use, if it runs behind a proxy.")
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option("--folder", help="Where jobs and media of replies are kept."),
-    ] = None,
-    limit: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=VALUE, such as max_waiting=200; 'help' lists them; again."),
-    ] = None,
-    quantization: Annotated[
-        str | None,
-        typer.Option(help="'int8': 8-bit weights of the language model, faster on a CPU."),
-    ] = None,
-    ray: Annotated[
-        bool,
-        typer.Option("--ray", help="Put the model on a Ray cluster (extra: ray), part by part."),
-    ] = False,
-    scale: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="With --ray: replicas of 'language' or a decoder, like image=1-4,gpus=0.5; again."
-        ),
-    ] = None,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
+    name: NameOption = None,
+    api_key_file: KeyFileOption = None,
+    no_key: NoKeyOption = False,
+    allow_host: AllowHostOption = None,
+    cors_origin: CorsOption = None,
+    media_host: MediaHostOption = None,
+    media_root: MediaRootOption = None,
+    public_url: PublicOption = None,
+    folder: FolderOption = None,
+    limit: LimitOption = None,
+    quantization: QuantizationOption = None,
+    ray: RayOption = False,
+    scale: ScaleOption = None,
     device: DeviceOption = "cpu",
     trust_remote_code: TrustOption = False,
 ) -> None:
@@ -95,32 +110,18 @@ def serve(
     curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
       -d '{"messages": [{"role": "user", "content": "show me a fox"}]}'
     """
-    try:
-        from anyweave.serving import Settings, create_app
-        from anyweave.serving import serve as run_server
-        from anyweave.serving.cluster import ClusterEngine, read_scales
-        from anyweave.serving.server import is_loopback
-        from anyweave.serving.settings import check_keys, read_keys
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("anyweave"):
-            raise
-        raise ValueError(
-            f"the server needs {error.name}, which is not installed: pip install 'anyweave[serve]'"
-        ) from error
+    _check_installed()
+    from anyweave.generation import GenerationOptions
+    from anyweave.serving import Settings, bind, create_app
+    from anyweave.serving import serve as run_server
+
     if limit == ["help"]:
         _list_limits(Settings)
         return
-    given = [key.strip() for key in os.environ.get(KEYS_VARIABLE, "").split(",") if key.strip()]
-    keys = check_keys(given, KEYS_VARIABLE) + (read_keys(api_key_file) if api_key_file else ())
-    if not (keys or no_key or is_loopback(host)):
-        raise ValueError(
-            f"--host {host} lets other machines in, and there is no API key; give --api-key-file, "
-            "or --no-key if everybody who reaches this machine may use it"
-        )
     kept: dict[str, Any] = {"folder": folder} if folder else {}
     settings = Settings(
         name=name or model,
-        api_keys=keys,
+        api_keys=_keys(api_key_file, host, no_key=no_key),
         allowed_hosts=tuple(allow_host or ()),
         cors_origins=tuple(cors_origin or ()),
         media_hosts=tuple(media_host or ()),
@@ -129,29 +130,63 @@ def serve(
         **kept,
         **_limits(Settings, limit or ()),
     )
-    from anyweave.generation import GenerationOptions
-
+    if (ray or scale) and (not ray or device != "cpu"):
+        raise ValueError(
+            "--scale goes with --ray, and --device without: a part with gpus=1 is on a GPU"
+        )
     options = GenerationOptions(quantization=cast("Any", quantization))
-    if ray or scale:
-        if not ray or device != "cpu":
-            raise ValueError(
-                "--scale goes with --ray, and --device without: a part with gpus=1 is on a GPU"
+    with ExitStack() as stack:
+        bound = stack.enter_context(closing(bind(host, port)))  # before minutes of loading
+        if ray:
+            engine = stack.enter_context(
+                closing(_cluster(model, options, settings, scale or [], trust_remote_code))
             )
-        with err.status("starting the model's parts on the cluster"):
-            engine = ClusterEngine(
-                model,
-                options,
-                rows=settings.max_running,
-                scales=read_scales(scale or []),
-                trust_remote_code=trust_remote_code,
-            )
-        with closing(engine):
-            run_server(create_app(engine, settings), settings, host=host, port=port, ready=_greet)
-        return
-    app = create_app(
-        load_model(model, device, trust_remote_code=trust_remote_code), settings, options
-    )
-    run_server(app, settings, host=host, port=port, ready=_greet)
+            app = create_app(engine, settings)
+        else:
+            loaded = load_model(model, device, trust_remote_code=trust_remote_code)
+            app = create_app(loaded, settings, options)
+        run_server(app, settings, bound=bound, ready=_greet)
+
+
+def _check_installed() -> None:
+    try:
+        import anyweave.serving  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("anyweave"):
+            raise
+        raise ValueError(
+            f"the server needs {error.name}, which is not installed: pip install 'anyweave[serve]'"
+        ) from error
+
+
+def _keys(file: Path | None, host: str, *, no_key: bool) -> tuple[str, ...]:
+    """The API keys. Raises `ValueError` where others get in without one."""
+    from anyweave.serving.server import is_loopback
+    from anyweave.serving.settings import check_keys, read_keys
+
+    given = [key.strip() for key in os.environ.get(KEYS_VARIABLE, "").split(",") if key.strip()]
+    keys = check_keys(given, KEYS_VARIABLE) + (read_keys(file) if file else ())
+    if not (keys or no_key or is_loopback(host)):
+        raise ValueError(
+            f"--host {host} lets other machines in, and there is no API key; give --api-key-file, "
+            "or --no-key if everybody who reaches this machine may use it"
+        )
+    return keys
+
+
+def _cluster(
+    model: str, options: Any, settings: Any, scales: list[str], trust_remote_code: bool
+) -> Any:
+    from anyweave.serving.cluster import ClusterEngine, read_scales
+
+    with err.status("starting the model's parts on the cluster"):
+        return ClusterEngine(
+            model,
+            options,
+            rows=settings.max_running,
+            scales=read_scales(scales),
+            trust_remote_code=trust_remote_code,
+        )
 
 
 def _greet(url: str) -> None:

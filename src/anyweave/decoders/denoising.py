@@ -115,6 +115,22 @@ class Diffusion:
             weights=None if snr_gamma is None else min_snr_weight(kind, alphas_B, snr_gamma),
         )
 
+    def clean(
+        self, noisy: Float[Tensor, " B *latent"], prediction: Tensor, timestep: Tensor
+    ) -> Float[Tensor, " B *latent"]:
+        """The clean latents that a `prediction` for `noisy` means: `denoising_target` solved.
+        `timestep` may lie between two.
+        """
+        place = min(max(round(float(timestep)), 0), self.num_timesteps - 1)
+        alpha = self.alphas_cumprod[place].to(noisy.device)
+        if self.prediction_type == "epsilon":
+            return (noisy - (1 - alpha).sqrt() * prediction) / alpha.sqrt()
+        if self.prediction_type == "v_prediction":
+            return alpha.sqrt() * noisy - (1 - alpha).sqrt() * prediction
+        if self.prediction_type == "sample":
+            return prediction
+        raise _unknown(self.prediction_type)
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -142,6 +158,12 @@ class Flow:
             target=noise - clean,
             weights=None,
         )
+
+    def clean(
+        self, noisy: Float[Tensor, " B *latent"], prediction: Tensor, timestep: Tensor
+    ) -> Float[Tensor, " B *latent"]:
+        """The clean latents at the end of the straight path that `prediction` points along."""
+        return noisy - timestep / self.num_timesteps * prediction
 
 
 def noising_of(scheduler: Any) -> Diffusion | Flow:

@@ -40,6 +40,7 @@ from anyweave.decoders.folder import (
 )
 from anyweave.decoders.parts import Deferred, FrozenParts
 from anyweave.decoders.sampling import (
+    Previews,
     Progress,
     Steps,
     drain,
@@ -361,7 +362,7 @@ class LatentDiffusion(FrozenParts):
         audio_length: float | None = None,
         **sampling: Any,
     ) -> Steps[list[np.ndarray]]:
-        """`generate` step by step, in the caller's thread: yields (step, total) after every UNet
+        """`generate` step by step, in the caller's thread: yields a `Step` after every UNet
         call and returns the media. Closing it ends the work there.
 
         `sampling` takes the arguments of `latent_steps`. Raises `ValueError` for sizes the VAE
@@ -400,15 +401,17 @@ class LatentDiffusion(FrozenParts):
         latents: Float[Tensor, " B *latent"] | None = None,
         strength: float = 1.0,
         eta: float = 0.0,
+        previews: bool = False,
     ) -> Steps[Tensor]:
-        """The one sampling loop: yields (step, total) after every UNet call and
+        """The one sampling loop: yields a `Step` after every UNet call and
         returns the latents, one row per row of `conditioning`.
 
         `num_inference_steps`, `guidance_scale` and `scheduler` (a name in `SCHEDULERS`, or "own"
         for the folder's) default to the decoder's `defaults`. `negative` replaces the unconditional
         embedding under guidance; guidance at or below 1 is skipped and costs half. `latents` are
         those of finished media to start from (SDEdit): they are noised as far as `strength` (0..1)
-        says and denoised from there. `eta` is DDIM's.
+        says and denoised from there. `eta` is DDIM's. With `previews` each step shows what will
+        come of it, where the medium can be seen.
         """
         conditioning = self._check_conditioning("conditioning", conditioning)
         if len(seeds) != len(conditioning):
@@ -451,8 +454,12 @@ class LatentDiffusion(FrozenParts):
                     guidance_scale=guidance,
                     generators=generators,
                     eta=eta,
+                    preview=self._preview if previews else None,
                 )
             )
+
+    def _preview(self, noisy: Tensor, prediction: Tensor, timestep: Tensor) -> Previews:
+        return self.codec.preview(self.noising.clean(noisy, prediction, timestep))
 
     def _check_latents(self, latents: Tensor, size: MediaSize | None, batch: int) -> Tensor:
         expected = self.codec.latent_shape(size or MediaSize())

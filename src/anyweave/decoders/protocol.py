@@ -53,8 +53,9 @@ class Decoder(Protocol):
     def generate_steps(
         self, conditioning: Float[Tensor, "B Q C"], *, seeds: Sequence[int], **arguments: Any
     ) -> Steps[list[np.ndarray]]:
-        """Yields (step, total) and returns the media, one for each row of `conditioning`, in the
-        caller's thread.
+        """Yields a `Step`, or a plain (number, total), after each step, in the caller's thread, and
+        returns the media, one for each row of `conditioning`. With ``previews=True`` steps show
+        what will come of them, where the decoder can.
         """
         ...
 

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
-# (step, total) after every step, from 1; what it returns is the work's result
-Steps = Generator[tuple[int, int], None, T]
+Previews = list[np.ndarray] | None
+
+
+class Step(NamedTuple):
+    """One step of a work is done: `number` of `total`, from 1."""
+
+    number: int
+    total: int
+    previews: Previews = None
+    """Where they were asked for: small pictures ``uint8[h, w, 3]`` of what each medium will be."""
+
+
+# One after every step; what it returns is the work's result.
+Steps = Generator[Step, None, T]
 # (latents, timestep, conditioning) -> what the UNet predicts
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
+# (what the UNet read, what it predicted, timestep) -> what will come of it
+Preview = Callable[[Tensor, Tensor, Tensor], Previews]
 
 
 def sample_generators(seeds: Sequence[int]) -> list[torch.Generator]:
@@ -68,12 +83,12 @@ def drain(steps: Steps[T], callback: Progress | None = None) -> T:
     """Take all steps at once and return their result; `callback(step, total)` hears of each."""
     while True:
         try:
-            step, total = next(steps)
+            step = Step(*next(steps))
         except StopIteration as stop:
             result: T = stop.value
             return result
         if callback is not None:
-            callback(step, total)
+            callback(step.number, step.total)
 
 
 def run_sampler(
@@ -87,6 +102,7 @@ def run_sampler(
     guidance_scale: float,
     generators: list[torch.Generator],
     eta: float = 0.0,
+    preview: Preview | None = None,
 ) -> Steps[Tensor]:
     """Denoise `latents` over `timesteps`; yields after every step and returns the latents.
 
@@ -107,6 +123,8 @@ def run_sampler(
         if guided:
             without, with_ = prediction.chunk(2)
             prediction = without + guidance_scale * (with_ - without)
+        read = doubled[-len(latents) :]
         latents = sampler.step(prediction, timestep, latents, return_dict=False, **extra)[0]
-        yield index + 1, len(timesteps)
+        shown = None if preview is None else preview(read, prediction, timestep)
+        yield Step(index + 1, len(timesteps), shown)
     return latents

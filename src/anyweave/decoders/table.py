@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from anyweave.decoders.codecs.sizes import Rates
-from anyweave.decoders.sampling import Steps
+from anyweave.decoders.sampling import Step, Steps
 from anyweave.media.table import SAID, of_words
 from anyweave.messages import Modality
 
@@ -43,7 +43,7 @@ class TableDecoder(nn.Module):
         self, conditioning: Float[Tensor, "B Q C"], *, seeds: Sequence[int], **arguments: Any
     ) -> Steps[list[np.ndarray]]:
         """The tables in the words. What does not fit the header is filled up or cut, and told."""
-        yield 1, 1
+        yield Step(1, 1)
         made = []
         for row in conditioning[..., 0].round().to(torch.uint8).tolist():
             table, changed = of_words(bytes(row).rstrip(b"\0").decode(errors="replace"))

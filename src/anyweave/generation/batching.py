@@ -24,7 +24,7 @@ from typing import TypeVar
 import numpy as np
 from torch import Tensor
 
-from anyweave.decoders.sampling import drain
+from anyweave.decoders.sampling import Steps, drain
 from anyweave.generation.chat import ChatSession
 from anyweave.generation.denoising import Denoising
 from anyweave.generation.engine import TokenEngine
@@ -130,13 +130,17 @@ class _BatchedChat(ChatSession):
     def _on_model(self, work: Callable[[], T]) -> T:
         return drain(self._worker.do(Call(work)))
 
+    def _on_decoders(self, work: Callable[[], T]) -> T:
+        # Those elsewhere are waited for here: the worker would wait too, and all with it.
+        return work() if self.model.decoders.elsewhere else self._on_model(work)
+
     def _speak(
         self, prompt: Tensor, options: GenerationOptions
     ) -> Generator[EngineEvent, None, None]:
         return self._worker.do(Row(self._engine, options, prompt))
 
-    def _denoise(self, work: Denoising) -> Generator[tuple[int, int], None, list[np.ndarray]]:
-        if getattr(work.decoder, "elsewhere", False):  # the worker would wait and do nothing
+    def _denoise(self, work: Denoising) -> Steps[list[np.ndarray]]:
+        if self.model.decoders.elsewhere:
             return work.steps()
         return self._worker.do(Making(work))
 

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from anyweave.batch import Sample
+from anyweave.decoders.sampling import Step, Steps
 from anyweave.generation.context import context_limit, fit_context
 from anyweave.generation.denoising import Denoising, decoder_arguments
 from anyweave.generation.draft import Draft
@@ -199,12 +200,15 @@ class ChatSession:
     def _on_model(self, work: Callable[[], T]) -> T:
         return work()
 
+    def _on_decoders(self, work: Callable[[], T]) -> T:
+        return work()
+
     def _speak(
         self, prompt: Float[Tensor, "1 L D"], options: GenerationOptions
     ) -> Generator[EngineEvent, None, None]:
         return self._engine.generate(options, prompt)
 
-    def _denoise(self, work: Denoising) -> Generator[tuple[int, int], None, list[np.ndarray]]:
+    def _denoise(self, work: Denoising) -> Steps[list[np.ndarray]]:
         return work.steps()
 
     def _plan(self, conversation: Sequence[Message], seen: int) -> tuple[Sample, int]:
@@ -299,18 +303,25 @@ class ChatSession:
                     self.model, modality, options, count=len(indices), source=source
                 ),
                 alone=not options.batch_media,
+                previews=options.previews,
             )
 
-        steps = self._denoise(self._on_model(prepare))
+        steps = self._denoise(self._on_decoders(prepare))
         with closing(steps):
             while True:
                 try:
-                    step, total = next(steps)
+                    step = Step(*next(steps))
                 except StopIteration as stop:
                     made: list[np.ndarray] = stop.value
                     return made
                 draft.steps[modality] += len(indices)
-                yield Progress(modality=modality, indices=indices, step=step, total=total)
+                yield Progress(
+                    modality=modality,
+                    indices=indices,
+                    step=step.number,
+                    total=step.total,
+                    previews=None if step.previews is None else tuple(step.previews),
+                )
 
 
 def _in_training(model: NextGPT) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from anyweave.decoders.sampling import Steps
 from anyweave.generation.options import GenerationOptions
 from anyweave.messages import Media, Modality, kind_of
 from anyweave.model.any_to_any import NextGPT
@@ -28,12 +29,15 @@ class Denoising:
     """Of `generate_steps`: steps, guidance, size."""
     alone: bool = False
     """Never to be merged with another work."""
+    previews: bool = False
+    """Whether somebody wants to see the media in the making."""
 
     @torch.inference_mode()
-    def steps(self) -> Generator[tuple[int, int], None, list[np.ndarray]]:
-        """Yields (step, total) after each step and returns the media."""
+    def steps(self) -> Steps[list[np.ndarray]]:
+        """Step by step; returns the media."""
+        more = {"previews": True} if self.previews else {}
         made: list[np.ndarray] = yield from self.decoder.generate_steps(
-            self.conditioning, seeds=self.seeds, **self.arguments
+            self.conditioning, seeds=self.seeds, **self.arguments, **more
         )
         return made
 
@@ -58,6 +62,7 @@ def merged(works: Sequence[Denoising]) -> Denoising:
         conditioning=torch.cat([work.conditioning for work in works]),
         seeds=[seed for work in works for seed in work.seeds],
         arguments=first.arguments,
+        previews=any(work.previews for work in works),
     )
 
 

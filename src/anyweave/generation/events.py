@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from anyweave.generation.reply import Reply
@@ -67,6 +68,10 @@ class Progress:
     indices: tuple[int, ...]
     step: int
     total: int
+    previews: tuple[UInt8[np.ndarray, "h w 3"], ...] | None = None
+    """With the option `previews`, and where the medium can be seen: a small picture of what each of
+    `indices` will be.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,8 @@ class GenerationOptions:
     """Decode the media of one modality in one batch; False decodes one at a time and needs less
     memory.
     """
+    previews: bool = False
+    """Show pictures and clips in the making: small pictures in the events of progress."""
     use_cache: bool = True
     """Keep keys and values between steps. False recomputes everything: slow, for tests."""
 

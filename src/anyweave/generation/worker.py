@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from anyweave.decoders.sampling import Step
 from anyweave.generation.denoising import Denoising, merged
 from anyweave.generation.engine import TokenEngine, Wanted
 from anyweave.generation.options import GenerationOptions
@@ -161,7 +162,7 @@ class _Decoding:
             self._steps.close()
             return False
         try:
-            progress = next(self._steps)
+            progress = Step(*next(self._steps))
         except StopIteration as stop:
             media = iter(stop.value)
             for making in self.makings:
@@ -173,8 +174,12 @@ class _Decoding:
                 else:
                     making.work = replace(making.work, alone=True)
         else:
-            for making in waiting:
-                making.say(progress)
+            row = 0
+            for making in self.makings:
+                mine = slice(row, row := row + len(making.work.seeds))
+                shown = progress.previews if making.work.previews else None
+                if making in waiting:
+                    making.say(progress._replace(previews=shown and shown[mine]))
             return True
         return False
 

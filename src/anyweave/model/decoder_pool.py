@@ -19,6 +19,9 @@ class DecoderPool(Mapping[Modality, Any]):
     again.
     """
 
+    elsewhere = False
+    """True of decoders that another process runs: waiting for them is no work."""
+
     def __init__(self, loaders: Mapping[Modality, Loader]) -> None:
         self._loaders = dict(loaders)
         self._loaded: dict[Modality, Any] = {}

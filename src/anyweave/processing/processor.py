@@ -277,15 +277,15 @@ class Processor:
 
     def _content(self, message: Message, supervised: Supervision) -> list[Piece]:
         pieces = []
-        before = ""  # the text since the last medium
+        so_far = ""  # the text since the last medium
         for part in message.parts:
             if isinstance(part, Text):
                 pieces.append(Piece(self._text_ids(part), supervised))
-                before += part.text
+                so_far += part.text
                 continue
-            line = "\n" if before and not before.endswith("\n") else ""
+            line = "\n" if so_far and not so_far.endswith("\n") else ""
             if message.role == "assistant":
-                if (words := _said(part)) and words.strip() not in before:
+                if (words := _said(part)) and words.strip() not in so_far:
                     pieces.append(Piece(self._text_ids(Text(line + words)), supervised))
                 run = self.signals.ids(part.modality)
                 pieces.append(
@@ -297,7 +297,7 @@ class Processor:
                 run = self._placeholders(part.modality, message.role)
                 around = [Piece(ids, control=True) for ids in self.control.around_media]
                 pieces += [around[0], Piece(run, "none", part), around[1]]
-            before = ""
+            so_far = ""
         return pieces
 
     def _in_words(self, part: Media, line: str) -> Piece:

@@ -3,7 +3,7 @@ and back, and what keeps many strangers from harming each other or the machine.
 """
 
 from anyweave.serving.app import create_app
-from anyweave.serving.server import serve
+from anyweave.serving.server import bind, serve
 from anyweave.serving.settings import Settings
 
-__all__ = ["Settings", "create_app", "serve"]
+__all__ = ["Settings", "bind", "create_app", "serve"]

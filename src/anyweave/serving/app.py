@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
@@ -21,7 +20,7 @@ from anyweave.serving import routes_chat, routes_media, routes_server, routes_vi
 from anyweave.serving.chat import Desk
 from anyweave.serving.conversations import Conversations
 from anyweave.serving.engine import Engine
-from anyweave.serving.errors import ApiError, value_error
+from anyweave.serving.errors import ApiError, broken, value_error
 from anyweave.serving.files import FileStore
 from anyweave.serving.gate import Gate
 from anyweave.serving.intake import Intake
@@ -33,7 +32,6 @@ from anyweave.serving.web_page import page_routes
 
 __all__ = ["create_app"]
 
-_log = logging.getLogger(__name__)
 _ABOUT = """Any-to-any chat: text, pictures, clips and sounds in and out, for clients of OpenAI's
 API. What goes beyond that API is described in docs/serving.md."""
 
@@ -170,5 +168,4 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _broken(request: Request, error: Exception) -> Response:
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return ApiError(500, "something is wrong in the server; its log says what").response()
+    return broken(error, f"{request.method} {request.url.path}").response()

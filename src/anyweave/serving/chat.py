@@ -216,4 +216,5 @@ def chat_options(desk: Desk, request: schema.ChatRequest) -> GenerationOptions:
         modalities=None if request.modalities is None else tuple(request.modalities),
         force=() if request.force is None else request.force,
         max_media=request.max_media,
+        previews=request.previews,
     )

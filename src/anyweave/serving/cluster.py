@@ -28,6 +28,7 @@ import numpy as np
 from anyio import to_thread
 from torch import Tensor
 
+from anyweave.decoders.sampling import Steps
 from anyweave.errors import nearest
 from anyweave.generation import ChatSession, Done, Event, GenerationOptions
 from anyweave.generation.chat import common_prefix
@@ -215,7 +216,7 @@ class Language:
         )
         self._engine = Engine(model, options, rows=rows)
         rates = self._engine.facts.rates
-        far = {m: FarDecoder(handle, rates[m]) for m, handle in decoders.items()}
+        far = FarDecoders({m: FarDecoder(handle, rates[m]) for m, handle in decoders.items()})
         model.decoders = cast("DecoderPool", far)
         self._kept: OrderedDict[str, ChatSession] = OrderedDict()
 
@@ -269,8 +270,6 @@ class Language:
 class FarDecoder:
     """A decoder whose work is done by a replica. Not to be called from an event loop."""
 
-    elsewhere = True
-
     def __init__(self, handle: Any, rate: float | None) -> None:
         self._handle, self.rate = handle, rate
 
@@ -284,8 +283,8 @@ class FarDecoder:
 
     def generate_steps(
         self, conditioning: Tensor, *, seeds: Sequence[int], **arguments: Any
-    ) -> Generator[tuple[int, int], None, list[np.ndarray]]:
-        """As a decoder's: yields (step, total) and returns the media."""
+    ) -> Steps[list[np.ndarray]]:
+        """As a decoder's."""
         far = self._handle.options(stream=True)
         answers = far.steps.remote(conditioning.cpu(), list(seeds), arguments)
         made: list[np.ndarray] = []
@@ -302,6 +301,12 @@ class FarDecoder:
         return made
 
 
+class FarDecoders(dict[Modality, FarDecoder]):
+    """In the place of a model's `DecoderPool`."""
+
+    elsewhere = True
+
+
 class Decoder:
     """A replica of a decoder. It makes the media of one request after those of another."""
 
@@ -316,7 +321,7 @@ class Decoder:
     async def steps(
         self, conditioning: Tensor, seeds: list[int], arguments: dict[str, Any]
     ) -> AsyncGenerator[Any, None]:
-        """(step, total) after each step, and at last the media as a list."""
+        """A `Step` after each step, and at last the media as a list."""
 
         def all_of_it() -> Generator[Any, None, None]:
             yield (yield from self._decoder.generate_steps(conditioning, seeds=seeds, **arguments))

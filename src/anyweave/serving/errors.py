@@ -64,6 +64,12 @@ def bad_request(message: str, param: str | None = None, code: str | None = None)
     return ApiError(400, message, param=param, code=code)
 
 
+def broken(error: Exception, what: str) -> ApiError:
+    """What an error that nobody foresaw is to the client; it is logged whole."""
+    logger.error("%s failed", what, exc_info=error)
+    return ApiError(500, "something is wrong in the server; its log says what")
+
+
 def value_error(error: ValueError) -> ApiError:
     """What a `ValueError` is to the client: its mistake, unless the server cannot write."""
     if isinstance(error, NotWrittenError):

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import secrets
 import time
 from collections.abc import Coroutine
@@ -14,11 +13,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from anyio import to_thread
+
 from anyweave.files import path_lock, read_object, whole_file, write_json
 from anyweave.serving.errors import ApiError
 
 _log = logging.getLogger(__name__)
-_JOB_ID = re.compile(r"video_[0-9a-f]{32}")
 _ENDED = ("completed", "failed")
 
 
@@ -125,8 +125,7 @@ class Jobs:
         try:
             content = await work
             # The clip is on the disk before its job says so.
-            with whole_file(self._folder / f"{job['id']}.mp4") as file:
-                file.write(content)
+            await to_thread.run_sync(self._write_clip, job, content)
             job |= {"status": "completed", "progress": 100, "completed_at": int(time.time())}
             self._write(job)
         except ApiError as error:
@@ -139,6 +138,13 @@ class Jobs:
         finally:
             if job["id"] in self._jobs and job["status"] not in _ENDED:
                 self._fail(job, "server_error", "making the clip failed; see the server's log")
+
+    def _write_clip(self, job: dict[str, Any], content: bytes) -> None:
+        path = self._folder / f"{job['id']}.mp4"
+        with whole_file(path) as file:
+            file.write(content)
+        if job["id"] not in self._jobs:  # removed while it was written
+            path.unlink(missing_ok=True)
 
     def _fail(self, job: dict[str, Any], code: str | None, message: str) -> None:
         job |= {"status": "failed", "error": {"code": code or "failed", "message": message}}

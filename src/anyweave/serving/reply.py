@@ -5,9 +5,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
+import numpy as np
+from jaxtyping import UInt8
+
 from anyweave.generation import Done, MediaStarted, Progress, TextDelta, Usage
+from anyweave.media import encode
 from anyweave.messages import PAPER_MODALITIES, Modality, kind_of
 
 
@@ -78,8 +83,10 @@ class WireReply:
             return [self._progress(medium, 0, None)]
         if isinstance(event, Progress):
             return [
-                self._progress(self.media[index], event.step, event.total)
-                for index in event.indices
+                self._progress(self.media[index], event.step, event.total, preview)
+                for index, preview in zip(
+                    event.indices, event.previews or repeat(None), strict=False
+                )
             ]
         if isinstance(event, Made):
             medium = self.media[event.index]
@@ -136,12 +143,21 @@ class WireReply:
             for medium in self.media
         ]
 
-    def _progress(self, medium: _Medium, step: int, total: int | None) -> dict[str, Any]:
+    def _progress(
+        self,
+        medium: _Medium,
+        step: int,
+        total: int | None,
+        preview: UInt8[np.ndarray, "h w 3"] | None = None,
+    ) -> dict[str, Any]:
         started = medium.started
         progress = {"part_id": medium.file_id, "step": step, "total": total}
         if total is None:  # the first word of it
             progress |= {"modality": started.modality, "caption": started.caption}
             progress |= {"part_index": self.parts.index(medium)}
+        if preview is not None:
+            content = encode("image", preview, format="png", generated=True)
+            progress["preview"] = f"data:image/png;base64,{_base64(content)}"
         return {"progress": progress}
 
     def _shown(self, media: Iterable[_Medium]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from anyweave.serving import schema
 from anyweave.serving.chat import Ask, Desk, chat_options
-from anyweave.serving.errors import ApiError, value_error
+from anyweave.serving.errors import ApiError, broken, value_error
 from anyweave.serving.reply import WireReply, wire_usage
 
 router = APIRouter()
@@ -159,6 +159,8 @@ async def _stream(
         yield _event(error.body)
     except ValueError as error:
         yield _event(value_error(error).body)
+    except Exception as error:  # noqa: BLE001  the stream must say that it is over, and why
+        yield _event(broken(error, reply.reply_id).body)
     finally:
         await deltas.aclose()
     yield b"data: [DONE]\n\n"

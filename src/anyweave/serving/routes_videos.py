@@ -78,10 +78,6 @@ def _frames(desk: Desk, body: schema.VideoRequest) -> dict[str, Any]:
     return {"num_frames": max(1, round(body.seconds * rate))}
 
 
-def _makes_clips(desk: Desk) -> bool:
-    return "video" in desk.engine.facts.signals.modalities
-
-
 async def _clip(desk: Desk, jobs: Jobs, job: dict[str, Any], ask: Ask, url: str) -> bytes:
     reply = desk.reply(as_url=True, base_url=url)
     async for delta in desk.answer(ask, reply):

@@ -256,6 +256,9 @@ class ChatRequest(Knobs):
     messages: list[WireMessage] = Field(min_length=1)
     stream: bool = False
     stream_options: StreamOptions | None = None
+    previews: bool | None = Field(
+        None, description="Streaming: `progress` holds small pictures of what is being made."
+    )
     modalities: list[Literal["text"] | Medium] | None = Field(
         None, description="What the reply may hold; absent, the model decides. Text it always may."
     )

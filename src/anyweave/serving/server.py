@@ -14,6 +14,9 @@ import uvicorn
 
 from anyweave.serving.gate import Gate
 from anyweave.serving.settings import Settings
+from anyweave.web import bind, listen, strict_config
+
+__all__ = ["Running", "bind", "is_loopback", "serve"]
 
 
 def serve(
@@ -22,14 +25,17 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
+    bound: socket.socket | None = None,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Answer until SIGTERM, SIGINT or Ctrl-C; `ready` gets the address when it answers.
+    """Answer until SIGTERM, SIGINT or Ctrl-C; `ready` gets the address when it answers. `bound` is
+    an address that was taken by `bind` before the model was loaded; it counts instead of `host` and
+    `port`.
 
     What was taken by then ends within ``settings.grace`` seconds or is answered 503. Raises
     `ValueError` where the port cannot be had.
     """
-    Running(app, settings, host=host, port=port, ready=ready).run()
+    Running(app, settings, bound or bind(host, port), ready=ready).run()
 
 
 class Running:
@@ -39,25 +45,19 @@ class Running:
         self,
         app: Gate,
         settings: Settings,
+        bound: socket.socket,
         *,
-        host: str = "127.0.0.1",
-        port: int = 8000,
         ready: Callable[[str], None],
     ) -> None:
-        self._bound = _bound(host, port)
-        config = uvicorn.Config(
+        listen(bound)
+        self._bound = bound
+        config = strict_config(
             app,
-            http="h11",  # strict about lengths, pure Python, and the same on every machine
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
             limit_concurrency=1024,
             timeout_keep_alive=15,
             timeout_graceful_shutdown=int(settings.grace) + 10,
         )
-        url = _url(host, self._bound.getsockname()[1])
+        url = _url(*bound.getsockname()[:2])
         self._server = _Server(config, app, settings, lambda: ready(url))
 
     def run(self) -> None:
@@ -118,21 +118,3 @@ class _Server(uvicorn.Server):
 def _url(host: str, port: int) -> str:
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    if not 0 <= port <= 65535:
-        raise ValueError(f"a port is 0 to 65535, got {port}; 0 chooses a free one")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-        bound.listen(1024)  # two servers may bind a port with SO_REUSEADDR, but only one may listen
-    except OSError as error:
-        bound.close()
-        raise ValueError(
-            f"{host}:{port} cannot be had ({error.strerror}); end the program that uses it, or "
-            "pass --port 0 for a free one"
-        ) from error
-    return bound

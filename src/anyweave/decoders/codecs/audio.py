@@ -113,3 +113,6 @@ class AudioCodec:
             assert audio_length is not None
             waves = waves[:, : int(audio_length * self.mel.sample_rate + 1e-6)]
         return list(waves.cpu().numpy())
+
+    def preview(self, latents: Tensor) -> list[np.ndarray] | None:
+        return None

@@ -51,6 +51,12 @@ class Codec(Protocol):
         """The media of `latents`, one array per batch item, cut to `size` where it is given."""
         ...
 
+    def preview(self, latents: Tensor) -> list[np.ndarray] | None:
+        """Small pictures ``uint8[h, w, 3]`` of the media, at next to no cost; None for media that
+        cannot be seen.
+        """
+        ...
+
 
 def sample_size(unet_config: Any) -> tuple[int, int]:
     """The latent height and width that the UNet was configured for; one number means a square."""

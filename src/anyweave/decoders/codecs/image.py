@@ -78,3 +78,6 @@ class ImageCodec:
 
     def decode(self, latents: Tensor, size: MediaSize | None = None) -> list[np.ndarray]:
         return list(to_uint8(self.vae.decode(latents)))
+
+    def preview(self, latents: Tensor) -> list[np.ndarray] | None:
+        return list(to_uint8(self.vae.preview(latents)))

@@ -10,11 +10,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 # Pictures (or video frames) that pass the VAE together. Bounds memory; results do not depend on it.
 VAE_CHUNK = 8
+_SAMPLES, _PATCHES, _CELLS = 4, 4, 16  # of the latents that a preview's colours are learnt from
 
 Lend = Callable[[], AbstractContextManager[Any]]
 
@@ -31,6 +33,7 @@ class PictureVae:
         """How many pixels one latent cell spans on each side."""
         self.channels = int(config.latent_channels)
         """Channels of a latent cell."""
+        self._colours: Tensor | None = None
 
     @torch.no_grad()
     def encode(self, pixels: Float[Tensor, "B C H W"]) -> Float[Tensor, "B c h w"]:
@@ -56,6 +59,30 @@ class PictureVae:
                 for chunk in unscaled.split(VAE_CHUNK)
             ]
             return torch.cat(chunks)
+
+    @torch.no_grad()
+    def preview(self, latents: Float[Tensor, "B c h w"]) -> Float[Tensor, "B 3 h w"]:
+        """Small pictures (about -1..1), a pixel for each latent cell, without the VAE: its mean
+        colour as a linear function of the cell. The function is fitted once, to what the VAE makes
+        of a few smooth random latents.
+        """
+        if self._colours is None:
+            self._colours = self._fit_colours()
+        cells = latents.float().movedim(1, -1)
+        weight, bias = self._colours.to(latents.device).split([self.channels, 1])
+        return (cells @ weight + bias).movedim(-1, 1)
+
+    def _fit_colours(self) -> Float[Tensor, "c+1 3"]:  # noqa: F821
+        generator = torch.Generator().manual_seed(0)
+        shape = (_SAMPLES, self.channels, _PATCHES, _PATCHES)
+        rough = torch.randn(shape, generator=generator)
+        smooth = F.interpolate(rough, (_CELLS, _CELLS), mode="bilinear")
+        smooth = smooth / smooth.std()
+        seen = F.avg_pool2d(self.decode(smooth).clamp(-1, 1).cpu(), self.factor)
+        cells = smooth.movedim(1, -1).flatten(0, 2)
+        cells = torch.cat([cells, torch.ones(len(cells), 1)], 1)
+        fitted: Tensor = torch.linalg.lstsq(cells, seen.movedim(1, -1).flatten(0, 2)).solution
+        return fitted
 
 
 def _latents(encoded: Any) -> Tensor:

@@ -77,3 +77,7 @@ class VideoCodec:
         pixels = self.vae.decode(latents.transpose(1, 2).flatten(0, 1))
         frames = to_uint8(pixels)
         return list(frames.reshape(batch, num_frames, *frames.shape[1:]))
+
+    def preview(self, latents: Tensor) -> list[np.ndarray] | None:
+        """Of the frame in the middle."""
+        return list(to_uint8(self.vae.preview(latents[:, :, latents.shape[2] // 2])))

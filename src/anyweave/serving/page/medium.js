@@ -103,6 +103,7 @@ function making(part) {
     h(
       "div",
       { class: "medium-frame weaving" },
+      h("img", { class: "preview", alt: "", hidden: true }),
       h("div", { class: "weave", "aria-hidden": "true" }),
       h("progress", { "aria-label": `${verb} a ${name}` }),
     ),
@@ -116,7 +117,13 @@ function making(part) {
 }
 
 function advance(figure, part) {
-  const { step = 0, total = 0 } = part;
+  const { step = 0, total = 0, preview } = part;
+  if (preview) {
+    const image = figure.querySelector(".preview");
+    const before = image.src;
+    Object.assign(image, { src: addressOf(preview), hidden: false });
+    if (before !== image.src) URL.revokeObjectURL(before);
+  }
   if (total) {
     Object.assign(figure.querySelector("progress"), { max: total, value: step });
     figure.querySelector(".medium-steps").textContent = `${step} of ${total}`;

@@ -8,13 +8,14 @@ export async function applied(message, chunk) {
   const choice = chunk.choices?.[0];
   const { delta = {}, finish_reason: finish } = choice ?? {};
   if (delta.content) say(message, delta.content);
-  if (delta.progress) progress(message, delta.progress);
+  if (delta.progress) await progress(message, delta.progress);
   const made = [];
   for (const given of media(delta)) {
     const part = partOf(message, given.id, given.kind);
     part.caption = given.caption || part.caption;
     part.format = given.format;
     part.blob = await given.blob();
+    delete part.preview;
     made.push(part);
   }
   if (finish) message.finish = finish;
@@ -32,9 +33,10 @@ function say(message, text) {
   else message.parts.push({ kind: "text", text });
 }
 
-function progress(message, { part_id: id, modality, caption, step, total }) {
+async function progress(message, { part_id: id, modality, caption, step, total, preview }) {
   const part = partOf(message, id, modality);
   if (caption) part.caption = caption;
+  if (preview) part.preview = await fromUrl(preview);
   Object.assign(part, { step, total });
 }
 

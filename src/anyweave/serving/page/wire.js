@@ -12,6 +12,7 @@ export async function request(messages, { only, asked }) {
     ...(only ? { modalities: ["text", ...(only === "text" ? [] : [only])] } : {}),
     ...(only && only !== "text" ? { force: [only] } : {}),
     stream: true,
+    previews: true,
     stream_options: { include_usage: true },
   };
 }
