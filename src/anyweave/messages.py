@@ -75,13 +75,15 @@ class Media:
     None only for an assistant's medium that is known by its caption alone (caption alignment needs
     no pixels). `caption` says what an assistant's medium shows: it is the target of caption
     alignment. `rate` is Hz for audio arrays and frames/s for video arrays. `generated` says that a
-    model made it: whatever the library encodes of it is marked so.
+    model made it: whatever the library encodes of it is marked so. `token_ids` are the words with
+    which a model that calls for media in words asked for this one, as it spoke them.
     """
 
     source: Any = field(default=None, compare=False)
     caption: str | None = None
     rate: float | None = None
     generated: bool = field(default=False, compare=False, kw_only=True)
+    token_ids: tuple[int, ...] | None = field(default=None, compare=False, repr=False, kw_only=True)
 
     modality: ClassVar[Modality]
 

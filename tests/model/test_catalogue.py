@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from anyweave.messages import MEDIA_MODALITIES
 from anyweave.model import NextGPT
 from anyweave.model.architectures import ARCHITECTURES, architecture
+from anyweave.model.build import resolve_source
 from anyweave.model.catalogue import SPECS, named_spec
-from anyweave.model.sources import is_here, models_folder
+from anyweave.model.sources import is_here, local_copy, models_folder
 from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec, ModelSpec
 from anyweave.processing.template import TEMPLATES
 from anyweave.testing.language import write_tiny_language_model
@@ -47,20 +49,22 @@ def test_named_specs_are_whole(name: str) -> None:
     spec = named_spec(name)
     assert spec.name == name
     assert ModelSpec.from_dict(spec.to_dict()) == spec
-    assert spec.template in TEMPLATES
+    assert spec.template in {*TEMPLATES, "native"}
     sources = [spec.language.source, *(e.source for e in spec.encoders)]
     sources += [decoder.source for decoder in spec.decoders.values()]
-    assert all(source in ARCHITECTURES for source in sources)
-    assert set(spec.input_modalities) == {"image", "video", "audio"}
+    # What is not public is shipped with the package.
+    assert all(source in ARCHITECTURES or local_copy(source) for source in sources)
+    assert set(spec.input_modalities) == ({*MEDIA_MODALITIES} if spec.encoders else set())
+    assert "".join(spec.output_modalities) if spec.calls == "words" else spec.lora
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_conditioning_is_what_the_denoiser_takes(name: str) -> None:
     for part in named_spec(name).decoders.values():
-        found = architecture(part.source)
+        found = architecture(resolve_source(part.source, None)) or architecture(part.source)
         assert found is not None
         unet = found.components["unet"].config
-        if "class_embed_type" in unet:
+        if unet.get("class_embed_type"):
             width, tokens = unet["projection_class_embeddings_input_dim"], 1
         else:
             width = unet["cross_attention_dim"]
@@ -80,9 +84,13 @@ def test_the_paper_s_choices() -> None:
 def test_an_unknown_name_leads_to_the_known_ones() -> None:
     with pytest.raises(ValueError, match="unknown spec 'paper-7B'; did you mean 'paper-7b'?"):
         named_spec("paper-7B")
-    with pytest.raises(ValueError, match="known: paper-7b, qwen3-4b, permissive-3b"):
+    with pytest.raises(
+        ValueError, match="known: paper-7b, qwen3-4b, permissive-3b, cascade-24gb, cascade-mini"
+    ):
         named_spec("zzz")
-    with pytest.raises(ValueError, match=r"not a spec \(paper-7b, qwen3-4b, permissive-3b\)"):
+    with pytest.raises(
+        ValueError, match=r"not a spec \(paper-7b, qwen3-4b, permissive-3b, cascade"
+    ):
         NextGPT.from_pretrained("papers-7b")
 
 

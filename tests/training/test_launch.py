@@ -233,6 +233,12 @@ def test_emoji_mini_is_fine_tuned_gently() -> None:
         assert max(rates) <= 5e-4 and config.data.batch_size >= 8 and config.epochs is not None
 
 
+def test_only_what_a_model_has_is_fine_tuned() -> None:
+    assert fine_tune(2, "cascade-mini").stage.trainable == ("signal_rows",)
+    with pytest.raises(ValueError, match="cascade-mini has nothing that stage 1 trains"):
+        fine_tune(1, "cascade-mini")
+
+
 def test_a_model_without_adapters_is_fine_tuned_without_them(tmp_path: Path) -> None:
     start = tiny_model(lora=None).save_pretrained(tmp_path / "model")
     assert "lora" not in fine_tune(3, str(start)).stage.trainable

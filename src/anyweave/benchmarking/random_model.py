@@ -4,7 +4,7 @@ more than bytes.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 import torch
@@ -25,6 +25,7 @@ from anyweave.model.build import assemble
 from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.lazy_encoder import LazyEncoder
 from anyweave.model.spec import ModelSpec
+from anyweave.processing.native import NATIVE
 
 
 def random_model(
@@ -43,7 +44,14 @@ def random_model(
     """
     if not 0 < scale <= 1:
         raise ValueError(f"scale is a share of the widths, above 0 and at most 1, got {scale}")
+    if spec.calls == "words":
+        raise ValueError(
+            f"{spec.name} is a cascade, whose captions need real tokenizers: it cannot be timed "
+            "with random weights; load it, and see the seconds in the usage of its replies"
+        )
     spec = narrow_spec(spec, scale) if scale < 1 else spec
+    if spec.template == NATIVE:  # that of a tokenizer that is not there
+        spec = replace(spec, template="chatml")
     torch.manual_seed(seed)
     language = CausalLM(
         build_language_model(

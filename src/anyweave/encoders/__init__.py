@@ -1,4 +1,6 @@
-"""Frozen encoders: media -> patch features. A name written in a spec is looked up in `ENCODERS`."""
+"""Frozen encoders: media -> patch features, or words. A name written in a spec is looked up in
+`ENCODERS`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from anyweave.encoders.protocol import Encoder
 from anyweave.modalities import brought
 
 ENCODERS: dict[str, str] = {
+    "captioner": "anyweave.encoders.captioner:Captioner",
     "imagebind": "anyweave.encoders.imagebind:ImageBind",
     "transformers": "anyweave.encoders.transformers_backbone:TransformersBackbone",
 }

@@ -25,6 +25,7 @@ from anyweave.generation.denoising import Denoising, decoder_arguments
 from anyweave.generation.draft import Draft
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import (
+    Described,
     Done,
     EngineEvent,
     Event,
@@ -119,6 +120,7 @@ class ChatSession:
         draft = Draft()
         started = time.perf_counter()
         limit = context_limit(self.model.language, options)
+        described = self._described(user)
         conversation, dropped = fit_context(
             self.model.processor, [*self.messages, user], options, limit
         )
@@ -133,7 +135,7 @@ class ChatSession:
                     if event.text:  # ids that never became a character are kept, not shown
                         yield event
                 elif isinstance(event, SignalSpan):
-                    self._ids.extend(event.token_ids)
+                    self._ids.extend((*event.call_ids, *event.token_ids))
                     yield draft.add_span(event)
                 else:
                     finished = event
@@ -147,12 +149,32 @@ class ChatSession:
             cached_tokens=cached_tokens,
             completion_tokens=finished.num_tokens,
             dropped=dropped,
+            described=described,
             context_length=limit,
             shortened=self._shortened,
             seconds=dict(draft.seconds),
             steps=dict(draft.steps),
         )
         yield Done(message=reply, finish_reason=finished.finish_reason, usage=usage)
+
+    def _described(self, user: Message) -> tuple[Described, ...]:
+        """What captioners say of a message's media; they read those of earlier turns too, if they
+        have not yet.
+        """
+        processor = self.model.processor
+
+        def read() -> tuple[Described, ...]:
+            told: tuple[Described, ...] = ()
+            for message in (*self.messages, user):
+                media = message.media() if message.role == "user" else []
+                told = tuple(
+                    Described(modality=part.modality, words=processor.words(part))
+                    for part in media
+                    if processor.is_described(part.modality) and part.source is not None
+                )
+            return told
+
+        return self._on_model(read) if any(map(processor.is_described, processor.encoders)) else ()
 
     def _new_engine(self) -> TokenEngine:
         processor = self.model.processor
@@ -162,6 +184,7 @@ class ChatSession:
             stops=(*processor.stops, *((i,) for i in self.model.language.eos_ids)),
             decode=processor.decode_text,
             num_text_ids=len(processor.tokenizer),
+            calls=processor.calls,
             use_cache=self.options.use_cache,
         )
 
@@ -262,7 +285,9 @@ class ChatSession:
         captions = draft.captions()
         if not options.decode_media:
             for index, span in enumerate(draft.spans):
-                draft.parts[index] = MEDIA_TYPES[span.modality](caption=captions[index])
+                draft.parts[index] = MEDIA_TYPES[span.modality](
+                    caption=captions[index], token_ids=span.call_ids or None
+                )
             return
         for modality, indices in _groups(draft.spans, batched=options.batch_media):
             begun = time.perf_counter()
@@ -271,7 +296,11 @@ class ChatSession:
             rate = options.rate(modality, self.model.decoders[modality].rate)
             for index, array in zip(indices, arrays, strict=True):
                 part = MEDIA_TYPES[modality](
-                    source=array, caption=captions[index], rate=rate, generated=True
+                    source=array,
+                    caption=captions[index],
+                    rate=rate,
+                    generated=True,
+                    token_ids=draft.spans[index].call_ids or None,
                 )
                 draft.parts[index] = part
                 yield MediaDone(index=index, part=part)

@@ -52,7 +52,7 @@ def fit_context(
     kept = list(conversation)
     if limit is None:
         return kept, Dropped()
-    forced = sum(processor.signals.count(m) for m in options.force)
+    forced = sum(map(processor.cost, options.force))
     prompt = len(processor.turn_ids["assistant"].prefix)
     costs = processor.turn_lengths(kept)
     length = processor.length(kept) + prompt

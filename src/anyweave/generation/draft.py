@@ -36,7 +36,7 @@ class Draft:
         started = MediaStarted(
             index=len(self.spans),
             modality=span.modality,
-            caption=spoken_caption(spoken),
+            caption=spoken_caption(spoken) if span.caption is None else span.caption,
             token_ids=span.token_ids,
             forced=span.forced,
         )

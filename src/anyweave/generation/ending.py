@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 class EndOfTurn:
     """Holds ids back while they may be the beginning of one of `stops`, so that no part of an
-    ending is ever shown as text.
+    ending is ever shown as text; likewise the last ids that `uncertain` counts.
     """
 
-    def __init__(self, stops: Sequence[tuple[int, ...]]) -> None:
+    def __init__(
+        self,
+        stops: Sequence[tuple[int, ...]],
+        uncertain: Callable[[Sequence[int]], int] = lambda ids: 0,
+    ) -> None:
+        self._uncertain = uncertain
         self._stops = sorted(stops, key=len, reverse=True)  # the longest ending that fits counts
         self._held: list[int] = []
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        return tuple(self._held)
 
     def completed_by(self, token_id: int) -> tuple[int, ...]:
         """The ending that `token_id`, not pushed yet, completes, or (). No longer held then."""
@@ -35,6 +44,7 @@ class EndOfTurn:
             ),
             default=0,
         )
+        keep = max(keep, self._uncertain(self._held))
         certain = self._held[: len(self._held) - keep]
         del self._held[: len(certain)]
         return certain

@@ -28,6 +28,7 @@ from anyweave.generation.sampling import sample_token
 from anyweave.language import CausalLM
 from anyweave.messages import Modality
 from anyweave.processing import SignalTokens
+from anyweave.processing.calls import MOST_WORDS, Calls
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class TokenEngine:
     """One sequence in the making: what the language model has consumed, and its key-value cache.
 
     Each of `stops` is a run of ids that ends a turn: it is no part of the reply. `decode` turns
-    text ids into text.
+    text ids into text. With `calls` the model asks in words, and a run follows what it wrote.
     """
 
     def __init__(
@@ -52,9 +53,11 @@ class TokenEngine:
         stops: Sequence[Sequence[int]],
         decode: Callable[[Sequence[int]], str],
         num_text_ids: int | None = None,
+        calls: Calls | None = None,
         use_cache: bool = True,
     ) -> None:
         self.language = language
+        self.calls = calls
         self.signals = signals
         self.stops = tuple(tuple(stop) for stop in stops)
         self.decode = decode
@@ -193,7 +196,7 @@ class TokenEngine:
             )
         generator = torch.Generator().manual_seed(options.seed or 0)
         text = IncrementalDetokenizer(self.decode)
-        ending = EndOfTurn(self.stops)
+        ending = EndOfTurn(self.stops, *([self.calls.uncertain] if self.calls else []))
         said: list[int] = []
         emitted: list[Modality] = []
         count = 0
@@ -203,12 +206,33 @@ class TokenEngine:
             if (room := self._room(limit, owed)) < 1:
                 break
             media = self._speakable(options, len(emitted), owed, room)
-            token_id = self._sample(options, said, media, generator)
+            token_id, called = self._next(options, said, media, generator, ending.held)
             if end := ending.completed_by(token_id):
                 self._forget(len(end) - 1, options)
                 count -= len(end) - 1
                 finish_reason = "stop"
                 break
+            if called is not None:
+                assert self.calls is not None
+                spoken = (*ending.held, token_id)
+                ending.release()
+                tag, before, _ = self.calls.opened(spoken, called)
+                for certain in spoken[: len(spoken) - tag]:
+                    yield from _deltas(text.push(certain))
+                yield from _deltas(text.flush())
+                if before:  # the tag's first token brings it
+                    yield TextDelta(text=before, token_ids=())
+                others = [m for m in owed if m != called]
+                count += yield from self._speak_call(
+                    called,
+                    options,
+                    generator,
+                    room=min(self._room(limit, others), options.max_new_tokens - count),
+                    ids=spoken[len(spoken) - tag :],
+                )
+                text = IncrementalDetokenizer(self.decode)
+                emitted.append(called)
+                continue
             modality = self.signals.modality_of(token_id)
             if modality is not None:
                 for held in ending.release():
@@ -229,8 +253,12 @@ class TokenEngine:
         for held in ending.release():
             yield from _deltas(text.push(held))
         yield from _deltas(text.flush())
-        for modality in options.force:
-            if modality not in emitted:
+        owed = [modality for modality in options.force if modality not in emitted]
+        for place, modality in enumerate(owed):
+            if self.calls is not None:
+                left = self._room(limit, owed[place + 1 :])
+                count += yield from self._speak_call(modality, options, generator, room=left)
+            else:
                 yield from self._speak_run(modality, forced=True)
                 count += self.signals.count(modality)
         yield Finished(finish_reason=finish_reason, num_tokens=count)
@@ -249,7 +277,12 @@ class TokenEngine:
         """Positions left to speak in when those of the media that must follow are kept free."""
         if limit is None:
             return math.inf
-        return limit - self.length - sum(self.signals.count(modality) for modality in owed)
+        return limit - self.length - sum(map(self._cost, owed))
+
+    def _cost(self, modality: Modality, *, begun: bool = False) -> int:
+        """Positions that asking for a medium takes at least; `begun`: once a tag's name is said."""
+        words = 0 if self.calls is None else self.calls.length(modality, begun=begun)
+        return self.signals.count(modality) + words
 
     def _speakable(
         self, options: GenerationOptions, num_media: int, owed: Sequence[Modality], room: float
@@ -261,7 +294,7 @@ class TokenEngine:
             m
             for m in self.signals.modalities
             if (options.modalities is None or m in options.modalities)
-            and (m in owed or self.signals.count(m) <= room)
+            and (m in owed or self._cost(m, begun=True) <= room)
         )
 
     def _forget(self, count: int, options: GenerationOptions) -> None:
@@ -280,6 +313,79 @@ class TokenEngine:
         assert self._fed_LD is not None
         yield SignalSpan(modality=modality, hidden=self._fed_LD, token_ids=ids, forced=forced)
 
+    def _next(
+        self,
+        options: GenerationOptions,
+        said: Sequence[int],
+        media: Sequence[Modality],
+        generator: torch.Generator,
+        held: Sequence[int],
+    ) -> tuple[int, Modality | None]:
+        """The next token, and the modality that it calls for in words. What would call for another
+        one than `media`, or close what is not open, is not said.
+        """
+        if (calls := self.calls) is None:
+            return self._sample(options, said, media, generator), None
+        banned: list[int] = []
+        while True:
+            token_id = self._sample(options, said, (), generator, banned)
+            spoken = (*held, token_id)
+            called = calls.begun(spoken)
+            if not calls.closes(spoken) and (called is None or called in media):
+                return token_id, called
+            banned.append(token_id)
+
+    def _speak_call(
+        self,
+        modality: Modality,
+        options: GenerationOptions,
+        generator: torch.Generator,
+        *,
+        room: float,
+        ids: Sequence[int] = (),
+    ) -> Generator[SignalSpan | Wanted, None, int]:
+        """A call in words, then its run; returns how many ids they are, those in `ids` included.
+
+        `ids` are the opening tag as the model began it, all but the last consumed already; without
+        them it is forced. Once begun, a call always ends well: its caption says something, and
+        ends in a closing tag when the model closes it, ends its line or its turn, or after
+        `MOST_WORDS`.
+        """
+        assert self.calls is not None
+        forced, calls = not ids, self.calls
+        rest = calls.opened(ids, modality)[2] if ids else calls.opening[modality]
+        yield Wanted(self._embed((*ids[-1:], *rest)))
+        call: list[int] = [*ids, *rest]
+        words: list[int] = []
+        closing = calls.closing[modality]
+        most = min(MOST_WORDS, room - len(closing) - self.signals.count(modality))
+        banned: list[int] = []
+        while len(words) < max(most, 1):
+            token_id = self._sample(options, words, (), generator, banned)
+            caption = calls.caption([*call, *words, token_id], modality)
+            over = calls.is_over(caption) or any(stop[0] == token_id for stop in self.stops)
+            if not words and (over or not any(c.isalnum() for c in caption)):
+                banned.append(token_id)
+                continue
+            if over:
+                break
+            words.append(token_id)
+            banned = []
+            yield Wanted(self._embed([token_id]))
+        call = [*call, *words, *closing]
+        run = self.signals.ids(modality)
+        yield Wanted(self._embed((*closing, *run)))
+        assert self._fed_LD is not None
+        yield SignalSpan(
+            modality=modality,
+            hidden=self._fed_LD[-len(run) :],
+            token_ids=run,
+            forced=forced,
+            caption=" ".join(calls.caption([*call[: -len(closing)]], modality).split()),
+            call_ids=tuple(call),
+        )
+        return len(call) + len(run)
+
     @torch.inference_mode()
     def _embed(self, ids: Sequence[int]) -> Float[Tensor, "1 L D"]:
         return self.language.embed(torch.tensor([list(ids)], device=self.language.device))
@@ -291,13 +397,16 @@ class TokenEngine:
         said: Sequence[int],
         media: Sequence[Modality],
         generator: torch.Generator,
+        banned: Sequence[int] = (),
     ) -> int:
         assert self._fed_LD is not None
         if self._logits_V is None:
             self._logits_V = self.language.logits(self._fed_LD[-1])
+        allowed_V = self.allowed_ids(media)
+        allowed_V[list(banned)] = False
         return sample_token(
             self._logits_V,
-            allowed=self.allowed_ids(media),
+            allowed=allowed_V,
             temperature=options.temperature,
             top_p=options.top_p,
             top_k=options.top_k,

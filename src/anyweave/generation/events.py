@@ -35,6 +35,10 @@ class SignalSpan:
     token_ids: tuple[int, ...]
     forced: bool = False
     """True where the run was appended because the caller demanded it."""
+    caption: str | None = None
+    """The words between the tags of a call; None where the model asks with its signal tokens."""
+    call_ids: tuple[int, ...] = ()
+    """The ids of such a call, which the run follows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +102,14 @@ class Dropped:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Described:
+    """A user's medium of this turn of which the language model saw a captioner's words alone."""
+
+    modality: Modality
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Usage:
     """What a reply cost. `cached_tokens` of the prompt were already in the key-value cache."""
 
@@ -105,6 +117,7 @@ class Usage:
     cached_tokens: int
     completion_tokens: int
     dropped: Dropped = Dropped()
+    described: tuple[Described, ...] = ()
     context_length: int | None = None
     """Positions that prompt and reply could take; None where the model has no limit."""
     shortened: tuple[str, ...] = ()

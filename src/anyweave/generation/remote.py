@@ -12,6 +12,7 @@ import httpx2
 
 from anyweave.generation.draft import Draft
 from anyweave.generation.events import (
+    Described,
     Done,
     Dropped,
     Event,
@@ -139,6 +140,7 @@ class _Incoming:
                 cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0),
                 completion_tokens=usage.get("completion_tokens", 0),
                 dropped=Dropped(**(usage.get("dropped") or {})),
+                described=tuple(Described(**told) for told in usage.get("described") or ()),
                 context_length=usage.get("context_length"),
                 shortened=tuple(usage.get("shortened") or ()),
                 seconds=usage.get("seconds") or {},

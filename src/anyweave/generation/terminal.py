@@ -215,6 +215,8 @@ def _report(done: Done, turn: int, output: Path, say: Say, show: Callable[[Media
     usage = done.usage
     for note in usage.shortened:
         say(f"({note})")
+    for told in usage.described:
+        say(f"(the {told.modality} was read by a captioner: {told.words})")
     if cut := why_cut_off(done):
         say(f"(cut off: {cut})")
     if gone := usage.dropped:

@@ -230,13 +230,18 @@ def build_encoders(
                 f"encoder {part.type!r} from {source} reads {', '.join(encoder.modalities)}, "
                 f"but the spec wants {', '.join(unable)} of it"
             )
-        if part.feature_dim not in (None, encoder.feature_dim):
+        if not describes(part) and part.feature_dim not in (None, encoder.feature_dim):
             raise ValueError(
                 f"encoder {part.type!r} from {source} gives features of width "
                 f"{encoder.feature_dim}, the spec says {part.feature_dim}; correct feature_dim"
             )
         built |= dict.fromkeys(part.modalities, encoder)
     return {modality: built[modality] for modality in MEDIA_MODALITIES if modality in built}
+
+
+def describes(part: EncoderSpec) -> bool:
+    """Whether an encoder gives words and no features: then nothing projects what it reads."""
+    return hasattr(encoders.resolve(part.type), "describe")
 
 
 def _load_encoder(
@@ -255,7 +260,7 @@ def _build_input_projectors(
 ) -> dict[Modality, nn.Module]:
     built: dict[Modality, nn.Module] = {}
     shared: nn.Module | None = None
-    widths = {modality: encoder.feature_dim for modality, encoder in perception.items()}
+    widths = {m: e.feature_dim for m, e in perception.items() if not hasattr(e, "describe")}
     together = {m: width for m, width in widths.items() if spec.input_projector_for(m).shared}
     for modality, width in widths.items():
         part = spec.input_projector_for(modality)
@@ -296,10 +301,11 @@ def _build_processor(
         ),
         spec.template,
         perception,
-        {m: inputs[m].num_tokens(encoder.num_patches(m)) for m, encoder in perception.items()},
+        {m: projector.num_tokens(perception[m].num_patches(m)) for m, projector in inputs.items()},
         system_prompt=spec.system_prompt or None,
         target_rate=partial(_target_rate, pool),
         own_tokenizer=True,
+        calls_in_words=spec.calls == "words",
     )
 
 

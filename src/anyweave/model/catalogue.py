@@ -1,4 +1,4 @@
-"""Specs by name: the paper's system, and two of today's parts.
+"""Specs by name: the paper's system, two of today's parts, and two cascades (no training needed).
 
 A named spec is a model that was not trained yet: frozen parts by their public names, projectors,
 signal rows and adapters to be learnt. `anyweave inspect NAME` shows what it is made of without any
@@ -140,7 +140,48 @@ PERMISSIVE_3B = ModelSpec(
     signal_tokens={"image": 4},
 )
 
-SPECS: Mapping[str, ModelSpec] = {spec.name: spec for spec in (PAPER_7B, QWEN3_4B, PERMISSIVE_3B)}
+# The cascade that the paper compares with (section 6.2): captioners read, the language model is
+# asked to call, decoders read its words. Nothing in it trains.
+CASCADE_24GB = ModelSpec(
+    name="cascade-24gb",
+    language=LanguageSpec(source="Qwen/Qwen3-4B-Instruct-2507", dtype="bfloat16"),
+    encoders=(
+        EncoderSpec(
+            type="captioner",
+            source="Qwen/Qwen2-VL-2B-Instruct",
+            modalities=("image", "video"),
+            args=_HALF,
+        ),
+        EncoderSpec(
+            type="captioner", source="openai/whisper-small", modalities=("audio",), args=_HALF
+        ),
+    ),
+    decoders=PAPER_7B.decoders,
+    signal_tokens=dict.fromkeys(PAPER_MODALITIES, 1),
+    bridge="caption",
+    calls="words",
+)
+
+# The parts that emoji-mini is made of, as a cascade: nothing in it was trained to work together.
+CASCADE_MINI = ModelSpec(
+    name="cascade-mini",
+    language=LanguageSpec(source="smollm2-135m-instruct", dtype="bfloat16"),
+    decoders={
+        modality: DecoderSpec(
+            source=f"emoji-mini/decoders/{modality}",
+            conditioning_tokens=1 if modality == "audio" else 16,
+            conditioning_dim=128,
+        )
+        for modality in PAPER_MODALITIES
+    },
+    signal_tokens=dict.fromkeys(PAPER_MODALITIES, 1),
+    bridge="caption",
+    calls="words",
+)
+
+SPECS: Mapping[str, ModelSpec] = {
+    spec.name: spec for spec in (PAPER_7B, QWEN3_4B, PERMISSIVE_3B, CASCADE_24GB, CASCADE_MINI)
+}
 
 # Table 1 of the paper, by our names of the parts.
 PAPER_TABLE_1: Mapping[str, str] = {

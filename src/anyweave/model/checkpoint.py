@@ -26,7 +26,6 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from torch import Tensor
 
-import anyweave
 from anyweave.files import drop, read_object, replaced_folder, settle, write_json
 from anyweave.garbage import searched_later
 from anyweave.messages import Modality
@@ -36,7 +35,7 @@ from anyweave.model.catalogue import SPECS, is_spec_name, named_spec
 from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.hashing import check_hashes, checkable, folder_sha256, write_hashes
 from anyweave.model.roles import ROLES, TrainedRole, role_file
-from anyweave.model.sources import local_copy
+from anyweave.model.sources import EMBEDDED, WEIGHTS, local_copy
 from anyweave.model.spec import DTYPES, Bridge, DecoderSpec, EncoderSpec, ModelSpec
 from anyweave.model.swapping import with_decoders
 from anyweave.processing import Processor
@@ -46,8 +45,6 @@ logger = logging.getLogger(__name__)
 
 SPEC_FILE = "spec.json"
 PROCESSOR_FILE = "processor.json"
-WEIGHTS = Path(anyweave.__file__).parent / "weights"
-EMBEDDED = {"emoji-mini": "emoji_mini"}
 
 
 @searched_later()
@@ -109,11 +106,11 @@ def load_pretrained(
         trust_remote_code=trust_remote_code,
         hub=hub,
     )
-    if folder is None:
+    if folder is None and spec.calls == "signals":
         logger.warning(
             "%s starts untrained: its projectors, signal rows and adapters are new", path_or_id
         )
-    else:
+    elif folder is not None:
         _check_processor(model, folder)
         for role in ROLES:
             load_role(model, role, folder)

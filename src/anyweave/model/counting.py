@@ -21,7 +21,7 @@ from anyweave.model.architectures import (
     build_encoder,
     parameter_count,
 )
-from anyweave.model.build import resolve_source
+from anyweave.model.build import describes, resolve_source
 from anyweave.model.spec import EncoderSpec, ModelSpec
 from anyweave.tensors import explained
 
@@ -50,7 +50,8 @@ def meta_language(spec: ModelSpec, root: Path | None) -> Any:
 def encoder_shape(part: EncoderSpec, root: Path | None) -> tuple[int | None, int | None]:
     """Parameters and feature width; None for what only the weights would tell."""
     known = ARCHITECTURES.get(part.source)
-    if known is not None and part.type == "transformers" and part.feature_dim is not None:
+    counted = part.type == "transformers" and part.feature_dim is not None
+    if known is not None and (counted or describes(part)):
         return sum(known.parameters.values()), part.feature_dim
     encoder: Any = None
     source = resolve_source(part.source, root)

@@ -19,14 +19,14 @@ from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.architectures import ARCHITECTURES, parameter_count
 from anyweave.model.architectures.licences import APACHE_2, Licence
-from anyweave.model.build import build_output_projectors, resolve_source
+from anyweave.model.build import build_output_projectors, describes, resolve_source
 from anyweave.model.catalogue import (
     PAPER_TABLE_1,
     PAPER_TRAINED_SHARE,
     is_spec_name,
     named_spec,
 )
-from anyweave.model.checkpoint import WEIGHTS, find_checkpoint, read_spec
+from anyweave.model.checkpoint import find_checkpoint, read_spec
 from anyweave.model.counting import (
     encoder_shape,
     meta_language,
@@ -37,7 +37,7 @@ from anyweave.model.counting import (
 from anyweave.model.lazy_encoder import LazyEncoder
 from anyweave.model.memory import PRECISIONS, Memory, memory
 from anyweave.model.roles import ROLES, TrainedRole
-from anyweave.model.sources import is_here
+from anyweave.model.sources import WEIGHTS, is_here
 from anyweave.model.spec import EncoderSpec, ModelSpec, ProjectorSpec
 
 
@@ -166,7 +166,8 @@ def inspect_spec(spec: ModelSpec, root: str | Path | None = None) -> list[PartIn
     widths: dict[Modality, int | None] = {}
     for part in spec.encoders:
         count, width = encoder_shape(part, root)
-        widths |= dict.fromkeys(part.modalities, width)
+        if not describes(part):
+            widths |= dict.fromkeys(part.modalities, width)
         rows.append(_frozen(_encoder_name(part), part.source, root, count, loaded=False))
     rows += [_decoder(modality, spec, root, False) for modality in spec.decoders]
     hidden = None if language is None else int(language.config.get_text_config().hidden_size)
@@ -186,6 +187,8 @@ def inspect_spec(spec: ModelSpec, root: str | Path | None = None) -> list[PartIn
 def _trained_projectors(model: NextGPT) -> list[PartInfo]:
     rows: dict[str, PartInfo] = {}
     for modality in model.spec.input_modalities:
+        if modality not in model.input_projectors:
+            continue  # a captioner's words need none
         shared = model.spec.input_projector_for(modality).shared
         name = _projector_name("input", modality, shared=shared)
         count = parameter_count(model.input_projectors[modality])
@@ -247,7 +250,9 @@ def _count(parameters: Iterable[nn.Parameter]) -> int:
 
 
 def _encoder_name(part: EncoderSpec) -> str:
-    return f"encoder {part.type} ({', '.join(part.modalities)})"
+    # Captioners are read in half precision as language models are, encoders in float32.
+    kind = "captioner" if part.type == "captioner" else f"encoder {part.type}"
+    return f"{kind} ({', '.join(part.modalities)})"
 
 
 def _decoder(modality: Modality, spec: ModelSpec, root: Path | None, loaded: bool) -> PartInfo:

@@ -47,7 +47,9 @@ def render_list(reports: Iterable[ModelReport]) -> RenderableType:
     table.add_column("trained", justify="right")
     table.add_column("licences")
     for report in reports:
-        decoders = [part.title or "" for part in report.parts if part.part.endswith("decoder")]
+        decoders = [
+            part.title or part.source for part in report.parts if part.part.endswith("decoder")
+        ]
         table.add_row(
             report.source,
             report.parts[0].title,

@@ -16,10 +16,13 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
+import anyweave
 from anyweave.files import cache_folder
 from anyweave.language.fetch import SOURCES
 from anyweave.tensors import explained
 
+WEIGHTS = Path(anyweave.__file__).parent / "weights"
+EMBEDDED = {"emoji-mini": "emoji_mini"}
 # Public files that no hub holds under this name.
 DOWNLOADS = {
     "imagebind_huge.pth": "https://dl.fbaipublicfiles.com/imagebind/imagebind_huge.pth",
@@ -32,7 +35,12 @@ def models_folder() -> Path:
 
 
 def local_copy(source: str) -> Path | None:
-    """The public part `source` in the folder of models, if it is there."""
+    """The public part `source` in the folder of models, or a part of an embedded model
+    (``emoji-mini/decoders/image``), if it is there.
+    """
+    name, _, part = source.partition("/")
+    if part and name in EMBEDDED and (WEIGHTS / EMBEDDED[name] / part).is_dir():
+        return WEIGHTS / EMBEDDED[name] / part
     path = models_folder() / source
     # A source that is a path of its own (the slash throws the folder away) is no copy.
     return path if path.is_relative_to(models_folder()) and path.exists() else None

@@ -19,6 +19,7 @@ from anyweave.model.bounds import check_fields, check_source, shown
 
 FORMAT_VERSION = 1
 Bridge = Literal["signal", "caption"]
+CallsBy = Literal["signals", "words"]
 SIZE_NAMES = ("height", "width", "num_frames", "audio_length")
 DTYPES = ("float32", "bfloat16", "float16")
 SpecT = TypeVar("SpecT")
@@ -158,7 +159,9 @@ class ModelSpec:
 
     name: str
     language: LanguageSpec
-    template: str
+    template: str = "native"
+    """A name of `anyweave.processing.TEMPLATES`, or "native": the language model's own
+    `chat_template`."""
     lora: LoraSpec | None = None
     encoders: tuple[EncoderSpec, ...] = ()
     input_projector: ProjectorSpec | Mapping[Modality, ProjectorSpec] = field(
@@ -173,6 +176,10 @@ class ModelSpec:
     """"signal": hidden states condition the decoder; "caption": the reply's own words do (pipeline
     ablation).
     """
+    calls: CallsBy = "signals"
+    """How the language model asks for media: "signals", as it was trained to; "words": untrained,
+    by tags that it is told of (`processing.calls`). Words need the caption bridge.
+    """
     fine_tuning: Mapping[str, Any] = field(default_factory=dict)
     """How stages that start from this checkpoint differ from `training.recipes.fine_tune`, as
     settings of a `TrainConfig`: ``{"optimizer.learning_rate": 2e-4}``.
@@ -182,6 +189,12 @@ class ModelSpec:
     def __post_init__(self) -> None:
         check_fields(self, "spec")
         _one_of("bridge", self.bridge, get_args(Bridge))
+        _one_of("calls", self.calls, get_args(CallsBy))
+        if self.calls == "words" and self.bridge != "caption":
+            raise ValueError(
+                "calls='words' gives decoders a caption and no trained states; use "
+                f"bridge='caption' with it, not {self.bridge!r}"
+            )
         _check_inputs(self)
         _check_outputs(self)
         if self.format_version != FORMAT_VERSION:

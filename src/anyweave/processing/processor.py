@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -20,8 +20,21 @@ from transformers import PreTrainedTokenizerBase
 
 from anyweave.batch import IGNORE_INDEX, MediaInput, Sample, Target
 from anyweave.media.errors import explain
-from anyweave.messages import Media, Message, Modality, Role, Text, Video, broken_rules, kind_of
+from anyweave.messages import (
+    Media,
+    Message,
+    Modality,
+    Part,
+    Role,
+    Text,
+    Video,
+    broken_rules,
+    kind_of,
+)
+from anyweave.processing.cache import media_digest
+from anyweave.processing.calls import Calls
 from anyweave.processing.layout import Piece, Supervision, Truncation, TurnLayout, fit
+from anyweave.processing.native import NATIVE, native_template
 from anyweave.processing.reply import SignalRun, split_reply
 from anyweave.processing.signals import SignalTokens
 from anyweave.processing.template import Template, encode_text, resolve_template
@@ -29,6 +42,8 @@ from anyweave.processing.template import Template, encode_text, resolve_template
 # What frozen parts and the libraries behind them raise over media that they cannot take.
 STUMBLES = (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError)
 DEFAULT_RATE = 16_000  # Hz, where neither encoder nor decoder names another
+_DESCRIBED = "What the user shows you is described to you, as in [image: a dog on a sofa]."
+_MOST_WORDED = 4096  # media whose words are remembered
 TrainOn = Literal["assistant", "last", "none"]
 
 
@@ -40,15 +55,23 @@ class MediaEncoder(Protocol):
     ) -> Tensor: ...
 
 
+class MediaCaptioner(Protocol):
+    """A frozen part that puts media into words, which the prompt holds in their place."""
+
+    def describe(
+        self, modality: Modality, array: np.ndarray, *, rate: float | None = None
+    ) -> str: ...
+
+
 class Processor:
     """Renders conversations for one model.
 
     Args:
         tokenizer: of the language model; it is copied, the caller's stays untouched.
         signals: ids of signal and placeholder tokens.
-        template: a `Template` or a name from `TEMPLATES`.
+        template: a `Template`, a name from `TEMPLATES`, or "native": the tokenizer's own.
         encoders: the frozen encoder that preprocesses each user modality; absent ones are refused
-            in user turns.
+            in user turns. What has `describe` instead is a captioner: its words are the medium.
         num_input_tokens: placeholder positions per medium, which is the input projector's token
             count.
         system_prompt: overrides the template's default.
@@ -61,6 +84,8 @@ class Processor:
         target_rate: likewise for the assistant's audio; a function is asked when one is read, as a
             decoder may not be there before.
         own_tokenizer: take the tokenizer as it is: nobody else uses it.
+        calls_in_words: the model asks for media in words (`calls.Calls`), which every system
+            message explains.
     """
 
     def __init__(
@@ -68,7 +93,7 @@ class Processor:
         tokenizer: PreTrainedTokenizerBase,
         signals: SignalTokens,
         template: Template | str,
-        encoders: Mapping[Modality, MediaEncoder],
+        encoders: Mapping[Modality, MediaEncoder | MediaCaptioner],
         num_input_tokens: Mapping[Modality, int],
         *,
         system_prompt: str | None = None,
@@ -78,6 +103,7 @@ class Processor:
         input_rate: int | None = None,
         target_rate: int | Callable[[], int] = DEFAULT_RATE,
         own_tokenizer: bool = False,
+        calls_in_words: bool = False,
     ) -> None:
         if len(tokenizer) > signals.base_vocab:
             raise ValueError(
@@ -88,14 +114,22 @@ class Processor:
         # Whether special tokens are split is state of the tokenizer, and threads may share ours.
         self.tokenizer = tokenizer if own_tokenizer else copy.deepcopy(tokenizer)
         self.signals = signals
-        self.template = resolve_template(template)
+        self.template = (
+            native_template(self.tokenizer) if template == NATIVE else resolve_template(template)
+        )
         # Everything but text is encoded here and now: afterwards the tokenizer never changes its
         # mind about special tokens, and threads may render at the same time.
         self.control = self.template.bind(self.tokenizer)
         self.turn_ids = self.control.turns
         encode_text(self.tokenizer, "a")
-        self.encoders = dict(encoders)
+        self.encoders: dict[Modality, Any] = dict(encoders)
+        self._words: dict[str, str] = {}
         self.num_input_tokens = dict(num_input_tokens)
+        self.calls = (
+            Calls(signals.modalities, encode=self._encode, decode=self.decode_text)
+            if calls_in_words
+            else None
+        )
         self.system_prompt = self.template.system_prompt if system_prompt is None else system_prompt
         self.max_length = max_length
         self.truncate = truncate
@@ -103,6 +137,14 @@ class Processor:
         own_rate = getattr(self.encoders.get("audio"), "sample_rate", None)
         self.input_rate = input_rate or own_rate or DEFAULT_RATE
         self.target_rate = target_rate
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return encode_text(self.tokenizer, text)
+
+    def cost(self, modality: Modality) -> int:
+        """Positions that asking for a medium takes at least."""
+        words = 0 if self.calls is None else self.calls.length(modality)
+        return self.signals.count(modality) + words
 
     @property
     def end_of_turn_id(self) -> int:
@@ -158,7 +200,7 @@ class Processor:
                 "add_generation_prompt asks for a reply, but the last message is the assistant's; "
                 "end with a user message"
             )
-        opening = self.control.opening
+        opening = self._opening(turns)
         truncate = "error" if add_generation_prompt else self.truncate
         turns, cut = fit(turns, len(opening) + len(prompt), self.max_length, truncate)
         ids: list[int] = list(opening)
@@ -203,7 +245,7 @@ class Processor:
     def length(self, messages: Sequence[Message]) -> int:
         """Number of ids of a conversation, without reading its media (for length bucketing)."""
         turns = self._layout(messages, "none")
-        overhead = len(self.control.opening)
+        overhead = len(self._opening(turns))
         kept, _ = fit(turns, overhead, self.max_length, self.truncate)
         return overhead + sum(turn.length for turn in kept)
 
@@ -249,18 +291,41 @@ class Processor:
         if problems:
             raise ValueError(problems[0])
         last_reply = max((i for i, m in enumerate(messages) if m.role == "assistant"), default=-1)
-        first_user = next((i for i, m in enumerate(messages) if m.role == "user"), None)
         turns: list[TurnLayout] = []
-        if self.system_prompt and messages[0].role != "system":
-            turns.append(self._turn(Message("system", self.system_prompt), -1, False))
-        for index, message in enumerate(messages):
+        opened = self._opened(messages)
+        users = [place for place, (message, _) in enumerate(opened) if message.role == "user"]
+        joined = self.control.system_opens_user and opened[0][0].role == "system"
+        for place, (message, index) in enumerate(opened):
             learn = train_on == "assistant" or (train_on == "last" and index == last_reply)
-            turns.append(
-                self._turn(
-                    message, index, learn and message.role == "assistant", index == first_user
-                )
-            )
+            learn = learn and message.role == "assistant" and index >= 0
+            opens = place in users[:1]
+            turn = self._turn(message, index, learn, opens)
+            if opens and joined:
+                turn = replace(turn, pieces=turn.pieces[bool(self.turn_ids["user"].prefix) :])
+            turns.append(turn)
         return turns
+
+    def _opened(self, messages: Sequence[Message]) -> list[tuple[Message, int]]:
+        """The messages with their places, after what is said and shown before all of them (-1)."""
+        said = list(enumerate(messages))
+        opening = said[:1] if messages[0].role == "system" else []
+        told = [_DESCRIBED] if any(map(self.is_described, self.encoders)) else []
+        explanation = " ".join([*([self.calls.explanation] if self.calls else []), *told])
+        system: tuple[Part | str, ...] = opening[0][1].parts if opening else ()
+        if not opening and self.system_prompt:
+            system = (self.system_prompt,)
+        if explanation:
+            system = (*system, f"\n\n{explanation}" if system else explanation)
+        shown = [] if self.calls is None else self.calls.examples
+        return [
+            *([(Message("system", system), 0 if opening else -1)] if system or opening else []),
+            *((message, -1) for message in shown),
+            *((message, index) for index, message in said[len(opening) :]),
+        ]
+
+    def _opening(self, turns: Sequence[TurnLayout]) -> tuple[int, ...]:
+        control = self.control
+        return control.opening_with_system if turns[0].role == "system" else control.opening
 
     def _turn(self, message: Message, index: int, learn: bool, opens: bool = False) -> TurnLayout:
         control = self.turn_ids[message.role]
@@ -285,12 +350,18 @@ class Processor:
                 continue
             line = "\n" if so_far and not so_far.endswith("\n") else ""
             if message.role == "assistant":
-                if (words := _said(part)) and words.strip() not in so_far:
+                if self.calls is not None:  # never cut inside: a call is whole or not there
+                    call = Text("", token_ids=self.calls.ids(part))
+                    pieces.append(Piece(self._text_ids(call), supervised, control=True))
+                elif (words := _said(part)) and words.strip() not in so_far:
                     pieces.append(Piece(self._text_ids(Text(line + words)), supervised))
                 run = self.signals.ids(part.modality)
                 pieces.append(
                     Piece(run, self.supervise_run if supervised == "all" else "none", part)
                 )
+            elif self.is_described(part.modality):
+                words = f"[{part.modality}: {self.words(part)}]"
+                pieces.append(Piece(encode_text(self.tokenizer, words)))
             elif part.modality not in self.encoders and kind_of(part.modality).as_text:
                 pieces.append(self._in_words(part, line))
             else:
@@ -329,6 +400,27 @@ class Processor:
         return (self.signals.placeholder(modality),) * self.num_input_tokens[modality]
 
     # media
+
+    def is_described(self, modality: Modality) -> bool:
+        """Whether a captioner puts the user's media of this kind into words."""
+        return hasattr(self.encoders.get(modality), "describe")
+
+    def words(self, part: Media) -> str:
+        """A user's medium in its captioner's words; of the same content, those of the last time.
+        Raises `MediaError` for one that cannot be read.
+        """
+        digest = media_digest(part)
+        if (known := self._words.get(digest)) is not None:
+            return known
+        array, rate = load_array(part, self.input_rate)
+        reason = f"the {part.modality} captioner cannot describe it, shape {list(array.shape)}"
+        with explain(part.name, reason, "leave it out, or convert it", STUMBLES):
+            said = self.encoders[part.modality].describe(part.modality, array, rate=rate)
+        words: str = " ".join(said.split()) or "nothing that the captioner could name"
+        while len(self._words) >= _MOST_WORDED:
+            self._words.pop(next(iter(self._words)), None)
+        self._words[digest] = words
+        return words
 
     def preprocess(self, part: Media) -> Tensor:
         """A user medium as its encoder's input tensor, without batch axis. Whatever the encoder's

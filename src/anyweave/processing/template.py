@@ -48,6 +48,8 @@ class BoundTemplate:
 
     turns: Mapping[Role, TurnIds]
     opening: tuple[int, ...]
+    opening_with_system: tuple[int, ...]
+    system_opens_user: bool
     before_first_text: tuple[int, ...]
     around_media: tuple[tuple[int, ...], tuple[int, ...]]
     stops: tuple[tuple[int, ...], ...]
@@ -58,7 +60,9 @@ class Template:
     """How a conversation is written.
 
     `bos`: begin with the tokenizer's begin-of-sequence token. `opening`: what every conversation
-    begins with, after that token. `control`: tokens that must be single ids in the tokenizer.
+    begins with, after that token, and `opening_with_system` what begins one with a system message
+    where that differs. `system_opens_user`: after a system message, the first user's turn has no
+    prefix. `control`: tokens that must be single ids in the tokenizer.
     `around_media`: what stands before and after a user's medium. `before_first_text`: what stands
     before the text that the first user turn begins with. `own_spaces`: a space at the end of a
     control string is a token of its own (see `encode_control`). `stops`: other ways in which a
@@ -70,6 +74,8 @@ class Template:
     turns: Mapping[Role, Turn]
     bos: bool = False
     opening: str = ""
+    opening_with_system: str | None = None
+    system_opens_user: bool = False
     control: tuple[str, ...] = field(default=())
     around_media: tuple[str, str] = ("", "")
     before_first_text: str = ""
@@ -118,9 +124,12 @@ class Template:
         first = (int(tokenizer.bos_token_id),) if bos else ()
         before, after = self.around_media
         stops = (end, *map(ids, self.stops), eos)
+        other = self.opening if self.opening_with_system is None else self.opening_with_system
         return BoundTemplate(
             turns=turns,
             opening=first + ids(self.opening),
+            opening_with_system=first + ids(other),
+            system_opens_user=self.system_opens_user,
             before_first_text=ids(self.before_first_text),
             around_media=(ids(before), ids(after)),
             stops=tuple(dict.fromkeys(stop for stop in stops if stop)),

@@ -206,6 +206,7 @@ def wire_usage(usage: Usage) -> dict[str, Any]:
         "context_length": usage.context_length,
         "dropped": vars(dropped) if dropped else None,
         **({"shortened": list(usage.shortened)} if usage.shortened else {}),
+        "described": [vars(medium) for medium in usage.described],
     }
 
 

@@ -1,10 +1,15 @@
-"""A tiny encoder: the real ImageBind class with random weights and about 40k parameters."""
+"""A tiny encoder, the real ImageBind class with random weights and about 40k parameters, and a tiny
+captioner.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import ViTConfig, ViTForImageClassification
+from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from anyweave.encoders.imagebind import ImageBind
 
@@ -48,3 +53,23 @@ def tiny_imagebind(seed: int = 0, **overrides: Any) -> ImageBind:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return ImageBind(**{**TINY_IMAGEBIND, **overrides}).eval()
+
+
+def write_tiny_captioner(folder: str | Path, seed: int = 0) -> Path:
+    """A classifier of pictures ("cat", "dog", "cow", at random) that ``type="captioner"`` loads."""
+    labels = {0: "cat", 1: "dog", 2: "cow"}
+    config = ViTConfig(
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=32,
+        patch_size=16,
+        id2label=labels,
+        label2id={label: number for number, label in labels.items()},
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        ViTForImageClassification(config).save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return Path(folder)

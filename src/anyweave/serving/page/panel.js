@@ -32,10 +32,27 @@ export function panel(message, acts) {
     h(
       "div",
       { class: "panel-body" },
+      described(message.usage?.described),
       spoken(message, told.signals),
       parts(told.parts),
       times(timed, told.waited_seconds),
       seed(told.seed, acts),
+    ),
+  );
+}
+
+/** The words that stood in the prompt for media, where captioners read them. */
+function described(media) {
+  if (!media?.length) return null;
+  return section(
+    "What captioners read",
+    "The language model was given these words, and not the media themselves.",
+    h(
+      "ul",
+      {},
+      media.map(({ modality, words }) =>
+        h("li", { dir: "auto" }, `${NAMES[modality] ?? modality}: ${words}`),
+      ),
     ),
   );
 }

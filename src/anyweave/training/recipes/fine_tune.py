@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 
 from anyweave.model.any_to_any import NextGPT
+from anyweave.model.build import describes
 from anyweave.model.catalogue import is_spec_name, named_spec
 from anyweave.model.checkpoint import find_checkpoint, read_spec
+from anyweave.model.roles import TrainedRole
 from anyweave.model.spec import ModelSpec
 from anyweave.training.config import (
     DataConfig,
@@ -42,9 +44,13 @@ def fine_tune(number: int, model: str | Path | NextGPT) -> TrainConfig:
     """
     name, spec = _named(model)
     stage = _STAGES[number]
-    if spec.lora is None:
-        kept = tuple(role for role in stage.trainable if role != "lora")
-        stage = replace(stage, trainable=kept)
+    kept = tuple(role for role in stage.trainable if _has(spec, role))
+    if not kept:
+        raise ValueError(
+            f"{name} has nothing that stage {number} trains ({', '.join(stage.trainable)}); give "
+            "its spec adapters (lora), projectors or signal tokens"
+        )
+    stage = replace(stage, trainable=kept)
     output = Path("runs") / f"{name}-fine-tuned-{number}"
     config = TrainConfig(
         name=f"fine-tune-{number}",
@@ -61,6 +67,16 @@ def fine_tune(number: int, model: str | Path | NextGPT) -> TrainConfig:
     )
     own = [f"{key}={json.dumps(value)}" for key, value in spec.fine_tuning.items()]
     return config.with_overrides(own)
+
+
+def _has(spec: ModelSpec, role: TrainedRole) -> bool:
+    has = {
+        "lora": spec.lora is not None,
+        "signal_rows": bool(spec.signal_tokens),
+        "output_projectors": bool(spec.output_projectors),
+        "input_projectors": any(not describes(part) for part in spec.encoders),
+    }
+    return has[role]
 
 
 def _named(model: str | Path | NextGPT) -> tuple[str, ModelSpec]:
