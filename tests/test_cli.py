@@ -249,7 +249,7 @@ def test_missing_and_wrong_files(
 
 def test_wrong_options_name_what_exists(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     line = fails("run", "-m", model, "-t", "hi", "--force", "smell", capsys=capsys)
-    assert "force names 'smell'; it takes image, video, audio" in line
+    assert "force names 'smell'; it takes: image, video, audio" in line
     fails_usage = CliRunner().invoke(app, ["run", "--no-such-option"])
     assert fails_usage.exit_code == 2
 

@@ -365,9 +365,8 @@ class Processor:
             elif part.modality not in self.encoders and kind_of(part.modality).as_text:
                 pieces.append(self._in_words(part, line))
             else:
-                before, after = self.control.around_media
                 run = self._placeholders(part.modality, message.role)
-                around = [Piece(ids, control=True) for ids in (before, after)]
+                around = [Piece(ids, control=True) for ids in self.control.around_media]
                 pieces += [around[0], Piece(run, "none", part), around[1]]
             so_far = ""
         return pieces
