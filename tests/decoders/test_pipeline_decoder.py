@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 import anyweave as aw
+from anyweave.adapters import adapter_parameters, attach_adapters
 from anyweave.decoders.families import FAMILIES
 from anyweave.decoders.latent_diffusion import LatentDiffusion
 from anyweave.decoders.opening import open_decoder
@@ -331,6 +332,28 @@ def test_finished_media_are_changed_as_far_as_asked(tmp_path: Path, name: str) -
         **how,
     )[0]
     assert np.abs(np.asarray(got).astype(int) - (expected * 255).round().astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["StableDiffusion3Pipeline", "StableDiffusionXLPipeline"])
+def test_adapters_learn_inside_its_denoiser_and_act_in_replies(tmp_path: Path, name: str) -> None:
+    case = next(case for case in CASES if case.name == name)
+    decoder = _open(write_tiny_pipeline(tmp_path / "p", name), name)
+    _, conditioning = _conditioning(case, 0)
+    how: dict[str, Any] = {"seeds": [0, 1], "num_inference_steps": 1, "guidance_scale": 1.0}
+    before = decoder.generate(conditioning, **how)
+    decoder.on_reading(
+        decoder.denoiser_name,
+        lambda network: attach_adapters(network, r=2, alpha=2, target_modules=("to_q", "to_v")),
+    )
+    adapters = adapter_parameters(decoder.denoiser)
+    for parameter in adapters.values():
+        parameter.data.fill_(0.3)
+        parameter.requires_grad_(True)
+    latents = decoder.encode_media(_media("image", None))
+    decoder.denoising_loss(conditioning, latents).sum().backward()
+    assert any(parameter.grad is not None for parameter in adapters.values())
+    after = decoder.generate(conditioning, **how)
+    assert any((one != other).any() for one, other in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize("offload", [False, True])

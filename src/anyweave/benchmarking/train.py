@@ -26,11 +26,13 @@ from anyweave.benchmarking.report import BenchReport, Phase
 from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.model import NextGPT
+from anyweave.model.decoder_adapters import add_adapters
 from anyweave.training.attention import fast_attention
 from anyweave.training.config import ObjectiveConfig, OptimizerConfig
 from anyweave.training.objective import compute_terms
 from anyweave.training.optim import build_optimizer
-from anyweave.training.stages import STAGES, Stage, set_trainable
+from anyweave.training.stages import STAGES, Stage, needs_language, set_trainable
+from anyweave.training.trainer import NOTHING_SAID
 
 STAGE_NUMBERS = dict(enumerate(STAGES.values(), start=1))
 
@@ -43,19 +45,28 @@ def bench_train(
     length: int = 512,
     steps: int = 5,
     denoising: bool = False,
+    decoder_lora: bool = False,
     gradient_checkpointing: bool = False,
     precision: str = "bf16",
     scale: float = 1.0,
 ) -> BenchReport:
-    """Time `steps` optimizer steps of stage 1, 2 or 3 and the forward and backward pass in them.
+    """Time `steps` optimizer steps of stage 1, 2 or 3, or of 4, in which adapters of the decoders
+    train alone, and the forward and backward pass in them.
 
-    `batch_size` conversations of `length` tokens, a medium each. `precision` "bf16" runs under
+    `batch_size` conversations of `length` tokens, a medium each. `decoder_lora`: such adapters
+    train too, which needs the denoising loss. `precision` "bf16" runs under
     autocast. `scale` is only reported. Raises `ValueError` for a stage that does not exist or a
     `length` too short for its media.
     """
     if stage not in STAGE_NUMBERS:
         raise ValueError(f"stage is {', '.join(map(str, STAGE_NUMBERS))}, got {stage}")
     chosen = STAGE_NUMBERS[stage]
+    if decoder_lora:
+        roles = dict.fromkeys((*chosen.trainable, "decoder_lora"))
+        chosen = replace(chosen, trainable=tuple(roles))
+    if "decoder_lora" in chosen.trainable:
+        denoising = True
+        add_adapters(model, {modality: {} for modality in model.spec.decoders})
     if not denoising:
         chosen = replace(
             chosen, losses={k: v for k, v in chosen.losses.items() if k != "denoising"}
@@ -114,6 +125,7 @@ def bench_train(
             "batch": batch_size,
             "tokens": length,
             "denoising": "on" if denoising else "off",
+            "decoder_lora": "on" if "decoder_lora" in chosen.trainable else "off",
             "gradient checkpointing": "on" if gradient_checkpointing else "off",
             "trained parameters": f"{sum(p.numel() for p in trained):,}",
         },
@@ -173,7 +185,7 @@ def made_up_batch(
 def _loss(model: NextGPT, batch: Batch, stage: Stage, denoising: bool) -> torch.Tensor:
     terms = compute_terms(
         model,
-        model(batch),
+        model(batch) if needs_language(model, stage) else NOTHING_SAID,
         batch,
         stage,
         ObjectiveConfig(),

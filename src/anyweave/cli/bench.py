@@ -33,12 +33,17 @@ ReportOption = Annotated[
 def bench_train_command(
     spec: SpecOption = "paper-7b",
     random_weights: RandomOption = True,
-    stage: Annotated[int, typer.Option(help="1, 2 or 3.")] = 3,
+    stage: Annotated[
+        int, typer.Option(help="1, 2 or 3; 4 trains adapters of the decoders alone.")
+    ] = 3,
     batch_size: Annotated[int, typer.Option(help="Conversations per step.")] = 4,
     length: Annotated[int, typer.Option(help="Tokens per conversation.")] = 512,
     steps: Annotated[int, typer.Option(help="Timed steps.")] = 5,
     denoising: Annotated[
         bool, typer.Option("--denoising", help="Include the denoising loss, which loads the UNets.")
+    ] = False,
+    decoder_lora: Annotated[
+        bool, typer.Option("--decoder-lora", help="Train adapters in the decoders too.")
     ] = False,
     checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Less memory, more time.")
@@ -55,6 +60,7 @@ def bench_train_command(
     \b
     anyweave bench train --spec paper-7b --random-weights --device cuda
     anyweave bench train --spec paper-7b --stage 2 --denoising --device cuda
+    anyweave bench train --spec emoji-mini --weights --decoder-lora
     anyweave bench train --spec paper-7b --scale 0.05 --batch-size 2 --length 128
     """
     from anyweave.benchmarking import bench_train
@@ -70,6 +76,7 @@ def bench_train_command(
             length=length,
             steps=steps,
             denoising=denoising,
+            decoder_lora=decoder_lora,
             gradient_checkpointing=checkpointing,
             precision=kind,
             scale=scale,

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from anyweave.adapters import without_adapter_layers
 from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.decoders.families import Family
 from anyweave.decoders.folder import DecoderDefaults
@@ -65,6 +66,17 @@ class DrivenPipeline(FrozenParts):
             )
         self._unconditional = unconditional
         self._remembered = remembered
+
+    @property
+    def denoiser_name(self) -> str:
+        """ "unet" or "transformer"."""
+        return self.form.denoiser
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The network that denoises, read now if it was not. Adapters train inside it."""
+        network: nn.Module = getattr(self, self.denoiser_name)
+        return network
 
     @torch.no_grad()
     def encode_captions(self, captions: Sequence[str]) -> Float[Tensor, "B Q C"]:
@@ -159,6 +171,8 @@ class DrivenPipeline(FrozenParts):
         with ExitStack() as first, ExitStack() as last:
             denoisers = [n for n in names if n.startswith(self.form.denoiser)]
             lent = {n: first.enter_context(self.use(n)) for n in denoisers}
+            if not torch.is_grad_enabled():
+                lent = {n: without_adapter_layers(network) for n, network in lent.items()}
             others = [n for n in names if n not in denoisers]
             networks = lent | {n: getattr(self, n) for n in others}
             for name in others:

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from anyweave.adapters import without_adapter_layers
 from anyweave.decoders.captions import encode_captions, max_caption_tokens
 from anyweave.decoders.checkpointing import enable_gradient_checkpointing
 from anyweave.decoders.codecs.codec import Codec, build_codec
@@ -71,6 +72,7 @@ class LatentDiffusion(FrozenParts):
 
     edits = True
     """It changes media by inversion: `generate_steps` takes `edit`."""
+    denoiser_name = "unet"
     gradient_checkpointing: bool = False
     """The denoising loss makes the UNet's activations again in backward, to save memory."""
 
@@ -218,6 +220,12 @@ class LatentDiffusion(FrozenParts):
     def rate(self) -> float | None:
         """Hz of generated audio, frames/s of generated video, None for images."""
         return self.codec.rate
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The UNet, read now if it was not. Adapters train inside it."""
+        unet: nn.Module = self.unet
+        return unet
 
     @property
     def num_timesteps(self) -> int:
@@ -470,7 +478,7 @@ class LatentDiffusion(FrozenParts):
         with self.use("unet") as unet:
             return (
                 yield from run_sampler(
-                    partial(self._predict, unet),
+                    partial(self._predict, without_adapter_layers(unet)),
                     sampler,
                     current,
                     timesteps,
@@ -522,7 +530,8 @@ class LatentDiffusion(FrozenParts):
         noise: Float[Tensor, " B *latent"] | None = None,
         snr_gamma: float | None = None,
     ) -> Float[Tensor, " B"]:
-        """Each sample's mean squared denoising error; gradients reach only `conditioning`.
+        """Each sample's mean squared denoising error; gradients reach only `conditioning` and
+        the UNet's adapters.
 
         `latents` are scaled clean latents from `encode_media`. Noise and timesteps are drawn from
         `generator` unless given. The target follows the scheduler (see `denoising`). `snr_gamma`

@@ -40,6 +40,7 @@ class FrozenParts(nn.Module):
         super().__init__()
         self.offload = offload
         self._loaders = {name: p.load for name, p in parts.items() if isinstance(p, Deferred)}
+        self._changes: dict[str, list[Callable[[nn.Module], None]]] = {}
         # An empty tensor that goes wherever the parts are sent: it tells device and type to parts
         # that are read later, and to parts that only visit the device.
         given = next((p for p in parts.values() if isinstance(p, nn.Module)), None)
@@ -61,7 +62,18 @@ class FrozenParts(nn.Module):
             part = loaders[name]().requires_grad_(False).eval()
             part = part.to("cpu" if self.offload else self.device)
             setattr(self, name, self._converted(part))
+            for change in self._changes.get(name, ()):
+                change(part)
         return part
+
+    def on_reading(self, name: str, change: Callable[[nn.Module], None]) -> None:
+        """Let `change` prepare the part `name`: at once if it is in memory, and whenever it is
+        read.
+        """
+        self._changes.setdefault(name, []).append(change)
+        if name in self.in_memory:
+            with torch.inference_mode(False):
+                change(getattr(self, name))
 
     @property
     def device(self) -> torch.device:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from anyweave.decoders.codecs.sizes import Rates
 from anyweave.decoders.sampling import Steps
@@ -62,7 +62,7 @@ class Decoder(Protocol):
     def denoising_loss(
         self, conditioning: Float[Tensor, "B Q C"], latents: Float[Tensor, " B *latent"], **how: Any
     ) -> Float[Tensor, " B"]:
-        """Each sample's error; gradients reach `conditioning` alone."""
+        """Each sample's error; gradients reach `conditioning` and the denoiser's adapters."""
         ...
 
     def requires_grad_(self, requires_grad: bool = True) -> Self: ...
@@ -76,4 +76,20 @@ class Decoder(Protocol):
         """`defaults`: how it is used where a call says nothing else (`num_inference_steps`,
         `guidance_scale`, sizes), and its own options.
         """
+        ...
+
+
+class Adaptable(Decoder, Protocol):
+    """A decoder in whose denoiser adapters can train."""
+
+    denoiser_name: str
+    """What diffusers calls the network that denoises: "unet" or "transformer"."""
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The network that denoises, read now if it was not. Adapters train inside it."""
+        ...
+
+    def on_reading(self, name: str, change: Callable[[nn.Module], None]) -> None:
+        """Let `change` prepare a network: at once if it is in memory, and whenever it is read."""
         ...

@@ -1,8 +1,5 @@
-"""LoRA adapters on the frozen language model (paper section 5: tuned in instruction tuning only),
-through peft.
-
-Adapters are float32 beside base weights of any type: peft casts activations to the adapter's type
-and the sum back.
+"""LoRA adapters on the frozen language model (paper section 5: tuned in instruction tuning
+only).
 """
 
 from __future__ import annotations
@@ -10,15 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import torch
-from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from anyweave.adapters import adapter_layers, adapter_parameters, attach_adapters
 from anyweave.language.causal_lm import CausalLM
 
 DEFAULT_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
-_ADAPTER = "default"
 
 
 def attach(
@@ -30,40 +25,21 @@ def attach(
     seed: int = 0,
     blank: bool = False,
 ) -> None:
-    """Add adapters, frozen for now, to every linear layer whose name ends in one of
-    `target_modules`.
-
-    A is drawn with `seed`; B starts at zero, so outputs are unchanged until training. `blank`
-    leaves both to be read. Raises `ValueError` when adapters are already there, a target names no
-    layer or `r` is not positive.
+    """Add adapters to linear layers; see `attach_adapters`. Raises `ValueError` too when adapters
+    are already there.
     """
     if has_lora(lm):
         raise ValueError("this language model already has LoRA adapters; attach them once")
-    if r < 1:
-        raise ValueError(f"LoRA rank r is {r}; it is at least 1")
-    names = {
-        name.rsplit(".", 1)[-1] for name, m in lm.model.named_modules() if isinstance(m, nn.Linear)
-    }
-    for target in target_modules:
-        if target not in names:
-            raise ValueError(
-                f"LoRA target {target!r} names no linear layer; there are "
-                f"{', '.join(sorted(names))}"
-            )
-    config = LoraConfig(
+    attach_adapters(
+        lm.model,
         r=r,
-        lora_alpha=alpha,
-        lora_dropout=dropout,
-        target_modules=list(target_modules),
-        bias="none",
-        init_lora_weights=not blank,
+        alpha=alpha,
+        dropout=dropout,
+        target_modules=target_modules,
+        seed=seed,
+        blank=blank,
+        kinds=(nn.Linear,),
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        inject_adapter_in_model(config, lm.model, adapter_name=_ADAPTER)
-    for parameter in lora_parameters(lm).values():
-        parameter.data = parameter.data.float()
-        parameter.requires_grad_(False)
     lm.train(lm.training)
 
 
@@ -72,15 +48,8 @@ def has_lora(lm: CausalLM) -> bool:
 
 
 def lora_parameters(lm: CausalLM) -> dict[str, nn.Parameter]:
-    """Adapter parameters by name, like ``model.layers.0.self_attn.q_proj.lora_A``; empty before
-    `attach`.
-    """
-    return {
-        f"{name}.{matrix}": getattr(module, matrix)[_ADAPTER].weight
-        for name, module in lm.model.named_modules()
-        if isinstance(module, LoraLayer)
-        for matrix in ("lora_A", "lora_B")
-    }
+    """The language model's `adapter_parameters`."""
+    return adapter_parameters(lm.model)
 
 
 def set_enabled(lm: CausalLM, enabled: bool) -> None:
@@ -105,4 +74,4 @@ def adapters_disabled(lm: CausalLM) -> Iterator[None]:
 
 def lora_layers(lm: CausalLM) -> Iterator[LoraLayer]:
     """The adapted layers, in the model's order."""
-    return (module for module in lm.model.modules() if isinstance(module, LoraLayer))
+    return adapter_layers(lm.model)

@@ -21,11 +21,11 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import Cache
 
+from anyweave.adapters import shadow
 from anyweave.language.attention import PACKED, Rows, attend_with
 from anyweave.language.causal_lm import CausalLM
 from anyweave.language.feeding import REFUSALS, agree
 from anyweave.language.growing import is_plain
-from anyweave.language.replying import shadow
 
 logger = logging.getLogger(__name__)
 

@@ -7,14 +7,13 @@ own tree: training and saving see the model as it always was, whatever replies d
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
+from anyweave.adapters import foldable, folded, shadow
 from anyweave.language.attention import GROUPED, attend_with, takes_grouped
 from anyweave.language.causal_lm import CausalLM
 from anyweave.language.int8 import Int8Linear
@@ -41,7 +40,7 @@ def for_replies(
     if quantization is not None:
         _check_int8(lm)
     layers = list(lora_layers(lm))
-    fold = bool(layers) and all(_foldable(layer) for layer in layers)
+    fold = bool(layers) and all(map(foldable, layers))
     fold = fold and (merge or quantization is not None)
     if not fold and quantization is None:
         return lm
@@ -66,7 +65,7 @@ class _View:
         def replace(module: nn.Module) -> nn.Module | None:
             linear: nn.Module | None = module
             if isinstance(module, LoraLayer):
-                linear = _folded(module) if fold else None
+                linear = folded(module) if fold else None
             if quantization == "int8" and type(linear) is nn.Linear:
                 return Int8Linear(linear)
             return None if linear is module else linear
@@ -88,42 +87,6 @@ class _View:
             and self.adapters.keys() == now.keys()
             and all(_equal(self.adapters[name], parameter) for name, parameter in now.items())
         )
-
-
-def shadow(module: Any, replace: Callable[[nn.Module], nn.Module | None]) -> Any:
-    """A tree of its own over the same parameters, buffers and hooks, with some modules replaced."""
-    twins: dict[int, nn.Module] = {}  # a module in two places stays one
-
-    def twin(old: nn.Module) -> nn.Module:
-        if id(old) not in twins:
-            new = replace(old)
-            if new is None:
-                new = copy.copy(old)
-                new._modules = {n: None if c is None else twin(c) for n, c in old._modules.items()}
-            twins[id(old)] = new
-        return twins[id(old)]
-
-    return twin(module)
-
-
-def _folded(layer: LoraLayer) -> nn.Module:
-    """The base layer with the adapters' product in its matrix: added in float32, rounded once."""
-    base = layer.get_base_layer()
-    if layer.disable_adapters or layer.merged:
-        return base
-    weight = base.weight.detach().float()
-    for name in layer.active_adapters:
-        weight = weight + layer.get_delta_weight(name).float()
-    folded = copy.copy(base)
-    folded._parameters = dict(base._parameters)
-    folded._parameters["weight"] = nn.Parameter(weight.to(base.weight.dtype), requires_grad=False)
-    return folded
-
-
-def _foldable(layer: LoraLayer) -> bool:
-    """Plain matrices only: neither 4-bit ones nor shards of one that lies on many devices."""
-    base = layer.get_base_layer()
-    return type(base) is nn.Linear and type(base.weight.data) is Tensor
 
 
 def _base_state(lm: CausalLM) -> list[Any]:

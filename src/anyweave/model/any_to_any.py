@@ -33,7 +33,7 @@ from anyweave.model.roles import ROLES, TrainedRole
 
 if TYPE_CHECKING:
     from anyweave import ChatSession, GenerationOptions
-    from anyweave.model.spec import Bridge, DecoderSpec, ModelSpec
+    from anyweave.model.spec import Bridge, DecoderLoraSpec, DecoderSpec, ModelSpec
     from anyweave.processing import Fingerprints, Processor
 
 
@@ -84,6 +84,7 @@ class NextGPT(nn.Module):
         cache_dir: str | Path | None = None,
         decoders: Mapping[Modality, str | Path | DecoderSpec] | None = None,
         bridge: Bridge | None = None,
+        decoder_lora: Mapping[Modality, DecoderLoraSpec | Mapping[str, Any]] | None = None,
         quantization: str | None = None,
         lazy_encoders: bool | None = None,
         verify: bool = True,
@@ -101,6 +102,7 @@ class NextGPT(nn.Module):
             cache_dir=cache_dir,
             decoders=decoders,
             bridge=bridge,
+            decoder_lora=decoder_lora,
             quantization=quantization,
             lazy_encoders=lazy_encoders,
             verify=verify,
@@ -268,6 +270,12 @@ class NextGPT(nn.Module):
             return dict(self.language.signals.named_parameters())
         if role == "lora":
             return lora_parameters(self.language)
+        if role == "decoder_lora":
+            return {
+                f"{modality}.{name}": parameter
+                for modality in self.decoders.adapters
+                for name, parameter in self.decoders.adapter_parameters(modality).items()
+            }
         raise ValueError(f"unknown role {role!r}; roles are {', '.join(ROLES)}")
 
     def _apply(self, fn: Any, recurse: bool = True) -> NextGPT:

@@ -24,6 +24,7 @@ from anyweave.files import disk_stamp
 from anyweave.language import CausalLM, lora
 from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.model.any_to_any import NextGPT
+from anyweave.model.decoder_adapters import adapters_of
 from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.hashing import check_sha256
 from anyweave.model.lazy_encoder import LazyEncoder
@@ -132,7 +133,8 @@ def decoder_pool(spec: ModelSpec, how: Reading) -> DecoderPool:
         {
             modality: partial(_load_decoder, modality, part, how)
             for modality, part in spec.decoders.items()
-        }
+        },
+        adapters_of(spec),
     )
 
 

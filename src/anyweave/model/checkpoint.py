@@ -3,6 +3,7 @@
     spec.json                        the ModelSpec; frozen parts by source, revision and hash
     input_projectors.safetensors     output_projectors.safetensors
     signal_rows.safetensors          lora.safetensors
+    decoder_lora.image.safetensors   optional: adapters of a decoder, as diffusers loads them
     processor.json                   ids and lengths that must come out the same when the model is
                                      built again
     sha256.json                      the hash of every file, checked on loading
@@ -32,11 +33,12 @@ from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.build import Reading, build, decoder_pool, resolve_source
 from anyweave.model.catalogue import SPECS, is_spec_name, named_spec
+from anyweave.model.decoder_adapters import add_adapters, read_adapters
 from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.hashing import check_hashes, checkable, folder_sha256, write_hashes
-from anyweave.model.roles import ROLES, TrainedRole, role_file
+from anyweave.model.roles import ROLES, TrainedRole, adapters_file, role_file, role_files
 from anyweave.model.sources import EMBEDDED, WEIGHTS, local_copy
-from anyweave.model.spec import DTYPES, Bridge, DecoderSpec, EncoderSpec, ModelSpec
+from anyweave.model.spec import DTYPES, Bridge, DecoderLoraSpec, DecoderSpec, EncoderSpec, ModelSpec
 from anyweave.model.swapping import with_decoders
 from anyweave.processing import Processor
 from anyweave.tensors import load_tensors, save_tensors
@@ -58,6 +60,7 @@ def load_pretrained(
     cache_dir: str | Path | None = None,
     decoders: Mapping[Modality, str | Path | DecoderSpec] | None = None,
     bridge: Bridge | None = None,
+    decoder_lora: Mapping[Modality, DecoderLoraSpec | Mapping[str, Any]] | None = None,
     quantization: str | None = None,
     lazy_encoders: bool | None = None,
     verify: bool = True,
@@ -77,6 +80,9 @@ def load_pretrained(
         decoders: other ones by modality, each a folder, a hub id or a `DecoderSpec`. Their sizes
             are found by themselves; their output projectors are new (see `swapping`).
         bridge: what conditions the decoders, "signal" or "caption"; None takes the spec's.
+        decoder_lora: new adapters for decoders that have none, by modality:
+            ``{"image": {"r": 16}}`` (see `DecoderLoraSpec`). They change nothing until a stage
+            trains `decoder_lora`.
         quantization: "nf4" keeps the language model in 4 bits (QLoRA).
         lazy_encoders: read an encoder when it first encodes. None: if its folder was just found to
             be the one that the spec names.
@@ -114,6 +120,8 @@ def load_pretrained(
         _check_processor(model, folder)
         for role in ROLES:
             load_role(model, role, folder)
+    if decoder_lora:
+        add_adapters(model, decoder_lora)
     if decoders:
         model = with_decoders(model, decoders, Reading(dtype=dtype, verify=verify, hub=hub))
     return model if device is None else model.to(device)
@@ -124,7 +132,10 @@ def load_decoders(path_or_id: str | Path) -> DecoderPool:
     `load_pretrained`.
     """
     folder, spec = _found(path_or_id)
-    return decoder_pool(spec, Reading(root=folder))
+    pool = decoder_pool(spec, Reading(root=folder))
+    if folder is not None:
+        read_adapters(pool.adapters, folder)
+    return pool
 
 
 def _found(
@@ -135,7 +146,7 @@ def _found(
         return None, named_spec(str(path_or_id))
     folder = find_checkpoint(path_or_id, revision=revision, **hub)
     if verify:
-        check_hashes(folder, _OWN)
+        check_hashes(folder, _own())
     return folder, read_spec(folder)
 
 
@@ -164,14 +175,13 @@ def save_pretrained(
     with replaced_folder(folder, keep=True) as fresh:
         spec = _portable_spec(model, folder, fresh, include_frozen)
         for role in ROLES:
-            tensors = role_tensors(model, role)
-            if tensors:
+            for name, tensors in _role_files(model, role).items():
                 kept = {"format": "pt", "role": role}
-                save_tensors(_as_type(tensors, dtype), fresh / role_file(role), kept)
+                save_tensors(_as_type(tensors, dtype), fresh / name, kept)
         write_json(fresh / SPEC_FILE, spec.to_dict())
         write_json(fresh / PROCESSOR_FILE, processor_facts(model.processor))
         write_hashes(fresh, _checked_files(spec, folder, fresh))
-        drop(fresh, [name for name in _OWN if not (fresh / name).exists()])
+        drop(fresh, [name for name in _own() if not (fresh / name).exists()])
     return folder
 
 
@@ -223,7 +233,8 @@ def read_spec(folder: str | Path) -> ModelSpec:
     return ModelSpec.from_dict(read_object(Path(folder) / SPEC_FILE))
 
 
-_OWN = (SPEC_FILE, PROCESSOR_FILE, *map(role_file, ROLES))
+def _own() -> tuple[str, ...]:
+    return (SPEC_FILE, PROCESSOR_FILE, *role_files())
 
 
 def role_tensors(model: NextGPT, role: TrainedRole) -> dict[str, Tensor]:
@@ -236,6 +247,17 @@ def role_tensors(model: NextGPT, role: TrainedRole) -> dict[str, Tensor]:
     return tensors
 
 
+def _role_files(model: NextGPT, role: TrainedRole) -> dict[str, dict[str, Tensor]]:
+    """A role's tensors by file: one file, but for every decoder one of its own, as diffusers reads
+    it.
+    """
+    if role == "decoder_lora":
+        pool = model.decoders
+        return {adapters_file(m): dict(pool.adapter_parameters(m)) for m in pool.adapters}
+    tensors = role_tensors(model, role)
+    return {role_file(role): tensors} if tensors else {}
+
+
 @torch.no_grad()
 def load_role(model: NextGPT, role: TrainedRole, folder: str | Path) -> None:
     """Read one role's weights into the model. Names and shapes must be exactly the model's, and all
@@ -243,6 +265,9 @@ def load_role(model: NextGPT, role: TrainedRole, folder: str | Path) -> None:
 
     Raises `ValueError` with what is missing, unexpected, of another shape or damaged.
     """
+    if role == "decoder_lora":
+        read_adapters(model.decoders.adapters, folder)
+        return
     path = Path(folder) / role_file(role)
     own = role_tensors(model, role)
     if not own and not path.exists():

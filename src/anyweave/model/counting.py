@@ -79,10 +79,11 @@ def quantizable_parameters(language: Any) -> int:
 
 
 def stored_parameters(source: str | Path) -> int | None:
-    """Weights in a folder's safetensors files, from their headers alone: integer buffers are not
-    counted, the few floating-point ones are.
+    """Weights in one safetensors file or in those of a folder, from their headers alone: integer
+    buffers are not counted, the few floating-point ones are.
     """
-    files = sorted(Path(source).rglob("*.safetensors")) if Path(source).is_dir() else []
+    given = Path(source)
+    files = [given] if given.is_file() else sorted(given.rglob("*.safetensors"))
     files = [path for path in files if path.name != "unconditional.safetensors"]
     if not files:
         return None

@@ -5,11 +5,14 @@ three.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 
 from anyweave.messages import Modality
+from anyweave.model.decoder_adapters import DecoderAdapters
 
 Loader = Callable[[], Any]
 
@@ -22,8 +25,14 @@ class DecoderPool(Mapping[Modality, Any]):
     elsewhere = False
     """True of decoders that another process runs: waiting for them is no work."""
 
-    def __init__(self, loaders: Mapping[Modality, Loader]) -> None:
+    def __init__(
+        self,
+        loaders: Mapping[Modality, Loader],
+        adapters: Mapping[Modality, DecoderAdapters] | None = None,
+    ) -> None:
         self._loaders = dict(loaders)
+        self.adapters = dict(adapters or {})
+        """What trains inside the denoisers: of most models nothing."""
         self._loaded: dict[Modality, Any] = {}
         self._rates: dict[Modality, float | None] = {}
         self._device: torch.device | None = None
@@ -45,6 +54,7 @@ class DecoderPool(Mapping[Modality, Any]):
             decoder.requires_grad_(False).eval()
             if self._checkpointing:
                 decoder.gradient_checkpointing = True
+            self._adapt(modality, decoder)
             self._loaded[modality] = decoder if self._device is None else decoder.to(self._device)
         return self._loaded[modality]
 
@@ -74,9 +84,34 @@ class DecoderPool(Mapping[Modality, Any]):
             self._rates[modality] = decoder.rate
         return self._rates[modality]
 
+    def adapt(self, adapters: Mapping[Modality, DecoderAdapters]) -> None:
+        """Give decoders adapters, those in memory and those read later."""
+        self.adapters |= adapters
+        for modality in adapters.keys() & self._loaded.keys():
+            self._adapt(modality, self._loaded[modality])
+
+    def adapter_parameters(self, modality: Modality) -> dict[str, nn.Parameter]:
+        """What trains inside one denoiser, by diffusers' names. New adapters have their shapes from
+        it: it is read then.
+        """
+        adapters = self.adapters[modality]
+        if not adapters.parameters:
+            assert self[modality].denoiser is not None  # `join` fills them
+        return adapters.parameters
+
+    def _adapt(self, modality: Modality, decoder: Any) -> None:
+        if modality in self.adapters:
+            name = getattr(decoder, "denoiser_name", None)
+            if name is None:
+                raise ValueError(f"the {modality} decoder has no denoiser to put adapters into")
+            decoder.on_reading(name, partial(self.adapters[modality].join, name))
+
     def to(self, device: torch.device) -> DecoderPool:
         """Place loaded decoders, and those loaded later, on `device`."""
         self._device = device
+        for modality in self.adapters.keys() - self._loaded.keys():
+            for parameter in self.adapters[modality].parameters.values():
+                parameter.data = parameter.data.to(device)
         for modality, decoder in self._loaded.items():
             self._loaded[modality] = decoder.to(device)
         return self

@@ -37,7 +37,7 @@ from anyweave.model.counting import (
 )
 from anyweave.model.lazy_encoder import LazyEncoder
 from anyweave.model.memory import PRECISIONS, Memory, memory
-from anyweave.model.roles import ROLES, TrainedRole
+from anyweave.model.roles import ROLES, TrainedRole, adapters_file
 from anyweave.model.sources import WEIGHTS, is_here
 from anyweave.model.spec import EncoderSpec, ModelSpec, ProjectorSpec
 
@@ -159,6 +159,9 @@ def inspect_model(model: NextGPT) -> list[PartInfo]:
         rows.append(_trained("signal rows", "signal_rows", own["signal_rows"]))
     if own["lora"]:
         rows.append(_trained("lora", "lora", own["lora"]))
+    for modality in model.decoders.adapters:
+        count = _count(model.decoders.adapter_parameters(modality).values())
+        rows.append(_trained(f"{modality} decoder lora", "decoder_lora", count))
     return rows
 
 
@@ -184,6 +187,10 @@ def inspect_spec(spec: ModelSpec, root: str | Path | None = None) -> list[PartIn
         )
     if spec.lora is not None:
         rows.append(_trained("lora", "lora", None if language is None else _lora(spec, language)))
+    for modality, decoder in spec.decoders.items():
+        if decoder.lora is not None:
+            stored = None if root is None else stored_parameters(root / adapters_file(modality))
+            rows.append(_trained(f"{modality} decoder lora", "decoder_lora", stored))
     return rows
 
 

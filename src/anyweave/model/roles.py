@@ -1,13 +1,30 @@
-"""What trains, by role; a checkpoint has a file of weights for each."""
+"""What trains, by role; a checkpoint has a file of weights for each, and one per decoder for
+`decoder_lora`.
+"""
 
 from __future__ import annotations
 
 from typing import Literal, get_args
 
-TrainedRole = Literal["input_projectors", "output_projectors", "signal_rows", "lora"]
+from anyweave.messages import MEDIA_MODALITIES, Modality
+
+TrainedRole = Literal[
+    "input_projectors", "output_projectors", "signal_rows", "lora", "decoder_lora"
+]
 ROLES: tuple[TrainedRole, ...] = get_args(TrainedRole)
+
+
+def adapters_file(modality: Modality) -> str:
+    """The file of one decoder's adapters, in the form that diffusers loads."""
+    return f"decoder_lora.{modality}.safetensors"
 
 
 def role_file(role: TrainedRole) -> str:
     """The name of the file that holds a role's weights."""
     return f"{role}.safetensors"
+
+
+def role_files() -> tuple[str, ...]:
+    """All files that a checkpoint may have of what trains."""
+    whole = (role_file(role) for role in ROLES if role != "decoder_lora")
+    return (*whole, *map(adapters_file, MEDIA_MODALITIES))

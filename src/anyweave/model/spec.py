@@ -65,6 +65,20 @@ class LoraSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DecoderLoraSpec:
+    """Low-rank adapters in a decoder's denoiser: what they add is not scaled (alpha is `r`), which
+    is how diffusers reads files that say nothing of it.
+    """
+
+    r: int = 16
+    target_modules: tuple[str, ...] = ()
+    """Names, or ends of names, of linear layers and convolutions; empty is all of them."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, "decoder.lora")
+
+
+@dataclass(frozen=True, kw_only=True)
 class EncoderSpec:
     """A frozen encoder and the modalities it reads. `type` is a name of
     `anyweave.encoders.ENCODERS`.
@@ -126,6 +140,10 @@ class DecoderSpec:
     """Keyword overrides of the decoder's `from_pretrained`."""
     generate: Mapping[str, Any] = field(default_factory=dict)
     """Further defaults of its calls, such as height, width, num_frames, audio_length, scheduler."""
+    lora: DecoderLoraSpec | None = None
+    """Adapters in the denoiser, which train as the role `decoder_lora`. None, the paper's, leaves
+    the decoder as it is.
+    """
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -251,6 +269,13 @@ class ModelSpec:
         return cls(**values)
 
 
+def read_decoder_lora(given: DecoderLoraSpec | Mapping[str, Any]) -> DecoderLoraSpec:
+    """The shape of adapters, from plain values too. Raises `ValueError` for an unknown key."""
+    if isinstance(given, DecoderLoraSpec):
+        return given
+    return _read(DecoderLoraSpec, given, "decoder_lora")
+
+
 def _read_input_projector(data: Any) -> ProjectorSpec | dict[Modality, ProjectorSpec]:
     if isinstance(data, Mapping) and data and all(key in MEDIA_MODALITIES for key in data):
         return {
@@ -261,7 +286,10 @@ def _read_input_projector(data: Any) -> ProjectorSpec | dict[Modality, Projector
 
 
 def _read(kind: type[SpecT], data: Any, where: str) -> SpecT:
-    return kind(**_known(kind, data, where))
+    values = _known(kind, data, where)
+    if kind is DecoderSpec and values.get("lora") is not None:
+        values["lora"] = _read(DecoderLoraSpec, values["lora"], f"{where}.lora")
+    return kind(**values)
 
 
 def _known(kind: type, data: Any, where: str) -> dict[str, Any]:

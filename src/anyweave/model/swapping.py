@@ -16,6 +16,7 @@ from anyweave.decoders.opening import open_decoder
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.build import Reading, assemble, decoder_pool, resolve_source
+from anyweave.model.decoder_pool import DecoderPool
 from anyweave.model.sources import missing_weights_explained
 from anyweave.model.spec import DecoderSpec, ModelSpec
 
@@ -55,6 +56,8 @@ def with_decoders(
         model.spec, decoders={**model.spec.decoders, **found}, output_projectors=projectors
     )
     pool = decoder_pool(spec, replace(how, root=model.root))
+    pool.adapt({m: held for m, held in model.decoders.adapters.items() if m not in found})
+    spec = _with_old_adapters(spec, model, pool, replacements)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         perception: dict[Any, Any] = dict(model.encoders.items())
@@ -67,6 +70,28 @@ def with_decoders(
     for modality, part in found.items():
         _tell(modality, part, spec)
     return swapped
+
+
+def _with_old_adapters(
+    spec: ModelSpec, model: NextGPT, pool: DecoderPool, replacements: Replacements
+) -> ModelSpec:
+    """The adapters of replaced decoders go on in their successors where they fit; where not, that
+    is told.
+    """
+    parts = dict(spec.decoders)
+    for modality, held in model.decoders.adapters.items():
+        if modality not in replacements or isinstance(replacements[modality], DecoderSpec):
+            continue
+        try:
+            pool.adapt({modality: held})
+            pool[modality].denoiser  # noqa: B018  (reading it joins them)
+        except ValueError as error:
+            pool.adapters.pop(modality)
+            pool.unload(modality)
+            logger.warning("%s, so they are left out", error)
+        else:
+            parts[modality] = replace(parts[modality], lora=held.part)
+    return replace(spec, decoders=parts)
 
 
 def _decoder_spec(

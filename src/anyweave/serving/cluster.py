@@ -22,6 +22,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, cast
 
 import anyio
@@ -306,6 +307,7 @@ class FarDecoders(dict[Modality, FarDecoder]):
     """In the place of a model's `DecoderPool`."""
 
     elsewhere = True
+    adapters: Mapping[Modality, Any] = MappingProxyType({})  # the replicas have them
 
 
 class Decoder:

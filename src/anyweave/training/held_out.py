@@ -16,8 +16,11 @@ from anyweave.batch import IGNORE_INDEX, Batch, ModelOutput
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache
+from anyweave.training.config import TrainConfig
 from anyweave.training.features import FrozenFeatures
-from anyweave.training.plan import Source
+from anyweave.training.objective import denoise, denoised
+from anyweave.training.plan import Source, step_seed
+from anyweave.training.stages import by_caption
 
 Pairs = tuple[tuple[float, float], ...]
 
@@ -86,6 +89,45 @@ def held_out_losses(
             for modality, pairs in aligned.items()
         },
     )
+
+
+@torch.inference_mode()
+def denoising_errors(
+    model: NextGPT,
+    source: Source,
+    config: TrainConfig,
+    *,
+    cache: FeatureCache | None = None,
+    batch_size: int = 16,
+    draws: int = 4,
+) -> dict[Modality, Pairs]:
+    """Each shown medium's denoising error under `draws` noises that never change, with 1 as its
+    denominator; the decoder is conditioned as the stage conditions it. Leaves the model in eval
+    mode.
+    """
+    frozen = FrozenFeatures(model, cache)
+    renderer = frozen.renderer(source, None)
+    model.eval()
+    captioned = by_caption(model, config.stage)
+    errors: dict[Modality, list[tuple[float, float]]] = defaultdict(list)
+    for first in range(0, len(source), batch_size):
+        places = range(first, min(first + batch_size, len(source)))
+        rendered = [renderer(index, load_targets=True) for index in places]
+        samples = frozen.complete(rendered, latents=True)
+        if not samples:
+            continue
+        batch = frozen.batch(samples, captions=captioned).to(model.device)
+        said = None if captioned else model(batch).conditioning
+        for modality, targets in batch.targets.items():
+            rows = denoised(targets, captioned)
+            steering = targets.caption_embeddings if said is None else said.get(modality)
+            if not rows or steering is None:
+                continue
+            for draw in range(draws):
+                seeds = [step_seed(config.seed, draw, place) for place in places]
+                losses = denoise(model, modality, steering, targets, rows, config.objective, seeds)
+                errors[modality] += [(value, 1.0) for value in losses.tolist()]
+    return {modality: tuple(pairs) for modality, pairs in errors.items()}
 
 
 def _language(batch: Batch, output: ModelOutput) -> list[tuple[float, float]]:

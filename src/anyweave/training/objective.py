@@ -19,7 +19,7 @@ from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.training.config import ObjectiveConfig
 from anyweave.training.plan import step_seed
-from anyweave.training.stages import Stage
+from anyweave.training.stages import Stage, by_caption
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,20 @@ def pays_denoising(step: int, stage: Stage, config: ObjectiveConfig) -> bool:
     return int((step + 1) * fraction + 1e-9) > int(step * fraction + 1e-9)
 
 
-def term_counts(batch: Batch, stage: Stage, *, denoising: bool) -> dict[str, int]:
-    """What each term of this batch will count, known before the forward."""
+def term_counts(
+    batch: Batch, stage: Stage, *, denoising: bool, captioned: bool = False
+) -> dict[str, int]:
+    """What each term of this batch will count, known before the forward. `captioned`: media without
+    a caption cannot be denoised (see `stages.by_caption`).
+    """
     counts: dict[str, int] = {}
     if stage.losses.get("lm", 0) > 0:
         counts["lm"] = int((batch.labels[:, 1:] != IGNORE_INDEX).sum())
     for modality, targets in batch.targets.items():
         if stage.losses.get("alignment", 0) > 0 and targets.caption_embeddings is not None:
             counts[f"alignment/{modality}"] = len(_captioned(targets))
-        if denoising and targets.latent_index is not None:
-            counts[f"denoising/{modality}"] = len(targets.latent_index)
+        if denoising:
+            counts[f"denoising/{modality}"] = len(denoised(targets, captioned))
     return {name: count for name, count in counts.items() if count}
 
 
@@ -67,55 +71,66 @@ def compute_terms(
     Args: row_seeds: one seed per conversation of the batch; its noise depends on nothing else, so
     neither batching nor the number of processes changes it.
     """
-    counts = term_counts(batch, stage, denoising=denoising)
+    captioned = by_caption(model, stage)
+    counts = term_counts(batch, stage, denoising=denoising, captioned=captioned)
     terms: dict[str, Term] = {}
     if "lm" in counts:
         loss = language_loss(output.logits, output.labels)
         terms["lm"] = Term(stage.losses["lm"], loss * counts["lm"], counts["lm"])
     for modality, targets in batch.targets.items():
         conditioning = output.conditioning.get(modality)
-        if conditioning is None:
-            continue
         count = counts.get(f"alignment/{modality}", 0)
-        if count and targets.caption_embeddings is not None:
+        if count and conditioning is not None and targets.caption_embeddings is not None:
             rows = torch.tensor(_captioned(targets), device=conditioning.device)
             wanted = targets.caption_embeddings.to(conditioning.device)[rows]
             loss = alignment_loss(conditioning[rows], wanted, mode=config.alignment_mode)
             weight = stage.losses["alignment"] * config.alignment_weights.get(modality, 1.0)
             terms[f"alignment/{modality}"] = Term(weight, loss * count, count)
         count = counts.get(f"denoising/{modality}", 0)
-        if count:
-            losses_K = _denoise(model, modality, conditioning, targets, config, row_seeds)
+        steering = targets.caption_embeddings if captioned else conditioning
+        if count and steering is not None:
+            made = denoised(targets, captioned)
+            losses_K = denoise(model, modality, steering, targets, made, config, row_seeds)
             weight = stage.losses["denoising"] * config.denoising_weights.get(modality, 1.0)
             terms[f"denoising/{modality}"] = Term(weight, losses_K.sum(), count)
     return terms
 
 
-def _denoise(
+def denoise(
     model: NextGPT,
     modality: Modality,
     conditioning_TQC: Tensor,
     targets: BatchTargets,
+    rows: Sequence[int],
     config: ObjectiveConfig,
     row_seeds: Sequence[int],
 ) -> Tensor:
+    """The denoising error of each target in `rows`; all of them have latents."""
     assert targets.latents is not None and targets.latent_index is not None
     decoder = model.decoders[modality]
     num_timesteps = decoder.num_timesteps
+    places = [targets.latent_index.tolist().index(row) for row in rows]
+    wanted = targets.latents[places]
     timesteps, noise = [], []
-    for latents, target in zip(targets.latents, targets.latent_index.tolist(), strict=True):
+    for latents, target in zip(wanted, rows, strict=True):
         start, row = int(targets.starts[target]), int(targets.rows[target])
         generator = torch.Generator().manual_seed(step_seed(row_seeds[row], start))
         timesteps.append(torch.randint(0, num_timesteps, (1,), generator=generator))
         noise.append(torch.randn(latents.shape, generator=generator))
     losses_K: Tensor = decoder.denoising_loss(
-        conditioning_TQC[targets.latent_index],
-        targets.latents,
+        conditioning_TQC[rows],
+        wanted,
         timesteps=torch.cat(timesteps),
         noise=torch.stack(noise),
         snr_gamma=config.snr_gamma,
     )
     return losses_K
+
+
+def denoised(targets: BatchTargets, captioned: bool) -> list[int]:
+    """Targets with latents, and with a caption where that conditions the decoder."""
+    made = [] if targets.latent_index is None else targets.latent_index.tolist()
+    return [row for row in made if not captioned or targets.captions[row] is not None]
 
 
 def _captioned(targets: BatchTargets) -> list[int]:

@@ -76,14 +76,37 @@ rows alone, the base vocabulary stays frozen.
 
 INSTRUCTION_TUNING = Stage(
     name="instruction_tuning",
-    trainable=ROLES,
+    trainable=tuple(role for role in ROLES if role != "decoder_lora"),
     losses={"lm": 1.0, "alignment": 1.0, "denoising": 1.0},
 )
-"""Stage 3: follow instructions; adapters and everything of stages 1 and 2 learn together."""
+"""Stage 3: follow instructions; adapters and everything of stages 1 and 2 learn together. Decoders
+stay as they are.
+"""
+
+DECODER_TUNING = Stage(
+    name="decoder_tuning", trainable=("decoder_lora",), losses={"denoising": 1.0}
+)
+"""Not in the paper, whose decoders are frozen: adapters in the denoisers learn to show what they
+cannot. Under the caption bridge the language model does not even run.
+"""
 
 STAGES: dict[str, Stage] = {
-    stage.name: stage for stage in (ENCODING_ALIGNMENT, DECODING_ALIGNMENT, INSTRUCTION_TUNING)
+    stage.name: stage
+    for stage in (ENCODING_ALIGNMENT, DECODING_ALIGNMENT, INSTRUCTION_TUNING, DECODER_TUNING)
 }
+
+
+def by_caption(model: NextGPT, stage: Stage) -> bool:
+    """Whether the denoising loss conditions decoders on their own embedding of the caption: what
+    adapters meet in replies under the caption bridge. Else on the output projector's.
+    """
+    return "decoder_lora" in stage.trainable and model.spec.bridge == "caption"
+
+
+def needs_language(model: NextGPT, stage: Stage) -> bool:
+    """Whether a loss of the stage reads what the language model says."""
+    counted = {loss for loss, weight in stage.losses.items() if weight > 0}
+    return not (by_caption(model, stage) and counted == {"denoising"})
 
 
 def set_trainable(
@@ -99,6 +122,8 @@ def set_trainable(
     is a mistake.
     """
     model.requires_grad_(False)
+    for parameter in model.parameters_of("decoder_lora").values():  # outside of the module tree
+        parameter.requires_grad_(False)
     selected: dict[TrainedRole, dict[str, nn.Parameter]] = {}
     total = sum(parameter.numel() for parameter in model.parameters())
     for role in roles:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from anyweave.batch import Batch
+from anyweave.batch import Batch, ModelOutput
 from anyweave.files import write_json
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache
@@ -55,12 +55,15 @@ from anyweave.training.resume import (
     save_checkpoint,
 )
 from anyweave.training.run_folder import CONFIG_FILE, claimed
-from anyweave.training.stages import set_trainable
+from anyweave.training.stages import by_caption, needs_language, set_trainable
 
 logger = logging.getLogger(__name__)
 _SKIPPED, _CUT = "skipped: ", "cut: "
 _PATIENCE = 200  # steps that may teach nothing at the beginning of a run
 
+NOTHING_SAID = ModelOutput(
+    logits=torch.empty(0, 0), labels=torch.empty(0, dtype=torch.long), conditioning={}
+)
 SampleWriter = Callable[[NextGPT, Path, Sequence[str]], None]
 """Writes the model's replies to prompts into a folder (`generation.samples.write_samples`).
 The caller gives it: this room cannot generate.
@@ -103,6 +106,8 @@ class Trainer:
         self.parallel.place(model)
         rates = {role: config.optimizer.rate(role) for role in config.stage.trainable}
         self.parameters = set_trainable(model, config.stage.trainable, rates)
+        self.by_caption = by_caption(model, config.stage)
+        self.needs_language = needs_language(model, config.stage)
         self.optimizer = build_optimizer(self.parameters, config.optimizer)
         if config.gradient_checkpointing:
             model.language.enable_gradient_checkpointing()
@@ -211,7 +216,9 @@ class Trainer:
         """What this process brings to the step: counts by loss term, sizes, skipped items."""
         facts = {"stop": float(self.interruption.requested), "samples": 0.0, "tokens": 0.0}
         for batch, _ in batches:
-            for name, count in term_counts(batch, self.config.stage, denoising=denoising).items():
+            stage, captioned = self.config.stage, self.by_caption
+            counts = term_counts(batch, stage, denoising=denoising, captioned=captioned)
+            for name, count in counts.items():
                 facts[name] = facts.get(name, 0.0) + count
             facts["samples"] += len(batch.input_ids)
             facts["tokens"] += int(batch.attention_mask.sum())
@@ -224,6 +231,10 @@ class Trainer:
             if item.sample is not None and (cut := item.sample.cut):
                 lost = {"conversations": 1, "tokens": cut.tokens, "media": cut.media}
                 found |= {f"{_CUT}{what}": number for what, number in lost.items()}
+            if denoising and self.by_caption and item.sample is not None:
+                unnamed = [t for t in item.sample.targets if t.caption is None]
+                why = "a medium without a caption teaches a decoder nothing under bridge='caption'"
+                found |= {f"{_SKIPPED}{why}": len(unnamed)} if unnamed else {}
             for name, number in found.items():
                 facts[name] = facts.get(name, 0.0) + number
         return facts
@@ -234,7 +245,8 @@ class Trainer:
         """Collated micro-batches with a seed per conversation, none above `max_padded_tokens`;
         those that lost all are left out.
         """
-        captions = self.config.stage.losses.get("alignment", 0) > 0
+        aligned = self.config.stage.losses.get("alignment", 0) > 0
+        captions = aligned or (denoising and self.by_caption)
         batches = []
         for micro in rendered:
             for part in within_budget(micro, self.config.data.max_padded_tokens):
@@ -261,7 +273,7 @@ class Trainer:
                 with torch.autocast(
                     self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
                 ):
-                    output = self.model(batch)
+                    output = self.model(batch) if self.needs_language else NOTHING_SAID
                     terms = compute_terms(
                         self.model,
                         output,

@@ -27,6 +27,17 @@ def train_own(
     minutes: Annotated[
         float | None, typer.Option(help="Time limit; default: until the held-out loss rises.")
     ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Data of before, mixed in so that less of them is forgotten."),
+    ] = None,
+    decoder_lora: Annotated[
+        bool | None,
+        typer.Option(
+            "--decoder-lora/--no-decoder-lora",
+            help="Whether adapters in the decoders learn; default: if the data show media.",
+        ),
+    ] = None,
     held_out: Annotated[float, typer.Option(help="Share that is never trained on.")] = 0.1,
     read_as: Annotated[
         str | None, typer.Option("--format", help="Format of the data; default: detected.")
@@ -46,6 +57,7 @@ def train_own(
     \b
     anyweave train own my-pictures --dry-run
     anyweave train own my-pictures --out runs/mine --minutes 30
+    anyweave train own my-pictures --keep old.jsonl --no-decoder-lora
     anyweave train own chats.jsonl --model runs/other/model
     anyweave chat --model runs/mine/model
     """
@@ -53,13 +65,18 @@ def train_own(
 
     hide_loading_bars()
     logging.getLogger("anyweave").setLevel(logging.WARNING)
-    found = own.look_at(data, held_out=held_out, format=read_as, seed=seed)
+    found = own.look_at(data, held_out=held_out, format=read_as, seed=seed, keep=keep)
     if resume:
         plan = own.Plan.load(output)
     else:
         err.print(f"{len(found.train)} conversations to train on; trying a few steps ...")
         plan = own.make_plan(
-            found, model, output, minutes=minutes, settings=(f"seed={seed}", *(settings or ()))
+            found,
+            model,
+            output,
+            minutes=minutes,
+            decoder_lora=decoder_lora,
+            settings=(f"seed={seed}", *(settings or ())),
         )
     print_plain(plan.to_markdown(found))
     if dry_run:
@@ -68,7 +85,7 @@ def train_own(
     media, words = report.kept
     total = len(report.always_asked)
     err.print(
-        f"best held-out loss at step {report.best_step}; {media} of {total} unrelated questions "
-        f"get the same media as before, {words} the same words"
+        f"best held-out loss at step {report.lessons[-1].best_step}; {media} of {total} unrelated "
+        f"questions get the same media as before, {words} the same words"
     )
     print_plain(f"{output / 'report.html'}\nanyweave chat --model {output / 'model'}")

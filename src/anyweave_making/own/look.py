@@ -6,8 +6,11 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from anyweave.data.pairs import Pair, conversation_of
 from anyweave.data.records import open_data
@@ -32,6 +35,32 @@ class OwnData:
     captioned: int = 0
     """Media of a folder or table with captions; 0 where the data are conversations."""
     left_out: Mapping[str, int] = field(default_factory=dict)
+    keep: Sequence[Conversation] = ()
+    """Of what the model knew before, as many conversations as there are new ones at most."""
+    keep_path: Path | None = None
+
+    @cached_property
+    def mixed(self) -> Sequence[Conversation]:
+        """What a lesson in talking is given: the new and the old."""
+        return _Joined((self.train, self.keep))
+
+    @cached_property
+    def showing(self) -> Sequence[Conversation]:
+        """What decoders learn from: those in which the assistant shows media, each once. Of the old
+        data only what the new have too.
+        """
+        return _Joined((_showing(self.train, self.shown), _showing(self.keep, self.shown)))
+
+    @cached_property
+    def shown(self) -> set[str]:
+        """The modalities that the assistant shows."""
+        uses = self.stats.uses["assistant"]
+        return {modality for modality, used in uses.items() if used and modality != "text"}
+
+    @cached_property
+    def showing_held_out(self) -> Sequence[Conversation]:
+        """The same of what is held out."""
+        return _showing(self.held_out, self.shown)
 
 
 class _Part(Sequence[Conversation]):
@@ -52,9 +81,40 @@ class _Part(Sequence[Conversation]):
         return None if tell is None else tell(self.rows[index])
 
 
+class _Joined(Sequence[Conversation]):
+    """Sources one after the other, read when they are asked for."""
+
+    def __init__(self, parts: Sequence[Sequence[Conversation]]) -> None:
+        self.rows = [(part, row) for part in parts for row in range(len(part))]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        part, row = self.rows[index]
+        return part[row]
+
+
+def _showing(source: Sequence[Conversation], modalities: set[str]) -> Sequence[Conversation]:
+    """The conversations with media of the assistant, of these modalities alone, no set of media
+    twice.
+    """
+    seen: set[tuple[str, ...]] = set()
+    rows = []
+    for row in range(len(source)):
+        said = [message for message in source[row] if message.role == "assistant"]
+        shown = [part for message in said for part in message.media() if part.source is not None]
+        names = tuple(f"{part.caption}|{part.source}" for part in shown)
+        if names and names not in seen and {part.modality for part in shown} <= modalities:
+            seen.add(names)
+            rows.append(row)
+    return _Part(source, rows)
+
+
 def look_at(
     path: str | Path,
     *,
+    keep: str | Path | None = None,
     held_out: float = 0.1,
     format: str | None = None,
     seed: int = 0,
@@ -66,6 +126,8 @@ def look_at(
         path: a data file in any format, a data set's folder or shards; or captioned media: a folder
             with a table (``path,caption``) or with ``name.txt`` beside ``name.png``, or such a
             table. A captioned medium becomes requests in several wordings and one description.
+        keep: data of the same kinds that the model was trained on before; as many of its
+            conversations as there are new ones are mixed in, so that less is forgotten.
         held_out: share that is never trained on. A medium's conversations stay together.
         format: of a file, by name; None is known by sight. `options` as for `anyweave.Records`.
 
@@ -73,19 +135,11 @@ def look_at(
     """
     path = Path(path)
     left_out: Counter[str] = Counter()
-    items = _items(path, left_out) if format is None else None
-    if items is None:
-        file = path / DATASET_FILE if (path / DATASET_FILE).is_file() else path
-        source = open_data(file, format, **options)
-        aside = _set_aside(list(map(str, range(len(source)))), held_out, seed)
-        kept = [index for index in range(len(source)) if index not in aside]
-        parts: list[Sequence[Conversation]] = [_Part(source, kept), _Part(source, sorted(aside))]
-    else:
-        found: list[list[Conversation]] = [[], []]
-        aside = _set_aside([item.path.name for item in items], held_out, seed)
-        for place, item in enumerate(items):
-            found[place in aside] += _conversations(item, seed)
-        parts = list(found)
+    parts, captioned = _divided(path, held_out, format, seed, left_out, options)
+    old: Sequence[Conversation] = ()
+    if keep is not None:
+        old, _ = _divided(Path(keep), 0.0, None, seed, left_out, {})[0]
+        old = _Part(old, evenly(len(old), len(parts[0])))
     if not len(parts[0]) or not len(parts[1]):
         raise ValueError(
             f"{path} has {len(parts[0]) + len(parts[1])} conversations: too few to train on some "
@@ -96,15 +150,45 @@ def look_at(
         train=parts[0],
         held_out=parts[1],
         stats=measure(conversation for part in parts for conversation in part),
-        captioned=len(items or ()),
+        captioned=captioned,
         left_out=dict(left_out),
+        keep=old,
+        keep_path=None if keep is None else Path(keep),
     )
+
+
+def evenly(size: int, most: int) -> list[int]:
+    """Places of at most `most` of `size` things, evenly spread."""
+    return np.linspace(0, size, min(size, most), endpoint=False).astype(int).tolist()
+
+
+def _divided(
+    path: Path,
+    held_out: float,
+    format: str | None,
+    seed: int,
+    left_out: Counter[str],
+    options: Mapping[str, Any],
+) -> tuple[list[Sequence[Conversation]], int]:
+    """Conversations to train on and to hold out, and how many captioned media they come from."""
+    items = _items(path, left_out) if format is None else None
+    if items is None:
+        file = path / DATASET_FILE if (path / DATASET_FILE).is_file() else path
+        source = open_data(file, format, **options)
+        aside = _set_aside(list(map(str, range(len(source)))), held_out, seed)
+        kept = [index for index in range(len(source)) if index not in aside]
+        return [_Part(source, kept), _Part(source, sorted(aside))], 0
+    found: list[list[Conversation]] = [[], []]
+    aside = _set_aside([item.path.name for item in items], held_out, seed)
+    for place, item in enumerate(items):
+        found[place in aside] += _conversations(item, seed)
+    return list(found), len(items)
 
 
 def _set_aside(names: Sequence[str], share: float, seed: int) -> set[int]:
     """The places of a share of the names, at least one of two: always the same for a seed."""
     order = sorted(range(len(names)), key=lambda n: (zlib.crc32(f"{seed}|{names[n]}".encode()), n))
-    return set(order[: max(1, round(share * len(names)))])
+    return set(order[: max(1, round(share * len(names))) if share else 0])
 
 
 def _items(path: Path, left_out: Counter[str]) -> list[Item] | None:

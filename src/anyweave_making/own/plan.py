@@ -8,45 +8,92 @@ import math
 import resource
 import sys
 import tempfile
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
 from anyweave.files import read_object, write_json
+from anyweave.messages import Conversation
 from anyweave.model.any_to_any import NextGPT
 from anyweave.training.config import TrainConfig
 from anyweave.training.recipes.fine_tune import fine_tune
 from anyweave.training.report import read_log
-from anyweave.training.stages import Loss
+from anyweave.training.stages import DECODER_TUNING, Loss
 from anyweave.training.trainer import Trainer
 from anyweave_making.own.look import OwnData
 
 PLAN_FILE = "plan.json"
 _EPOCHS = 10.0
 """At most: the held-out loss ends a run earlier."""
-_CHECKS = 12
-"""How often a run looks at its held-out loss."""
+_DECODER_EPOCHS = 150.0
+_FEW_EPOCHS = 60.0
+"""Shapes come late: a medium has to be seen at many noise levels."""
+_DECODER_SHARE = 0.4
+"""Of the minutes, where the decoders learn too."""
+_DECODER_RATE = 1.5e-3
+_CHECKS = 8
+"""How often a lesson looks at its held-out loss."""
 _TRIAL_STEPS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Lesson:
     """A run that is about to be: its config, and what it will cost."""
 
     config: TrainConfig
     why: str
-    """Of the stage."""
-    check_every: int
     seconds_per_step: float
     gigabytes: float
     """Peak of memory in the trial: of the GPU where there is one, else of the process."""
 
+    @property
+    def about_decoders(self) -> bool:
+        return self.config.stage.name == DECODER_TUNING.name
+
+    @property
+    def seconds(self) -> float:
+        return self.seconds_per_step * (self.config.steps or 0)
+
+    def conversations(self, data: OwnData) -> Sequence[Conversation]:
+        """What it trains on."""
+        return data.showing if self.about_decoders else data.mixed
+
+    def rows(self, data: OwnData) -> dict[str, str]:
+        """What there is to say of it."""
+        config = self.config
+        effective = config.data.batch_size * config.grad_accumulation
+        epochs = (config.steps or 0) * effective / len(self.conversations(data))
+        few = self.about_decoders and epochs < _FEW_EPOCHS
+        hint = f"; few: shapes come after about {_FEW_EPOCHS:.0f}, give more --minutes"
+        return {
+            f"lesson: {config.stage.name}": self.why,
+            "trains": ", ".join(
+                f"{role} (rate {config.optimizer.rate(role):g})" for role in config.stage.trainable
+            ),
+            "steps": f"at most {config.steps} of {effective} conversations ({epochs:.1f} epochs"
+            f"{hint if few else ''}), in {config.precision}",
+            "held-out loss": f"every {config.sample_every} steps; the best weights are kept, and "
+            "the lesson ends when it rises",
+            "time": f"at most {_spoken(self.seconds)} ({self.seconds_per_step:.1f} s a step)",
+            "memory": f"{self.gigabytes:.1f} GB",
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The lessons, one after the other, and why the decoders learn or not."""
+
+    lessons: tuple[Lesson, ...]
+    decoders: str
+
     def save(self, folder: Path) -> None:
         """Keep the plan, for a run that is stopped and goes on."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        write_json(folder / PLAN_FILE, {**values, "config": self.config.to_dict()}, indent=1)
+        lessons = [{**asdict(lesson), "config": lesson.config.to_dict()} for lesson in self.lessons]
+        write_json(folder / PLAN_FILE, {"lessons": lessons, "decoders": self.decoders}, indent=1)
 
     @classmethod
     def load(cls, folder: Path) -> Plan:
@@ -54,39 +101,33 @@ class Plan:
         if not (folder / PLAN_FILE).is_file():
             raise ValueError(f"{folder} holds no run to go on with; start one without --resume")
         values = read_object(folder / PLAN_FILE)
-        return cls(**{**values, "config": TrainConfig.from_dict(values["config"])})
+        lessons = tuple(
+            Lesson(**{**lesson, "config": TrainConfig.from_dict(lesson["config"])})
+            for lesson in values["lessons"]
+        )
+        return cls(lessons=lessons, decoders=values["decoders"])
 
     @property
-    def seconds(self) -> float:
-        return self.seconds_per_step * (self.config.steps or 0)
+    def model_args(self) -> dict[str, Any]:
+        """How the model is read: with new adapters, where decoders learn."""
+        return dict(self.lessons[-1].config.model.args)
 
     def to_markdown(self, data: OwnData) -> str:
         """The plan as a table."""
-        config, stats = self.config, data.stats
-        effective = config.data.batch_size * config.grad_accumulation
         rows = {
             "data": f"{data.path}: {len(data.train)} conversations to train on, "
-            f"{len(data.held_out)} held out, {stats.in_out}, {stats.mean_turns:.1f} turns each",
+            f"{len(data.held_out)} held out, {data.stats.in_out}, "
+            f"{data.stats.mean_turns:.1f} turns each",
             **({"captioned media": str(data.captioned)} if data.captioned else {}),
             **{f"left out: {why}": str(count) for why, count in data.left_out.items()},
-            "stage": f"{config.stage.name}: {self.why}",
-            "trains": ", ".join(config.stage.trainable),
-            "rates": ", ".join(
-                f"{role} {config.optimizer.rate(role):g}" for role in config.stage.trainable
-            ),
-            "steps": f"at most {config.steps} of {effective} conversations "
-            f"({(config.steps or 0) * effective / len(data.train):.1f} epochs), in "
-            f"{config.precision}",
-            "held-out loss": f"every {self.check_every} steps; the best weights are kept, and the "
-            "run ends when it rises",
-            "time": f"at most {_spoken(self.seconds)} ({self.seconds_per_step:.1f} s a step)",
-            "memory": f"{self.gigabytes:.1f} GB",
+            "what it knew": f"{len(data.keep)} conversations of {data.keep_path} are mixed in"
+            if data.keep_path
+            else "nothing is mixed in, so some will be forgotten; --keep OLD_DATA keeps it",
+            "decoders": self.decoders,
         }
-        lines = [
-            "| plan | |",
-            "|---|---|",
-            *(f"| {name} | {text} |" for name, text in rows.items()),
-        ]
+        lines = ["| plan | |", "|---|---|", *_lines(rows)]
+        for lesson in self.lessons:
+            lines += _lines(lesson.rows(data))
         return "\n".join(lines) + "\n"
 
 
@@ -96,53 +137,132 @@ def make_plan(
     output: str | Path,
     *,
     minutes: float | None = None,
+    decoder_lora: bool | None = None,
     settings: tuple[str, ...] = (),
 ) -> Plan:
-    """Choose stage, length and rates for `data` and `model`, and try a few steps.
+    """Choose lessons, length and rates for `data` and `model`, and try a few steps.
 
-    `minutes` bounds the training itself. `settings` are ``a.b=value`` overrides of the config.
-    Raises `ValueError` for media that the model cannot read or make.
+    `minutes` bounds the training itself. `decoder_lora`: whether adapters in the decoders learn
+    what the data show; None is yes where they show pictures, clips or sounds. `settings` are
+    ``a.b=value`` overrides of the configs. Raises `ValueError` for media that the model cannot read
+    or make.
     """
     output = Path(output)
+    loaded = NextGPT.from_pretrained(model, lazy_encoders=True)
+    _check_media(loaded, data)
+    able = [m for m in data.shown if hasattr(loaded.decoders[m], "denoiser_name")]  # type: ignore[index]
+    possible = bool(able and data.showing)
+    learn = possible if decoder_lora is None else decoder_lora
+    if learn and not possible:
+        raise ValueError(
+            f"{data.path} shows no pictures, clips or sounds that a decoder could learn; leave out "
+            "--decoder-lora"
+        )
+    args: dict[str, Any] = {"decoder_lora": {m: {} for m in sorted(able)}} if learn else {}
+    config = _base(model, output, args)
+    config = config.with_overrides(settings)
+    planned = [_talking(config, loaded, data, learn)]
+    if learn:
+        planned.insert(0, _decoding(config))
+    lessons = []
+    for lesson, why in planned:
+        about_decoders = lesson.stage.name == DECODER_TUNING.name
+        source = data.showing if about_decoders else data.mixed
+        fresh = NextGPT.from_pretrained(model, lazy_encoders=True, **lesson.model.args)
+        seconds, gigabytes = _trial(fresh, lesson, source)
+        effective = lesson.data.batch_size * lesson.grad_accumulation
+        epochs = _DECODER_EPOCHS if about_decoders else _EPOCHS
+        steps = math.ceil(epochs * len(source) / effective)
+        if minutes is not None:
+            share = 1.0 if not learn else _DECODER_SHARE if about_decoders else 1 - _DECODER_SHARE
+            steps = min(steps, max(1, int(share * minutes * 60 / seconds)))
+        check = max(1, steps // _CHECKS)
+        lesson = replace(
+            lesson,
+            name=f"own-{data.path.stem}",
+            steps=steps,
+            checkpoint_every=check,
+            sample_every=check,
+            sample_prompts=("(held-out loss)",),
+            output_dir=str(output / ("decoders" if about_decoders else "run")),
+        )
+        lessons.append(
+            Lesson(config=lesson, why=why, seconds_per_step=seconds, gigabytes=gigabytes)
+        )
+    return Plan(lessons=tuple(lessons), decoders=_why(learn, decoder_lora, bool(data.shown)))
+
+
+def _base(model: str | Path, output: Path, args: dict[str, Any]) -> TrainConfig:
     config = fine_tune(3, model)
-    config = replace(
+    return replace(
         config,
+        model=replace(config.model, args=args),
         epochs=None,
         steps=_TRIAL_STEPS,
         checkpoint_every=0,
         cache_dir=str(output / "cache"),
-    ).with_overrides(settings)
-    loaded = NextGPT.from_pretrained(model, lazy_encoders=True)
-    _check_media(loaded, data)
-    stage, why = config.stage, "instructions: reading, writing and showing are learned together"
-    if not data.stats.uses["assistant"] or not any(data.stats.uses["assistant"].values()):
+    )
+
+
+def _talking(
+    config: TrainConfig, model: NextGPT, data: OwnData, learn: bool
+) -> tuple[TrainConfig, str]:
+    """Reading, writing and calling for media. Where states condition the decoders, their adapters
+    learn to take them from the output projectors.
+    """
+    stage = config.stage
+    if any(data.stats.uses["user"].values()):  # what is shown is new too
+        least = config.optimizer.learning_rate
+        rates = dict(config.optimizer.learning_rates)
+        rates["input_projectors"] = max(least, rates.get("input_projectors", least))
+        config = replace(config, optimizer=replace(config.optimizer, learning_rates=rates))
+    if learn and model.spec.bridge == "signal":
+        rates = {"decoder_lora": _DECODER_RATE / 4, **config.optimizer.learning_rates}
+        config = replace(
+            config,
+            stage=replace(stage, trainable=(*stage.trainable, "decoder_lora")),
+            optimizer=replace(config.optimizer, learning_rates=rates),
+            objective=replace(config.objective, denoising_fraction=1.0),
+        )
+        return config, "instructions; the decoders learn to follow the output projectors"
+    if not data.shown:
         losses: dict[Loss, float] = {"lm": stage.losses["lm"]}
         kept = tuple(role for role in stage.trainable if role != "output_projectors")
-        stage = replace(stage, losses=losses, trainable=kept)
         why = "the assistant shows no media here, so nothing about making them is trained"
-        config = replace(config, stage=stage)
-    seconds, gigabytes = _trial(loaded, config, data)
-    effective = config.data.batch_size * config.grad_accumulation
-    steps = math.ceil(_EPOCHS * len(data.train) / effective)
-    if minutes is not None:
-        steps = min(steps, max(1, int(minutes * 60 / seconds)))
-    check_every = max(1, steps // _CHECKS)
+        return replace(config, stage=replace(stage, losses=losses, trainable=kept)), why
+    return config, "instructions: reading, writing and showing are learned together"
+
+
+def _decoding(config: TrainConfig) -> tuple[TrainConfig, str]:
+    """From captions, whatever the bridge: that is what output projectors are aligned to, and it
+    needs no language model.
+    """
+    rate = config.optimizer.learning_rates.get("decoder_lora", _DECODER_RATE)
     config = replace(
         config,
-        name=f"own-{data.path.stem}",
-        steps=steps,
-        checkpoint_every=check_every,
-        sample_every=check_every,
-        sample_prompts=("(held-out loss)",),
-        output_dir=str(output / "run"),
+        stage=DECODER_TUNING,
+        model=replace(config.model, args={**config.model.args, "bridge": "caption"}),
+        optimizer=replace(
+            config.optimizer,
+            learning_rates={"decoder_lora": rate},
+            weight_decay=0.0,
+            decoupled_weight_decay=True,
+            clip=1.0,
+        ),
+        objective=replace(config.objective, denoising_fraction=1.0),
+        data=replace(config.data, batch_size=32),
     )
-    return Plan(
-        config=config,
-        why=why,
-        check_every=check_every,
-        seconds_per_step=seconds,
-        gigabytes=gigabytes,
-    )
+    why = "adapters in the decoders learn what the data show, from their captions"
+    return config, why
+
+
+def _why(learn: bool, asked: bool | None, shown: bool) -> str:
+    if learn:
+        return (
+            "adapters in them learn (decoder_lora): frozen, they can only show what they know. "
+            "--no-decoder-lora leaves them as they are"
+        )
+    return "frozen, as asked" if shown and asked is False else "frozen: the data show no media"
 
 
 def _check_media(model: NextGPT, data: OwnData) -> None:
@@ -156,11 +276,13 @@ def _check_media(model: NextGPT, data: OwnData) -> None:
             )
 
 
-def _trial(model: NextGPT, config: TrainConfig, data: OwnData) -> tuple[float, float]:
+def _trial(
+    model: NextGPT, config: TrainConfig, source: Sequence[Conversation]
+) -> tuple[float, float]:
     """Seconds of a step and peak memory in GB. The model is spent afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         trial = replace(config, output_dir=str(Path(folder) / "trial"), log_every=1000)
-        Trainer(model, trial, data.train).train()
+        Trainer(model, trial, source).train()
         records = read_log(Path(trial.output_dir) / "log.jsonl")
     seconds = median(record["seconds"] for record in records[1:] or records)
     if torch.cuda.is_available():
@@ -173,3 +295,7 @@ def _spoken(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _lines(rows: Mapping[str, str]) -> list[str]:
+    return [f"| {name} | {text} |" for name, text in rows.items()]

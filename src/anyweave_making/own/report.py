@@ -23,17 +23,33 @@ class Answered:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Learned:
+    """How a lesson went."""
+
+    stage: str
+    held_out: tuple[tuple[int, float], ...]
+    best_step: int
+    steps: int
+    seconds: float
+    skipped: Mapping[str, int]
+
+    @property
+    def summary(self) -> str:
+        """In a sentence."""
+        return (
+            f"{self.stage}: {self.steps} steps in {self.seconds / 60:.1f} min. Best held-out loss "
+            f"at step {self.best_step}; the model in model/ has those weights."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class OwnReport:
     """Everything that the report says."""
 
     model: str
     output: Path
     plan: str
-    held_out: tuple[tuple[int, float], ...]
-    best_step: int
-    steps: int
-    seconds: float
-    skipped: Mapping[str, int]
+    lessons: tuple[Learned, ...]
     asked: tuple[Answered, ...]
     always_asked: tuple[Answered, ...]
 
@@ -54,15 +70,7 @@ class OwnReport:
             f"# {self.model} on your data",
             "",
             self.plan,
-            f"{self.steps} steps in {self.seconds / 60:.1f} min. Best held-out loss at step "
-            f"{self.best_step}; the model in `model/` has those weights.",
-            "",
-            "| step | held-out loss |",
-            "|---|---|",
-            *(f"| {step} | {loss:.4f} |" for step, loss in self.held_out),
-            "",
-            *(f"- left out {count} times: {why}" for why, count in self.skipped.items()),
-            "",
+            *(line for lesson in self.lessons for line in _lesson(lesson)),
             "## Requests that no training has seen",
             "",
             "| asked | before | after |",
@@ -93,15 +101,10 @@ class OwnReport:
             f"<tr><th>{html.escape(cells[1].strip())}</th><td>{html.escape(cells[2].strip())}</td>"
             for cells in (line.split("|") for line in self.plan.splitlines()[2:])
         )
-        losses = "".join(
-            f"<tr><td>{step}</td><td>{loss:.4f}</td></tr>" for step, loss in self.held_out
-        )
         return _PAGE.format(
             title=html.escape(f"{self.model} on your data"),
             plan=plan,
-            losses=losses,
-            summary=f"{self.steps} steps in {self.seconds / 60:.1f} min; best held-out loss at "
-            f"step {self.best_step}.",
+            lessons="".join(map(_html_lesson, self.lessons)),
             asked="".join(map(_html_row, self.asked)),
             kept=f"Of {len(self.always_asked)} questions that have nothing to do with your data, "
             f"{media} get the same media as before and {words} the same words.",
@@ -132,6 +135,27 @@ def _row(row: Answered) -> str:
     return f"| {_said(row.question)} | {_said(row.before)} | {_said(row.after)} |"
 
 
+def _lesson(lesson: Learned) -> list[str]:
+    return [
+        lesson.summary,
+        "",
+        "| step | held-out loss |",
+        "|---|---|",
+        *(f"| {step} | {loss:.4f} |" for step, loss in lesson.held_out),
+        "",
+        *(f"- left out {count} times: {why}" for why, count in lesson.skipped.items()),
+        "",
+    ]
+
+
+def _html_lesson(lesson: Learned) -> str:
+    rows = "".join(f"<tr><td>{step}</td><td>{loss:.4f}</td></tr>" for step, loss in lesson.held_out)
+    return (
+        f"<p>{html.escape(lesson.summary)}</p>"
+        f"<table><tr><th>step<th>held-out loss</tr>{rows}</table>"
+    )
+
+
 def _html_row(row: Answered) -> str:
     cells = "".join(
         f"<td>{message_html(message)}</td>" for message in (row.question, row.before, row.after)
@@ -152,9 +176,8 @@ td img, td video {{ max-width: 14rem; border-radius: .5rem; }}
 code {{ font-size: .95em; }}
 </style>
 <h1>{title}</h1>
-<p>{summary}</p>
 <table>{plan}</table>
-<table><tr><th>step<th>held-out loss</tr>{losses}</table>
+{lessons}
 <h2>Requests that no training has seen</h2>
 <table><tr><th>asked<th>before<th>after</tr>{asked}</table>
 <h2>What was forgotten</h2>

@@ -6,30 +6,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from anyweave.evaluation.metrics import Ratio
 from anyweave.files import check_new, read_object, write_json
 from anyweave.generation import ChatSession, GenerationOptions
 from anyweave.messages import Message
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache
 from anyweave.tensors import load_tensors, save_tensors
-from anyweave.training.held_out import held_out_losses
+from anyweave.training.held_out import Pairs, denoising_errors, held_out_losses
 from anyweave.training.trainer import Trainer
-from anyweave_making.own.look import OwnData, requests
-from anyweave_making.own.plan import Plan
-from anyweave_making.own.report import Answered, OwnReport, write_report
+from anyweave_making.own.look import OwnData, evenly, requests
+from anyweave_making.own.plan import Lesson, Plan
+from anyweave_making.own.report import Answered, Learned, OwnReport, write_report
 
 logger = logging.getLogger(__name__)
 
 PATIENCE = 2
 """Checks in a row without a better held-out loss that end the run."""
 _SHOWN = 8
-_MOST_HELD_OUT = 64  # conversations of a check
+_MOST_HELD_OUT = 32  # conversations of a check
 # Asked before and after, whatever the data are about: what was forgotten shows here.
 ALWAYS_ASKED = (
     "Hello!",
@@ -56,6 +57,7 @@ class _Best:
 
     @classmethod
     def open(cls, folder: Path) -> _Best:
+        folder.mkdir(parents=True, exist_ok=True)
         path = folder / "held_out.json"
         rows = read_object(path)["losses"] if path.is_file() else []
         return cls(folder, [(int(step), float(loss)) for step, loss in rows])
@@ -64,14 +66,17 @@ class _Best:
     def step(self) -> int:
         return min(self.losses, key=lambda row: row[1])[0]
 
-    def add(self, step: int, loss: float, weights: Mapping[str, torch.Tensor]) -> bool:
-        """Take a check down; True where the run should end."""
+    @property
+    def rose(self) -> bool:
+        """Whether the lesson should end."""
+        return len([row for row in self.losses if row[0] > self.step]) >= PATIENCE
+
+    def add(self, step: int, loss: float, weights: Mapping[str, torch.Tensor]) -> None:
+        """Take a check down."""
         self.losses = [row for row in self.losses if row[0] < step] + [(step, loss)]
         if self.step == step:
             save_tensors({k: v.detach().cpu() for k, v in weights.items()}, self._weights)
         write_json(self.folder / "held_out.json", {"losses": self.losses})
-        later = [row for row in self.losses if row[0] > self.step]
-        return len(later) >= PATIENCE
 
     def restore(self, weights: Mapping[str, torch.nn.Parameter]) -> None:
         best = load_tensors(self._weights)
@@ -100,40 +105,17 @@ def train_own(
     """
     output = Path(output)
     if not resume:
-        check_new(output / "run")
+        for lesson in plan.lessons:
+            check_new(Path(lesson.config.output_dir))
     output.mkdir(parents=True, exist_ok=True)
     plan.save(output)
-    loaded = NextGPT.from_pretrained(model, lazy_encoders=True)
-    asked = [(question, answer) for question, answer in requests(data, _SHOWN)]
+    loaded = NextGPT.from_pretrained(model, lazy_encoders=True, **plan.model_args)
+    asked = requests(data, _SHOWN)
     fixed = [Message("user", text) for text in ALWAYS_ASKED]
     say("replies before training")
     before = _answers(loaded, [question for question, _ in asked], output / "before")
     fixed_before = _answers(loaded, fixed, output / "before-fixed")
-
-    best = _Best.open(output)
-    cache = FeatureCache(plan.config.cache_dir) if plan.config.cache_dir else None
-    held_out = (
-        data.held_out[:_MOST_HELD_OUT]
-        if isinstance(data.held_out, list)
-        else [data.held_out[n] for n in range(min(_MOST_HELD_OUT, len(data.held_out)))]
-    )
-
-    def check(trained: NextGPT, folder: Path, prompts: Sequence[str]) -> None:
-        step = int(folder.name.rpartition("-")[2])
-        loss = _held_out_loss(trained, held_out, cache)
-        ends = best.add(step, loss, _weights(trainer))
-        say(f"step {step}: held-out loss {loss:.4f}, best {min(best.losses, key=lambda r: r[1])}")
-        if ends:
-            trainer.interruption.requested = True
-
-    trainer = Trainer(loaded, plan.config, data.train, write_samples=check)
-    if not best.losses:
-        best.add(0, _held_out_loss(loaded, held_out, cache), _weights(trainer))
-    report = trainer.train(resume=resume)
-    stopped_by_hand = report.interrupted and not _rose(best)
-    if stopped_by_hand:
-        raise KeyboardInterrupt
-    best.restore(_weights(trainer))
+    told = [_learn(loaded, lesson, data, resume=resume, say=say) for lesson in plan.lessons]
     loaded.eval()
     loaded.save_pretrained(output / "model")
     say("replies after training")
@@ -143,11 +125,7 @@ def train_own(
         model=str(model),
         output=output,
         plan=plan.to_markdown(data),
-        held_out=tuple(best.losses),
-        best_step=best.step,
-        steps=report.steps,
-        seconds=report.seconds,
-        skipped=report.skipped,
+        lessons=tuple(told),
         asked=tuple(
             Answered(question, wanted, was, now)
             for (question, wanted), was, now in zip(asked, before, after, strict=True)
@@ -161,8 +139,47 @@ def train_own(
     return found
 
 
-def _rose(best: _Best) -> bool:
-    return len([row for row in best.losses if row[0] > best.step]) >= PATIENCE
+def _learn(model: NextGPT, lesson: Lesson, data: OwnData, *, resume: bool, say: Say) -> Learned:
+    """One lesson; the model has its best weights afterwards. Raises `KeyboardInterrupt` when it was
+    stopped by hand.
+    """
+    config, folder = lesson.config, Path(lesson.config.output_dir)
+    cache = FeatureCache(config.cache_dir) if config.cache_dir else None
+    source = data.showing_held_out if lesson.about_decoders else data.held_out
+    held_out = [source[n] for n in evenly(len(source), _MOST_HELD_OUT)]
+    bridge = model.spec.bridge
+    model.spec = replace(model.spec, bridge=config.model.args.get("bridge", bridge))
+    best = _Best.open(folder.with_name(f"{folder.name}-best"))
+
+    def loss_of(trained: NextGPT) -> float:
+        if lesson.about_decoders:
+            return _mean(denoising_errors(trained, held_out, config, cache=cache))
+        return _held_out_loss(trained, held_out, cache)
+
+    def check(trained: NextGPT, folder: Path, prompts: Sequence[str]) -> None:
+        step = int(folder.name.rpartition("-")[2])
+        best.add(step, loss_of(trained), _weights(trainer))
+        say(f"step {step}: held-out loss {best.losses[-1][1]:.4f}, best at step {best.step}")
+        trainer.interruption.requested |= best.rose
+
+    trainer = Trainer(model, config, lesson.conversations(data), write_samples=check)
+    if not best.losses:
+        best.add(0, loss_of(model), _weights(trainer))
+    report = None
+    if not best.rose:  # else a lesson that ended before the run was stopped
+        report = trainer.train(resume=resume)
+        if report.interrupted and not best.rose:
+            raise KeyboardInterrupt
+    best.restore(_weights(trainer))
+    model.spec = replace(model.spec, bridge=bridge)
+    return Learned(
+        stage=config.stage.name,
+        held_out=tuple(best.losses),
+        best_step=best.step,
+        steps=best.losses[-1][0] if report is None else report.steps,
+        seconds=0.0 if report is None else report.seconds,
+        skipped={} if report is None else report.skipped,
+    )
 
 
 def _weights(trainer: Trainer) -> dict[str, torch.nn.Parameter]:
@@ -176,17 +193,19 @@ def _weights(trainer: Trainer) -> dict[str, torch.nn.Parameter]:
 def _held_out_loss(model: NextGPT, held_out: Sequence[Any], cache: FeatureCache | None) -> float:
     """Nats per token plus, per modality, the share of the captions' variance that is missed."""
     losses = held_out_losses(model, held_out, cache=cache, max_length=None, progress=False)
-    total = _ratio(losses.language)
-    return total + sum(_ratio(pairs) for pairs in losses.alignment.values())
+    return _sum({"language": losses.language, **losses.alignment})
 
 
-def _ratio(pairs: Sequence[tuple[float, float]]) -> float:
-    below = sum(count for _, count in pairs)
-    return sum(value for value, _ in pairs) / below if below else 0.0
+def _sum(losses: Mapping[Any, Pairs]) -> float:
+    return sum(Ratio.of(pairs).value or 0.0 for pairs in losses.values())
+
+
+def _mean(losses: Mapping[Any, Pairs]) -> float:
+    return _sum(losses) / max(1, len(losses))
 
 
 def _answers(model: NextGPT, asked: Sequence[Message], folder: Path) -> list[Message]:
-    """Replies to each, in conversations of their own; kept in `folder` for a run that goes on."""
+    """Replies to each, in conversations of their own; their media stay in `folder`."""
     model.eval()
     replies: list[Message] = []
     for number, question in enumerate(asked):

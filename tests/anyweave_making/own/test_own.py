@@ -81,19 +81,25 @@ def test_too_little_data_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_is_planned_trained_and_reported(pictures: Path, model: Path, tmp_path: Path) -> None:
-    data = own.look_at(pictures, held_out=0.25)
+    data = own.look_at(pictures, held_out=0.25, keep=pictures)
+    assert len(data.keep) == len(data.train) and len(data.mixed) == 2 * len(data.train)
+    assert len(data.showing) == 12 + 16 and len(data.showing_held_out) == 4  # each picture once
     settings = ("data.batch_size=8", "precision=fp32", "objective.denoising_fraction=0")
     plan = own.make_plan(data, model, tmp_path / "run", minutes=60, settings=settings)
-    assert plan.config.steps == round(10 * len(data.train) / 8 + 0.4)
-    assert plan.seconds_per_step > 0 and plan.gigabytes > 0
+    decoders, talk = plan.lessons
+    assert decoders.config.stage.trainable == ("decoder_lora",)
+    assert talk.config.steps == round(10 * len(data.mixed) / 8 + 0.4)
+    assert all(lesson.seconds_per_step > 0 and lesson.gigabytes > 0 for lesson in plan.lessons)
     assert not (tmp_path / "run" / "run").exists()  # a plan trains nothing
     text = plan.to_markdown(data)
     assert "captioned media | 16" in text and "left out" in text and "at most" in text
+    assert "--no-decoder-lora" in text and "decoder_lora (rate 0.0015)" in text
     short = own.Plan.load(_saved(plan, tmp_path / "short", steps=4))
     report = own.train_own(data, model, tmp_path / "run", short, say=lambda _: None)
-    losses = dict(report.held_out)
-    assert report.best_step == min(losses, key=losses.__getitem__)
-    assert 0 in losses and len(losses) >= 2
+    for learned in report.lessons:
+        losses = dict(learned.held_out)
+        assert learned.best_step == min(losses, key=losses.__getitem__)
+        assert 0 in losses and len(losses) >= 2
     trained, before = (
         NextGPT.from_pretrained(tmp_path / "run" / "model"),
         NextGPT.from_pretrained(model),
@@ -106,14 +112,34 @@ def test_a_run_is_planned_trained_and_reported(pictures: Path, model: Path, tmp_
             strict=True,
         )
     ]
-    assert any(changed) == (report.best_step > 0)
+    assert any(changed) == (report.lessons[1].best_step > 0)
+    assert trained.spec.bridge == before.spec.bridge
+    assert {name.split(".")[0] for name in trained.parameters_of("decoder_lora")} == {"image"}
     page = (tmp_path / "run" / "report.html").read_text()
     assert "What was forgotten" in page and "<script" not in page
     assert f"anyweave chat --model {tmp_path / 'run' / 'model'}" in page
-    with pytest.raises(ValueError, match="run"):
+    with pytest.raises(ValueError, match="decoders"):
         own.train_own(data, model, tmp_path / "run", short, say=lambda _: None)
     again = own.train_own(data, model, tmp_path / "run", short, resume=True, say=lambda _: None)
-    assert again.best_step == report.best_step
+    assert [learned.best_step for learned in again.lessons] == [
+        learned.best_step for learned in report.lessons
+    ]
+
+
+@pytest.mark.parametrize(("asked", "said"), [(False, "frozen, as asked"), (True, "no pictures")])
+def test_decoders_learn_only_what_is_shown(
+    asked: bool, said: str, pictures: Path, model: Path, tmp_path: Path
+) -> None:
+    talk = tmp_path / "talk.jsonl"
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    talk.write_text((json.dumps({"messages": turns}) + "\n") * 30)
+    data = own.look_at(talk if asked else pictures, held_out=0.25)
+    if asked:
+        with pytest.raises(ValueError, match=said):
+            own.make_plan(data, model, tmp_path / "run", decoder_lora=True)
+        return
+    plan = own.make_plan(data, model, tmp_path / "run", decoder_lora=False)
+    assert len(plan.lessons) == 1 and said in plan.to_markdown(data)
 
 
 def _saved(plan: own.Plan, folder: Path, *, steps: int) -> Path:
@@ -121,7 +147,7 @@ def _saved(plan: own.Plan, folder: Path, *, steps: int) -> Path:
     folder.mkdir()
     plan.save(folder)
     values = json.loads((folder / "plan.json").read_text())
-    values["config"] |= {"steps": steps, "sample_every": 2, "checkpoint_every": 2}
-    values["config"]["output_dir"] = str(folder.parent / "run" / "run")
+    for lesson in values["lessons"]:
+        lesson["config"] |= {"steps": steps, "sample_every": 2, "checkpoint_every": 2}
     (folder / "plan.json").write_text(json.dumps(values))
     return folder
