@@ -52,8 +52,6 @@ PUBLISHED: dict[str, dict[str, int]] = {
     # Z-Image 6.15 B; Wan 1.3B 1.42 B and UMT5-XXL 5.68 B; ACE-Step XL "4B" and a condition
     # encoder of 1.22 GB in half precision; Sana-Sprint 0.6 B, DC-AE 312 M, Gemma 2 2.61 B;
     # AudioLDM-S 421 M in all.
-    "Qwen/Qwen2-VL-2B-Instruct": {"model": 2_208_985_600},
-    "openai/whisper-small": {"model": 241_734_912},
     "Qwen/Qwen3-1.7B": {"model": 1_720_574_976},
     "Qwen/Qwen3-0.6B": {"model": 596_049_920},
     "Tongyi-MAI/Z-Image-Turbo": {
