@@ -49,7 +49,8 @@ class Cell:
             ours += f" [{self.interval[0]:.4g}, {self.interval[1]:.4g}]"
         n += f", {self.failed:,} failed" * bool(self.failed)
         rows = []
-        for table, published in (self.published or {"": None}).items():
+        tables: dict[str, float | None] = {**self.published} or {"": None}
+        for table, published in tables.items():
             difference = ""
             if published is not None and self.value is not None:
                 difference = f"{self.value - published:+.4g}"

@@ -273,5 +273,8 @@ def _figure(metric: Metric, answered: list[Answered], used: list[Backbone]) -> F
         figure = Figure(value=float(score), interval=None, trials=len(answered))
     if figure.value is None or figure.value != figure.value:
         raise ValueError(f"{metric.name} of these answers is no number")
-    interval = figure.interval and tuple(end * metric.scale for end in figure.interval)
+    interval = None
+    if figure.interval is not None:
+        low, high = figure.interval
+        interval = (low * metric.scale, high * metric.scale)
     return Figure(value=figure.value * metric.scale, interval=interval, trials=figure.trials)

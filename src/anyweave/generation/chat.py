@@ -403,7 +403,7 @@ def _edited(work: Denoising, found: Source | None, place: int) -> Edited | None:
     given = work.arguments.get("strength")
     edit: Edit = work.arguments.get("edit") or Edit(work.conditioning, chosen=given)
     return Edited(
-        caption=found.part.caption,
+        caption=found.part.caption or "",
         strength=edit.chosen,
         changed=edit.changed[place] if edit.changed else None,
         known=found.old is not None,

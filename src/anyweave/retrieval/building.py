@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -110,7 +111,7 @@ def _read(path: Path, model: NextGPT, stamp: str) -> tuple[Entry, Tensor | None]
 @torch.inference_mode()
 def features_of(model: NextGPT, modality: Modality, source: object) -> Tensor | None:
     """Mean of the encoder's patch features, [F]; None where the model reads no such media."""
-    encoder = model.encoders[modality] if modality in model.encoders else None
+    encoder: Any = model.encoders[modality] if modality in model.encoders else None
     part = MEDIA_TYPES[modality](source)
     array, rate = load_array(part, getattr(encoder, "sample_rate", None) or DEFAULT_RATE)
     if encoder is None:

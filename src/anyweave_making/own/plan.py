@@ -150,7 +150,7 @@ def make_plan(
     output = Path(output)
     loaded = NextGPT.from_pretrained(model, lazy_encoders=True)
     _check_media(loaded, data)
-    able = [m for m in data.shown if hasattr(loaded.decoders[m], "denoiser_name")]  # type: ignore[index]
+    able = [m for m in data.shown if hasattr(loaded.decoders[m], "denoiser_name")]
     possible = bool(able and data.showing)
     learn = possible if decoder_lora is None else decoder_lora
     if learn and not possible:

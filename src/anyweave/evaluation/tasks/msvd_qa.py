@@ -11,7 +11,8 @@ from anyweave.evaluation.tasks.questions import SHORT, question, whole
 
 def records(folder: Path) -> list[Record]:
     lines = needed_file(folder, "youtube_mapping.txt").read_text(encoding="utf-8").split("\n")
-    names = dict(reversed(line.split()) for line in lines if line.strip())
+    pairs = [line.split() for line in lines if line.strip()]
+    names = {number: clip for clip, number in pairs}
     return [
         question(
             row["id"],
