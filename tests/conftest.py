@@ -53,7 +53,8 @@ def fixed_seeds() -> None:
 @pytest.fixture(autouse=True)
 def modalities_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kinds of media that a test opens or registers are known to no other."""
-    monkeypatch.setattr(modalities, "_open", dict(modalities._open))
+    first = {name: modalities.kind_of(name) for name in modalities.PAPER_MODALITIES}
+    monkeypatch.setattr(modalities, "_open", first)  # others open again when they are named
 
 
 @pytest.fixture(autouse=True)
