@@ -68,7 +68,11 @@ def test_documented_commands_and_options_exist(root: Path, document: str) -> Non
         while rest and not rest[0].startswith("-") and hasattr(command, "commands"):
             assert rest[0] in command.commands, f"{shlex.join(words)}: no command {rest[0]!r}"
             command, rest = command.commands[rest[0]], rest[1:]
-        known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+        known = {
+            name
+            for parameter in command.params
+            for name in (*parameter.opts, *parameter.secondary_opts)
+        } | {"--help"}
         given = {word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
         assert given <= known, f"{shlex.join(words)}: no option {sorted(given - known)}"
 

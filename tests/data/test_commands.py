@@ -68,7 +68,10 @@ def test_validate(folder, write_json, capsys):
         (["--media", "a", "--media", "b"], "--media is one folder, or image=FOLDER"),
         (["--column", "caption"], "--column is our name and the file's, for example"),
         (["--task", "draw"], "unknown task 'draw'; a task is describe, generate"),
-        (["--media", "smell=x"], "media folders are for image, video, audio, got 'smell'"),
+        (
+            ["--media", "smell=x"],
+            "media folders are for image, video, audio, depth, table, got 'smell'",
+        ),
         (["--format", "llawa"], "unknown format 'llawa'; did you mean 'llava'?"),
     ],
 )

@@ -257,7 +257,9 @@ def test_rows_that_nobody_knows(write_json):
 def test_a_wrong_option():
     with pytest.raises(ValueError, match="unknown task 'draw'; a task is describe, generate"):
         ReadOptions(task="draw")
-    with pytest.raises(ValueError, match="media folders are for image, video, audio, got 'smell'"):
+    with pytest.raises(
+        ValueError, match="media folders are for image, video, audio, depth, table, got 'smell'"
+    ):
         ReadOptions(media={"smell": "x"})
 
 

@@ -50,6 +50,16 @@ def test_shapes_gradients_and_deterministic_evaluation(signal_tokens: int) -> No
     torch.testing.assert_close(projector(hidden)[1:2], projector(hidden[1:2]))
 
 
+def test_a_frozen_one_keeps_its_type_in_a_run_of_half_precision() -> None:
+    projector = TransformerOutputProjector(8, 6, 3, hidden_dim=16, num_heads=2, ffn_dim=16)
+    projector.requires_grad_(False).eval()
+    hidden = torch.randn(2, 4, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(projector(hidden), projector.float()(hidden))
+        assert projector(hidden).dtype == torch.float32
+        assert projector.train()(hidden).dtype == torch.bfloat16
+
+
 def test_queries_start_apart() -> None:
     """Equal queries could only be told apart by their targets."""
     projector = TransformerOutputProjector(12, 10, 5, ffn_dim=32, **SMALL).eval()

@@ -65,7 +65,7 @@ def test_alignment_alone_reads_text_encoders_or_nothing(
     assert _in_memory(plain) == dict.fromkeys(("image", "video", "audio"), ["text_encoder"])
     run = replace(run, cache_dir=cache, output_dir=f"{run.output_dir}-cached")
     Trainer(cached, run, tiny_conversations()).train()
-    assert (_encoders(cached), _in_memory(cached)) == ({False}, {})
+    assert _encoders(cached) == {False} and not any(_in_memory(cached).values())
 
 
 def test_denoising_of_cached_latents_reads_unets_alone(

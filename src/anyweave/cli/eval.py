@@ -250,7 +250,7 @@ def eval_objects(
     """Right things, number, colour and place in pictures of any model, as a detector sees them.
 
     \b
-    anyweave eval folder evaluation_metadata.jsonl --model mine --out pictures
+    anyweave eval folder evaluation_metadata.jsonl --out pictures
     anyweave eval objects evaluation_metadata.jsonl pictures \\
         --detector google/owlv2-base-patch16-ensemble --classifier openai/clip-vit-base-patch32
     """

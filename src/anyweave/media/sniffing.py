@@ -39,7 +39,12 @@ def sniff(path: str | Path) -> Modality:
     other = other_by_suffix(Path(path).suffix[1:])
     if other is None:
         raise first
-    read(MEDIA_TYPES[other](path))
+    try:
+        read(MEDIA_TYPES[other](path))
+    except MediaError:
+        if named in PAPER_MODALITIES:  # what a picture's suffix promises is a picture first
+            raise first from None
+        raise
     return other
 
 

@@ -63,4 +63,8 @@ class TransformerOutputProjector(nn.Module):
 
     def forward(self, hidden: Float[Tensor, "B S D"]) -> Float[Tensor, "B Q C"]:
         queries = self.query_embs.expand(len(hidden), -1, -1)
-        return self.out_fc(self.tfm(self.in_fc(hidden), queries))
+        # PyTorch's fused layers of eval mode do not know the CPU's autocast: a frozen projector in
+        # a training run keeps its own type.
+        device = hidden.device.type
+        with torch.autocast(device, enabled=self.training and torch.is_autocast_enabled(device)):
+            return self.out_fc(self.tfm(self.in_fc(hidden), queries))
