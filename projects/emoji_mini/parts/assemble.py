@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from anyweave.files import read_object, replaced_folder, write_json
+from anyweave.decoders.folder import forget_origin
+from anyweave.files import replaced_folder, write_json
 from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.model.build import build
 from anyweave.model.checkpoint import SPEC_FILE, check_target, load_role
@@ -97,10 +98,7 @@ def halve(source: Path, target: Path) -> None:
             tensors = load_tensors(file)
             halved = {k: v.half() if v.dtype == torch.float32 else v for k, v in tensors.items()}
             save_tensors(halved, file, {"format": "pt"})
-        for file in fresh.rglob("config.json"):  # where a part was made is nobody's business
-            config = read_object(file)
-            if config.pop("_name_or_path", None) is not None:
-                write_json(file, config)
+        forget_origin(fresh)
 
 
 def assemble(

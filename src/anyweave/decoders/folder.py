@@ -222,6 +222,16 @@ def _model_index(modality: Modality, parts: dict[str, Any]) -> dict[str, Any]:
     return index
 
 
+def forget_origin(folder: Path) -> None:
+    """Take from the configs below `folder` where their part was read from: it is a path of this
+    machine.
+    """
+    for file in folder.rglob("config.json"):
+        config = read_object(file)
+        if config.pop("_name_or_path", None) is not None:
+            write_json(file, config)
+
+
 def save_parts(
     path: str | Path,
     modality: Modality,
@@ -242,6 +252,7 @@ def save_parts(
     with replaced_folder(target) as fresh:
         for name, part in parts.items():
             part.save_pretrained(fresh / name)
+        forget_origin(fresh)
         stated = {"format_version": 1, "modality": modality}
         stated |= {name: value for name, value in asdict(defaults).items() if value is not None}
         write_json(fresh / DEFAULTS_FILE, stated)

@@ -12,9 +12,10 @@ import torch
 from diffusers import AutoencoderDC
 from PIL import Image
 
+from anyweave.decoders.latent_diffusion import LatentDiffusion
 from emoji_mini.emoji_world.render import render_picture
 from emoji_mini.emoji_world.sampling import sample_picture
-from emoji_mini.parts import flow
+from emoji_mini.parts import flow, seeing
 from emoji_mini.parts import picture_autoencoder as autoencoder
 from emoji_mini.parts import picture_denoiser as denoiser
 from emoji_mini.parts.fit import FitOptions
@@ -100,3 +101,20 @@ def test_the_trained_autoencoder_redraws_held_out_scenes(tmp_path: Path) -> None
     y = vae.decode(vae.encode(x).latent).sample.clamp(-1, 1)
     error = ((y - x) * 127.5).square().flatten(1).mean(1)
     assert float((10 * torch.log10(255**2 / error)).mean()) > 30
+
+
+def test_the_trained_denoiser_draws_what_is_asked_for(tmp_path: Path) -> None:
+    """Its share over 256 held-out captions stands in the project's README."""
+    folder = denoiser.place(tmp_path / "decoder")
+    assert "_name_or_path" not in (folder / "unet" / "config.json").read_text()
+    decoder = LatentDiffusion.from_pretrained("image", folder)
+    rng = np.random.default_rng(5)
+    scenes = [sample_picture(rng, "test") for _ in range(6)]
+    pictures = flow.make(decoder, [scene.caption for scene in scenes])
+    assert pictures.shape == (6, 128, 128, 3)
+    facts = [
+        verdict.facts(scene)
+        for scene, verdict in zip(scenes, seeing.Judge().look(list(pictures)), strict=True)
+    ]
+    assert sum(fact["object"] for fact in facts) >= 4
+    assert sum(fact["background"] for fact in facts) >= 5
