@@ -339,7 +339,7 @@ def test_the_loss_of_an_offloaded_decoder(tmp_path: Path) -> None:
 
 
 def test_a_saved_decoder_does_not_tell_where_it_was_read(tmp_path: Path) -> None:
-    write_tiny_decoder("image", tmp_path / "first")
+    write_tiny_decoder(tmp_path / "first", "image")
     LatentDiffusion.from_pretrained("image", tmp_path / "first").save_pretrained(tmp_path / "again")
     said = "".join(path.read_text() for path in (tmp_path / "again").rglob("*.json"))
     assert str(tmp_path) not in said
