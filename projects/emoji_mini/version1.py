@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.spec import DecoderSpec, EncoderSpec, LoraSpec, ModelSpec, ProjectorSpec
 from anyweave.training.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
@@ -88,7 +88,7 @@ def spec(conditioning: dict[Modality, tuple[int, int]]) -> ModelSpec:
 
 def first_lesson(parts: Path, output: Path, options: FitOptions) -> dict[str, float]:
     """Put the frozen parts together in `output` and give the input projector its first lesson."""
-    shapes = {m: _conditioning(parts / m) for m in MEDIA_MODALITIES}
+    shapes = {m: _conditioning(parts / m) for m in PAPER_MODALITIES}
     assemble(parts, output, spec=spec(shapes))
     model = NextGPT.from_pretrained(output)
     captions: dict[Modality, list[str]] = {}

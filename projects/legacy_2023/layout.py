@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave.model.roles import TrainedRole
 from anyweave.processing.signals import DEFAULT_COUNTS
 
@@ -87,7 +87,7 @@ def entries(layout: Layout, *, adapted: bool) -> dict[str, Entry]:
         found |= dict(_adapters(layout))
     # One module for all modalities, which a checkpoint names by the first of them.
     weight, bias = INPUT_PROJECTION
-    first = MEDIA_MODALITIES[0]
+    first = PAPER_MODALITIES[0]
     sizes = (layout.hidden, layout.features)
     found[weight] = Entry("input_projectors", f"{first}.fc.weight", sizes)
     found[bias] = Entry("input_projectors", f"{first}.fc.bias", sizes[:1])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave.model.catalogue import PAPER_7B
 from anyweave.model.spec import LanguageSpec, LoraSpec, ModelSpec, ProjectorSpec
 from legacy_2023.layout import ADAPTED_LAYERS, Layout
@@ -82,7 +82,7 @@ def legacy_spec(
         lora=lora if adapted else None,
         encoders=(encoder,) if reads_media else (),
         input_projector=ProjectorSpec(type="linear", args={"tokens": 1}, shared=True),
-        output_projectors=dict.fromkeys(MEDIA_MODALITIES, projector),
+        output_projectors=dict.fromkeys(PAPER_MODALITIES, projector),
         decoders=decoders,
         signal_tokens=dict(layout.signals),
     )

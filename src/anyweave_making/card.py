@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from anyweave.messages import MEDIA_MODALITIES
-
 __all__ = ["card"]
 
 
@@ -44,17 +42,15 @@ conversations = MessagesJsonl("messages.jsonl")
 
 
 def _numbers(stats: dict[str, Any]) -> str:
-    media = "/".join(f"{stats['media'][m]:,}" for m in MEDIA_MODALITIES)
+    kinds = list(stats["media"])
+    media = "/".join(f"{count:,}" for count in stats["media"].values())
     row = (stats["in_out"], media, str(stats["mean_turns"]), f"{stats['instances']:,}")
     turns = ", ".join(f"{count:,} of {turns}" for turns, count in stats["turns"].items())
     uses = _table(
-        ("said by", *MEDIA_MODALITIES),
-        (
-            (role, *(f"{uses[m]:,}" for m in MEDIA_MODALITIES))
-            for role, uses in stats["uses"].items()
-        ),
+        ("said by", *kinds),
+        ((role, *(f"{uses[m]:,}" for m in kinds)) for role, uses in stats["uses"].items()),
     )
-    head = ("in→out modality", "images/videos/audios", "turns", "instances")
+    head = ("in→out modality", "/".join(f"{m}s" for m in kinds), "turns", "instances")
     between = f"Conversations by turns: {turns}. Places that media stand in:"
     return f"{_table(head, [row])}\n\n{between}\n\n{uses}"
 

@@ -10,7 +10,7 @@ import pytest
 
 from anyweave.data import read_messages
 from anyweave.data.stats import measure_file
-from anyweave.messages import MEDIA_MODALITIES
+from anyweave.messages import PAPER_MODALITIES
 from anyweave_making.collection import Item
 from anyweave_making.journal import GivenUpError, Journal
 from anyweave_making.llm import LLM
@@ -34,7 +34,7 @@ def items(tmp_path) -> list[Item]:
     return made
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_hundreds_of_phrasings(modality):
     item = Item(modality=modality, path=Path("x"), caption="a bell ringing on a hill")
     made = [TemplateWriter().write(item, (0, n)) for n in range(1000)]

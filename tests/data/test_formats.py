@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from anyweave.data import FORMATS, Records, resolve
 from anyweave.data.place import Place, ReadOptions
-from anyweave.messages import MEDIA_MODALITIES, Audio, Message
+from anyweave.messages import PAPER_MODALITIES, Audio, Message
 
 from .published import (
     ANY,
@@ -56,8 +56,8 @@ ROUND_TRIPS = [
     ("mosit", ANY, ()),
     ("mosit-legacy", ANY, ()),
     ("t2m", CAPTIONS, ()),
-    *(("t2m", [WORDS[0], made(modality)], ()) for modality in MEDIA_MODALITIES),
-    *(("t2m-legacy", [WORDS[0], made(modality)], ()) for modality in MEDIA_MODALITIES),
+    *(("t2m", [WORDS[0], made(modality)], ()) for modality in PAPER_MODALITIES),
+    *(("t2m-legacy", [WORDS[0], made(modality)], ()) for modality in PAPER_MODALITIES),
     ("t2m-legacy", CAPTIONS, ()),
     ("llava", PAIR["image"], ()),
     ("llava", TALK[:2], ()),

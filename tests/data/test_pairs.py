@@ -8,7 +8,7 @@ from anyweave.data import Records
 from anyweave.data.conversion import convert
 from anyweave.data.formats import recognise
 from anyweave.data.place import ReadOptions
-from anyweave.messages import MEDIA_MODALITIES, Message
+from anyweave.messages import PAPER_MODALITIES, Message
 
 from .published import FILES, PAIR, A, made, pairs, told, write
 
@@ -88,7 +88,7 @@ def test_other_names_of_columns_and_folders(folder):
 
 
 @pytest.mark.parametrize("name", ["out.json", "out.jsonl", "out.csv", "out.tsv"])
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_round_trips_of_pairs(folder, modality, name):
     own = {"image": "cc3m", "video": "webvid", "audio": "audiocaps"}[modality]
     for number, format in enumerate((own, "pairs")):

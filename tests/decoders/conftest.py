@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from anyweave.decoders.latent_diffusion import LatentDiffusion
-from anyweave.messages import MEDIA_MODALITIES
+from anyweave.messages import PAPER_MODALITIES
 from anyweave.testing.decoders import write_tiny_decoder
 
 
@@ -20,7 +20,7 @@ def users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("decoders")
-    return {m: write_tiny_decoder(root / m, m) for m in MEDIA_MODALITIES}
+    return {m: write_tiny_decoder(root / m, m) for m in PAPER_MODALITIES}
 
 
 @pytest.fixture(scope="session")

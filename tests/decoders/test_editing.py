@@ -11,7 +11,7 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from anyweave.decoders.denoising import noising_of
 from anyweave.decoders.editing import Course, Edit, changed_places
 from anyweave.decoders.latent_diffusion import LatentDiffusion
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave.testing.decoders import tiny_decoder
 
 
@@ -40,7 +40,7 @@ def _edited(
     return decoder.sample_latents(new, seeds=seeds, latents=clean, edit=edit, **options)
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 def test_the_same_words_give_the_source(modality: Modality, kind: str) -> None:
     decoder = tiny_decoder(modality, prediction_type=kind)
@@ -54,7 +54,7 @@ def test_the_same_words_give_the_source(modality: Modality, kind: str) -> None:
     assert edit.chosen == 0.5 and calls == [(n, 6) for n in range(1, 7)]
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_what_both_words_tell_alike_stays_bit_for_bit(modality: Modality) -> None:
     decoder = tiny_decoder(modality)
     old, new = (decoder.encode_captions([words]) for words in ("a cat", "a bell, then rain"))

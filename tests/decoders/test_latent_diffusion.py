@@ -17,7 +17,7 @@ from anyweave.decoders.latent_diffusion import LatentDiffusion
 from anyweave.decoders.pipeline_decoder import PipelineDecoder
 from anyweave.decoders.protocol import Decoder
 from anyweave.decoders.schedulers import SCHEDULERS, build_scheduler
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave.testing.decoders import tiny_decoder, write_tiny_decoder
 
 Decoders = dict[str, LatentDiffusion]
@@ -25,7 +25,7 @@ Conditioning = dict[str, torch.Tensor]
 STEPS: dict[str, Any] = {"num_inference_steps": 2}
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_shapes_and_types_of_media(
     decoders: Decoders, conditioning: Conditioning, modality: str
 ) -> None:
@@ -81,7 +81,7 @@ def test_seeds_decide(decoders: Decoders, conditioning: Conditioning) -> None:
     assert (other[0] - other[1]).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_saved_and_loaded_decoders_agree(
     decoders: Decoders,
     conditioning: Conditioning,
@@ -195,7 +195,7 @@ def test_progress_counts_every_step(decoders: Decoders, conditioning: Conditioni
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_step_by_step_is_bit_equal_to_at_once(
     decoders: Decoders, conditioning: Conditioning, modality: str
 ) -> None:
@@ -216,7 +216,7 @@ def test_step_by_step_is_bit_equal_to_at_once(
 
 
 @pytest.mark.parametrize("scheduler", ["ddim", "dpm++", "euler", "own"])
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_previews_are_of_what_will_come(
     decoders: Decoders,
     conditioning: Conditioning,
@@ -269,7 +269,7 @@ def test_a_decoder_works_in_the_callers_thread_and_stops_where_it_is_left(
     assert threads == [threading.get_ident()] * 2
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_editing_starts_from_the_given_latents(
     decoders: Decoders, conditioning: Conditioning, modality: str
 ) -> None:
@@ -651,6 +651,6 @@ def test_a_flow_has_its_own_scheduler_alone(flow: LatentDiffusion) -> None:
         flow.generate(torch.zeros(1, 8, 32), seeds=[0], scheduler="ddim", **STEPS)
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_has_what_every_decoder_offers(modality: Modality) -> None:
     assert isinstance(tiny_decoder(modality), Decoder)

@@ -23,14 +23,14 @@ from anyweave.decoders.captions import caption_ids
 from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.decoders.folder import UNCONDITIONAL_FILE
 from anyweave.decoders.latent_diffusion import LatentDiffusion
-from anyweave.messages import MEDIA_MODALITIES
+from anyweave.messages import PAPER_MODALITIES
 from anyweave.testing.decoders import tiny_decoder, write_tiny_decoder
 
 STEPS: dict[str, Any] = {"num_inference_steps": 2, "seeds": [3]}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_each_use_reads_only_what_it_needs(modality: str, tmp_path: Path) -> None:
     options = {"vocoder": True} if modality == "audio" else {}
     path = write_tiny_decoder(tmp_path / "d", modality, **options)
@@ -286,7 +286,7 @@ def test_other_text_encoders(tmp_path: Path) -> None:
 # --- offloading
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_offloaded_networks_visit_the_device_one_after_another(
     modality: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

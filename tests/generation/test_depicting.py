@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anyweave.generation.depicting import depict
-from anyweave.messages import MEDIA_MODALITIES, MEDIA_TYPES
+from anyweave.messages import MEDIA_TYPES, PAPER_MODALITIES
 from anyweave.model.any_to_any import NextGPT
 from anyweave.testing.model import tiny_model
 
@@ -18,7 +18,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> NextGPT:
     return NextGPT.from_pretrained(str(path), bridge="caption")
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_caption_and_seed_decide(model: NextGPT, modality: str) -> None:
     made = [depict(model, modality, *given) for given in (("a dog", 1), ("a dog", 1), ("a dog", 2))]
     assert all(isinstance(part, MEDIA_TYPES[modality]) and part.caption == "a dog" for part in made)

@@ -10,7 +10,7 @@ import pytest
 from anyweave.generation import ChatSession, GenerationOptions, MediaDone, edit
 from anyweave.generation import sources as rules
 from anyweave.generation.terminal import told
-from anyweave.messages import MEDIA_MODALITIES, Audio, Image, Modality
+from anyweave.messages import PAPER_MODALITIES, Audio, Image, Modality
 from anyweave.model import NextGPT
 from anyweave.testing.model import tiny_model
 
@@ -39,7 +39,7 @@ def _second(model: NextGPT, options: GenerationOptions) -> tuple[MediaDone, Any]
     return done, first
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_the_latest_of_its_kind_is_changed_where_that_is_asked(
     model: NextGPT, modality: Modality
 ) -> None:

@@ -14,7 +14,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave.testing.decoders import MAX_TOKENS, WIDTH, write_tiny_decoder
 from anyweave.testing.encoders import TINY_IMAGEBIND, tiny_imagebind
 from anyweave.testing.language import word_mark_tokenizer
@@ -83,7 +83,7 @@ class Published(nn.Module):
             llama.model.embed_tokens.requires_grad_(True)
             llama.lm_head.requires_grad_(True)
         self.llama_proj = nn.Linear(layout.features, layout.hidden)
-        mappers = {m: Mapper(layout, *layout.conditioning[m]) for m in MEDIA_MODALITIES}
+        mappers = {m: Mapper(layout, *layout.conditioning[m]) for m in PAPER_MODALITIES}
         self.gen_text_hidden_fcs = nn.ModuleList([mappers["image"]])
         self.gen_text_hidden_fcs_video = nn.ModuleList([mappers["video"]])
         self.gen_text_hidden_fcs_audio = nn.ModuleList([mappers["audio"]])
@@ -156,7 +156,7 @@ def frozen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("frozen")
     write_base(folder / "vicuna", TINY)
     tiny_imagebind(towers=("vision", "audio")).save_pretrained(folder / "imagebind")
-    for modality in MEDIA_MODALITIES:
+    for modality in PAPER_MODALITIES:
         write_tiny_decoder(folder / modality, modality)
     return folder
 
@@ -168,7 +168,7 @@ def base(frozen: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def parts(frozen: Path) -> Parts:
-    decoders: Mapping[Modality, str] = {m: str(frozen / m) for m in MEDIA_MODALITIES}
+    decoders: Mapping[Modality, str] = {m: str(frozen / m) for m in PAPER_MODALITIES}
     return Parts(encoder=str(frozen / "imagebind"), decoders=decoders)
 
 

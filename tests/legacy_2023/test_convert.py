@@ -18,7 +18,7 @@ from anyweave.batch import BatchMedia
 from anyweave.cli import app
 from anyweave.encoders.preprocess import CLIP_MEAN, CLIP_STD
 from anyweave.generation import ChatSession, GenerationOptions
-from anyweave.messages import MEDIA_MODALITIES, Message, Video
+from anyweave.messages import PAPER_MODALITIES, Message, Video
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.checkpoint import read_spec
 from anyweave.model.inspect import inspect_checkpoint
@@ -80,7 +80,7 @@ def test_it_says_what_the_published_model_says(model: NextGPT, original: Publish
 
 
 def test_media_enter_as_one_pooled_vector(model: NextGPT, original: Published) -> None:
-    for modality in MEDIA_MODALITIES:
+    for modality in PAPER_MODALITIES:
         encoder = model.encoders[modality]
         inputs = model.processor.preprocess(tiny_media(modality, 1))[None]
         media = BatchMedia(torch.tensor([0]), torch.tensor([0]), 1, inputs=inputs)
@@ -107,9 +107,9 @@ def test_it_answers_in_every_modality(model: NextGPT) -> None:
     small = {"height": 16, "width": 16, "num_frames": 4, "audio_length": 0.32}
     user = Message("user", [tiny_media("audio", 1), "hello"])
     reply = session.reply(
-        user, max_new_tokens=8, num_inference_steps=1, force=MEDIA_MODALITIES, seed=0, **small
+        user, max_new_tokens=8, num_inference_steps=1, force=PAPER_MODALITIES, seed=0, **small
     )
-    assert {part.modality for part in reply.media()} == set(MEDIA_MODALITIES)
+    assert {part.modality for part in reply.media()} == set(PAPER_MODALITIES)
     assert session.reply("and now?", max_new_tokens=4, modalities=("text",)).role == "assistant"
 
 

@@ -11,13 +11,13 @@ import pytest
 
 from anyweave import media
 from anyweave.media.showing import array_and_rate, show
-from anyweave.messages import MEDIA_MODALITIES, Audio, Image, Message, Modality
+from anyweave.messages import PAPER_MODALITIES, Audio, Image, Message, Modality
 from anyweave.testing.conversations import tiny_media
 
 EVIL = '<script>alert("1")</script>" onload="x'
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_a_medium_stands_whole_in_the_page(modality: Modality) -> None:
     html = show(tiny_media(modality, 1, EVIL))._repr_html_()
     kind, data = re.findall(r'src="data:([a-z0-9/]+);base64,([^"]+)"', html)[0]

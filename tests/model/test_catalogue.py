@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from anyweave.decoders.families import FAMILIES
-from anyweave.messages import MEDIA_MODALITIES
+from anyweave.messages import PAPER_MODALITIES
 from anyweave.model import NextGPT
 from anyweave.model.architectures import ARCHITECTURES, architecture, build_decoder
 from anyweave.model.build import resolve_source
@@ -56,7 +56,7 @@ def test_named_specs_are_whole(name: str) -> None:
     sources += [decoder.source for decoder in spec.decoders.values()]
     # What is not public is shipped with the package.
     assert all(source in ARCHITECTURES or local_copy(source) for source in sources)
-    assert set(spec.input_modalities) == ({*MEDIA_MODALITIES} if spec.encoders else set())
+    assert set(spec.input_modalities) == ({*PAPER_MODALITIES} if spec.encoders else set())
     assert "".join(spec.output_modalities) if spec.calls == "words" else spec.lora
 
 

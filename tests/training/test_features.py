@@ -14,7 +14,7 @@ from anyweave import media
 from anyweave.data import MessagesJsonl, Mixture, Records
 from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.generation import ChatSession, GenerationOptions
-from anyweave.messages import MEDIA_MODALITIES, Audio, Image, Media, Message, Modality, Video
+from anyweave.messages import PAPER_MODALITIES, Audio, Image, Media, Message, Modality, Video
 from anyweave.model import NextGPT
 from anyweave.model.build import build
 from anyweave.model.spec import SIZE_NAMES
@@ -80,7 +80,7 @@ def _sized(parts: Path, sizes: dict[Modality, dict[str, Any]]) -> NextGPT:
     return build(replace(spec, decoders=decoders), root=parts)
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_latents_have_the_size_of_replies(parts: Path, modality: Modality) -> None:
     model = _sized(parts, SIZES)
     latents = _latents(model, tiny_media(modality, 1))
@@ -95,7 +95,7 @@ def test_every_size_of_a_spec_is_known() -> None:
     assert list(SIZE_NAMES) == [field.name for field in fields(MediaSize)]
 
 
-@pytest.mark.parametrize("modality", MEDIA_MODALITIES)
+@pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_latents_of_another_size_are_not_taken_from_the_cache(
     parts: Path, modality: Modality, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality
 from emoji_mini.world.reading import scene_of
 from emoji_mini.world.scenes import AudioScene, ImageScene, Scene, VideoScene
 
@@ -129,7 +129,7 @@ def _script(row: dict[str, Any], path: Path, number: int) -> Script:
 
 
 def _turn(row: dict[str, Any], path: Path, name: str) -> Turn:
-    media = [modality for modality in MEDIA_MODALITIES if modality in row]
+    media = [modality for modality in PAPER_MODALITIES if modality in row]
     if set(row) - {"text", *media} or not isinstance(row.get("text"), str) or len(media) > 1:
         raise ValueError(f"{path}: turn {name} is a text and at most one medium, got {row}")
     if not media:

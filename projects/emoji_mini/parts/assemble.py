@@ -12,7 +12,7 @@ import torch
 
 from anyweave.decoders.folder import forget_origin
 from anyweave.files import replaced_folder, write_json
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave.model.build import build
 from anyweave.model.checkpoint import SPEC_FILE, check_target, load_role
 from anyweave.model.hashing import folder_sha256
@@ -71,7 +71,7 @@ def emoji_mini_spec() -> ModelSpec:
         # CLAP's embeddings have norm 1, so what stands in for them has too.
         output_projectors={
             modality: replace(projector, normalize=modality == "audio")
-            for modality in MEDIA_MODALITIES
+            for modality in PAPER_MODALITIES
         },
         decoders={
             modality: DecoderSpec(
@@ -80,7 +80,7 @@ def emoji_mini_spec() -> ModelSpec:
                 conditioning_dim=TEXT_WIDTH,
                 num_inference_steps=20,
             )
-            for modality in MEDIA_MODALITIES
+            for modality in PAPER_MODALITIES
         },
         signal_tokens={"image": 4, "video": 6, "audio": 4},
         # The signal path is trained too (``--bridge signal``); version 0 draws better from words.

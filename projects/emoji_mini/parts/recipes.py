@@ -12,7 +12,7 @@ from torch import Tensor
 
 from anyweave.data.mixture import Mixture, Source
 from anyweave.files import path_lock
-from anyweave.messages import MEDIA_MODALITIES, Conversation, Modality
+from anyweave.messages import PAPER_MODALITIES, Conversation, Modality
 from anyweave.model.any_to_any import NextGPT
 from emoji_mini.parts.assemble import assemble
 from emoji_mini.parts.autoencoder import train_autoencoder
@@ -195,7 +195,7 @@ def _last_lesson(output: Path, device: str, scale: float) -> dict[str, float]:
         "written": written_source(runs / "emoji", datasets=["emoji-chats"]).epoch(0),
     }
     talk = Mixture(sources, weights={"asked": 0.7, "written": 0.3}, length=size).epoch(0)
-    options = {m: options_of(f"{m}-states", device, scale) for m in MEDIA_MODALITIES}
+    options = {m: options_of(f"{m}-states", device, scale) for m in PAPER_MODALITIES}
     # Not where the model goes: a checkpoint is never written over files of another kind.
     lessons = output / "output-projectors"
     means = teach_output_projectors(model, signal_states(model, talk), options, lessons)

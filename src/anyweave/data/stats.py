@@ -98,13 +98,15 @@ class DatasetStats:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON: the row of Table 6 and what it is made of."""
+        # The paper's kinds, and others where there are any.
+        kinds = [m for m in MEDIA_MODALITIES if m in PAPER_MODALITIES or self.media[m]]
         return {
             "in_out": self.in_out,
-            "media": {m: self.media[m] for m in MEDIA_MODALITIES},
+            "media": {m: self.media[m] for m in kinds},
             "mean_turns": round(self.mean_turns, 2),
             "instances": self.instances,
             "turns": {str(number): self.turns[number] for number in sorted(self.turns)},
-            "uses": {role: {m: self.uses[role][m] for m in MEDIA_MODALITIES} for role in _SIDES},
+            "uses": {role: {m: self.uses[role][m] for m in kinds} for role in _SIDES},
         }
 
 

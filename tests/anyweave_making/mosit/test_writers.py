@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from anyweave.data.written import write_conversation
-from anyweave.messages import MEDIA_MODALITIES
+from anyweave.messages import PAPER_MODALITIES
 from anyweave_making.captions import tidy
 from anyweave_making.journal import GivenUpError, Journal
 from anyweave_making.llm import LLM
@@ -37,7 +37,7 @@ def test_more_than_a_hundred_topics():
     topics = read_topics()
     assert len({topic.name for topic in topics}) == len(topics) > 100
     for topic in topics:
-        assert all(topic.scenes[m] for m in MEDIA_MODALITIES) and topic.why and topic.plans
+        assert all(topic.scenes[m] for m in PAPER_MODALITIES) and topic.why and topic.plans
     captions = [c for t in topics for captions in t.scenes.values() for c in captions]
     assert [caption for caption in captions if caption != tidy(caption)] == []
 

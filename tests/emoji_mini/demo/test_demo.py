@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from anyweave.messages import MEDIA_MODALITIES, Message
+from anyweave.messages import PAPER_MODALITIES, Message
 from anyweave.testing.conversations import tiny_media
 from anyweave.testing.model import tiny_model
 from emoji_mini.demo import read_scripts, run_demo
@@ -115,7 +115,7 @@ def test_the_documented_conversations_can_be_read() -> None:
 @pytest.fixture
 def record(tmp_path: Path) -> Record:
     (tmp_path / "media").mkdir()
-    parts = [part for m in MEDIA_MODALITIES for part in ("<b>see</b>", tiny_media(m, 0, "a <dot>"))]
+    parts = [part for m in PAPER_MODALITIES for part in ("<b>see</b>", tiny_media(m, 0, "a <dot>"))]
     reply = _reply(Message("assistant", parts), tmp_path, "1-1")
     exchange = Exchange(
         user=(Shown(modality="text", text="Show me & play me everything."),),

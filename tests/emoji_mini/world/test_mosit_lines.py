@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from anyweave.messages import MEDIA_MODALITIES
+from anyweave.messages import PAPER_MODALITIES
 from emoji_mini.world import phrases, small_talk
 from emoji_mini.world.catalogue import BACKGROUNDS, NUMBER_WORDS, OBJECTS, SOUND_OF_OBJECT, SOUNDS
 from emoji_mini.world.mosit import read_bank, read_situations, situations
@@ -117,7 +117,7 @@ def words_in(line: str) -> int:
 def situation_lines(situation: Situation) -> Iterator[str]:
     """What the person and the assistant say in a situation, answers too."""
     yield from (*situation.opening, *situation.reply, *situation.love, *situation.plan)
-    for modality in MEDIA_MODALITIES:
+    for modality in PAPER_MODALITIES:
         yield from (*situation.hints[modality], *situation.shown[modality])
     for pair in (*situation.talk, *situation.closing):
         yield from pair

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality
 from emoji_mini.world.catalogue import BACKGROUNDS, OBJECTS, SOUNDS
 
 __all__ = ["Bank", "Pair", "Situation", "read_bank", "read_situations"]
@@ -85,8 +85,8 @@ def _situation(row: dict[str, Any], file: str) -> Situation:
             raise ValueError(f"{place}: the world has no {unknown[0]!r} ({key})")
     return Situation(
         name=row["name"],
-        hints={m: tuple(row[f"hint_{m}"]) for m in MEDIA_MODALITIES},
-        shown={m: tuple(row[f"shown_{m}"]) for m in MEDIA_MODALITIES},
+        hints={m: tuple(row[f"hint_{m}"]) for m in PAPER_MODALITIES},
+        shown={m: tuple(row[f"shown_{m}"]) for m in PAPER_MODALITIES},
         talk=tuple((asked, answer) for asked, answer in row["talk"]),
         plan=(row["plan"][0], row["plan"][1]),
         closing=tuple((said, answer) for said, answer in row["closing"]),

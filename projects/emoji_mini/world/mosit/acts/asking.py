@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from anyweave.messages import MEDIA_MODALITIES, Modality
+from anyweave.messages import PAPER_MODALITIES, Modality
 from emoji_mini.world import phrases as say
 from emoji_mini.world.catalogue import MOTIONS, OBJECTS
 from emoji_mini.world.describing import DEFAULT_MOTION, describe
@@ -128,7 +128,7 @@ def offer(t: EmojiTalk) -> None:
 
 def refuse(t: EmojiTalk) -> None:
     """Asked for what is not in the world; something else is offered, and taken or not."""
-    modality: Modality = t.draft.pick(MEDIA_MODALITIES)
+    modality: Modality = t.draft.pick(PAPER_MODALITIES)
     offered: Scene
     if modality == "audio":
         heard, thing = t.entry("outside_sounds")
