@@ -13,6 +13,7 @@ from diffusers import AutoencoderDC
 from PIL import Image
 
 from anyweave.decoders.latent_diffusion import LatentDiffusion
+from anyweave.model.architectures.lookup import architecture
 from emoji_mini.emoji_world.render import render_picture
 from emoji_mini.emoji_world.sampling import sample_picture
 from emoji_mini.parts import flow, seeing
@@ -107,6 +108,8 @@ def test_the_trained_denoiser_draws_what_is_asked_for(tmp_path: Path) -> None:
     """Its share over 256 held-out captions stands in the project's README."""
     folder = denoiser.place(tmp_path / "decoder")
     assert "_name_or_path" not in (folder / "unet" / "config.json").read_text()
+    found = architecture(folder)  # what `anyweave inspect` counts
+    assert found is not None and {"unet", "vae", "scheduler"} <= set(found.components)
     decoder = LatentDiffusion.from_pretrained("image", folder)
     rng = np.random.default_rng(5)
     scenes = [sample_picture(rng, "test") for _ in range(6)]

@@ -121,7 +121,8 @@ def _check(component: Component, where: str) -> None:
         prepares = hasattr(component.type, "get_feature_extractor_dict") or hasattr(
             component.type, "get_image_processor_dict"
         )
-        if not component.is_module and not prepares and not hasattr(component.type, "add_noise"):
+        noises = hasattr(component.type, "add_noise") or hasattr(component.type, "scale_noise")
+        if not component.is_module and not prepares and not noises:
             raise ValueError(
                 f"{where}: {component.kind} is neither a network nor a scheduler nor a processor"
             )
