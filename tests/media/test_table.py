@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anyweave import media
 from anyweave.data import Records
@@ -16,7 +18,7 @@ from anyweave.generation.events import Done, TextDelta
 from anyweave.media.isolation import Decoder
 from anyweave.media.showing import media_html
 from anyweave.media.sniffing import sniff
-from anyweave.media.table import CELL, COLUMNS, LETTERS, ROWS, as_text, of_words, said
+from anyweave.media.table import CELL, COLUMNS, LETTERS, ROWS, TABLE, as_text, of_words, said
 from anyweave.messages import MEDIA_TYPES, Media, Message
 from anyweave.model import NextGPT
 from anyweave.model.extending import with_modality
@@ -165,3 +167,13 @@ def test_a_checkpoint_keeps_it(speaking: NextGPT, tmp_path: Path) -> None:
     assert again.spec.decoders["table"].type == again.spec.decoders["table"].source == "table"
     for name, rows in speaking.language.signals.state_dict().items():
         assert torch.equal(rows, again.language.signals.state_dict()[name])
+
+
+PIECES = st.sampled_from([*"ab,;|\t\"' \n\r\0\x1c\u2028é", "```", "```csv\n"])
+
+
+@given(st.lists(PIECES, max_size=14).map("".join))
+def test_whatever_was_said_is_a_table_that_can_be_read(words: str) -> None:
+    for whole in (words, f"```csv\n{words}\n```\n"):
+        cells, _ = of_words(whole)
+        np.testing.assert_array_equal(TABLE.read(TABLE.write(cells)), cells)

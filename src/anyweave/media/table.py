@@ -22,6 +22,9 @@ SAID = 4096
 """Bytes of words that one table may be made of."""
 _MOST_BYTES = 2**28  # of an array, whose cells all take as much as the longest
 _DELIMITERS = ",;\t|"
+_SPECIAL = re.compile(r'[,;\t|"\r\n]')
+_QUOTED = re.compile(r'"[^"]*"')
+_LOOKED_AT = 65_536  # letters, for the delimiter
 _BLOCK = re.compile(r"^```[a-z]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -32,7 +35,8 @@ def read(content: bytes) -> np.ndarray:
     text = content.decode("utf-8-sig")
     if "\0" in text:
         raise ValueError("it has null bytes, so it is no text")
-    first = text.lstrip("\r\n").partition("\n")[0]
+    bare = _QUOTED.sub("", text[:_LOOKED_AT])  # what is quoted separates nothing
+    first = bare.lstrip("\r\n").partition("\n")[0]
     delimiter = max(_DELIMITERS, key=first.count)
     rows = _rows(text, delimiter)
     if not rows:
@@ -56,10 +60,16 @@ def check(array: np.ndarray) -> np.ndarray:
 
 
 def write(array: np.ndarray) -> bytes:
-    """CSV with commas, UTF-8."""
-    file = io.StringIO(newline="")
-    csv.writer(file, lineterminator="\n").writerows(array.tolist())
-    return file.getvalue().encode()
+    """CSV with commas, UTF-8. Cells with anything that `read` may take for a separator are quoted, so
+    that every table comes back as it was.
+    """
+    rows = (",".join(_quoted(cell, alone=len(row) == 1) for cell in row) for row in array.tolist())
+    return "".join(f"{row}\n" for row in rows).encode()
+
+
+def _quoted(cell: str, alone: bool) -> str:
+    plain = cell and not _SPECIAL.search(cell) or not cell and not alone
+    return cell if plain else '"' + cell.replace('"', '""') + '"'
 
 
 def said(array: np.ndarray) -> str:
@@ -80,6 +90,7 @@ def of_words(words: str) -> tuple[np.ndarray, str]:
     Short rows are filled up with empty cells, long ones are cut. Words without a table become one
     cell below the header "text".
     """
+    words = words.replace("\0", "")  # which no text file holds
     blocks: list[str] = _BLOCK.findall(words)
     if not blocks:
         return np.array([["text"], [words.strip()]]), "there is no table in the words"
