@@ -60,8 +60,8 @@ def check(array: np.ndarray) -> np.ndarray:
 
 
 def write(array: np.ndarray) -> bytes:
-    """CSV with commas, UTF-8. Cells with anything that `read` may take for a separator are quoted, so
-    that every table comes back as it was.
+    """CSV with commas, UTF-8. Cells with anything that `read` may take for a separator are quoted:
+    every table comes back as it was.
     """
     rows = (",".join(_quoted(cell, alone=len(row) == 1) for cell in row) for row in array.tolist())
     return "".join(f"{row}\n" for row in rows).encode()
