@@ -13,16 +13,18 @@ from pathlib import Path
 
 from anyweave.evaluation.task import Answered, Metric
 
-_MARKS = re.compile(r"[\w]+(?:[-./&][\w]+)*|'(?:s|m|d|re|ve|ll)\b|n't\b|[$%#&*/+=@]")
+_MARKS = re.compile(r"-[lr]rb-|n't\b|\w+(?:[-./&]\w+)*|'(?:s|m|d|re|ve|ll)\b|[$%#&*/+=@]")
 _NOT = re.compile(r"(?<=\w)(n't)\b")
 Tokens = tuple[tuple[str, ...], ...]
 
 
 def words(text: str) -> str:
     """Lower-cased tokens without punctuation, much as the Penn Treebank tokenizer cuts English:
-    ``dog's`` is two, ``don't`` is ``do n't``, ``t-shirt`` is one.
+    ``dog's`` is two, ``don't`` is ``do n't``, ``t-shirt`` is one. Brackets stay, under that
+    tokenizer's names.
     """
-    return " ".join(_MARKS.findall(_NOT.sub(r" \1", text.lower().replace("’", "'"))))
+    text = text.lower().replace("’", "'").replace("(", " -lrb- ").replace(")", " -rrb- ")
+    return " ".join(_MARKS.findall(_NOT.sub(r" \1", text)))
 
 
 @lru_cache(maxsize=4)
