@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from anyweave.web import LocalServer, medium_response
+from anyweave.web import LocalServer, json_answer, medium_response, page_app
 from anyweave_making.mosit.review import Review
 
 __all__ = ["review_app", "review_server"]
@@ -41,7 +38,7 @@ def review_app(review: Review) -> Starlette:
         return JSONResponse(review.overview())
 
     async def show(request: Request) -> Response:
-        return _answer(lambda: review.show(request.path_params["id"]))
+        return json_answer(lambda: review.show(request.path_params["id"]), "dialogue")
 
     # Not in a thread: one decision is on disk before the next is read.
     async def decide(request: Request) -> Response:
@@ -49,7 +46,9 @@ def review_app(review: Review) -> Starlette:
             decision, text = _decision(await request.body())
         except ValueError as error:
             return JSONResponse({"error": str(error)}, 400)
-        return _answer(lambda: review.decide(request.path_params["id"], decision, text))
+        return json_answer(
+            lambda: review.decide(request.path_params["id"], decision, text), "dialogue"
+        )
 
     def medium(request: Request) -> Response:
         steps = request.path_params
@@ -59,18 +58,13 @@ def review_app(review: Review) -> Starlette:
             return JSONResponse({"error": "no such medium"}, 404)
         return medium_response(part)
 
-    def page_file(request: Request) -> Response:
-        name, kind = _FILES[request.url.path]
-        return FileResponse(_PAGE / name, media_type=kind)
-
     routes = [
-        *(Route(path, page_file) for path in _FILES),
         Route("/dialogues", overview),
         Route("/dialogues/{id:path}", show),
         Route("/dialogues/{id:path}", decide, methods=["POST"]),
         Route("/media/{id:path}/{number:int}", medium),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _no_such_page})
+    return page_app(_PAGE, _FILES, routes)
 
 
 def _decision(body: bytes) -> tuple[str, str | None]:
@@ -89,17 +83,3 @@ def _decision(body: bytes) -> tuple[str, str | None]:
     except UnicodeEncodeError as error:
         raise ValueError("half a character (a lone surrogate) cannot be written down") from error
     return decision, text
-
-
-def _answer(make: Callable[[], dict[str, Any]]) -> Response:
-    try:
-        return JSONResponse(make())
-    except KeyError as error:
-        return JSONResponse({"error": f"no dialogue {error}"}, 404)
-    except ValueError as error:
-        return JSONResponse({"error": str(error)}, 400)
-
-
-def _no_such_page(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    return JSONResponse({"error": "no such page"}, status)

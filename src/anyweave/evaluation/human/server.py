@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from anyweave.evaluation.human.screens import Screens
-from anyweave.web import LocalServer, medium_response
+from anyweave.web import LocalServer, json_answer, medium_response, page_app
 
 _PAGE = Path(__file__).with_name("page")
 _FILES = {
@@ -35,10 +32,10 @@ def human_app(screens: Screens) -> Starlette:
 
     # Not in threads: one vote is on disk before the next is read.
     async def overview(request: Request) -> Response:
-        return _answer(lambda: screens.overview(_rater(request)))
+        return json_answer(lambda: screens.overview(_rater(request)), "request")
 
     async def show(request: Request) -> Response:
-        return _answer(lambda: screens.show(_rater(request), **request.path_params))
+        return json_answer(lambda: screens.show(_rater(request), **request.path_params), "request")
 
     async def vote(request: Request) -> Response:
         try:
@@ -47,7 +44,9 @@ def human_app(screens: Screens) -> Starlette:
             row = None
         if not isinstance(row, dict) or set(row) != {"scores", "best"}:
             return JSONResponse({"error": 'no vote: send {"scores": ..., "best": ...}'}, 400)
-        return _answer(lambda: screens.vote(_rater(request), **request.path_params, **row))
+        return json_answer(
+            lambda: screens.vote(_rater(request), **request.path_params, **row), "request"
+        )
 
     async def medium(request: Request) -> Response:
         try:
@@ -56,34 +55,15 @@ def human_app(screens: Screens) -> Starlette:
             return JSONResponse({"error": "no such medium"}, 404)
         return medium_response(part)
 
-    def page_file(request: Request) -> Response:
-        name, kind = _FILES[request.url.path]
-        return FileResponse(_PAGE / name, media_type=kind)
-
     routes = [
-        *(Route(path, page_file) for path in _FILES),
         Route("/overview", overview),
         Route("/screens/{id}", show),
         Route("/screens/{id}", vote, methods=["POST"]),
         Route("/media/{id}/{slot:int}/{number:int}", medium),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _no_such_page})
+    return page_app(_PAGE, _FILES, routes)
 
 
 def _rater(request: Request) -> str:
     """In the query, where a name may have any letter."""
     return request.query_params.get("rater", "")
-
-
-def _answer(make: Callable[[], dict[str, Any]]) -> Response:
-    try:
-        return JSONResponse(make())
-    except KeyError as error:
-        return JSONResponse({"error": f"no request {error}"}, 404)
-    except ValueError as error:
-        return JSONResponse({"error": str(error)}, 400)
-
-
-def _no_such_page(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    return JSONResponse({"error": "no such page"}, status)

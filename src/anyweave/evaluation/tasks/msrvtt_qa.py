@@ -5,22 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from anyweave.evaluation.metrics.answers import EXACT
-from anyweave.evaluation.task import Record, Task, needed_file
+from anyweave.evaluation.task import Record, Task
 from anyweave.evaluation.tasks.msrvtt_captions import clip_file
-from anyweave.evaluation.tasks.questions import SHORT, question, whole
+from anyweave.evaluation.tasks.questions import clip_questions
 
 
 def records(folder: Path) -> list[Record]:
-    return [
-        question(
-            row["id"],
-            "video",
-            clip_file(folder, f"video{row['video_id']}"),
-            SHORT.format(row["question"]),
-            [row["answer"]],
-        )  # fmt: skip
-        for row in whole(needed_file(folder, "test_qa.json"))
-    ]
+    return clip_questions(folder, lambda number: clip_file(folder, f"video{number}"))
 
 
 TASK = Task(

@@ -6,23 +6,15 @@ from pathlib import Path
 
 from anyweave.evaluation.metrics.answers import EXACT
 from anyweave.evaluation.task import Record, Task, needed_file
-from anyweave.evaluation.tasks.questions import SHORT, question, whole
+from anyweave.evaluation.tasks.questions import clip_questions
 
 
 def records(folder: Path) -> list[Record]:
     lines = needed_file(folder, "youtube_mapping.txt").read_text(encoding="utf-8").split("\n")
     pairs = [line.split() for line in lines if line.strip()]
     names = {number: clip for clip, number in pairs}
-    return [
-        question(
-            row["id"],
-            "video",
-            str(folder / "YouTubeClips" / (names[f"vid{row['video_id']}"] + ".avi")),
-            SHORT.format(row["question"]),
-            [row["answer"]],
-        )  # fmt: skip
-        for row in whole(needed_file(folder, "test_qa.json"))
-    ]
+    clips = folder / "YouTubeClips"
+    return clip_questions(folder, lambda number: str(clips / (names[f"vid{number}"] + ".avi")))
 
 
 TASK = Task(

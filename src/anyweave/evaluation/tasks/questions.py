@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,20 @@ def choices(said: str, options: dict[str, str]) -> str:
 def whole(path: Path) -> Any:
     """A whole JSON file; those of question sets are large."""
     return read_json(path, max_bytes=1 << 30)
+
+
+def clip_questions(folder: Path, file_of: Callable[[Any], str]) -> list[Record]:
+    """The layout of MSVD-QA and MSRVTT-QA: a word about the clip that a video's number names."""
+    return [
+        question(
+            row["id"],
+            "video",
+            file_of(row["video_id"]),
+            SHORT.format(row["question"]),
+            [row["answer"]],
+        )  # fmt: skip
+        for row in whole(needed_file(folder, "test_qa.json"))
+    ]
 
 
 def vqa_pairs(folder: Path, stems: tuple[str, str], pictures: str) -> list[Record]:
