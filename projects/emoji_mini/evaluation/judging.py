@@ -29,9 +29,9 @@ class Judges:
     sounds: SoundVerifier
 
     @classmethod
-    def load(cls, parts: Path) -> Judges:
-        """From the folder in which `parts.picture_encoder` and `parts.clip_judge` trained."""
-        return cls(Judge(parts), MotionJudge(parts / "motion.pt"), load_verifier(parts))
+    def load(cls, parts: Path | None = None) -> Judges:
+        """Those trained in `parts`, else those that stand trained in the project."""
+        return cls(Judge(parts), MotionJudge(parts), load_verifier(parts))
 
     def judge(
         self, scene: Scene, part: Media | None, free: Collection[str] = ()

@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anyweave.evaluation.metrics import Proportion
-from anyweave.files import whole_file
+from anyweave.tensors import load_tensors, save_tensors
 from emoji_mini.emoji_world.render import render_clip
 from emoji_mini.emoji_world.sampling import sample_clip
 from emoji_mini.emoji_world.scenes import ACTS, MOTIONS, ClipScene
 from emoji_mini.parts.fit import FitOptions, fit
 
+TRAINED = Path(__file__).parents[1] / "trained" / "motion_judge"
+WEIGHTS = "motion.safetensors"
 NAMES = [*MOTIONS, *ACTS]
 _SIDE = 32  # pixels: a motion is seen from afar
 _WIDTH = 96
@@ -85,16 +87,19 @@ def train(parts: Path, options: FitOptions) -> None:
         return {"motion": F.cross_entropy(network(x).float(), labels[chosen])}
 
     fit(network, losses, options, parts / "fit-clip-judge")
-    with whole_file(parts / "motion.pt") as file:
-        torch.save(network.state_dict(), file)
+    halved = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    save_tensors(halved, parts / WEIGHTS)
 
 
 class MotionJudge:
-    """The trained network."""
+    """The network that stands trained in `parts`, else in the project."""
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, parts: Path | None = None) -> None:
+        trained = parts is not None and (parts / WEIGHTS).is_file()
         self.network = MotionNet()
-        self.network.load_state_dict(torch.load(weights, weights_only=True))
+        self.network.load_state_dict(
+            load_tensors((parts if trained and parts else TRAINED) / WEIGHTS)
+        )
         self.network.eval()
 
     @torch.inference_mode()
@@ -107,7 +112,7 @@ def measure(parts: Path, number: int = 400, seed: int = 5) -> str:
     """How many held-out clips it names right: motions of everything, and what things do of their
     own.
     """
-    judge = MotionJudge(parts / "motion.pt")
+    judge = MotionJudge(parts)
     rng = np.random.default_rng(seed)
     scenes = [sample_clip(rng, "test") for _ in range(number)]
     right: dict[str, list[bool]] = {"motions of everything": [], "acts of their own": []}

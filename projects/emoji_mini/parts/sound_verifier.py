@@ -135,9 +135,9 @@ def _roughened(mel: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(some(1, 1) < 0.5, blurred, noisy)
 
 
-def load_verifier(parts: Path) -> SoundVerifier:
+def load_verifier(parts: Path | None = None) -> SoundVerifier:
     """The verifier in `parts`, else the one that stands trained in the project."""
-    folder = parts if (parts / WEIGHTS).is_file() else TRAINED
+    folder = parts if parts is not None and (parts / WEIGHTS).is_file() else TRAINED
     return SoundVerifier(**load_tensors(folder / WEIGHTS))
 
 
