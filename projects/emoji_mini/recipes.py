@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from anyweave.messages import Modality
+from anyweave.messages import PAPER_MODALITIES
 from anyweave.training.config import (
     DataConfig,
     ModelConfig,
@@ -18,16 +18,21 @@ from anyweave.training.config import (
 )
 from anyweave.training.stages import DECODING_ALIGNMENT, ENCODING_ALIGNMENT, INSTRUCTION_TUNING
 
+# In a forward: a laptop's memory (see docs/speed.md), and on its cores faster than all at once.
+_PADDED_TOKENS = 1024
+
 
 def stage1() -> TrainConfig:
-    """Captions of pictures, clips and sounds; only the input projector learns."""
+    """Captions of pictures, clips and sounds, and questions about them; only the input projector
+    learns.
+    """
     return TrainConfig(
         name="emoji-mini-1",
         stage=ENCODING_ALIGNMENT,
         model=ModelConfig(source="runs/parts/emoji-mini"),
-        data=_data("stage1", size=6000, with_media=False),
+        data=_data("stage1", 20_000),
         optimizer=OptimizerConfig(learning_rate=5e-4, warmup_ratio=0.05),
-        steps=100,
+        steps=150,
         precision="bf16",
         checkpoint_every=50,
         log_every=10,
@@ -36,97 +41,61 @@ def stage1() -> TrainConfig:
 
 
 def stage2() -> TrainConfig:
-    """Requests and what shows them: signal rows and output projectors, aligned with captions and by
-    denoising.
+    """Requests and what shows them: signal rows, and output projectors aligned with the captions'
+    embeddings. Nothing is rendered, so nothing is denoised.
     """
     return replace(
         stage1(),
         name="emoji-mini-2",
         stage=DECODING_ALIGNMENT,
         model=ModelConfig(source="runs/emoji-mini-1/model"),
-        data=_data("stage2", size=6000, with_media=False),
+        data=_data("stage2", 6000),
         optimizer=OptimizerConfig(
             learning_rate=1e-3, learning_rates={"signal_rows": 3e-3}, warmup_ratio=0.05
         ),
-        objective=_OBJECTIVE,
+        # What a caption's embedding says of its objects is a seventh of its variance (the rest is
+        # count, place and position), so alignment weighs more than the language loss.
+        objective=ObjectiveConfig(
+            alignment_mode="mse",
+            alignment_weights=dict.fromkeys(PAPER_MODALITIES, 2.0),
+            denoising_fraction=0.0,
+        ),
         steps=60,
         output_dir="runs/emoji-mini-2",
     )
 
 
 def stage3() -> TrainConfig:
-    """Everything that may learn, on talk of all kinds, a quarter of it words alone.
-
-    Clips and sounds are aligned with their captions only: denoising them is too dear for a laptop.
+    """Talk of all kinds with the language loss alone: adapters, signal rows and the input
+    projector. The output projectors learn afterwards (``anyweave train part output-projectors``),
+    from states that then stay.
     """
     return replace(
-        stage2(),
+        stage1(),
         name="emoji-mini-3",
-        stage=INSTRUCTION_TUNING,
+        stage=replace(
+            INSTRUCTION_TUNING,
+            trainable=("input_projectors", "signal_rows", "lora"),
+            losses={"lm": 1.0},
+        ),
         model=ModelConfig(source="runs/emoji-mini-2/model"),
-        data=_data("stage3", size=60_000, with_media=["image"]),
+        data=_data("stage3", 400_000),
         optimizer=OptimizerConfig(
             learning_rate=6e-4,
-            learning_rates={"lora": 1e-3, "input_projectors": 2e-4, "signal_rows": 2e-3},
-            warmup_ratio=0.03,
-            # Alignment's gradients are tens of times the language loss's: clipping the common norm
-            # would leave language next to nothing in the steps that have both.
-            clip=0.0,
+            learning_rates={"lora": 1e-3, "input_projectors": 3e-4, "signal_rows": 2e-3},
+            warmup_ratio=0.01,
+            schedule="linear",
         ),
-        steps=700,
+        steps=1000,
         output_dir="runs/emoji-mini-3",
     )
 
 
-def mosit() -> TrainConfig:
-    """Stage 3 goes on with dialogues and chats as people write them (``anyweave data emoji``)."""
-    before = stage3()
-    return replace(
-        before,
-        name="emoji-mini-mosit",
-        model=ModelConfig(source="runs/emoji-mini-3/model"),
-        data=DataConfig(
-            source="emoji_mini.world.sources:written_source",
-            args={
-                "folder": "runs/emoji",
-                "datasets": ["emoji-mosit", "emoji-chats"],
-                "looked_at": 3000,
-            },
-            batch_size=32,
-            max_padded_tokens=_PADDED_TOKENS,
-            max_length=448,
-        ),
-        optimizer=replace(
-            before.optimizer,
-            learning_rate=3e-4,
-            learning_rates={"lora": 7e-4, "input_projectors": 1e-4, "signal_rows": 1e-3},
-        ),
-        # No pixels are rendered for what the assistant shows: captions are aligned, nothing is
-        # denoised.
-        objective=replace(_OBJECTIVE, denoising_fraction=0.0),
-        steps=520,
-        output_dir="runs/emoji-mini-mosit",
-    )
-
-
-# In a forward: a laptop's memory (see docs/speed.md), and on its cores faster than all at once.
-_PADDED_TOKENS = 1024
-
-# What a caption's embedding says of its objects is a seventh of its variance (the rest is count,
-# place and position), so alignment weighs more than the language loss. CLAP's unit vector of 128
-# numbers has squared differences 128 times smaller.
-_OBJECTIVE = ObjectiveConfig(
-    alignment_mode="mse",
-    alignment_weights={"image": 2.0, "video": 2.0, "audio": 128.0},
-    denoising_fraction=0.02,
-)
-
-
-def _data(stage: str, *, size: int, with_media: bool | list[Modality]) -> DataConfig:
+def _data(stage: str, size: int) -> DataConfig:
     return DataConfig(
-        source="emoji_mini.world.sources:stage_source",
-        args={"stage": stage, "split": "train", "size": size, "with_media": with_media},
+        source="emoji_mini.emoji_talk:Dialogues",
+        args={"split": "train", "size": size, "kinds": stage},
         batch_size=32,
         max_padded_tokens=_PADDED_TOKENS,
-        max_length=256,
+        max_length=384,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,9 @@ from anyweave import media
 from anyweave.messages import Media
 from emoji_mini.emoji_world.scenes import ClipScene, PictureScene, Scene
 from emoji_mini.emoji_world.sounds import SAMPLE_RATE, SAMPLES
-from emoji_mini.parts.clip_judge import MotionJudge
+from emoji_mini.parts.clip_judge import MotionJudge, clip_facts
 from emoji_mini.parts.seeing import Judge, PictureVerdict
 from emoji_mini.parts.sound_verifier import SoundVerifier, load_verifier
-
-_LOOKED_AT = (0, 5, 10, 15)  # frames in which a clip's thing is looked for
 
 
 @dataclass(frozen=True)
@@ -63,12 +60,4 @@ class Judges:
             return {"object": False, "motion": False, "background": False}
         frames = media.load(part)
         chosen = np.linspace(0, len(frames) - 1, 16).round().astype(int)
-        clip = frames[chosen]
-        verdicts = self.pictures.look([clip[number] for number in _LOOKED_AT])
-        seen = Counter(thing.name for verdict in verdicts for thing in verdict.things)
-        places = Counter(verdict.background for verdict in verdicts)
-        return {
-            "object": bool(seen) and seen.most_common(1)[0][0] == scene.object,
-            "motion": self.motions.look(clip[None])[0] == scene.motion,
-            "background": places.most_common(1)[0][0] == scene.background,
-        }
+        return clip_facts(self.pictures, self.motions, frames[chosen], scene)

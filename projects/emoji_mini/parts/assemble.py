@@ -1,22 +1,30 @@
-"""Put the trained parts of `emoji-mini` together: half-precision copies and the spec that names
-them.
+"""Put the parts of `emoji-mini` together: half-precision copies and the spec that names them.
+
+    python -m emoji_mini.parts.assemble OUT --trained CHECKPOINT   # the whole model, as it ships
+
+A part is taken from the folder of parts (``--parts``) where that holds one, else from what stands
+trained in the project.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import logging
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from anyweave.decoders.folder import forget_origin
-from anyweave.files import replaced_folder, write_json
+from anyweave.files import read_object, replaced_folder, write_json
 from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave.model.build import build
-from anyweave.model.checkpoint import SPEC_FILE, check_target, load_role
+from anyweave.model.checkpoint import SPEC_FILE, check_target, load_role, read_spec
 from anyweave.model.hashing import folder_sha256
-from anyweave.model.roles import ROLES
+from anyweave.model.roles import ROLES, TrainedRole
 from anyweave.model.spec import (
     DecoderSpec,
     EncoderSpec,
@@ -26,32 +34,44 @@ from anyweave.model.spec import (
     ProjectorSpec,
 )
 from anyweave.tensors import load_tensors, save_tensors
-from emoji_mini.parts.diffusion import TEXT_LENGTH, TEXT_WIDTH
-from emoji_mini.parts.encoder import FRAME_POOLING, VIDEO_FRAMES
+from emoji_mini.parts import picture_autoencoder, picture_encoder
 
-LANGUAGE_MODEL = "smollm2-135m-instruct"
+logger = logging.getLogger(__name__)
+
+TRAINED = Path(__file__).parents[1] / "trained"
+_STANDS_AS = {  # the folders of parts there; frames of clips share the pictures' autoencoder
+    "audio-encoder": "audio_encoder",
+    "image": "picture_denoiser",
+    "video": "clip_denoiser",
+    "audio": "sound_decoder",
+}
+SIGNAL_TOKENS: dict[Modality, int] = {"image": 8, "video": 8, "audio": 4}
 
 
-def emoji_mini_spec() -> ModelSpec:
+def spec(conditioning: dict[Modality, tuple[int, int]]) -> ModelSpec:
     """The shape of `emoji-mini`, before hashes: everything small enough to ship and to answer on a
-    laptop's CPU.
+    laptop's CPU. `conditioning` is tokens and width per decoder.
     """
     projector = ProjectorSpec(
         type="transformer",
         args={"hidden_dim": 192, "ffn_dim": 384, "num_encoder_layers": 1, "num_decoder_layers": 2},
     )
-    tokens: dict[Modality, int] = {"image": TEXT_LENGTH, "video": TEXT_LENGTH, "audio": 1}
+    attention, mlp = "q_proj k_proj v_proj o_proj", "gate_proj up_proj down_proj"
+    layers = f"{attention} {mlp}".split()
     return ModelSpec(
         name="emoji-mini",
-        language=LanguageSpec(source=LANGUAGE_MODEL, dtype="bfloat16"),
+        language=LanguageSpec(source="smollm2-135m-instruct", dtype="bfloat16"),
         template="chatml",
-        lora=LoraSpec(r=16, alpha=32.0, dropout=0.0),
+        lora=LoraSpec(r=16, alpha=32.0, dropout=0.0, target_modules=tuple(layers)),
         encoders=(
             EncoderSpec(
                 type="transformers",
                 source="./encoders/image",
                 modalities=("image", "video"),
-                args={"video_frames": VIDEO_FRAMES, "frame_pooling": FRAME_POOLING},
+                args={
+                    "video_frames": picture_encoder.VIDEO_FRAMES,
+                    "frame_pooling": picture_encoder.FRAME_POOLING,
+                },
             ),
             EncoderSpec(type="imagebind", source="./encoders/audio", modalities=("audio",)),
         ),
@@ -59,79 +79,135 @@ def emoji_mini_spec() -> ModelSpec:
             type="grouping",
             args={
                 "dim": 256,
-                "tokens": [16, 10],
+                "tokens": [32, 16],
                 "depths": [1, 1],
                 "layer_mlp_ratio": 4,
                 "gumbel_scale": 0.1,
                 "initial_temperature": 0.1,
-                "positions": 80,
+                "positions": 128,
             },
             shared=True,
         ),
-        # CLAP's embeddings have norm 1, so what stands in for them has too.
-        output_projectors={
-            modality: replace(projector, normalize=modality == "audio")
-            for modality in PAPER_MODALITIES
-        },
+        output_projectors=dict.fromkeys(conditioning, projector),
         decoders={
             modality: DecoderSpec(
                 source=f"./decoders/{modality}",
-                conditioning_tokens=tokens[modality],
-                conditioning_dim=TEXT_WIDTH,
-                num_inference_steps=20,
+                conditioning_tokens=tokens,
+                conditioning_dim=width,
+                num_inference_steps=10,
             )
-            for modality in PAPER_MODALITIES
+            for modality, (tokens, width) in conditioning.items()
         },
-        signal_tokens={"image": 4, "video": 6, "audio": 4},
-        # The signal path is trained too (``--bridge signal``); version 0 draws better from words.
-        bridge="caption",
+        signal_tokens=SIGNAL_TOKENS,
+        bridge="signal",
+        fine_tuning={
+            "optimizer.learning_rate": 2e-4,
+            "optimizer.learning_rates": {
+                "lora": 3e-4,
+                "input_projectors": 5e-5,
+                "signal_rows": 5e-4,
+            },
+            "optimizer.clip": 0.0,
+            "objective.alignment_weights": dict.fromkeys(conditioning, 2.0),
+            "objective.denoising_fraction": 0.02,
+            "data.max_length": 448,
+            "data.batch_size": 16,
+            "data.max_padded_tokens": 1536,
+        },
     )
 
 
-def halve(source: Path, target: Path) -> None:
-    """Copy a part's folder, weights as float16; training leftovers (``fit-*``) stay behind."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with replaced_folder(target) as fresh:
-        ignored = shutil.ignore_patterns("fit-*")
-        shutil.copytree(source, fresh, ignore=ignored, dirs_exist_ok=True)
-        for file in fresh.rglob("*.safetensors"):
-            tensors = load_tensors(file)
-            halved = {k: v.half() if v.dtype == torch.float32 else v for k, v in tensors.items()}
-            save_tensors(halved, file, {"format": "pt"})
-        forget_origin(fresh)
+def place(name: str, folder: Path, parts: Path | None = None) -> None:
+    """Lay a frozen part into `folder`, whole: the one in `parts`, else the one that stands trained
+    in the project. Raises `ValueError` if there is neither.
+    """
+    if parts is not None and (parts / name).is_dir():
+        left = shutil.ignore_patterns("fit-*")
+        shutil.copytree(parts / name, folder, ignore=left, dirs_exist_ok=True)
+    elif name == "image-encoder":
+        picture_encoder.save_encoder(picture_encoder.load_reader(parts), folder)
+    else:
+        source = TRAINED / _STANDS_AS[name]
+        if not source.is_dir():
+            raise ValueError(
+                f"{TRAINED} lacks {source.name}/: train it (projects/emoji_mini/README.md says "
+                f"how), or give a folder of parts that holds {name}/"
+            )
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        if not (folder / "vae").is_dir() and name in PAPER_MODALITIES:
+            shutil.copytree(picture_autoencoder.TRAINED, folder / "vae")
 
 
-def assemble(
-    parts: Path, output: Path, trained: Path | None = None, *, spec: ModelSpec | None = None
-) -> ModelSpec:
+def assemble(output: Path, *, trained: Path | None = None, parts: Path | None = None) -> ModelSpec:
     """Write a checkpoint to `output`: frozen parts in half precision, and around them what was
     trained.
 
-    `parts` holds ``image-encoder/``, ``audio-encoder/`` and a decoder folder per modality. The
-    roles' weights come from the checkpoint `trained` (half precision too), or are fresh.
-    Raises `ValueError` for a missing part.
+    The roles' weights come from the checkpoint `trained` (half precision too), or are fresh; output
+    projectors too, where they led to decoders of another shape. Raises `ValueError` for a missing
+    part.
     """
-    spec = spec or emoji_mini_spec()
-    encoders = {name: f"{name}-encoder" for name in ("image", "audio")}
-    for name in (*encoders.values(), *spec.decoders):
-        if not (parts / name).is_dir():
-            raise ValueError(
-                f"{parts} lacks {name}/; train it first (projects/emoji_mini/README.md says how)"
-            )
     check_target(output)
-    for name, part in encoders.items():
-        halve(parts / part, output / "encoders" / name)
-    for modality in spec.decoders:
-        halve(parts / modality, output / "decoders" / modality)
-    hashed = tuple(replace(e, sha256=folder_sha256(output / e.source)) for e in spec.encoders)
+    for name, target in {
+        "image-encoder": "encoders/image",
+        "audio-encoder": "encoders/audio",
+        **{modality: f"decoders/{modality}" for modality in PAPER_MODALITIES},
+    }.items():
+        (output / target).parent.mkdir(parents=True, exist_ok=True)
+        with replaced_folder(output / target) as fresh:
+            place(name, fresh, parts)
+            _halve(fresh)
+    shape = spec({m: _conditioning(output / "decoders" / m) for m in PAPER_MODALITIES})
+    hashed = [replace(e, sha256=folder_sha256(output / e.source)) for e in shape.encoders]
     decoders = {
-        m: replace(d, sha256=folder_sha256(output / d.source)) for m, d in spec.decoders.items()
+        m: replace(d, sha256=folder_sha256(output / d.source)) for m, d in shape.decoders.items()
     }
-    spec = replace(spec, encoders=hashed, decoders=decoders)
-    model = build(spec, root=output)
+    shape = replace(shape, encoders=tuple(hashed), decoders=decoders)
+    model = build(shape, root=output)
     if trained is not None:
-        for role in ROLES:
+        for role in _fitting(shape, trained):
             load_role(model, role, trained)
-    write_json(output / SPEC_FILE, spec.to_dict())
+    write_json(output / SPEC_FILE, shape.to_dict())
     model.save_pretrained(output, dtype="float16" if trained is not None else None)
-    return spec
+    return shape
+
+
+def _fitting(shape: ModelSpec, trained: Path) -> list[TrainedRole]:
+    """The roles that `trained` can give: output projectors only if they lead to the same sizes."""
+
+    def outputs(of: ModelSpec) -> object:
+        sizes = {m: (d.conditioning_tokens, d.conditioning_dim) for m, d in of.decoders.items()}
+        return sizes, of.output_projectors
+
+    if outputs(read_spec(trained)) == outputs(shape):
+        return list(ROLES)
+    logger.warning("output projectors are new: those of %s lead to other decoders", trained)
+    return [role for role in ROLES if role != "output_projectors"]
+
+
+def _halve(folder: Path) -> None:
+    """Weights as float16."""
+    for file in folder.rglob("*.safetensors"):
+        tensors = load_tensors(file)
+        halved = {k: v.half() if v.dtype == torch.float32 else v for k, v in tensors.items()}
+        save_tensors(halved, file, {"format": "pt"})
+    forget_origin(folder)
+
+
+def _conditioning(folder: Path) -> tuple[int, int]:
+    """How many vectors of which width a decoder's caption encoder gives."""
+    config = read_object(folder / "text_encoder" / "config.json")
+    return int(config["max_position_embeddings"]), int(config["hidden_size"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--trained", type=Path, help="a checkpoint: what its roles have learnt")
+    parser.add_argument("--parts", type=Path, help="frozen parts other than the project's")
+    args = parser.parse_args()
+    shape = assemble(args.output, trained=args.trained, parts=args.parts)
+    sys.stdout.write(json.dumps(shape.to_dict(), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

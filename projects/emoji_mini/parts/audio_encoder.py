@@ -25,7 +25,6 @@ from emoji_mini.emoji_world.render import render_sound
 from emoji_mini.emoji_world.sampling import sample_sound
 from emoji_mini.emoji_world.scenes import SoundScene, Split
 from emoji_mini.emoji_world.sounds import SAMPLE_RATE, SOUNDS
-from emoji_mini.parts.encoder import disturb
 from emoji_mini.parts.fit import FitOptions, fit
 
 NAMES = list(SOUNDS)
@@ -69,6 +68,19 @@ class Listener(nn.Module):
         patches = (self.encoder("audio", mels) * self.scale).unflatten(1, (-1, _TIMES))
         halves = {"first": patches[:, :, : _TIMES // 2], "last": patches[:, :, -(_TIMES // 2) :]}
         return {name: self.head(half.mean((1, 2))) for name, half in halves.items()}
+
+
+def disturb(x: Float[Tensor, "M V 1 F T"], generator: torch.Generator) -> Tensor:
+    """Random level, noise, and a silenced band of pitch and of time (SpecAugment): the recorded
+    takes are few.
+    """
+    x = x + torch.randn(len(x), 1, 1, 1, 1, generator=generator) * 0.2
+    x = x + torch.randn(x.shape, generator=generator) * 0.1
+    for axis, widest in ((-2, 12), (-1, 40)):
+        width = int(torch.randint(1, widest, (), generator=generator))
+        start = int(torch.randint(x.shape[axis] - width, (), generator=generator))
+        x.narrow(axis, start, width).zero_()
+    return x
 
 
 def draw(split: Split, size: int, seed: int) -> tuple[list[SoundScene], list[np.ndarray]]:

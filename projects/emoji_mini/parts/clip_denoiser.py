@@ -1,11 +1,14 @@
 """The denoiser of clips: the picture denoiser with layers that look along time, and a caption
 encoder that goes on from the pictures'.
 
-    python -m emoji_mini.parts.clip_denoiser encode PARTS             # clips -> latents
-    python -m emoji_mini.parts.clip_denoiser train PARTS PICTURES     # resumable
-    python -m emoji_mini.parts.clip_denoiser sheet PARTS PICTURES     # held-out captions, drawn
+    python -m emoji_mini.parts.clip_denoiser encode PARTS    # clips -> latents
+    python -m emoji_mini.parts.clip_denoiser train PARTS     # resumable
+    python -m emoji_mini.parts.clip_denoiser sheet PARTS     # held-out captions, drawn
+    python -m emoji_mini.parts.clip_denoiser measure PARTS   # how many show what was asked for
+    python -m emoji_mini.parts.clip_denoiser ship PARTS      # into the project, in float16
 
-PICTURES holds the trained picture denoiser (``unet/``, ``text_encoder/``, ``tokenizer/``).
+It starts from the picture denoiser that stands trained in the project, or from a folder PICTURES
+that holds another (``unet/``, ``text_encoder/``, ``tokenizer/``).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import shutil
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from diffusers import UNet3DConditionModel
@@ -26,11 +30,14 @@ from emoji_mini.emoji_world.render import CLIP_SIZE, FRAME_RATE, FRAMES, contact
 from emoji_mini.emoji_world.sampling import sample_clip
 from emoji_mini.emoji_world.scenes import Scene
 from emoji_mini.parts import flow
-from emoji_mini.parts.diffusion import inflate
+from emoji_mini.parts.clip_judge import MotionJudge, clip_facts
 from emoji_mini.parts.fit import FitOptions
 from emoji_mini.parts.picture_autoencoder import autoencoder_of, encode_pixels, load_autoencoder
 from emoji_mini.parts.picture_denoiser import CHANNELS
+from emoji_mini.parts.picture_denoiser import TRAINED as PICTURES
+from emoji_mini.parts.seeing import Facts, Judge, facts_table
 
+TRAINED = Path(__file__).parents[1] / "trained" / "clip_denoiser"  # without the autoencoder
 _SIDE = CLIP_SIZE // 8
 _SHOWN = (0, 5, 10, 15)  # frames in a sheet
 
@@ -60,6 +67,29 @@ def build_unet(channels: int, pictures: Path) -> UNet3DConditionModel:
     return unet
 
 
+def inflate(video: nn.Module, image_weights: dict[str, Tensor]) -> int:
+    """Copy a picture UNet's weights into a clip UNet and make its temporal layers start as
+    identity.
+
+    Returns how many tensors were copied. Raises `ValueError` if the two do not share their spatial
+    layers.
+    """
+    state = video.state_dict()
+    shared = [k for k, v in image_weights.items() if k in state and state[k].shape == v.shape]
+    if len(shared) != len(image_weights):
+        missing = sorted(set(image_weights) - set(shared))
+        raise ValueError(
+            f"the clip UNet lacks {len(missing)} of the picture UNet's weights: {missing[:3]}"
+        )
+    video.load_state_dict({k: image_weights[k] for k in shared}, strict=False)
+    with torch.no_grad():
+        for name, parameter in video.named_parameters():
+            temporal = "temp_attentions" in name or name.startswith("transformer_in")
+            if temporal and ".proj_out." in f".{name}":
+                parameter.zero_()
+    return len(shared)
+
+
 def train(parts: Path, pictures: Path, options: FitOptions) -> None:
     shutil.copytree(pictures / "tokenizer", parts / "tokenizer", dirs_exist_ok=True)
     build = partial(build_unet, pictures=pictures)
@@ -73,22 +103,40 @@ def assemble(parts: Path, pictures: Path) -> LatentDiffusion:
     return flow.assemble(parts, build, "video", autoencoder_of(parts), **size)
 
 
+def measure(decoder: LatentDiffusion, number: int, seed: int = 5, **sampling: Any) -> str:
+    """How many clips of held-out captions show what was asked for: a Markdown table."""
+    judge, motions = Judge(), MotionJudge()
+    rng = np.random.default_rng(seed)
+    scenes = [sample_clip(rng, "test") for _ in range(number)]
+    clips = flow.make(decoder, [scene.caption for scene in scenes], batch=4, **sampling)
+    facts: Facts = {}
+    for scene, clip in zip(scenes, clips, strict=True):
+        for name, right in clip_facts(judge, motions, clip, scene).items():
+            facts.setdefault(name, []).append(right)
+    return facts_table("drawn from held-out captions", {f"{number} clips": facts})
+
+
+def ship(parts: Path) -> None:
+    """The last checkpoint in float16 into the project; its autoencoder stands there already."""
+    LatentDiffusion.from_pretrained("video", parts, dtype="float16").save_pretrained(TRAINED)
+    shutil.rmtree(TRAINED / "vae")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["encode", "train", "sheet"])
+    parser.add_argument("verb", choices=["encode", "train", "sheet", "measure", "ship"])
     parser.add_argument("parts", type=Path)
-    parser.add_argument("pictures", type=Path, nargs="?")
+    parser.add_argument("pictures", type=Path, nargs="?", default=PICTURES)
     parser.add_argument("--size", type=int, default=12_000)
     parser.add_argument("--steps", type=int, default=6_000)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--guidance", type=float, default=flow.GUIDANCE)
+    parser.add_argument("--number", type=int, default=128, help="clips that are measured")
     args = parser.parse_args()
     if args.verb == "encode":
         encode(args.parts, args.size)
         return
-    if args.pictures is None:
-        parser.error(f"{args.verb} needs PICTURES, the folder of the trained picture denoiser")
     if args.verb == "train":
         options = FitOptions(
             steps=args.steps,
@@ -99,11 +147,16 @@ def main() -> None:
             checkpoint_every=250,
         )
         train(args.parts, args.pictures, options)
+        return
+    decoder = assemble(args.parts, args.pictures)
+    if args.verb == "ship":
+        ship(args.parts)
+    elif args.verb == "measure":
+        sys.stdout.write(measure(decoder, args.number, guidance_scale=args.guidance))
     else:
         rng = np.random.default_rng(7)
         captions = [sample_clip(rng, "test").caption for _ in range(12)]
         sys.stdout.write("\n".join(captions) + "\n")
-        decoder = assemble(args.parts, args.pictures)
         clips = flow.make(decoder, captions, batch=4, guidance_scale=args.guidance)
         shown = [clip[number] for clip in clips for number in _SHOWN]
         contact_sheet(shown, 2 * len(_SHOWN)).save(args.parts / "sheet-denoiser.png")

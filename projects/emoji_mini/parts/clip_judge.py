@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,14 @@ from emoji_mini.emoji_world.render import render_clip
 from emoji_mini.emoji_world.sampling import sample_clip
 from emoji_mini.emoji_world.scenes import ACTS, MOTIONS, ClipScene
 from emoji_mini.parts.fit import FitOptions, fit
+from emoji_mini.parts.seeing import Judge
 
 TRAINED = Path(__file__).parents[1] / "trained" / "motion_judge"
 WEIGHTS = "motion.safetensors"
 NAMES = [*MOTIONS, *ACTS]
 _SIDE = 32  # pixels: a motion is seen from afar
 _WIDTH = 96
+_LOOKED_AT = (0, 5, 10, 15)  # frames in which a clip's thing is looked for
 
 
 class MotionNet(nn.Module):
@@ -106,6 +109,22 @@ class MotionJudge:
     def look(self, clips: NDArray[np.uint8]) -> list[str]:
         """The likeliest motion of each of ``uint8[B, 16, H, W, 3]``."""
         return [NAMES[best] for best in self.network(as_input(clips)).argmax(1).tolist()]
+
+
+def clip_facts(
+    pictures: Judge, motions: MotionJudge, clip: NDArray[np.uint8], scene: ClipScene
+) -> dict[str, bool]:
+    """Which facts of the scene a clip ``uint8[16, H, W, 3]`` shows: thing and place that are
+    seen in most of the frames looked at, and the motion.
+    """
+    verdicts = pictures.look([clip[number] for number in _LOOKED_AT])
+    seen = Counter(thing.name for verdict in verdicts for thing in verdict.things)
+    places = Counter(verdict.background for verdict in verdicts)
+    return {
+        "object": bool(seen) and seen.most_common(1)[0][0] == scene.object,
+        "motion": motions.look(clip[None])[0] == scene.motion,
+        "background": places.most_common(1)[0][0] == scene.background,
+    }
 
 
 def measure(parts: Path, number: int = 400, seed: int = 5) -> str:

@@ -1,4 +1,4 @@
-"""Denoisers of the next world: flow matching on cached latents, the caption encoder trained with
+"""Denoisers: flow matching on cached latents, the caption encoder trained with
 the UNet. What is drawn differs by medium (`picture_denoiser`, `sound_denoiser`), nothing else.
 
 A folder of parts holds ``latents.npy`` (float16 ``[N, c, h, w]``, of clips ``[N, c, T, h, w]``, of
@@ -21,6 +21,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from jaxtyping import Float
 from numpy.typing import NDArray
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -31,13 +32,13 @@ from anyweave.files import whole_file, write_json
 from anyweave.messages import Modality
 from emoji_mini.emoji_world.captions import describe
 from emoji_mini.emoji_world.scenes import Scene
-from emoji_mini.parts.diffusion import build_tokenizer
 from emoji_mini.parts.fit import FitOptions, fit
 
 TEXT_WIDTH = 192
 TEXT_LENGTH = 24
 CAPTION_DROPOUT = 0.1
 STEPS, GUIDANCE = 12, 3.0  # of sampling
+_PAD, _BOS, _EOS = "<pad>", "<|startoftext|>", "<|endoftext|>"
 _CHUNK = 64  # scenes rendered and encoded together
 
 BuildUNet = Callable[[int], Any]
@@ -77,6 +78,38 @@ def encode_scenes(
                 file.write((json.dumps(words) + "\n").encode())
     with whole_file(parts / "latents.npy") as file:
         np.save(file, torch.cat(latents).numpy())
+
+
+def build_tokenizer(folder: Path, words: Sequence[str], vocab_size: int = 8000) -> CLIPTokenizer:
+    """A byte-pair `CLIPTokenizer` in which every one of `words` is one token, as far as
+    `vocab_size` lasts; other words fall into pieces.
+    """
+    trained = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=_EOS))
+    trained.normalizer = normalizers.Lowercase()
+    trained.pre_tokenizer = pre_tokenizers.Whitespace()
+    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=0,
+        end_of_word_suffix="</w>",
+        initial_alphabet=letters,
+        special_tokens=[_PAD, _BOS, _EOS],
+        show_progress=False,
+    )
+    trained.train_from_iterator([*words, *letters], trainer)
+    model = json.loads(trained.to_str())["model"]
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = CLIPTokenizer(
+        vocab=model["vocab"],
+        merges=[tuple(m) if isinstance(m, list) else tuple(m.split()) for m in model["merges"]],
+        bos_token=_BOS,
+        eos_token=_EOS,
+        unk_token=_EOS,
+        pad_token=_PAD,
+        model_max_length=TEXT_LENGTH,
+    )
+    tokenizer.save_pretrained(folder)
+    return tokenizer
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -124,7 +157,7 @@ def _untrained(
         tokenizer = CLIPTokenizer.from_pretrained(folder)
     else:
         words = sorted({word for row in texts for text in row for word in text.lower().split()})
-        tokenizer = build_tokenizer(folder, words, length=TEXT_LENGTH, vocab_size=8000)
+        tokenizer = build_tokenizer(folder, words)
     torch.manual_seed(0)
     channels = int(np.load(parts / "latents.npy", mmap_mode="r").shape[1])
     unet = build_unet(channels)

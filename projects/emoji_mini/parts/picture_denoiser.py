@@ -5,7 +5,6 @@
     python -m emoji_mini.parts.picture_denoiser sheet PARTS    # held-out captions, drawn
     python -m emoji_mini.parts.picture_denoiser measure PARTS  # how many show what was asked for
     python -m emoji_mini.parts.picture_denoiser ship PARTS     # into the project, in float16
-    python -m emoji_mini.parts.picture_denoiser place FOLDER   # the shipped decoder, whole
 
 PARTS may hold an autoencoder of its own (`picture_autoencoder`). Pictures are drawn with the moving
 average of the last checkpoint.
@@ -27,7 +26,7 @@ from anyweave.decoders.latent_diffusion import LatentDiffusion
 from emoji_mini.emoji_world.render import contact_sheet, render
 from emoji_mini.emoji_world.sampling import sample_picture
 from emoji_mini.emoji_world.scenes import Scene
-from emoji_mini.parts import flow, picture_autoencoder
+from emoji_mini.parts import flow
 from emoji_mini.parts.fit import FitOptions
 from emoji_mini.parts.flow import encode_scenes
 from emoji_mini.parts.picture_autoencoder import autoencoder_of, encode_pixels, load_autoencoder
@@ -76,16 +75,9 @@ def ship(parts: Path) -> None:
     shutil.rmtree(TRAINED / "vae")
 
 
-def place(folder: Path) -> Path:
-    """A decoder's folder with what the project has trained: denoiser and autoencoder."""
-    shutil.copytree(TRAINED, folder)
-    shutil.copytree(picture_autoencoder.TRAINED, folder / "vae")
-    return folder
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["encode", "train", "sheet", "measure", "ship", "place"])
+    parser.add_argument("verb", choices=["encode", "train", "sheet", "measure", "ship"])
     parser.add_argument("parts", type=Path)
     parser.add_argument("--size", type=int, default=60_000)
     parser.add_argument("--steps", type=int, default=20_000)
@@ -105,8 +97,8 @@ def main() -> None:
             warmup_steps=200,
         )
         train(args.parts, options)
-    elif args.verb in ("ship", "place"):
-        {"ship": ship, "place": place}[args.verb](args.parts)
+    elif args.verb == "ship":
+        ship(args.parts)
     elif args.verb == "measure":
         decoder = assemble(args.parts)
         drawing = partial(flow.make, decoder, guidance_scale=args.guidance)

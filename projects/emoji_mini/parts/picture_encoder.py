@@ -230,12 +230,17 @@ def train(parts: Path, options: FitOptions) -> None:
 
 def save(reader: Reader, parts: Path) -> None:
     """The encoder as the library loads it, and the whole reader, in half precision."""
+    save_encoder(reader, parts / "image-encoder")
+    halved = {k: v.half() if v.is_floating_point() else v for k, v in reader.state_dict().items()}
+    save_tensors(halved, parts / WEIGHTS)
+
+
+def save_encoder(reader: Reader, folder: Path) -> None:
+    """The encoder alone, as the library loads it."""
     encoder = build_encoder()
     network: Any = encoder.model
     network.load_state_dict(reader.network.state_dict())
-    encoder.save_pretrained(parts / "image-encoder")
-    halved = {k: v.half() if v.is_floating_point() else v for k, v in reader.state_dict().items()}
-    save_tensors(halved, parts / WEIGHTS)
+    encoder.save_pretrained(folder)
 
 
 def load_reader(parts: Path | None = None) -> Reader:

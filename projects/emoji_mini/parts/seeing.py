@@ -115,7 +115,7 @@ def measure_drawing(draw: Draw, number: int, seed: int = 5) -> str:
     for scenes in _batches(number, seed):
         pictures = draw([scene.caption for scene in scenes])
         _judge(judge, scenes, pictures, facts)
-    return _table("drawn from held-out captions", {f"{number} pictures": facts})
+    return facts_table("drawn from held-out captions", {f"{number} pictures": facts})
 
 
 def measure(parts: Path, number: int = 512, seed: int = 5) -> str:
@@ -131,7 +131,7 @@ def measure(parts: Path, number: int = 512, seed: int = 5) -> str:
             passed = to_pixels(vae.decode(vae.encode(to_input(pixels)).latent).sample)
         for how, shown in zip(rows, (pixels, passed), strict=True):
             _judge(judge, scenes, shown, rows[how])
-    return _table("held-out renders", rows)
+    return facts_table("held-out renders", rows)
 
 
 def _judge(
@@ -142,7 +142,7 @@ def _judge(
             facts.setdefault(fact, []).append(right)
 
 
-def _table(title: str, rows: Mapping[str, Facts]) -> str:
+def facts_table(title: str, rows: Mapping[str, Facts]) -> str:
     names = list(next(iter(rows.values())))
     lines = [f"| {title} | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
     for how, facts in rows.items():

@@ -1,5 +1,7 @@
 """A last lesson for the output projectors: stage 2 once more, without running the language model.
 
+    python -m emoji_mini.parts.states TRAINED OUT   # a checkpoint that talks -> the whole model
+
 With the language model, its adapters and the signal rows frozen, the states at signal tokens are
 constants. They are computed once, in one forward per conversation, and the output projectors then
 learn from them at a hundred times the speed of a stage. (The paper's authors, too, trained the
@@ -10,8 +12,11 @@ variance, and would else be learned last.
 
 from __future__ import annotations
 
+import argparse
+import json
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,9 +29,29 @@ from anyweave.model.any_to_any import NextGPT
 from anyweave.model.fusion import gather_spans
 from anyweave.training.features import FrozenFeatures
 from anyweave.training.plan import Source
+from emoji_mini.emoji_talk import Dialogues
+from emoji_mini.parts.assemble import assemble
 from emoji_mini.parts.fit import FitOptions, fit
 
 EXPLAINED = 0.995  # of the variance; directions beyond hardly depend on the caption
+_MOST_DIRECTIONS = 512
+MAX_LENGTH = 384
+
+# What is talked of while the states are gathered: requests and what follows from them. Nothing that
+# the assistant shows is rendered, only its caption is read.
+SPOKEN_MEDIA = {
+    "ask picture": 0.34,
+    "ask clip": 0.24,
+    "ask sound": 0.14,
+    "several": 0.14,
+    "cross": 0.08,
+    "mood": 0.02,
+    "sum": 0.02,
+    "vague": 0.02,
+}
+OPTIONS = FitOptions(
+    steps=2000, batch_size=96, learning_rate=1e-3, ema_decay=0.99, precision="fp32"
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +69,7 @@ class SignalStates:
 
 @torch.no_grad()
 def signal_states(
-    model: NextGPT, source: Source, *, batch_size: int = 32, max_length: int = 256
+    model: NextGPT, source: Source, *, batch_size: int = 32, max_length: int = MAX_LENGTH
 ) -> dict[Modality, SignalStates]:
     """The states at every captioned assistant medium of `source`, one forward per conversation.
 
@@ -118,8 +143,56 @@ def whitening(embeddings: Float[Tensor, "U Q C"]) -> Float[Tensor, "QC K"]:
     divided by its spread.
     """
     flat = embeddings.flatten(1)
-    _, sizes, directions = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)
-    spread_K = sizes / len(flat) ** 0.5
-    shares = spread_K.square().cumsum(0) / spread_K.square().sum()
+    centred = flat - flat.mean(0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # the directions are found from random ones
+        _, sizes, directions = torch.svd_lowrank(centred, min(_MOST_DIRECTIONS, *flat.shape))
+    shares = sizes.square().cumsum(0) / centred.square().sum()
     count = int((shares < EXPLAINED).sum()) + 1
-    return directions[:count].T / spread_K[:count]
+    return directions[:, :count] / (sizes[:count] / len(flat) ** 0.5)
+
+
+def last_lesson(
+    trained: Path,
+    output: Path,
+    options: FitOptions = OPTIONS,
+    conversations: int = 6000,
+    parts: Path | None = None,
+) -> dict[str, float]:
+    """Put the model together around what `trained` has learnt, teach its output projectors, and
+    leave all of it in `output`, half precision. Returns the last losses.
+    """
+    assemble(output, trained=trained, parts=parts)
+    model = NextGPT.from_pretrained(output).to(options.device)
+    talk = Dialogues("train", conversations, 2, kinds=SPOKEN_MEDIA, goes_on=True)
+    means = teach_output_projectors(
+        model, signal_states(model, talk), dict.fromkeys(model.decoders, options), output.parent
+    )
+    model.save_pretrained(output, dtype="float16")
+    return means
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("trained", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--parts", type=Path, help="frozen parts other than the project's")
+    parser.add_argument("--conversations", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=OPTIONS.steps)
+    parser.add_argument("--batch-size", type=int, default=OPTIONS.batch_size)
+    parser.add_argument("--rate", type=float, default=OPTIONS.learning_rate)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    options = replace(
+        OPTIONS,
+        steps=args.steps,
+        batch_size=args.batch_size,
+        learning_rate=args.rate,
+        device=args.device,
+    )
+    means = last_lesson(args.trained, args.output, options, args.conversations, args.parts)
+    sys.stdout.write(json.dumps(means) + "\n")
+
+
+if __name__ == "__main__":
+    main()

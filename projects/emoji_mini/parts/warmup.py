@@ -9,7 +9,7 @@ that already read like words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +17,61 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
+from emoji_mini.emoji_talk.talk import RATES
+from emoji_mini.emoji_world.render import render
+from emoji_mini.emoji_world.sampling import sample_clip, sample_picture, sample_sound
+from emoji_mini.emoji_world.scenes import Scene
+from emoji_mini.parts.assemble import assemble
 from emoji_mini.parts.fit import FitOptions, fit
 
+_SAMPLERS: dict[Modality, Callable[..., Scene]] = {
+    "image": sample_picture,
+    "video": sample_clip,
+    "audio": sample_sound,
+}
 SHARPNESS = 20.0  # of the softmax over cosine similarities
 
 
 @torch.no_grad()
-def encoder_features(
-    model: NextGPT, modality: Modality, arrays: Sequence[NDArray[Any]], rate: float | None
-) -> Float[Tensor, "S N D"]:
-    """Frozen features (float16) of pictures, clips or sounds at `rate`."""
-    encoder: Any = model.encoders[modality]  # an Encoder, which ModuleDict does not know
-    parts = []
-    for start in track(range(0, len(arrays), 32), f"encoding {modality}", transient=True):
-        rows = [
-            encoder.preprocess(
-                modality,
-                np.asarray(a, np.float32) if modality == "audio" else np.asarray(a),
-                rate=rate,
-            )
-            for a in arrays[start : start + 32]
-        ]
-        parts.append(encoder(modality, torch.stack(rows)).half())
-    return torch.cat(parts)
+def world_features(
+    model: NextGPT, sizes: Mapping[Modality, int], seed: int = 11
+) -> tuple[dict[Modality, list[str]], dict[Modality, Float[Tensor, "S N D"]]]:
+    """Captions of so many training scenes of each kind, and their frozen features (float16)."""
+    captions: dict[Modality, list[str]] = {}
+    features: dict[Modality, Tensor] = {}
+    for modality, size in sizes.items():
+        rng = np.random.default_rng([seed, len(modality)])
+        scenes = [_SAMPLERS[modality](rng, "train") for _ in range(size)]
+        encoder: Any = model.encoders[modality]  # an Encoder, which ModuleDict does not know
+        parts = []
+        for start in track(range(0, size, 32), f"encoding {modality}", transient=True):
+            rows = [
+                encoder.preprocess(modality, render(scene), rate=RATES[modality])
+                for scene in scenes[start : start + 32]
+            ]
+            parts.append(encoder(modality, torch.stack(rows)).half())
+        captions[modality] = [scene.caption for scene in scenes]
+        features[modality] = torch.cat(parts)
+    return captions, features
+
+
+def first_lesson(
+    output: Path,
+    options: FitOptions,
+    sizes: Mapping[Modality, int],
+    parts: Path | None = None,
+) -> dict[str, float]:
+    """Put the frozen parts together in `output` and give the input projector its first lesson, on
+    media of so many scenes of each kind.
+    """
+    assemble(output, parts=parts)
+    model = NextGPT.from_pretrained(output)
+    return warm_up(model, output, options, *world_features(model, sizes))
 
 
 def caption_words(

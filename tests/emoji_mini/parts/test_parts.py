@@ -1,8 +1,7 @@
-"""The recipes of the frozen parts, on a handful of scenes and steps."""
+"""What all parts share: the loop that trains them, the lessons of projectors, putting together."""
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,40 +11,13 @@ import torch
 from torch import nn
 
 from anyweave.decoders.latent_diffusion import LatentDiffusion
-from anyweave.encoders.imagebind import ImageBind
-from anyweave.encoders.transformers_backbone import TransformersBackbone
 from anyweave.messages import Image, Message, Text
+from anyweave.model.any_to_any import NextGPT
+from anyweave.tensors import load_tensors
 from anyweave.testing.model import tiny_model
-from emoji_mini.parts import recipes
-from emoji_mini.parts.autoencoder import build_autoencoder, train_autoencoder
-from emoji_mini.parts.contrast import sound_vectors, train_text_encoder
-from emoji_mini.parts.diffusion import (
-    TEXT_LENGTH,
-    build_tokenizer,
-    build_unet,
-    inflate,
-    prepare,
-    train_diffusion,
-    world_words,
-)
-from emoji_mini.parts.encoder import (
-    FRAME_POOLING,
-    NOTHING,
-    UNKNOWN,
-    VIDEO_FRAMES,
-    build_audio_encoder,
-    labels_of,
-    patch_labels,
-    pixels,
-    train_audio_encoder,
-    train_image_encoder,
-)
+from emoji_mini.parts import assemble, clip_denoiser, flow, picture_denoiser, states, warmup
 from emoji_mini.parts.fit import FitOptions, fit
-from emoji_mini.parts.recipes import OPTIONS, train_named_part
-from emoji_mini.parts.rendered import rendered_scenes
 from emoji_mini.parts.states import signal_states, teach_output_projectors, whitening
-from emoji_mini.world.catalogue import OBJECTS
-from emoji_mini.world.scenes import ImageScene, sample_image
 
 SHORT = FitOptions(steps=2, batch_size=2, precision="fp32", log_every=1, checkpoint_every=1)
 
@@ -75,112 +47,6 @@ def test_fit_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         _regression(tmp_path / "cut", 10, interrupt_after=7)
     assert torch.equal(_regression(tmp_path / "cut", 10), whole)
-
-
-def test_every_caption_word_is_one_token(tmp_path: Path) -> None:
-    tokenizer = build_tokenizer(tmp_path, world_words())
-    for word in world_words():
-        assert len(tokenizer.tokenize(word)) == 1, word
-    rng = np.random.default_rng(0)
-    longest = max((sample_image(rng, "train").caption for _ in range(500)), key=len)
-    assert len(tokenizer(longest).input_ids) <= TEXT_LENGTH
-
-
-def test_rendered_scenes_are_drawn_once_and_read_back(tmp_path: Path) -> None:
-    scenes, arrays = rendered_scenes("audio", "train", 3, 0, tmp_path)
-    again, same = rendered_scenes("audio", "train", 3, 0, tmp_path)
-    assert again == scenes
-    assert np.array_equal(arrays, same)
-
-
-def test_patches_know_what_they_show() -> None:
-    labels = patch_labels(ImageScene(object="cat", count=1)).reshape(8, 8)
-    assert labels[4, 4] == list(OBJECTS).index("cat")
-    assert labels[0, 0] == NOTHING
-    assert (labels == UNKNOWN).any()
-    truth = labels_of(ImageScene(object="cat", relation="above", other="dog"))
-    assert truth["object"].sum() == 2
-    assert int(truth["count"]) == 0
-
-
-def test_a_clip_unet_takes_all_weights_of_the_picture_unet() -> None:
-    image, video = build_unet("image", (4, 16, 16)), build_unet("video", (4, 8, 12, 12))
-    weights = image.state_dict()
-    assert inflate(video, weights) == len(weights)
-    assert torch.equal(video.state_dict()["conv_in.weight"], weights["conv_in.weight"])
-    with pytest.raises(ValueError, match="lacks 1 of the picture UNet's weights"):
-        inflate(video, {"nothing.weight": torch.zeros(1)})
-
-
-def test_encoders_are_taught_and_read_media(tmp_path: Path) -> None:
-    sizes = {"image": 4, "video": 4, "audio": 4}
-    train_image_encoder(tmp_path / "image-encoder", tmp_path / "scenes", SHORT, sizes)
-    encoder = TransformersBackbone.from_pretrained(
-        tmp_path / "image-encoder", video_frames=VIDEO_FRAMES, frame_pooling=FRAME_POOLING
-    )
-    _, clips = rendered_scenes("video", "train", 4, 0, tmp_path / "scenes")
-    # What it is taught with is what it will be given.
-    torch.testing.assert_close(
-        pixels(clips, [0])[0], encoder.preprocess("video", np.asarray(clips[0])), atol=1e-5, rtol=0
-    )
-    assert encoder.num_patches("image") == encoder.num_patches("video") == 64
-    train_audio_encoder(tmp_path / "audio-encoder", tmp_path / "scenes", SHORT, 4)
-    _, waves = rendered_scenes("audio", "train", 4, 0, tmp_path / "scenes")
-    vectors = sound_vectors(ImageBind.from_pretrained(tmp_path / "audio-encoder"), waves)
-    assert vectors.shape == (4, encoder.feature_dim)
-
-
-def test_captions_of_sounds_move_apart(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    (tmp_path / "audio").mkdir()
-    build_audio_encoder().save_pretrained(tmp_path / "audio-encoder")
-    vae = build_autoencoder(1, (8, 8, 8))
-    vae.save_pretrained(tmp_path / "audio" / "vae")
-    prepare("audio", tmp_path / "audio", None)
-    options = replace(
-        SHORT,
-        steps=30,
-        batch_size=16,
-        warmup_steps=1,
-        ema_decay=0.0,
-        learning_rate=3e-3,
-        log_every=6,
-    )
-    args = (tmp_path / "audio", tmp_path / "audio-encoder", tmp_path / "scenes")
-    first = train_text_encoder(*args, replace(options, steps=1), 24)["contrast"]
-    shutil.rmtree(tmp_path / "audio" / "fit-text")
-    # By 0.4 or more on every kind of processor tried; a few steps less are within the noise.
-    assert train_text_encoder(*args, options, 24)["contrast"] < first - 0.2
-
-
-@pytest.mark.parametrize("modality", ["image", "audio"])
-def test_a_decoder_is_trained_saved_and_generates(tmp_path: Path, modality: str) -> None:
-    folder, cache = tmp_path / modality, tmp_path / "scenes"
-    train_autoencoder(modality, folder, cache, SHORT, size=8)
-    means = train_diffusion(modality, folder, cache, SHORT, size=8)
-    assert np.isfinite(means["denoising"])
-    decoder = LatentDiffusion.from_pretrained(modality, folder)
-    made = decoder.generate(
-        decoder.encode_captions(["a dog at night"]), seeds=[0], num_inference_steps=2
-    )
-    assert made[0].shape == {"image": (64, 64, 3), "audio": (32768,)}[modality]
-
-
-def test_autoencoder_latents_have_a_quarter_of_each_side() -> None:
-    vae = build_autoencoder(3, (8, 8, 8))
-    assert vae.encode(torch.zeros(1, 3, 64, 64)).latent_dist.mean.shape == (1, 4, 16, 16)
-
-
-def test_errors_of_the_recipes(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no part 'vision'; there are image-encoder"):
-        train_named_part("vision", tmp_path)
-    with pytest.raises(ValueError, match="train it first with: anyweave train part image"):
-        train_named_part("video", tmp_path)
-    with pytest.raises(ValueError, match="scale must be above 0"):
-        train_named_part("image-encoder", tmp_path, scale=0)
-    with pytest.raises(ValueError, match="precision is fp32 or bf16"):
-        FitOptions(steps=1, batch_size=1, precision="int8")
-    assert all(options.steps > 0 for options in OPTIONS.values())
 
 
 def test_output_projectors_learn_from_states_alone(tmp_path: Path) -> None:
@@ -229,12 +95,77 @@ def test_a_part_is_not_continued_with_other_options(tmp_path: Path) -> None:
         fit(module, loss, options, tmp_path)
 
 
-def test_what_a_part_saves_under_its_own_name_is_not_locked_out(
+def test_the_last_lesson_leaves_a_whole_model_with_other_output_projectors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def first_lesson(output: Path, device: str, scale: float) -> str:
-        tiny_model().save_pretrained(output / "emoji-mini")
-        return "saved"
+    def tiny(output: Path, **_: object) -> None:
+        tiny_model().save_pretrained(output)
 
-    monkeypatch.setattr(recipes, "_first_lesson", first_lesson)
-    assert recipes.train_named_part("emoji-mini", tmp_path) == "emoji-mini: saved"
+    monkeypatch.setattr(states, "assemble", tiny)
+    fast = replace(SHORT, learning_rate=0.1, warmup_steps=1, ema_decay=0.0)
+    means = states.last_lesson(tmp_path, tmp_path / "taught", fast, conversations=12)
+    assert set(means) == {f"alignment/{m}" for m in ("image", "video", "audio")}
+    assert np.isfinite(list(means.values())).all()
+    before = dict(tiny_model().output_projectors.named_parameters())
+    after = NextGPT.from_pretrained(tmp_path / "taught").output_projectors.named_parameters()
+    moved = {name.split(".")[0] for name, p in after if (before[name] - p).abs().max() > 0.05}
+    assert moved == {"image", "video", "audio"}
+    stored = load_tensors(tmp_path / "taught" / "output_projectors.safetensors")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
+
+
+def test_a_clip_unet_takes_all_weights_of_the_picture_unet() -> None:
+    image = picture_denoiser.build_unet(4)
+    weights = image.state_dict()
+    with pytest.raises(ValueError, match="lacks 1 of the picture UNet's weights"):
+        clip_denoiser.inflate(image, {"nothing.weight": torch.zeros(1)})
+    video = clip_denoiser.build_unet(16, picture_denoiser.TRAINED)
+    kept = load_tensors(picture_denoiser.TRAINED / "unet" / "diffusion_pytorch_model.safetensors")
+    assert set(weights) == set(kept)
+    assert torch.equal(video.state_dict()["conv_in.weight"], kept["conv_in.weight"].float())
+
+
+def test_the_first_lesson_sees_media_of_the_world() -> None:
+    captions, features = warmup.world_features(tiny_model(), {"image": 2, "audio": 3})
+    assert {m: len(said) for m, said in captions.items()} == {"image": 2, "audio": 3}
+    assert len(features["image"]) == 2 and features["audio"].dtype == torch.float16
+
+
+def test_parts_come_from_the_project_or_from_a_folder_of_parts(tmp_path: Path) -> None:
+    own = tmp_path / "parts" / "audio-encoder"
+    own.mkdir(parents=True)
+    (own / "config.json").write_text("{}")
+    assemble.place("audio-encoder", tmp_path / "one", tmp_path / "parts")
+    assert (tmp_path / "one" / "config.json").read_text() == "{}"
+    assemble.place("audio-encoder", tmp_path / "other")
+    assert (tmp_path / "other" / "model.safetensors").is_file()
+    assemble.place("image-encoder", tmp_path / "eyes")
+    assert (tmp_path / "eyes" / "preprocessor_config.json").is_file()
+
+
+def test_a_part_that_stands_nowhere_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assemble, "TRAINED", tmp_path)
+    with pytest.raises(ValueError, match=r"lacks clip_denoiser/: train it .* holds video/"):
+        assemble.place("video", tmp_path / "video")
+
+
+def test_the_clip_denoiser_is_trained_measured_and_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_denoiser, "TRAINED", tmp_path / "trained")
+    clip_denoiser.encode(tmp_path, size=2)
+    assert np.load(tmp_path / "latents.npy").shape == (2, 16, 16, 8, 8)
+    clip_denoiser.train(tmp_path, picture_denoiser.TRAINED, replace(SHORT, steps=1))
+    decoder = clip_denoiser.assemble(tmp_path, picture_denoiser.TRAINED)
+    table = clip_denoiser.measure(decoder, 2, num_inference_steps=1)
+    assert table.startswith("| drawn from held-out captions | object | motion | background |")
+    assert "| 2 clips | " in table
+    clip_denoiser.ship(tmp_path)
+    assert not (tmp_path / "trained" / "vae").exists()
+    monkeypatch.setattr(assemble, "TRAINED", tmp_path / "none")
+    monkeypatch.setitem(assemble._STANDS_AS, "video", str(tmp_path / "trained"))
+    assemble.place("video", tmp_path / "whole")
+    whole = LatentDiffusion.from_pretrained("video", tmp_path / "whole")
+    assert flow.make(whole, ["a dog"], num_inference_steps=1).shape == (1, 16, 64, 64, 3)

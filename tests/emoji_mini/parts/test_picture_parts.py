@@ -16,7 +16,7 @@ from anyweave.decoders.latent_diffusion import LatentDiffusion
 from anyweave.model.architectures.lookup import architecture
 from emoji_mini.emoji_world.render import render_picture
 from emoji_mini.emoji_world.sampling import sample_picture
-from emoji_mini.parts import flow, seeing
+from emoji_mini.parts import assemble, flow, seeing
 from emoji_mini.parts import picture_autoencoder as autoencoder
 from emoji_mini.parts import picture_denoiser as denoiser
 from emoji_mini.parts.fit import FitOptions
@@ -106,7 +106,8 @@ def test_the_trained_autoencoder_redraws_held_out_scenes(tmp_path: Path) -> None
 
 def test_the_trained_denoiser_draws_what_is_asked_for(tmp_path: Path) -> None:
     """Its share over 256 held-out captions stands in the project's README."""
-    folder = denoiser.place(tmp_path / "decoder")
+    folder = tmp_path / "decoder"
+    assemble.place("image", folder)
     assert "_name_or_path" not in (folder / "unet" / "config.json").read_text()
     found = architecture(folder)  # what `anyweave inspect` counts
     assert found is not None and {"unet", "vae", "scheduler"} <= set(found.components)
