@@ -25,17 +25,28 @@ def cache_folder() -> Path:
     return Path(os.environ.get("EMOJI_WORLD_CACHE", home / "emoji_world"))
 
 
+def emoji_folder() -> Path:
+    """Fetch every still emoji, things of the world or not (over 3,000), and return their folder."""
+    _need("npm")
+    _unpack_npm(EMOJI, cache_folder() / _folder(EMOJI))
+    return cache_folder() / _folder(EMOJI) / "package" / "assets"
+
+
+def _need(*tools: str) -> None:
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if missing:
+        raise ValueError(
+            f"fetching the world's assets needs {', '.join(missing)}, not installed here; the pack "
+            "and the trained parts ship with the project, so this is needed only to change them"
+        )
+
+
 def fetch() -> Path:
     """Fetch what is not in the cache yet (about 900 MB) and return the cache.
 
     Raises `ValueError` naming the client that is missing or the command that failed.
     """
-    missing = [tool for tool in _FETCHED_WITH if shutil.which(tool) is None]
-    if missing:
-        raise ValueError(
-            f"building the world's pack needs {', '.join(missing)}, not installed here; "
-            "the pack ships with the project, so this is needed only to change it"
-        )
+    _need(*_FETCHED_WITH)
     cache = cache_folder()
     for package in (EMOJI, *ANIMATED):
         _unpack_npm(package, cache / _folder(package))
@@ -56,11 +67,6 @@ def sprite_file(thing: Thing) -> Path:
 def animation_file(thing: Thing) -> Path:
     """The animated picture of a thing in the cache, 256 x 256 WebP of 48 to 73 frames."""
     return _find(thing, ANIMATED)
-
-
-def collection() -> list[Path]:
-    """Every still emoji of the fetched package, things of the world or not (over 3,000)."""
-    return sorted((cache_folder() / _folder(EMOJI) / "package" / "assets").glob("*.webp"))
 
 
 def soundfont_file() -> Path:

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from diffusers import UNet3DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from anyweave.decoders.latent_diffusion import LatentDiffusion
 from anyweave.tensors import load_tensors

@@ -49,9 +49,7 @@ SPOKEN_MEDIA = {
     "sum": 0.02,
     "vague": 0.02,
 }
-OPTIONS = FitOptions(
-    steps=2000, batch_size=96, learning_rate=1e-3, ema_decay=0.99, precision="fp32"
-)
+OPTIONS = FitOptions(steps=2000, batch_size=96, learning_rate=1e-3, ema_decay=0.99)
 
 
 @dataclass(frozen=True)
@@ -129,9 +127,10 @@ def teach_output_projectors(
         ) -> dict[str, Tensor]:
             size = options[modality].batch_size
             rows = torch.randint(len(known.hidden), (size,), generator=generator)
-            conditioning = model.condition(modality, known.hidden[rows].float())
+            conditioning = model.condition(modality, known.hidden[rows].float()).float()
             difference = conditioning - known.wanted[known.caption[rows]]
-            return {f"alignment/{modality}": (difference.flatten(1) @ measure).square().mean()}
+            with torch.autocast(difference.device.type, enabled=False):  # rare directions are small
+                return {f"alignment/{modality}": (difference.flatten(1) @ measure).square().mean()}
 
         means |= fit(projector, losses, options[modality], folder / f"fit-{modality}-states")
         projector.requires_grad_(False)
@@ -163,7 +162,7 @@ def last_lesson(
     leave all of it in `output`, half precision. Returns the last losses.
     """
     assemble(output, trained=trained, parts=parts)
-    model = NextGPT.from_pretrained(output).to(options.device)
+    model = NextGPT.from_pretrained(output)
     talk = Dialogues("train", conversations, 2, kinds=SPOKEN_MEDIA, goes_on=True)
     means = teach_output_projectors(
         model, signal_states(model, talk), dict.fromkeys(model.decoders, options), output.parent
@@ -181,14 +180,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=OPTIONS.steps)
     parser.add_argument("--batch-size", type=int, default=OPTIONS.batch_size)
     parser.add_argument("--rate", type=float, default=OPTIONS.learning_rate)
-    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     options = replace(
         OPTIONS,
         steps=args.steps,
         batch_size=args.batch_size,
         learning_rate=args.rate,
-        device=args.device,
     )
     means = last_lesson(args.trained, args.output, options, args.conversations, args.parts)
     sys.stdout.write(json.dumps(means) + "\n")

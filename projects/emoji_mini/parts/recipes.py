@@ -1,0 +1,219 @@
+"""The recipes of emoji-mini's parts: one name, one command, the steps that the shipped weights had.
+
+All of them work in one folder of parts. It holds ``image/``, ``video/`` and ``audio/`` (what
+decoders are trained from, and then they themselves), the two encoders, the judges, and what was
+drawn for them. What it lacks is taken from what stands trained in the project.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from anyweave.files import path_lock
+from anyweave.messages import Modality
+from emoji_mini.emoji_world import assets
+from emoji_mini.parts import (
+    audio_encoder,
+    clip_denoiser,
+    clip_judge,
+    flow,
+    picture_autoencoder,
+    picture_denoiser,
+    picture_encoder,
+    sound_autoencoder,
+    sound_denoiser,
+    sound_verifier,
+    states,
+    warmup,
+)
+from emoji_mini.parts.fit import FitOptions
+
+Size = Callable[[int], int]
+"""How many of so many scenes a trial takes."""
+Train = Callable[[Path, FitOptions, Size], Any]
+
+_LESSON: dict[Modality, int] = {"image": 12_000, "video": 3_000, "audio": 4_000}
+
+
+@dataclass(frozen=True)
+class Part:
+    """What it is trained with: steps, batch and rate, and how. Change a number here and the shipped
+    weights can be made again with it.
+    """
+
+    train: Train
+    options: FitOptions
+
+
+def _picture_autoencoder(parts: Path, options: FitOptions, size: Size) -> object:
+    folder = parts / "image"
+    if not (folder / "train.npy").is_file():
+        picture_autoencoder.write_bank(assets.emoji_folder(), folder, size(16_000), size(512))
+    if not (folder / "frames.npy").is_file():
+        picture_autoencoder.write_world_bank(folder, size(10_000), size(512))
+    picture_autoencoder.train(folder, options, crop=64)
+    names = ("world_held_out", "held_out")
+    return {name: picture_autoencoder.measure(folder, name) for name in names}
+
+
+def _draw(parts: Path, size: Size) -> None:
+    if not (parts / "clips.json").is_file():
+        picture_encoder.draw(parts, size(30_000), size(3_000))
+
+
+def _picture_encoder(parts: Path, options: FitOptions, size: Size) -> object:
+    _draw(parts, size)
+    picture_encoder.train(parts, options)
+    return "an encoder, and the judge of pictures"
+
+
+def _motion_judge(parts: Path, options: FitOptions, size: Size) -> str:
+    _draw(parts, size)
+    clip_judge.train(parts, options)
+    return "\n" + clip_judge.measure(parts, size(400))
+
+
+def _audio_encoder(parts: Path, options: FitOptions, size: Size) -> str:
+    audio_encoder.train(parts, options, size(6_000))
+    return "\n" + audio_encoder.measure(parts, size(400))
+
+
+def _picture_denoiser(parts: Path, options: FitOptions, size: Size) -> object:
+    folder = parts / "image"
+    if not (folder / "latents.npy").is_file():
+        picture_denoiser.encode(folder, size(24_000))
+    picture_denoiser.train(folder, options)
+    picture_denoiser.assemble(folder)
+    return folder
+
+
+def _clip_denoiser(parts: Path, options: FitOptions, size: Size) -> object:
+    folder, pictures = parts / "video", parts / "image"
+    if (pictures / "vae").is_dir():
+        shutil.copytree(pictures / "vae", folder / "vae", dirs_exist_ok=True)
+    if not (pictures / "unet").is_dir():
+        pictures = picture_denoiser.TRAINED
+    if not (folder / "latents.npy").is_file():
+        clip_denoiser.encode(folder, size(9_000))
+    clip_denoiser.train(folder, pictures, options)
+    clip_denoiser.assemble(folder, pictures)
+    return folder
+
+
+def _sound_autoencoder(parts: Path, options: FitOptions, size: Size) -> object:
+    folder = parts / "audio"
+    if not (folder / "mel_config.json").is_file():
+        sound_autoencoder.write_bank(folder, size(1_500), size(200))
+    sound_autoencoder.train(folder, options)
+    return sound_autoencoder.measure(folder)
+
+
+def _sound_denoiser(parts: Path, options: FitOptions, size: Size) -> object:
+    folder = parts / "audio"
+    if not (folder / "latents.npy").is_file():
+        sound_denoiser.encode(folder, size(6_000))
+    flow.train(folder, sound_denoiser.build_unet, options)
+    sound_denoiser.assemble(folder)
+    return folder
+
+
+def _sound_verifier(parts: Path, options: FitOptions, size: Size) -> object:
+    sound_verifier.train(parts / "audio", size(options.steps))
+    return sound_verifier.measure(parts / "audio", size(200))
+
+
+def _first_lesson(parts: Path, options: FitOptions, size: Size) -> object:
+    sizes = {modality: size(number) for modality, number in _LESSON.items()}
+    return warmup.first_lesson(parts / "emoji-mini", options, sizes, parts)
+
+
+def _last_lesson(parts: Path, options: FitOptions, size: Size) -> object:
+    trained = parts.parent / "emoji-mini-3" / "model"
+    if not trained.is_dir():
+        raise ValueError(
+            f"the output projectors are taught after the last stage, but {trained} is not there; "
+            "run anyweave train stage3 --recipe emoji-mini-3 first"
+        )
+    return states.last_lesson(trained, parts / "emoji-mini-taught", options, size(6_000), parts)
+
+
+PARTS: dict[str, Part] = {
+    "picture-autoencoder": Part(
+        _picture_autoencoder,
+        FitOptions(steps=20_000, batch_size=16, learning_rate=1e-3, ema_decay=0.998),
+    ),
+    "picture-encoder": Part(
+        _picture_encoder,
+        FitOptions(steps=2_500, batch_size=32, learning_rate=1e-3, warmup_steps=200),
+    ),
+    "audio-encoder": Part(
+        _audio_encoder,
+        FitOptions(steps=1_500, batch_size=32, learning_rate=1e-3, ema_decay=0.995),
+    ),
+    "picture-denoiser": Part(
+        _picture_denoiser,
+        FitOptions(
+            steps=27_000, batch_size=32, learning_rate=8e-4, ema_decay=0.999, warmup_steps=200
+        ),
+    ),
+    "clip-denoiser": Part(
+        _clip_denoiser,
+        FitOptions(
+            steps=2_000,
+            batch_size=16,
+            learning_rate=6e-4,
+            ema_decay=0.998,
+            warmup_steps=100,
+            checkpoint_every=250,
+        ),
+    ),
+    "sound-autoencoder": Part(
+        _sound_autoencoder,
+        FitOptions(
+            steps=2_000, batch_size=16, learning_rate=2e-3, ema_decay=0.998, checkpoint_every=200
+        ),
+    ),
+    "sound-denoiser": Part(
+        _sound_denoiser,
+        FitOptions(
+            steps=6_000, batch_size=32, learning_rate=1.5e-3, ema_decay=0.998, checkpoint_every=100
+        ),
+    ),
+    # A linear discriminant: its steps are the sounds it hears.
+    "sound-verifier": Part(_sound_verifier, FitOptions(steps=1_500, batch_size=1)),
+    "motion-judge": Part(_motion_judge, FitOptions(steps=1_500, batch_size=32, learning_rate=1e-3)),
+    "emoji-mini": Part(
+        _first_lesson,
+        FitOptions(
+            steps=1_500, batch_size=32, learning_rate=1e-3, ema_decay=0.995, checkpoint_every=250
+        ),
+    ),
+    "output-projectors": Part(_last_lesson, states.OPTIONS),
+}
+
+
+def train_named_part(name: str, output: Path, *, scale: float = 1.0) -> str:
+    """Train the part `name` into `output` and say what came out; `scale` shrinks steps and data for
+    a trial. Resumable.
+
+    Raises `ValueError` for a name that does not exist, and for what must be trained before.
+    """
+    if name not in PARTS:
+        raise ValueError(f"no part {name!r}; there are {', '.join(PARTS)}")
+    if scale <= 0:
+        raise ValueError(f"scale must be above 0, got {scale}")
+    part = PARTS[name]
+    steps = max(2, round(part.options.steps * scale))
+    options = replace(part.options, steps=steps)
+    output.mkdir(parents=True, exist_ok=True)
+
+    def size(full: int) -> int:
+        return max(64, round(full * min(1.0, scale)))
+
+    # Not the name itself: what is saved under it is locked by whoever saves it.
+    with path_lock(output / f"training-{name}", doing="trains it"):
+        return f"{name}: {part.train(output, options, size)}"
