@@ -21,8 +21,7 @@ from anyweave.model.spec import ModelSpec
 from anyweave.training.config import ModelConfig
 from anyweave.training.launch import run
 from emoji_mini.ablation_recipes import Variant
-from emoji_mini.parts.recipes import rendered_features
-from emoji_mini.parts.warmup import warm_up
+from emoji_mini.parts.warmup import warm_up, world_features
 
 logger = logging.getLogger(__name__)
 _IDENTITY = "variant.json"
@@ -47,7 +46,7 @@ def start(
 def trained(variant: Variant, folder: Path, cache: Path) -> NextGPT:
     """The model of a variant, trained in `folder` as far as it is not yet.
 
-    `cache` holds rendered scenes and frozen features, and may be shared by all variants. Raises
+    `cache` holds frozen features, and may be shared by all variants. Raises
     `ValueError` where `folder` holds another variant, `KeyboardInterrupt` when the training was
     stopped by hand (the same call goes on from there).
     """
@@ -60,7 +59,7 @@ def trained(variant: Variant, folder: Path, cache: Path) -> NextGPT:
             variant.config, output_dir=str(finished.parent), cache_dir=str(cache / "features")
         )
         if variant.lesson is not None:
-            taught = _first_lesson(variant, folder / "start", cache / "scenes")
+            taught = _first_lesson(variant, folder / "start")
             config = replace(config, model=ModelConfig(source=str(taught)))
         report = run(config, resume=True)
         if not report.finished:
@@ -68,13 +67,12 @@ def trained(variant: Variant, folder: Path, cache: Path) -> NextGPT:
     return NextGPT.from_pretrained(finished)
 
 
-def _first_lesson(variant: Variant, folder: Path, scenes: Path) -> Path:
+def _first_lesson(variant: Variant, folder: Path) -> Path:
     assert variant.lesson is not None
     if not (folder / SPEC_FILE).is_file():
         logger.info("first lesson of %s", variant.name)
-        sizes = dict(variant.scenes)
         model = start(**variant.start)
-        warm_up(model, folder, variant.lesson, *rendered_features(model, scenes, sizes, sizes))
+        warm_up(model, folder, variant.lesson, *world_features(model, dict(variant.scenes)))
     return folder
 
 

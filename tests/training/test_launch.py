@@ -25,7 +25,6 @@ from anyweave.training.launch import (
     run,
     train,
 )
-from anyweave.training.recipes import load_recipe
 from anyweave.training.recipes.fine_tune import fine_tune
 from anyweave.training.report import read_log
 from anyweave.training.trainer import Trainer
@@ -64,17 +63,6 @@ def test_a_stage_runs_on_given_data_into_a_given_folder(tmp_path: Path) -> None:
         ValueError, match="unknown recipe 'emoji-mni-1'; did you mean 'emoji-mini-1'"
     ):
         train(stage=1, recipe="emoji-mni")
-
-
-def test_configs_of_older_runs_find_the_world_where_it_is_now() -> None:
-    config = replace(
-        load_recipe("tiny-3"),
-        data=DataConfig(
-            source="anyweave.world.sources:WorldDialogues",
-            args={"split": "train", "size": 2, "seed": 0, "with_media": False},
-        ),
-    )
-    assert type(load_source(config)).__module__ == "emoji_mini.world.sources"
 
 
 @pytest.fixture(scope="module")

@@ -15,37 +15,38 @@ def data_world(
     output: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where to write the pack; default: in place.")
     ] = None,
-    work: Annotated[Path | None, typer.Option(help="Keep downloads here.")] = None,
 ) -> None:
     """Build the emoji world's asset pack again from public packages (npm, apt-get, fluidsynth).
 
-    \b
-    anyweave data world --work assets
-    """
-    from emoji_mini.world.assets import PACK, build_pack
+    About 900 MB are fetched, and kept in $EMOJI_WORLD_CACHE.
 
-    sizes = build_pack(output or PACK, work)
+    \b
+    anyweave data world --out pack
+    """
+    from emoji_mini.emoji_world.pack import PACK
+    from emoji_mini.emoji_world.packing import build_pack
+
+    sizes = build_pack(output or PACK)
     print_plain(f"{len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB in {output or PACK}")
 
 
 def data_emoji(
     output: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the two data sets.")],
     mosit: Annotated[int, typer.Option(help="Dialogues of three to seven turns.")] = 6000,
-    chats: Annotated[int, typer.Option(help="Short chats: T2M, and text only.")] = 15_000,
+    chats: Annotated[int, typer.Option(help="Talk of all kinds, short or long.")] = 15_000,
     seed: Annotated[int, typer.Option(help="Same seed, same data sets.")] = 0,
 ) -> None:
-    """Write what emoji-mini is taught with: OUT/emoji-mosit and OUT/emoji-chats.
+    """Write talk that emoji-mini learns from as data sets: OUT/emoji-mosit and OUT/emoji-chats.
 
     Stopped, it goes on; a data set that is there stays as it is.
 
     \b
     anyweave data emoji runs/emoji
     anyweave data stats runs/emoji/emoji-mosit
-    anyweave train stage3 --recipe emoji-mini-mosit
+    anyweave data show runs/emoji/emoji-chats
     """
-    from emoji_mini.world.mosit import build_emoji_data
+    from emoji_mini.emoji_talk.releasing import write_data_sets
 
     wanted = {"emoji-mosit": mosit, "emoji-chats": chats}
-    built = build_emoji_data(output, num=wanted, seed=seed, bar=progress_bar)
-    for name, facts in built.items():
+    for name, facts in write_data_sets(output, wanted, seed, progress_bar).items():
         print_release(facts, output / name)

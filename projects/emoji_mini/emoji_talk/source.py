@@ -117,15 +117,16 @@ class Dialogues:
         """Conversation `index` with its truth. Raises `IndexError` past the end."""
         if not 0 <= index < self.size:
             raise IndexError(f"index {index} of a source of {self.size} conversations")
-        kind, talk = self._talk(index)
+        kind, talk = self.draft(index)
         return talk.finish(kind, with_media=self.with_media)
 
     def length(self, index: int) -> int:
         """About how many tokens conversation `index` has, without rendering anything."""
-        said = [part for _, parts in self._talk(index)[1].turns for part in parts]
+        said = [part for _, parts in self.draft(index)[1].turns for part in parts]
         return sum(len(part) // 4 + 4 if isinstance(part, str) else 12 for part in said)
 
-    def _talk(self, index: int) -> tuple[str, Talk]:
+    def draft(self, index: int) -> tuple[str, Talk]:
+        """Conversation `index` and what it begins with, before anything is rendered."""
         rng = np.random.default_rng([self.seed, self.split == "test", index])
         kind = str(rng.choice(self.kinds, p=self._weights))
         while True:

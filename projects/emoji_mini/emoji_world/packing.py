@@ -1,10 +1,9 @@
-"""Builds the pack from public assets: ``python -m emoji_mini.emoji_world.packing``."""
+"""Builds the pack from public assets: ``anyweave data world``."""
 
 from __future__ import annotations
 
 import io
 import json
-import logging
 import tempfile
 import zipfile
 from pathlib import Path
@@ -81,8 +80,3 @@ def _takes(sound: Sound, work: Path) -> bytes:
     out = io.BytesIO()
     soundfile.write(out, np.concatenate(waves), SAMPLE_RATE, format="OGG", subtype="VORBIS")
     return out.getvalue()
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO)
-    logging.getLogger(__name__).info("%s", build_pack())

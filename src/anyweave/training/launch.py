@@ -219,23 +219,10 @@ def _found(name: str, key: str) -> Any:
         raise ValueError(
             f"{key} is module:function, got {name!r}, for example anyweave.data:MessagesJsonl"
         )
-    module = _moved(module)
     try:
         return getattr(import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"{key}={name!r} cannot be found: {error}") from error
-
-
-# Where modules went that configs of older runs name.
-_MOVED = {"anyweave.world": "emoji_mini.world"}
-
-
-def _moved(module: str) -> str:
-    for old, new in _MOVED.items():
-        if module == old or module.startswith(f"{old}."):
-            logger.info("%s is %s now", module, new + module.removeprefix(old))
-            return new + module.removeprefix(old)
-    return module
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from anyweave import media
-from anyweave.cli import app
 from anyweave.data import MessagesJsonl
 from anyweave.files import file_digest
 from anyweave.messages import Part, Text
@@ -204,19 +202,3 @@ def test_a_medium_is_made_of_its_caption():
     assert np.array_equal(media.load(made), media.load(medium_of("image", made.caption, 4)))
     assert not np.array_equal(media.load(made), media.load(medium_of("image", made.caption, 5)))
     assert medium_of("image", "two dragons on a beach", 4) is None
-
-
-def test_the_command_says_what_it_wrote(built, tmp_path):
-    folder = tmp_path / "emoji"
-    arguments = ("data", "emoji", str(folder), "--mosit", "12", "--chats", "20", "--seed", "3")
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.output
-    assert "emoji-mosit: 12 conversations" in result.output.replace("\n", "")
-    assert "emoji-chats: 20 conversations" in result.output.replace("\n", "")
-    assert content_of(folder) == content_of(built)
-
-
-def test_the_command_teaches_by_example():
-    result = CliRunner().invoke(app, ["data", "emoji", "--help"])
-    assert result.exit_code == 0
-    assert "anyweave data emoji runs/emoji" in result.output
