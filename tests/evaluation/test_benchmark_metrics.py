@@ -96,7 +96,8 @@ def test_answers_are_normalised(said: str, means: str) -> None:
 )
 def test_vqa_accuracy_leaves_one_out(said: str, matches: int, score: float) -> None:
     # 3 of 10 say so: leaving one of them out 2/3, another 1: (3 * 2/3 + 7) / 10.
-    references = ["Yes." if matches < 10 else "Yes"] * matches + [f"no {n}" for n in range(10 - matches)]
+    yes = "Yes." if matches < 10 else "Yes"
+    references = [yes] * matches + [f"no {n}" for n in range(10 - matches)]
     assert vqa_score(said, references) == pytest.approx(score)
 
 
