@@ -16,51 +16,14 @@ from emoji_mini.emoji_world.held_out import held_out_requests, held_out_words, p
 from emoji_mini.emoji_world.scenes import Split
 from emoji_mini.emoji_world.sounds import SOUNDS
 from emoji_mini.emoji_world.things import find_thing
-from emoji_mini.world import phrases as first_world
 
-_HERE = Path(__file__).parent
-_FIRST = _HERE.parent / "world" / "mosit"
 _HELD_OUT_EVERY = 5
-# Tables of the first world that speak of none of its things, under the names that they have here.
-_ALSO = {
-    "picture": ("ask_image", "IMAGE_REQUESTS"),
-    "clip": ("ask_video", "VIDEO_REQUESTS"),
-    "sound": ("ask_audio", "AUDIO_REQUESTS"),
-    "both": ("BOTH_REQUESTS",),
-    "two_pictures": ("TWO_PICTURES",),
-    "more": ("again",),
-    "number": ("change_count", "WITH_COUNT"),
-    "thing_instead": ("change_thing", "INSTEAD"),
-    "place_instead": ("change_place", "WITH_BACKGROUND"),
-    "motion": ("clip_of", "CLIP_OF_THIS"),
-    "motion_so": ("clip_doing",),
-    "its_sound": ("sound_of", "SOUND_OF_THIS"),
-    "its_picture": ("picture_of", "PICTURE_OF_THIS"),
-    "no_the_sound": ("NO_THE_SOUND",),
-    "no_the_picture": ("NO_THE_PICTURE",),
-}
-_MEDIA = {"image": "picture", "video": "clip", "audio": "sound"}
 
 
 @lru_cache(maxsize=1)
 def tables() -> dict[str, tuple[Any, ...]]:
     """Every table by name: strings, pairs of a line and its answer, or rows."""
-    found: dict[str, list[Any]] = {}
-    for file in (_FIRST / "bank.toml", _FIRST / "talk.toml", _HERE / "phrases.toml"):
-        for key, rows in tomllib.loads(file.read_text("utf-8")).items():
-            found.setdefault(key, []).extend(rows)
-    for key, names in _ALSO.items():
-        for name in names:
-            more = found[name] if name in found else getattr(first_world, name)
-            rows = found.setdefault(key, [])
-            rows += [row for row in more if row not in rows]
-    for old, new in _MEDIA.items():
-        found[f"describe_{new}"] = list(first_world.DESCRIBE[old])
-        found[f"description_{new}"] = list(first_world.DESCRIPTION[old])
-        found[f"what_{new}"] = list(first_world.WHAT_OBJECT[old])
-    found["talk"] += [list(pair) for pair in first_world.TALK]
-    found["talk"] += found["about_media"]
-    found["show_sound"] = list(first_world.SHOW["audio"])
+    found = tomllib.loads((Path(__file__).parent / "phrases.toml").read_text("utf-8"))
     return {key: tuple(row for row in rows if not _told(row)) for key, rows in found.items()}
 
 
@@ -82,9 +45,12 @@ def unknown_things() -> tuple[str, ...]:
     """What people may ask for and the world does not have, without article. What the held-out
     requests ask for is not among it.
     """
-    names = dict.fromkeys((*first_world.OUTSIDE, *tables()["outside"]))
     asked = {request.unknown.lower() for request in held_out_requests() if request.unknown}
-    return tuple(name for name in names if find_thing(name) is None and name.lower() not in asked)
+    return tuple(
+        name
+        for name in tables()["outside"]
+        if find_thing(name) is None and name.lower() not in asked
+    )
 
 
 @lru_cache(maxsize=1)
