@@ -1,18 +1,21 @@
 #!/bin/sh
-# emoji-mini from its assets to the weights that ship, in one go: about eight hours on two CPU cores.
+# emoji-mini from its assets to the weights that ship, in one go: about twelve hours on two CPU cores.
 #
-#   sh projects/emoji_mini/run.sh              # all of it, into runs/
-#   SCALE=0.002 STEPS=2 CHATS=40 sh projects/emoji_mini/run.sh   # a trial of every step, in minutes
+#   sh projects/emoji_mini/run.sh                # all of it, into runs/
+#   PARTS= sh projects/emoji_mini/run.sh         # on the frozen parts that stand trained in the project
+#   SCALE=0.002 STEPS=2 sh projects/emoji_mini/run.sh   # a trial of every step
 #
 # Killed or stopped, it goes on where it was: finished steps leave a mark in runs/done, the others resume.
-# The assets are in the repository; `anyweave data world` makes them again from public packages.
+# The world's pack is in the repository; `anyweave data world` makes it again from public packages. The
+# autoencoder of pictures sees more emoji than the world has: npm fetches them.
 set -eu
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
 SCALE=${SCALE:-1}   # share of the steps of every part
 STEPS=${STEPS:-}    # of every stage; empty: the recipe's
-CHATS=${CHATS:-15000}
-MOSIT=$((CHATS * 2 / 5))
+# The frozen parts, and the judges: what draws, films and plays, what sees and hears.
+PARTS=${PARTS-picture-autoencoder picture-encoder audio-encoder picture-denoiser clip-denoiser
+  sound-autoencoder sound-denoiser sound-verifier motion-judge}
 mkdir -p runs/done
 
 step() { # step NAME COMMAND...
@@ -24,25 +27,26 @@ step() { # step NAME COMMAND...
     echo "$(($(date +%s) - began)) s" > "runs/done/$name"
 }
 
-stage() { # stage NUMBER RECIPE
-    again=; [ -d "runs/$2/checkpoints" ] && again=--resume
-    # shellcheck disable=SC2086  # empty is meant to be nothing
-    anyweave train "stage$1" --recipe "$2" $again ${STEPS:+--set steps=$STEPS}
+part() { # part NAME
+    anyweave train part "$1" --out runs/parts --scale "$SCALE"
 }
 
-# The frozen parts: what sees and hears, what draws, films and plays.
-for part in image-encoder audio-encoder image video audio; do
-    step "$part" anyweave train part "$part" --out runs/parts --scale "$SCALE"
+stage() { # stage NUMBER
+    again=; [ -d "runs/emoji-mini-$1/checkpoints" ] && again=--resume
+    # shellcheck disable=SC2086  # empty is meant to be nothing
+    anyweave train "stage$1" --recipe "emoji-mini-$1" $again ${STEPS:+--set steps=$STEPS}
+}
+
+for part in $PARTS; do
+    step "$part" part "$part"
 done
 # Put together, with a first lesson for the input projector.
-step together anyweave train part emoji-mini --out runs/parts --scale "$SCALE"
-# The three stages of the paper, then dialogues as people write them.
-step stage1 stage 1 emoji-mini-1
-step stage2 stage 2 emoji-mini-2
-step stage3 stage 3 emoji-mini-3
-step data anyweave data emoji runs/emoji --mosit "$MOSIT" --chats "$CHATS"
-step mosit stage 3 emoji-mini-mosit
-step output-projectors anyweave train part output-projectors --out runs/parts --scale "$SCALE"
+step together part emoji-mini
+# The three stages of the paper, then a last lesson for the output projectors.
+step stage1 stage 1
+step stage2 stage 2
+step stage3 stage 3
+step output-projectors part output-projectors
 # What ships, measured as in docs/results.md.
-step world anyweave eval world --model runs/parts/emoji-mini-taught --trials 24 --out runs/world
+step world anyweave eval world --model runs/parts/emoji-mini-taught --out runs/world
 grep . runs/done/*

@@ -1,4 +1,4 @@
-"""Conversations of the emoji world, version 1: what emoji-mini learns to talk from."""
+"""Conversations of the emoji world: what emoji-mini learns to talk from."""
 
 from emoji_mini.emoji_talk.source import Dialogue, Dialogues
 
