@@ -83,7 +83,7 @@ DATA_SETS: Mapping[str, DataSet] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Writer:
     """Takes the next conversation of `Dialogues` that fits, its media rendered into `folder`."""
 

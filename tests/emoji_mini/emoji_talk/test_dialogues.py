@@ -38,7 +38,7 @@ def test_no_conversation_says_a_held_out_request() -> None:
     asked = {plain(request.say) for request in held_out_requests()}
     source = Dialogues("train", 400, 1)
     for index in range(len(source)):
-        _, talk = source._talk(index)
+        _, talk = source.draft(index)
         said = {plain(part) for _, parts in talk.turns for part in parts if isinstance(part, str)}
         assert not said & asked
 
@@ -61,7 +61,7 @@ def test_every_phrasing_belongs_to_one_split() -> None:
 def test_conversations_are_of_their_split_and_come_again(split: str) -> None:
     source, again = Dialogues(split, 60, 3), Dialogues(split, 60, 3)  # type: ignore[arg-type]
     for index in range(0, 60, 7):
-        one, two = source._talk(index), again._talk(index)
+        one, two = source.draft(index), again.draft(index)
         assert one[1].turns == two[1].turns
         splits = {scene.split for scene in one[1].scenes}
         assert "test" not in splits if split == "train" else not splits or "test" in splits
@@ -84,7 +84,7 @@ def test_the_caption_stands_right_before_its_medium() -> None:
     source = Dialogues("train", 200, 5)
     seen: Counter[type] = Counter()
     for index in range(200):
-        for role, said in source._talk(index)[1].turns:
+        for role, said in source.draft(index)[1].turns:
             for before, part in zip(said, said[1:], strict=False):
                 if role == "assistant" and not isinstance(part, str):
                     assert part.caption in str(before)
