@@ -128,7 +128,7 @@ def fit(
                 log.flush()
                 progress.update(bar, completed=step + 1, description=_describe(folder.name, row))
                 totals = {}
-            if (step + 1) % options.checkpoint_every == 0:
+            if (step + 1) % options.checkpoint_every == 0 or step + 1 == options.steps:
                 _save(checkpoint, module, parameters, average, optimizer, step + 1, options)
     with torch.no_grad():
         for parameter, value in zip(parameters, average, strict=True):

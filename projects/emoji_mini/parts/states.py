@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.fusion import gather_spans
+from anyweave.model.hashing import folder_sha256
 from anyweave.training.features import FrozenFeatures
 from anyweave.training.plan import Source
 from emoji_mini.emoji_talk import Dialogues
@@ -164,10 +166,13 @@ def last_lesson(
     assemble(output, trained=trained, parts=parts)
     model = NextGPT.from_pretrained(output)
     talk = Dialogues("train", conversations, 2, kinds=SPOKEN_MEDIA, goes_on=True)
+    # A lesson that was stopped goes on, but from the same checkpoint only, and until it is over.
+    lesson = output.parent / f"fit-{output.name}-{folder_sha256(trained)[:8]}"
     means = teach_output_projectors(
-        model, signal_states(model, talk), dict.fromkeys(model.decoders, options), output.parent
+        model, signal_states(model, talk), dict.fromkeys(model.decoders, options), lesson
     )
     model.save_pretrained(output, dtype="float16")
+    shutil.rmtree(lesson)
     return means
 
 

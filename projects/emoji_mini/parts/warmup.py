@@ -125,4 +125,5 @@ def warm_up(
     means = fit(projector, losses, options, output.parent / "fit-warmup")
     projector.requires_grad_(False)
     model.save_pretrained(output)
+    (output.parent / "fit-warmup" / "fit.pt").unlink()  # the next one is on other parts
     return means

@@ -69,6 +69,11 @@ def test_output_projectors_learn_from_states_alone(tmp_path: Path) -> None:
     assert all(torch.equal(before[n], p) for n, p in model.language.named_parameters())
 
 
+def test_a_trial_leaves_its_last_step(tmp_path: Path) -> None:
+    whole = _regression(tmp_path, 2)  # a checkpoint is due every third
+    assert torch.equal(torch.load(tmp_path / "fit.pt", weights_only=True)["average"][0], whole)
+
+
 def test_rare_directions_of_embeddings_count_as_much_as_common_ones() -> None:
     generator = torch.Generator().manual_seed(0)
     large, small = torch.randn(500, 1, 2, generator=generator).split(1, dim=2)
@@ -103,7 +108,9 @@ def test_the_last_lesson_leaves_a_whole_model_with_other_output_projectors(
 
     monkeypatch.setattr(states, "assemble", tiny)
     fast = replace(SHORT, learning_rate=0.1, warmup_steps=1, ema_decay=0.0)
-    means = states.last_lesson(tmp_path, tmp_path / "taught", fast, conversations=12)
+    tiny(tmp_path / "talks")
+    means = states.last_lesson(tmp_path / "talks", tmp_path / "taught", fast, conversations=12)
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"talks", "taught"}
     assert set(means) == {f"alignment/{m}" for m in ("image", "video", "audio")}
     assert np.isfinite(list(means.values())).all()
     before = dict(tiny_model().output_projectors.named_parameters())
