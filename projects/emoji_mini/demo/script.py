@@ -1,5 +1,5 @@
-"""What is asked in the demonstration: conversations in the manner of the paper's figures 12 to 19 and
-as people talk, on scenes that no training has seen; or a file of one's own.
+"""What is asked in the demonstration: conversations in the manner of the paper's figures 12 to 19
+and as people talk, on scenes that no training has seen; or a file of one's own.
 """
 
 from __future__ import annotations

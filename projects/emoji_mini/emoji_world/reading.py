@@ -1,5 +1,5 @@
-"""Captions -> scenes: the inverse of `Scene.caption`. Places and sounds may be worded in any way that
-`words.toml` and `sounds.toml` know.
+"""Captions -> scenes: the inverse of `Scene.caption`. Places and sounds may be worded in any way
+that `words.toml` and `sounds.toml` know.
 """
 
 from __future__ import annotations
