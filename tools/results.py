@@ -64,8 +64,12 @@ def report(bridge: str) -> dict[str, Any]:
 
 def figures(bridge: str) -> dict[str, Figure]:
     """The figures of a report by "task / what"."""
-    found: dict[str, Figure] = report(bridge)["figures"]
-    return found
+    found = report(bridge)
+    return found.get("figures") or {
+        f"{task} / {what}": figure
+        for task, result in found["tasks"].items()
+        for what, figure in result["figures"].items()
+    }
 
 
 def share(figure: Figure, *, rest: bool = False) -> float:
@@ -104,11 +108,12 @@ def targets() -> str:
     for words, task, what, target in TARGETS:
         rest = what.startswith("not ")
         found = [by_bridge[bridge].get(f"{task} / {what}") for bridge in BRIDGES]
-        first = found[0]
-        assert first is not None, f"no figure {task} / {what}"
-        reached = _reached(share(first, rest=rest), target, rest=rest)
         cells = [cell(figure, rest=rest) for figure in found]
-        body.append([words, _aim(target, rest=rest), *cells, str(first["trials"]), reached])
+        first, reached, trials = found[0], "not measured", "-"
+        if first is not None and first["share"] is not None:
+            reached = _reached(share(first, rest=rest), target, rest=rest)
+            trials = str(first["trials"])
+        body.append([words, _aim(target, rest=rest), *cells, trials, reached])
     heads = [f"`{bridge}`" for bridge in BRIDGES]
     return rows(["what", "target", *heads, "trials", "reached"], body)
 

@@ -49,6 +49,17 @@ def test_targets_are_told_reached_or_not(tool: dict[str, Any], tmp_path: Path) -
     assert "| cross | all right | 0.90 [0.85, 0.93] |" in tool["table"]("figures")
 
 
+def test_what_a_report_does_not_have_is_told(tool: dict[str, Any], tmp_path: Path) -> None:
+    write(tmp_path, tool, "signal", 180)
+    write(tmp_path, tool, "caption", 100)
+    path = tmp_path / "reports" / "world" / "report.json"
+    report = json.loads(path.read_text())
+    del report["figures"]["make sound / sound"]
+    path.write_text(json.dumps(report))
+    (row,) = [r for r in tool["table"]("targets").splitlines() if "generated sound" in r]
+    assert row == "| generated sound | 0.90 | - | 0.50 [0.43, 0.57] | - | not measured |"
+
+
 def test_a_missing_report_is_named(tool: dict[str, Any]) -> None:
     assert tool["table"]("targets") == "*Not measured: there is no `reports/world/report.json`.*"
     with pytest.raises(ValueError, match="no table 'x'; there are targets"):
