@@ -10,12 +10,12 @@ from anyweave import media
 from anyweave.generation import ChatSession, GenerationOptions, edit
 from anyweave.messages import Image
 from anyweave.model import NextGPT
-from emoji_mini.world.render import render
-from emoji_mini.world.scenes import ImageScene
+from emoji_mini.emoji_world.render import render
+from emoji_mini.emoji_world.scenes import PictureScene
 
 arguments = dict(enumerate(sys.argv))
 model = NextGPT.from_pretrained(arguments.get(1, "emoji-mini"))
-given = Image(arguments.get(2) or render(ImageScene(object="apple", count=2)))
+given = Image(arguments.get(2) or render(PictureScene(object="apple", count=2)))
 folder = Path(arguments.get(3, "edited"))
 folder.mkdir(parents=True, exist_ok=True)
 picture = Image(media.save("image", media.load(given), folder / "before.png"))

@@ -8,24 +8,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from anyweave import media
-from emoji_mini.demo.script import SCRIPTS, scenes
-from emoji_mini.world.catalogue import RATES
-from emoji_mini.world.draft import modality_of
-from emoji_mini.world.render import render
+from emoji_mini.emoji_talk.talk import RATES, modality_of
+from emoji_mini.emoji_world.render import render
+from emoji_mini.emoji_world.scenes import ClipScene, PictureScene, Scene, SoundScene
+from emoji_mini.emoji_world.sounds import TAKES
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "src/anyweave/serving/page/examples"
-NAMES = {"image": "sheep.png", "audio": "piano.flac", "video": "duck.mp4"}
+EXAMPLES = Path(__file__).resolve().parents[1] / "src/anyweave/serving/page/examples"
+SCENES: dict[str, Scene] = {
+    "sheep.png": PictureScene(object="sheep", background="beach", seed=11),
+    "piano.flac": SoundScene(sounds=("piano",), take=TAKES - 1, seed=5),
+    "duck.mp4": ClipScene(object="duck", motion="rising", background="night", seed=3),
+}
 
 
-def main() -> int:
-    EXAMPLES.mkdir(exist_ok=True)
-    for scene in scenes(SCRIPTS):
+def main(folder: Path = EXAMPLES) -> None:
+    for name, scene in SCENES.items():
+        assert scene.split == "test", name
         modality = modality_of(scene)
-        path = EXAMPLES / NAMES[modality]
+        path = folder / name
         media.save(modality, render(scene), path, rate=RATES[modality])
-        print(path.name, f"{path.stat().st_size:,} bytes")
-    return 0
+        print(name, f"{path.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -30,6 +30,7 @@ def main(folder: Path = ASSETS) -> int:
     if chromium is None:
         print("no chromium: apt-get install chromium", file=sys.stderr)
         return 1
+    folder.mkdir(parents=True, exist_ok=True)
     with served() as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
@@ -80,7 +81,8 @@ def served() -> Iterator[str]:
         running = Running(app, settings, bind("127.0.0.1", 0), ready=is_up)
         thread = threading.Thread(target=running.run)
         thread.start()
-        ready.wait(60)
+        if not ready.wait(120):
+            raise SystemExit("the server did not start")
         try:
             yield urls[0]
         finally:

@@ -20,7 +20,7 @@ def demo(
     model: ModelOption = "emoji-mini",
     seed: Annotated[int, typer.Option(help="Same seed, same replies.")] = 0,
     script: Annotated[
-        Path | None, typer.Option(help="TOML file of conversations; default: the three built in.")
+        Path | None, typer.Option(help="TOML file of conversations; default: the built-in ones.")
     ] = None,
     trust_remote_code: TrustOption = False,
 ) -> None:

@@ -14,13 +14,13 @@ from anyweave.messages import Video
 from emoji_mini.demo.record import Shown, Talk
 
 WIDTH = 1000
-_EDGE = 160  # height of a medium
+_EDGE = 192  # height of a medium
 _GAP, _PAD, _RADIUS = 14, 18, 18
 _FRAMES = 4  # of a clip
 _TEXT_SIZE, _SMALL_SIZE = 22, 16
 _WORDS_PER_LINE = 640  # pixels
-_PAPER, _USER, _REPLY = (255, 255, 255), (221, 235, 255), (240, 240, 243)
-_INK, _FAINT = (28, 28, 34), (110, 110, 122)
+_PAPER, _USER, _REPLY = (255, 255, 255), (227, 241, 238), (244, 243, 240)
+_INK, _FAINT = (28, 29, 27), (95, 96, 90)
 
 
 def draw_talk(talk: Talk, folder: str | Path) -> PIL.Image.Image:
@@ -88,7 +88,9 @@ def _medium(part: Shown, folder: Path, colour: tuple[int, int, int], said: str) 
     block = PIL.Image.new("RGB", (max(width, words.width), _EDGE + 6 + words.height), colour)
     x = 0
     for picture in pictures:
-        block.paste(picture, (x, 0))
+        shape = PIL.Image.new("L", picture.size)
+        ImageDraw.Draw(shape).rounded_rectangle((0, 0, *picture.size), _RADIUS, fill=255)
+        block.paste(picture, (x, 0), shape)
         x += picture.width + 4
     block.paste(words, (0, _EDGE + 6))
     return block

@@ -1,5 +1,5 @@
-"""What is asked in the demonstration: three conversations in the manner of the paper's figures 12
-to 19, on scenes that no training stage has seen; or a file of one's own.
+"""What is asked in the demonstration: conversations in the manner of the paper's figures 12 to 19
+and as people talk, on scenes that no training has seen; or a file of one's own.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.messages import PAPER_MODALITIES, Modality
-from emoji_mini.world.reading import scene_of
-from emoji_mini.world.scenes import AudioScene, ImageScene, Scene, VideoScene
+from emoji_mini.emoji_talk.talk import MODALITIES
+from emoji_mini.emoji_world.reading import scene_of
+from emoji_mini.emoji_world.scenes import ClipScene, PictureScene, Scene, SoundScene
+from emoji_mini.emoji_world.sounds import TAKES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,44 +42,57 @@ class Script:
 
 SCRIPTS: tuple[Script, ...] = (
     Script(
-        title="A picture, its sound, a clip of it",
+        title="Look, listen, watch",
         figures="12 and 14",
         turns=(
             Turn(
                 text="What do you see?",
-                scene=ImageScene(object="sheep", background="beach", seed=11),
+                scene=PictureScene(object="sheep", background="beach", seed=11),
                 name="picture.png",
             ),
             Turn(text="What does it sound like?"),
-            Turn(text="Now a clip of it."),
+            Turn(text="Now a clip in which it grows."),
             Turn(text="What do we get from sheep?"),
         ),
     ),
     Script(
-        title="Asked for in words",
+        title="Just ask",
         figures="13, 18 and 19",
         turns=(
-            Turn(text="Show me a picture of three foxes under a blue sky."),
+            Turn(text="Show me three foxes in the snow."),
+            Turn(text="Now a dragon between two castles at night."),
             Turn(text="Show me a bee on a beach and let me hear it."),
+            Turn(text="Film a dolphin that is leaping out of the water."),
             Turn(text="I am in a bad mood."),
         ),
     ),
     Script(
-        title="A sound and a clip",
+        title="From a sound, from a clip",
         figures="15, 16 and 17",
         turns=(
             Turn(
                 text="What do you hear?",
-                scene=AudioScene(sounds=("piano",), take=9, seed=5),
+                scene=SoundScene(sounds=("owl",), take=TAKES - 1, seed=5),
                 name="sound.wav",
             ),
             Turn(text="Show me a picture of that."),
             Turn(
                 text="What happens in this clip?",
-                scene=VideoScene(object="duck", motion="rising", background="night", seed=3),
+                scene=ClipScene(
+                    object="butterfly", motion="flapping its wings", background="grass", seed=3
+                ),
                 name="clip.mp4",
             ),
             Turn(text="Now just a picture of it."),
+        ),
+    ),
+    Script(
+        title="The way people talk",
+        turns=(
+            Turn(text="hey, got a kitten for my phone?"),
+            Turn(text="aww. make it three!"),
+            Turn(text="same for the bunnies"),
+            Turn(text="cool. and a sewing machine?"),
         ),
     ),
 )
@@ -92,6 +107,7 @@ def scenes(scripts: tuple[Script, ...] = SCRIPTS) -> Iterator[Scene]:
 
 
 _SUFFIXES: dict[Modality, str] = {"image": ".png", "video": ".mp4", "audio": ".wav"}
+_SCENES = {modality: kind for kind, modality in MODALITIES.items()}
 
 
 def read_scripts(path: str | Path) -> tuple[Script, ...]:
@@ -105,8 +121,8 @@ def read_scripts(path: str | Path) -> tuple[Script, ...]:
           { text = "Draw two of them." },
         ]
 
-    A medium is a file, relative to the script, or a canonical caption of the emoji world, which is
-    rendered. Raises `ValueError` naming the talk for whatever is not in that form.
+    A medium is a file, relative to the script, or a caption of the emoji world, which is rendered.
+    Raises `ValueError` naming the talk for whatever is not in that form.
     """
     path = Path(path)
     try:
@@ -138,7 +154,7 @@ def _turn(row: dict[str, Any], path: Path, name: str) -> Turn:
     file = path.parent / named
     if file.is_file():
         return Turn(text=row["text"], modality=modality, file=file)
-    scene = scene_of(modality, named, seed=int(name.replace("-", "")))
+    scene = scene_of(_SCENES[modality], named, seed=int(name.replace("-", "")))
     if scene is None:
         raise ValueError(
             f"{path}: turn {name}: {named!r} is neither a file nor a caption of the emoji world "

@@ -22,9 +22,9 @@ from emoji_mini.demo.page import write_page
 from emoji_mini.demo.record import Exchange, Record, Shown, Talk
 from emoji_mini.demo.script import SCRIPTS, Script, Turn
 from emoji_mini.demo.spectrogram import spectrogram
-from emoji_mini.world.catalogue import RATES, SAMPLE_RATE
-from emoji_mini.world.draft import modality_of
-from emoji_mini.world.render import render
+from emoji_mini.emoji_talk.talk import RATES, modality_of
+from emoji_mini.emoji_world.render import render
+from emoji_mini.emoji_world.sounds import SAMPLE_RATE
 
 _WRITTEN = (
     "conversation.json",
