@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from anyweave.files import read_object, write_json
+from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.build import build
 from anyweave.model.checkpoint import SPEC_FILE, find_checkpoint, load_role, read_spec
@@ -21,11 +24,19 @@ from anyweave.model.spec import ModelSpec
 from anyweave.training.config import ModelConfig
 from anyweave.training.launch import run
 from emoji_mini.ablation_recipes import Variant
-from emoji_mini.parts.recipes import rendered_features
-from emoji_mini.parts.warmup import warm_up
+from emoji_mini.emoji_talk.talk import RATES
+from emoji_mini.emoji_world.render import render
+from emoji_mini.emoji_world.sampling import sample_clip, sample_picture, sample_sound
+from emoji_mini.emoji_world.scenes import Scene, Split
+from emoji_mini.parts.warmup import encoder_features, warm_up
 
 logger = logging.getLogger(__name__)
 _IDENTITY = "variant.json"
+_SAMPLERS: Mapping[Modality, Callable[[np.random.Generator, Split], Scene]] = {
+    "image": sample_picture,
+    "video": sample_clip,
+    "audio": sample_sound,
+}
 
 
 def start(
@@ -47,7 +58,7 @@ def start(
 def trained(variant: Variant, folder: Path, cache: Path) -> NextGPT:
     """The model of a variant, trained in `folder` as far as it is not yet.
 
-    `cache` holds rendered scenes and frozen features, and may be shared by all variants. Raises
+    `cache` holds frozen features, and may be shared by all variants. Raises
     `ValueError` where `folder` holds another variant, `KeyboardInterrupt` when the training was
     stopped by hand (the same call goes on from there).
     """
@@ -60,7 +71,7 @@ def trained(variant: Variant, folder: Path, cache: Path) -> NextGPT:
             variant.config, output_dir=str(finished.parent), cache_dir=str(cache / "features")
         )
         if variant.lesson is not None:
-            taught = _first_lesson(variant, folder / "start", cache / "scenes")
+            taught = _first_lesson(variant, folder / "start")
             config = replace(config, model=ModelConfig(source=str(taught)))
         report = run(config, resume=True)
         if not report.finished:
@@ -68,13 +79,21 @@ def trained(variant: Variant, folder: Path, cache: Path) -> NextGPT:
     return NextGPT.from_pretrained(finished)
 
 
-def _first_lesson(variant: Variant, folder: Path, scenes: Path) -> Path:
+def _first_lesson(variant: Variant, folder: Path) -> Path:
     assert variant.lesson is not None
-    if not (folder / SPEC_FILE).is_file():
-        logger.info("first lesson of %s", variant.name)
-        sizes = dict(variant.scenes)
-        model = start(**variant.start)
-        warm_up(model, folder, variant.lesson, *rendered_features(model, scenes, sizes, sizes))
+    if (folder / SPEC_FILE).is_file():
+        return folder
+    logger.info("first lesson of %s", variant.name)
+    model = start(**variant.start)
+    captions: dict[Modality, list[str]] = {}
+    features = {}
+    for modality, size in variant.scenes.items():
+        rng = np.random.default_rng((variant.lesson.seed, len(modality)))
+        scenes = [_SAMPLERS[modality](rng, "train") for _ in range(size)]
+        captions[modality] = [scene.caption for scene in scenes]
+        drawn = [render(scene) for scene in scenes]
+        features[modality] = encoder_features(model, modality, drawn, RATES[modality])
+    warm_up(model, folder, variant.lesson, captions, features)
     return folder
 
 
