@@ -1,6 +1,7 @@
 """What generated media of the world show: the three judges behind one door.
 
-    python -m emoji_mini.evaluation.judging     # measures the judges themselves: a few minutes
+    python -m emoji_mini.evaluation.judging             # measures the judges themselves: minutes
+    python -m emoji_mini.evaluation.judging --only audio
 
 writes ``trained/judges.json``, which stands beside every figure that they give.
 """
@@ -22,8 +23,8 @@ from rich.progress import track
 from anyweave import media
 from anyweave.evaluation.metrics import Proportion
 from anyweave.files import read_object, write_json
-from anyweave.messages import Media
-from emoji_mini.emoji_talk.talk import MODALITIES, as_part
+from anyweave.messages import PAPER_MODALITIES, Media, Modality
+from emoji_mini.emoji_talk.talk import as_part
 from emoji_mini.emoji_world.sampling import sample_clip, sample_picture, sample_sound
 from emoji_mini.emoji_world.scenes import ClipScene, PictureScene, Scene
 from emoji_mini.emoji_world.sounds import SAMPLE_RATE, SAMPLES
@@ -100,7 +101,12 @@ def accuracy() -> dict[str, Any]:
 
 
 def measure(
-    judges: Judges, number: int = 200, seed: int = 5, parts: Path = MEASURED.parent
+    judges: Judges,
+    number: int = 200,
+    seed: int = 5,
+    *,
+    modalities: Collection[Modality] = PAPER_MODALITIES,
+    parts: Path = MEASURED.parent,
 ) -> dict[str, Any]:
     """The accuracy on `number` held-out scenes of each kind: as drawn, and as the decoders'
     autoencoders in `parts`, or those that stand trained, give them back.
@@ -119,7 +125,7 @@ def measure(
         return pixels if modality == "video" else pixels[0]
 
     found: dict[str, Any] = {}
-    for modality in MODALITIES.values():
+    for modality in modalities:
         rng = np.random.default_rng(seed)
         facts: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
         for _ in track(range(number), f"judging {modality}", transient=True):
@@ -140,8 +146,11 @@ def _shares(facts: Mapping[str, list[bool]]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--number", type=int, default=200, help="scenes of each kind")
+    parser.add_argument("--only", choices=PAPER_MODALITIES, help="the others stay as they are")
     args = parser.parse_args()
-    write_json(MEASURED, measure(Judges.load(), args.number), indent=1)
+    chosen = (args.only,) if args.only else PAPER_MODALITIES
+    found = accuracy() | measure(Judges.load(), args.number, modalities=chosen)
+    write_json(MEASURED, found, indent=1)
 
 
 if __name__ == "__main__":
