@@ -95,7 +95,9 @@ class WorldReport:
             f"{told}. Held-out scenes in held-out words, and held-out requests in everyday words. "
             "Share right, 95% interval (Wilson). Media are judged by trained judges; the last "
             "column is their own accuracy on real renders of test scenes, and on such renders that "
-            "went through the decoder's autoencoder.",
+            "went through the decoder's autoencoder. The judge of pictures is the encoder that the "
+            "model reads pictures with, with heads of its own; the other judges share nothing with "
+            "the model.",
             "",
             "| task | what | right | trials | judge itself |",
             "|---|---|---|---|---|",
