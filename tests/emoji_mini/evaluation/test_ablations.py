@@ -100,6 +100,7 @@ def test_bridges_need_no_training(base: str, tmp_path: Path) -> None:
     assert report["settings"]["bridge"] == "caption"
 
 
+@pytest.mark.slow
 def test_losses_side_by_side(base: str, tmp_path: Path) -> None:
     found = _run("losses", base, tmp_path)
     assert list(found.columns) == ["alignment", "denoising", "both"]
