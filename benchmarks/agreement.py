@@ -15,7 +15,7 @@ from anyweave.generation import GenerationOptions, ReplyBatcher
 from anyweave.language import single_row
 from anyweave.messages import Message
 from anyweave.model import NextGPT
-from emoji_mini.world.sources import WorldDialogues
+from emoji_mini.emoji_talk import Dialogues
 
 Said = tuple[str, tuple[str, ...]]
 
@@ -48,7 +48,7 @@ def main() -> None:
 
 def in_words(number: int, seed: int) -> list[Message]:
     """First messages of held-out dialogues that hold no media."""
-    source = WorldDialogues("test", 3 * number, seed, with_media=False)
+    source = Dialogues("test", 3 * number, seed)
     first = (source[index][0] for index in range(len(source)))
     return [message for message in first if not message.media()][:number]
 

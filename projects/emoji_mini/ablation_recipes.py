@@ -1,8 +1,9 @@
 """The paper's ablations on the scale of emoji-mini: variants that differ in one thing alone.
 
-Input projectors (Table 5), numbers of signal tokens (Figure 6), and what conditions the decoders
-(Figures 5, 9 to 11). All variants of one ablation share the frozen parts, the seed, the data and
-the steps; `emoji_mini.variants` trains them.
+Input projectors (Table 5), numbers of signal tokens (Figure 6), what conditions the decoders
+(Figures 5, 9 to 11), and the losses of the decoding side (section 4.2). All variants of one
+ablation share the frozen parts, the seed, the data and the steps; `emoji_mini.variants` trains
+them.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ from anyweave.model.checkpoint import find_checkpoint, read_spec
 from anyweave.model.roles import ROLES, TrainedRole
 from anyweave.model.spec import Bridge, ModelSpec, ProjectorSpec
 from anyweave.training.config import ModelConfig, OptimizerConfig, TrainConfig
-from anyweave.training.stages import Stage
+from anyweave.training.stages import Loss, Stage
 from emoji_mini.parts.fit import FitOptions
 from emoji_mini.recipes import stage1, stage2
 
 START = "emoji_mini.variants:start"
 SIGNAL_COUNTS = (1, 2, 4, 8, 16)
+LOSSES: Mapping[str, Mapping[Loss, float]] = {
+    "alignment": {"lm": 1.0, "alignment": 1.0},
+    "denoising": {"lm": 1.0, "denoising": 1.0},
+    "both": {"lm": 1.0, "alignment": 1.0, "denoising": 1.0},
+}
 LESSON_SCENES: Mapping[Modality, int] = {"image": 1500, "video": 500, "audio": 500}
 _LESSON_STEPS = 4  # of the first lesson for every step of training: they run no language model
 _QFORMER = {"depth": 2, "mlp_ratio": 6}  # as many parameters as the grouping of emoji-mini
@@ -36,7 +42,7 @@ class Variant:
     config: TrainConfig | None = None
     """How it is trained from there; None: not at all. Folders are the caller's to say."""
     lesson: FitOptions | None = None
-    """The input projector's first lesson (`training.parts.warmup`) before that."""
+    """The input projector's first lesson (`parts.warmup`) before that."""
     scenes: Mapping[Modality, int] = field(default_factory=dict)
     """Training scenes of that lesson, by modality."""
 
@@ -119,6 +125,35 @@ def signal_tokens(
 def bridges(base: str = "emoji-mini") -> list[Variant]:
     """The base itself, its decoders conditioned by signal states or by the words it speaks."""
     return [_variant(name, base, {"bridge": name}, keep=ROLES) for name in get_args(Bridge)]
+
+
+def losses(base: str = "emoji-mini", *, steps: int = 30, seed: int = 0) -> list[Variant]:
+    """Output projectors and signal rows that learn from the start by alignment with captions, by
+    denoising, or by both. All see the same conversations, of which only pictures are rendered and
+    so denoised: clips and sounds learn by alignment, or not at all.
+    """
+    recipe = stage2()
+    data = replace(recipe.data, args={**recipe.data.args, "with_media": ["image"]})
+    objective = replace(recipe.objective, denoising_fraction=1.0)
+    return [
+        _variant(
+            name,
+            base,
+            {"bridge": "signal"},
+            keep=("input_projectors", "lora"),
+            recipe=replace(
+                recipe,
+                data=data,
+                objective=objective,
+                stage=Stage(
+                    name="losses", trainable=("output_projectors", "signal_rows"), losses=weights
+                ),
+            ),
+            steps=steps,
+            seed=seed,
+        )
+        for name, weights in LOSSES.items()
+    ]
 
 
 def _projectors(spec: ModelSpec) -> list[ProjectorSpec]:

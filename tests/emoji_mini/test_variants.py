@@ -12,7 +12,7 @@ from anyweave.model import NextGPT
 from anyweave.testing.model import tiny_model
 from anyweave.training.config import TrainConfig
 from emoji_mini import variants
-from emoji_mini.ablation_recipes import bridges, input_projectors, signal_tokens
+from emoji_mini.ablation_recipes import bridges, input_projectors, losses, signal_tokens
 from emoji_mini.variants import start, trained
 
 SCENES = {"image": 4, "video": 2, "audio": 2}
@@ -57,6 +57,23 @@ def test_signal_tokens_keep_what_announces_media(base: str) -> None:
     for role in ("input_projectors", "lora"):
         assert _same(one, whole, role) and _same(five, whole, role)
     assert _same(one, five, "output_projectors")
+
+
+def test_losses_differ_in_the_losses_alone(base: str) -> None:
+    made = {variant.name: variant.config for variant in losses(base, steps=2)}
+    weighed = {name: set(config.stage.losses) for name, config in made.items() if config}
+    assert weighed == {
+        "alignment": {"lm", "alignment"},
+        "denoising": {"lm", "denoising"},
+        "both": {"lm", "alignment", "denoising"},
+    }
+    first = made["both"]
+    assert first is not None and first.objective.denoising_fraction == 1.0
+    assert first.data.args["with_media"] == ["image"]  # there is something to denoise
+    for name, config in made.items():
+        assert config is not None
+        same = replace(config, name="both", stage=first.stage, model=first.model)
+        assert same == first, name
 
 
 def test_bridges_are_the_base_itself(base: str) -> None:

@@ -17,7 +17,6 @@ from anyweave.cli.options import (
     TrustOption,
     read_names,
 )
-from anyweave.files import check_unmixed
 
 BridgeOption = Annotated[
     str | None,
@@ -27,7 +26,7 @@ BridgeOption = Annotated[
 
 def eval_world(
     model: ModelOption = "emoji-mini",
-    trials: Annotated[int, typer.Option(help="Trials per task.")] = 64,
+    trials: Annotated[int, typer.Option(help="Trials per task, where it has as many.")] = 64,
     output: Annotated[Path, typer.Option("--out", "-o", help="Report folder.")] = Path(
         "reports/world"
     ),
@@ -44,21 +43,25 @@ def eval_world(
     """Measure perception, decisions and generation on held-out scenes of the emoji world.
 
     \b
-    anyweave eval world --trials 100
+    anyweave eval world --trials 200          # the same command goes on where it was stopped
     anyweave eval world --bridge signal --tasks "make image,make audio"
     anyweave eval world --model runs/s3/model --json
     """
-    from emoji_mini.evaluation.report import WRITTEN
+    from anyweave.model.checkpoint import find_checkpoint
+    from anyweave.model.hashing import folder_sha256
     from emoji_mini.evaluation.run import run_world
+    from emoji_mini.evaluation.trials import choose_tasks
 
-    check_unmixed(output, WRITTEN, overwrite=overwrite, what="reports")
+    names = read_names(tasks)
+    choose_tasks(names)  # a mistyped name is told before the model is loaded
     loaded = load_model(model, device, bridge, trust_remote_code=trust_remote_code)
     report = run_world(
         loaded,
         output,
         num_trials=trials,
         seed=seed,
-        tasks=read_names(tasks),
+        tasks=names,
+        identity={"weights_sha256": folder_sha256(find_checkpoint(model))},
         overwrite=overwrite,
     )
     if as_json:
@@ -68,7 +71,7 @@ def eval_world(
 
 
 def eval_ablation(
-    name: Annotated[str, typer.Argument(help="input-projector, signal-tokens or bridge.")],
+    name: Annotated[str, typer.Argument(help="input-projector, signal-tokens, losses or bridge.")],
     model: ModelOption = "emoji-mini",
     steps: Annotated[int, typer.Option(help="Training steps of every variant.")] = 30,
     trials: Annotated[int, typer.Option(help="Replies per measure.")] = 16,
@@ -85,6 +88,7 @@ def eval_ablation(
     \b
     anyweave eval ablation input-projector     # grouping, linear, qformer
     anyweave eval ablation signal-tokens --steps 100 --trials 64
+    anyweave eval ablation losses              # alignment, denoising, both
     anyweave eval ablation bridge              # nothing to train
     """
     from emoji_mini.evaluation.ablations import run_ablation

@@ -38,13 +38,15 @@ def go_on(t: Talk) -> None:
         t.assistant(answer)
         t.about = scene
     else:
-        question, following = _changed(t, scene, move)
+        question, following = changed(t, scene, move)
         t.user(question)
         t.show(following)
 
 
-def _changed(t: Talk, scene: PictureScene | ClipScene, move: str) -> tuple[str, Scene]:
-    """What the user says to change what is seen, and what it becomes."""
+def changed(t: Talk, scene: PictureScene | ClipScene, move: str) -> tuple[str, Scene]:
+    """What the user says to change what is seen, and what it becomes. `move` is "still", "motion",
+    "place", "thing", "number" or "more".
+    """
     if move == "still":
         return t.line("its_picture"), t.one(scene.object, scene.background)
     if move == "motion":
@@ -138,7 +140,7 @@ def cross(t: Talk) -> None:
             t.about = seen
         return
     move = "still" if isinstance(seen, ClipScene) else t.pick(("motion", "place", "thing"))
-    question, following = _changed(t, seen, move)
+    question, following = changed(t, seen, move)
     t.user(seen, question)
     t.show(following)
 

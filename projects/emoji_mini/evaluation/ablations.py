@@ -19,11 +19,12 @@ from anyweave.generation import GenerationOptions
 from anyweave.processing import FeatureCache
 from anyweave.training.held_out import HeldOutLosses, held_out_losses
 from emoji_mini import ablation_recipes as recipes
+from emoji_mini.emoji_talk import Dialogues
+from emoji_mini.emoji_talk.talk import KIND
 from emoji_mini.evaluation.comparison import Comparison, Measured, check_same_settings
+from emoji_mini.evaluation.judging import Judges
 from emoji_mini.evaluation.run import run_world
 from emoji_mini.variants import trained
-from emoji_mini.world.sources import WorldDialogues
-from emoji_mini.world.verifiers import Verifiers
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Setting:
     cache: Path
     trials: int
     seed: int
-    verifiers: Verifiers | None = None
+    judges: Judges | None = None
 
 
 Measure = Callable[[Any, Setting], Mapping[str, Figure]]
@@ -67,7 +68,7 @@ def run_ablation(
     trials: int = 16,
     seed: int = 0,
     device: str = "cpu",
-    verifiers: Verifiers | None = None,
+    judges: Judges | None = None,
     overwrite: bool = False,
 ) -> Comparison:
     """Train and measure all variants of an ablation (a name of `ABLATIONS`) and write its table.
@@ -99,7 +100,7 @@ def run_ablation(
             cache=folder / "cache",
             trials=trials,
             seed=seed,
-            verifiers=verifiers,
+            judges=judges,
         )
         logger.info("%s: %s", name, variant.name)
         columns[variant.name] = _measured(ablation, variant, setting, device)
@@ -142,7 +143,7 @@ def perception(model: Any, setting: Setting) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
     modalities = model.spec.input_modalities
     for modality in modalities:
-        losses = _losses(model, f"caption_{modality}", setting)
+        losses = _losses(model, f"describe {KIND[modality]}", setting)
         ratio = Ratio.of(losses.language)
         figures[f"caption loss, {modality} (nats per token)"] = Figure.of(ratio)
     report = run_world(
@@ -155,7 +156,7 @@ def perception(model: Any, setting: Setting) -> dict[str, Figure]:
         options=GenerationOptions(
             max_new_tokens=MAX_NEW_TOKENS, temperature=0.0, modalities=("text",)
         ),
-        verifiers=setting.verifiers,
+        judges=setting.judges,
     )
     for modality in modalities:
         share = report.tasks[f"describe {modality}"].figures[_FACTS[modality]]
@@ -169,7 +170,7 @@ def alignment(model: Any, setting: Setting) -> dict[str, Figure]:
     """
     figures: dict[str, Figure] = {}
     for modality in model.spec.output_modalities:
-        losses = _losses(model, f"request_{modality}", setting)
+        losses = _losses(model, f"ask {KIND[modality]}", setting)
         ratio = Ratio.of(losses.alignment[modality])
         figures[f"alignment error, {modality} (share of variance)"] = Figure.of(ratio)
     return figures | generation(model, setting)
@@ -197,7 +198,7 @@ def generation(model: Any, setting: Setting) -> dict[str, Figure]:
             overwrite=True,  # measured again only with other settings
             tasks=[task],
             options=options,
-            verifiers=setting.verifiers,
+            judges=setting.judges,
         )
         share = report.tasks[task].figures[_FACTS[modality]]
         figures[f"{_FACTS[modality]} right, generated {modality}"] = Figure.of(share)
@@ -207,7 +208,7 @@ def generation(model: Any, setting: Setting) -> dict[str, Figure]:
 def _losses(model: Any, kind: str, setting: Setting) -> HeldOutLosses:
     """Losses on conversations of one kind with held-out scenes, in held-out words."""
     size = _HELD_OUT * setting.trials
-    source = WorldDialogues("test", size, setting.seed, kinds={kind: 1.0}, with_media=False)
+    source = Dialogues("test", size, setting.seed, kinds={kind: 1.0})
     cache = FeatureCache(setting.cache / "features")
     return held_out_losses(model, source, cache=cache)
 
@@ -235,5 +236,14 @@ ABLATIONS: dict[str, Ablation] = {
         "by the words that it speaks, through the decoders' own text encoders. Media are forced.",
         variants=lambda base, steps, seed: recipes.bridges(base),
         measure=generation,
+    ),
+    "losses": Ablation(
+        title="What the output projectors learn from (paper, section 4.2)",
+        about="Output projectors and the rows of signal tokens start afresh and learn from the "
+        "distance of their conditionings to the captions' embeddings, from the denoising loss of "
+        "the frozen decoders, or from both; the language loss is always there. Media are forced "
+        "and conditioned by signal states.",
+        variants=lambda base, steps, seed: recipes.losses(base, steps=steps, seed=seed),
+        measure=alignment,
     ),
 }

@@ -34,12 +34,20 @@ from anyweave.generation import ChatSession, GenerationOptions
 from anyweave.generation.sources import likeness
 from anyweave.messages import MEDIA_TYPES, Media, Modality
 from anyweave.model.any_to_any import NextGPT
-from emoji_mini.evaluation.tasks.world import judge
 from emoji_mini.world import phrases as say
-from emoji_mini.world.catalogue import BACKGROUNDS, MOTIONS, NUMBER_WORDS, OBJECTS, SOUNDS
+from emoji_mini.world.catalogue import (
+    BACKGROUNDS,
+    MOTIONS,
+    NUMBER_WORDS,
+    OBJECTS,
+    SAMPLE_RATE,
+    SOUNDS,
+)
 from emoji_mini.world.scenes import (
     AudioScene,
+    ImageScene,
     Scene,
+    VideoScene,
     sample_audio,
     sample_image,
     sample_video,
@@ -214,6 +222,45 @@ def _alike(one: np.ndarray, two: np.ndarray, half: int) -> bool:
         piece = torch.from_numpy(wave[middle * half : middle * (half + 1)])
         mels.append(log_mel(piece[None], MelConfig()).flatten())
     return float(np.corrcoef(mels[0], mels[1])[0, 1]) > 0.8
+
+
+def judge(scene: Scene, part: Media | None, verifiers: Verifiers) -> dict[str, bool]:
+    """The verifiers' verdict on a medium: which facts of the scene it shows. All False for None."""
+    if isinstance(scene, ImageScene):
+        return _judge_image(scene, part, verifiers)
+    if isinstance(scene, VideoScene):
+        if part is None:
+            return {"object": False, "motion": False, "background": False}
+        clip = verifiers.judge_videos([_array(part)])[0]
+        return {
+            "object": clip.object == scene.object,
+            "motion": clip.motion == scene.motion,
+            "background": clip.background == scene.background,
+        }
+    if part is None:
+        return {"sound": False}
+    return {"sound": verifiers.judge_audios([_array(part)])[0].holds(scene.sounds)}
+
+
+def _judge_image(scene: ImageScene, part: Media | None, verifiers: Verifiers) -> dict[str, bool]:
+    picture = None if part is None else verifiers.judge_images([_array(part)])[0]
+    facts = {"background": picture is not None and picture.background == scene.background}
+    if scene.relation is None or scene.other is None:
+        facts["object"] = picture is not None and picture.object == scene.object
+        facts["count"] = picture is not None and picture.count == scene.count
+        return facts
+    facts["object"] = (
+        picture is not None and picture.shows(scene.object) and picture.shows(scene.other)
+    )
+    facts["relation"] = picture is not None and picture.relation_holds(
+        scene.object, scene.relation, scene.other
+    )
+    return facts
+
+
+def _array(part: Media) -> np.ndarray:
+    """Pixels, frames or samples at the verifiers' rate."""
+    return media.load(part, sample_rate=SAMPLE_RATE)
 
 
 def main() -> None:

@@ -17,15 +17,15 @@ import numpy as np
 from anyweave.evaluation.metrics import Figure, Proportion, Ratio
 from anyweave.generation import GenerationOptions, ReplyBatcher
 from anyweave.messages import Message
+from emoji_mini.emoji_talk.going_on import changed
+from emoji_mini.emoji_talk.talk import Talk
+from emoji_mini.emoji_talk.words import talk
+from emoji_mini.emoji_world.captions import call
+from emoji_mini.emoji_world.scenes import PictureScene
+from emoji_mini.emoji_world.things import MAX_COUNT, NUMBER_WORDS, THINGS
 from emoji_mini.evaluation.comparison import Comparison, Measured
-from emoji_mini.evaluation.tasks.world import Question, generates
-from emoji_mini.world import phrases as say
-from emoji_mini.world.catalogue import BACKGROUNDS, MAX_COUNT, NUMBER_WORDS, OBJECTS
-from emoji_mini.world.describing import article, call, describe
-from emoji_mini.world.draft import Draft
-from emoji_mini.world.scenes import ImageScene
-from emoji_mini.world.small_talk import talk
-from emoji_mini.world.verifiers import Verifiers, load_verifiers
+from emoji_mini.evaluation.judging import Judges
+from emoji_mini.evaluation.trials import Trial
 
 _OPTIONS = GenerationOptions(
     max_new_tokens=64,
@@ -34,7 +34,6 @@ _OPTIONS = GenerationOptions(
     force=("image",),
     max_media=1,
 )
-_ASKED = say.IMAGE_REQUESTS
 _LIKE_THIS = (  # {x} is what shall be otherwise
     "Make a picture like this one, but {x}.",
     "I want the same picture, but {x}.",
@@ -42,63 +41,49 @@ _LIKE_THIS = (  # {x} is what shall be otherwise
 )
 
 
-def _counting(d: Draft) -> None:
-    scene = replace(d.image(relation_share=0.0), count=int(d.rng.integers(2, MAX_COUNT + 1)))
-    d.user(d.phrase(_ASKED).format(x=describe(d.rng, scene)))
-    d.assistant(*d.showing(scene))
+def _counting(t: Talk) -> None:
+    scene = t.picture(alone=True)
+    _ask(t, replace(scene, count=int(t.rng.integers(2, MAX_COUNT + 1))))
 
 
-def _spatial(d: Draft) -> None:
-    scene = d.image(relation_share=1.0)
-    d.user(d.phrase(_ASKED).format(x=describe(d.rng, scene)))
-    d.assistant(*d.showing(scene))
+def _spatial(t: Talk) -> None:
+    scene = t.picture()
+    while scene.relation is None:
+        scene = t.picture()
+    _ask(t, scene)
 
 
-def _like_this(d: Draft) -> None:
+def _ask(t: Talk, scene: PictureScene) -> None:
+    t.user(t.line("picture", x=t.words(scene)))
+    t.show(scene)
+
+
+def _like_this(t: Talk) -> None:
     """The user's own picture, and one thing that shall be otherwise."""
-    shown = d.image(relation_share=0.0)
-    change, wanted = _changed(d, shown)[1:]
-    d.user(shown, d.pick(_LIKE_THIS).format(x=change))
-    d.assistant(*d.showing(wanted))
+    shown = t.picture(alone=True)
+    move = t.pick(("number", "place", "thing"))
+    _, wanted = changed(t, shown, move)
+    assert isinstance(wanted, PictureScene)
+    named = {
+        "number": f"with {NUMBER_WORDS[wanted.count]} of them",
+        "place": t.place(wanted.background),
+        "thing": f"with {call(t.rng, THINGS[wanted.object], wanted.count)} instead",
+    }
+    t.user(shown, t.pick(_LIKE_THIS).format(x=named[move]))
+    t.show(wanted)
 
 
-def _reference(d: Draft) -> None:
+def _reference(t: Talk) -> None:
     """A picture of an earlier turn, words between, and one thing that shall be otherwise."""
-    first = d.image(relation_share=0.0)
-    d.user(d.phrase(_ASKED).format(x=describe(d.rng, first)))
-    d.assistant(*d.showing(first))
-    question, answer = talk(d.rng, d.split)
-    d.user(question)
-    d.assistant(answer)
-    words, _, wanted = _changed(d, first)
-    d.user(words)
-    d.assistant(*d.showing(wanted))
+    first = t.picture(alone=True)
+    _ask(t, first)
+    talk(t)
+    words, wanted = changed(t, first, t.pick(("number", "place", "thing")))
+    t.user(words)
+    t.show(wanted)
 
 
-def _changed(d: Draft, scene: ImageScene) -> tuple[str, str, ImageScene]:
-    """Another number, place or thing: what is said of it in a turn of its own, what after a "but",
-    and what it becomes.
-    """
-    change = d.pick(("number", "place", "thing"))
-    if change == "number":
-        count = d.pick([n for n in range(2, MAX_COUNT + 1) if n != scene.count])
-        number = NUMBER_WORDS[count]
-        following = replace(scene, count=count, seed=d.seed())
-        return d.phrase(say.WITH_COUNT).format(n=number), f"with {number} of them", following
-    if change == "place":
-        place = d.pick([name for name in BACKGROUNDS if name != scene.background])
-        named = d.pick([words for words in say.PLACES[place] if words])
-        following = replace(scene, background=place, seed=d.seed())
-        return d.phrase(say.WITH_BACKGROUND).format(b=named), named, following
-    other = d.pick([name for name in OBJECTS if name != scene.object])
-    many = scene.count > 1
-    called = call(d.rng, other, plural=many)
-    called = called if many else article(called)
-    following = replace(scene, object=other, seed=d.seed())
-    return d.phrase(say.INSTEAD).format(x=called), f"with {called} instead", following
-
-
-TASKS: Mapping[str, Callable[[Draft], None]] = {
+TASKS: Mapping[str, Callable[[Talk], None]] = {
     "counting": _counting,
     "spatial": _spatial,
     "like this picture, but": _like_this,
@@ -106,22 +91,21 @@ TASKS: Mapping[str, Callable[[Draft], None]] = {
 }
 
 
-def questions(task: str, number: int, seed: int) -> Iterator[Question]:
+def questions(task: str, number: int, seed: int) -> Iterator[Trial]:
     """The first `number` held-out questions of a task, the same for every path."""
     found, tried = 0, 0
     while found < number:
-        kind = list(TASKS).index(task)
-        draft = Draft(np.random.default_rng((seed, kind, tried)), "test")
-        TASKS[task](draft)
+        t = Talk(np.random.default_rng((seed, list(TASKS).index(task), tried)), "test")
+        TASKS[task](t)
         tried += 1
-        if draft.scenes[-1].split != "test":  # what is wanted is what must be new
+        if t.scenes[-1].split != "test":  # what is wanted is what must be new
             continue
-        messages = draft.finish(task, with_media=False).messages
-        yield Question(
+        messages = t.finish(task, with_media=False).messages
+        yield Trial(
             history=tuple(messages[:-2]),
             message=messages[-2],
-            wanted=frozenset({"image"}),
-            scenes=draft.scenes[-1:],
+            wanted=("image",),
+            scenes=t.scenes[-1:],
         )
         found += 1
 
@@ -133,7 +117,7 @@ def compare_paths(
     trials: int = 64,
     seed: int = 0,
     options: GenerationOptions = _OPTIONS,
-    verifiers: Verifiers | None = None,
+    judges: Judges | None = None,
     tick: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Ask every model all questions; figures of each, and paired differences to the first.
@@ -143,11 +127,9 @@ def compare_paths(
     """
     if trials < 1 or len(models) < 2:
         raise ValueError(f"trials >= 1 and two models are needed, got {trials} and {len(models)}")
-    verifiers = verifiers or load_verifiers()
+    judges = judges or Judges.load()
     outcomes = {
-        name: {
-            task: _outcomes(model, task, trials, seed, options, verifiers, tick) for task in TASKS
-        }
+        name: {task: _outcomes(model, task, trials, seed, options, judges, tick) for task in TASKS}
         for name, model in models.items()
     }
     first = next(iter(models))
@@ -188,12 +170,12 @@ def _outcomes(
     trials: int,
     seed: int,
     options: GenerationOptions,
-    verifiers: Verifiers,
+    judges: Judges,
     tick: Callable[[str], None] | None,
 ) -> list[dict[str, bool]]:
-    """What the verifiers see in each picture; the reply's own words are not judged."""
+    """What the judges see in each picture; the reply's own words are not judged."""
 
-    def ask(batcher: ReplyBatcher, numbered: tuple[int, Question]) -> tuple[Question, Message]:
+    def ask(batcher: ReplyBatcher, numbered: tuple[int, Trial]) -> tuple[Trial, Message]:
         number, question = numbered
         chosen = replace(options, seed=seed * 1_000_003 + number)
         return question, batcher.chat(chosen, messages=question.history).reply(question.message)
@@ -202,8 +184,8 @@ def _outcomes(
     with ReplyBatcher(model) as batcher:
         asked = enumerate(questions(task, trials, seed))
         for question, reply in batcher.map(partial(ask, batcher), asked):
-            facts, _ = generates(question, reply, verifiers)
-            found.append({k: v for k, v in facts.items() if k not in ("stated", "given")})
+            part = next(iter(reply.media()), None)
+            found.append(judges.judge(question.scenes[0], part))
             if tick is not None:
                 tick(task)
     return found

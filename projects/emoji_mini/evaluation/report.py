@@ -1,10 +1,11 @@
-"""What a run found: figures with trials and intervals, as JSON, as a table, as pictures."""
+"""What a run found: figures with trials and intervals, as JSON, as tables, as contact sheets."""
 
 from __future__ import annotations
 
-import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,82 +14,105 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from anyweave import media
-from anyweave.evaluation.metrics import Decisions, Proportion
-from anyweave.files import clear, write_json, write_text
+from anyweave.evaluation.metrics import Decisions, Figure, Proportion, Ratio
+from anyweave.files import write_json, write_text
+from anyweave.messages import Image as Picture
+from emoji_mini.evaluation.trials import Task
 
-WRITTEN = ("report.json", "report.md", "answers.jsonl", "image.png", "video.png")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One generated picture, or the frames of a clip, with what was asked for and the verdict."""
-
-    modality: str
-    frames: tuple[NDArray[np.uint8], ...]
-    caption: str
-    right: bool
+SHEETS = ("image", "video")
+Sample = tuple[NDArray[np.uint8], str, bool]
+"""A picture, or frames of a clip side by side; what was asked for; whether it is right."""
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    about: str
     figures: Mapping[str, Proportion]
+    errors: Mapping[str, Figure]
     seconds_per_reply: float
     """The task's time by its replies: they are answered together, and judged meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorldReport:
-    """`verifiers` is the verifiers' own accuracy on real renders (`world.verifiers.accuracy`)."""
+    """`rows` are the answers as ``answers.jsonl`` has them, `judges` the judges' own accuracy
+    (`judging.accuracy`).
+    """
 
-    model: str
-    num_trials: int
-    seed: int
-    tasks: Mapping[str, TaskResult]
-    decisions: Decisions
-    verifiers: Mapping[str, Any]
     settings: Mapping[str, Any]
-    samples: Sequence[Sample] = field(default=(), repr=False)
-    answers: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
-    """Every trial in words: what was said, wanted, answered and right."""
+    tasks_asked: Mapping[str, Task] = field(repr=False)
+    rows: Sequence[Mapping[str, Any]] = field(repr=False)
+    judges: Mapping[str, Any]
+
+    @cached_property
+    def tasks(self) -> dict[str, TaskResult]:
+        """What was found, by task."""
+        return {
+            name: _result([row for row in self.rows if row["task"] == name])
+            for name in self.tasks_asked
+        }
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        """Which media were given to requests in everyday words."""
+        found = Decisions()
+        for row in self.rows:
+            if row["decision"] is not None:
+                wanted, given = map(set, row["decision"])
+                found = found.plus(wanted, given)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
         return {
             "benchmark": "emoji world, held-out scenes and phrasings",
-            "model": self.model,
-            "num_trials": self.num_trials,
-            "seed": self.seed,
             "settings": dict(self.settings),
             "tasks": {
                 name: {
-                    "about": task.about,
+                    "about": self.tasks_asked[name].about,
                     "seconds_per_reply": round(task.seconds_per_reply, 2),
                     "figures": {key: value.to_dict() for key, value in task.figures.items()},
+                    "errors": {
+                        key: {"value": v.value, "interval_95": v.interval, "trials": v.trials}
+                        for key, v in task.errors.items()
+                    },
                 }
                 for name, task in self.tasks.items()
             },
             "decisions": self.decisions.to_dict(),
-            "verifiers": dict(self.verifiers),
+            "judges": dict(self.judges),
         }
 
     def to_markdown(self) -> str:
-        """Two tables: every figure, then the choice of modalities."""
+        """Every figure, then what should stay, the choice of media, and the time."""
+        told = ", ".join(
+            f"{name.replace('_', ' ')} {value}"
+            for name, value in self.settings.items()
+            if value is not None and name != "tasks"
+        )
         lines = [
-            f"# Emoji world: {self.model}",
+            "# Emoji world",
             "",
-            f"Held-out scenes in held-out words, {self.num_trials} trials per task, seed "
-            f"{self.seed}. Share right, 95% interval (Wilson). Media are judged by verifiers; the "
-            "last column is their own accuracy on real renders of test scenes, and on such renders "
-            "softened as an autoencoder does.",
+            f"{told}. Held-out scenes in held-out words, and held-out requests in everyday words. "
+            "Share right, 95% interval (Wilson). Media are judged by trained judges; the last "
+            "column is their own accuracy on real renders of test scenes, and on such renders that "
+            "went through the decoder's autoencoder. The judge of pictures is the encoder that the "
+            "model reads pictures with, with heads of its own; the other judges share nothing with "
+            "the model.",
             "",
-            "| task | what | right | trials | verifier itself |",
+            "| task | what | right | trials | judge itself |",
             "|---|---|---|---|---|",
         ]
         for name, task in self.tasks.items():
             for fact, figure in task.figures.items():
-                judge = self._judge(task.about, fact)
+                judge = self._judge(self.tasks_asked[name].judged, fact)
                 lines.append(f"| {name} | {fact} | {figure} | {figure.trials} | {judge} |")
+        kept = [
+            f"| {name} | {what} | {figure} | {figure.trials} |"
+            for name, task in self.tasks.items()
+            for what, figure in task.errors.items()
+        ]
+        if kept:
+            lines += ["", "| task | what should stay | mean | trials |", "|---|---|---|---|", *kept]
         lines += ["", *self._choice_table(), "", "| task | seconds per reply |", "|---|---|"]
         lines += [f"| {name} | {task.seconds_per_reply:.1f} |" for name, task in self.tasks.items()]
         return "\n".join(lines) + "\n"
@@ -100,76 +124,71 @@ class WorldReport:
             ("recall", _number(d.recall), f"{d.hits + d.missed} media wanted"),
             ("F1", _number(d.f1), ""),
             ("exactly the right set", d.exact_share, f"{d.replies} replies"),
-            ("false draws", d.false_draw_share, f"{d.words_only} replies that want words alone"),
+            ("false draws", d.false_draw_share, f"{d.words_only} requests that want words alone"),
         )
-        header = ["| choice of modalities | value | of |", "|---|---|---|"]
+        header = ["| choice of media, requests in everyday words | value | of |", "|---|---|---|"]
         return header + [f"| {name} | {value} | {of} |" for name, value, of in rows]
 
-    def _judge(self, about: str, fact: str) -> str:
-        """The verifier's own accuracy for a judged fact: clean / softened renders."""
-        wanted = about.rpartition("+ ")[2]
-        if "->" not in about or wanted not in self.verifiers:
-            return ""
-        own = self.verifiers[wanted]
-        scores = [own[how][fact] for how in ("clean", "softened") if fact in own.get(how, {})]
-        return " / ".join(f"{s['accuracy']:.3f} (n={s['trials']})" for s in scores)
+    def _judge(self, modality: str | None, fact: str) -> str:
+        """The judge's own accuracy for a fact, as drawn / through the autoencoder."""
+        own = self.judges.get(modality or "", {})
+        scores = [found[fact] for found in own.values() if fact in found]
+        return " / ".join(f"{s['share']:.3f} (n={s['trials']})" for s in scores)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write ``report.json``, ``report.md``, ``answers.jsonl``, ``image.png``, ``video.png``.
-
-        Returns the folder. A sheet of pictures is written only where there are some.
-        """
-        folder = Path(folder)
-        clear(folder, WRITTEN)
+    def save(self, folder: Path) -> None:
+        """Write ``report.json``, ``report.md``, and a sheet of each modality that has samples."""
         write_json(folder / "report.json", self.to_dict(), indent=1)
         write_text(folder / "report.md", self.to_markdown())
-        lines = [json.dumps(answer, ensure_ascii=False) for answer in self.answers]
-        write_text(folder / "answers.jsonl", "".join(f"{line}\n" for line in lines))
-        for modality in ("image", "video"):
-            chosen = [sample for sample in self.samples if sample.modality == modality]
-            if chosen:
-                sheet = folder / f"{modality}.png"
-                media.save("image", contact_sheet(chosen), sheet, generated=True)
-        return folder
+        for modality in SHEETS:
+            samples = [
+                (media.load(Picture(str(folder / path))), row["wanted"][0], right)
+                for row in self.rows
+                for kind, path, right in ([row["sample"]] if "sample" in row else [])
+                if kind == modality
+            ]
+            if samples:
+                sheet = contact_sheet(samples)
+                media.save("image", sheet, folder / f"{modality}.png", generated=True)
+
+
+def _result(rows: Sequence[Mapping[str, Any]]) -> TaskResult:
+    facts: dict[str, list[bool]] = {}
+    errors: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        for name, right in row["right"].items():
+            facts.setdefault(name, []).append(right)
+        for name, error in row["errors"].items():
+            errors.setdefault(name, []).append((error, 1.0))
+    return TaskResult(
+        {name: Proportion.of(values) for name, values in facts.items()},
+        {name: Figure.of(Ratio.of(pairs)) for name, pairs in errors.items()},
+        sum(row["seconds"] for row in rows) / max(1, len(rows)),
+    )
 
 
 def _number(value: float | None) -> str:
     return "not tried" if value is None else f"{value:.2f}"
 
 
-def contact_sheet(
-    samples: Sequence[Sample], *, edge: int = 128, columns: int | None = None
-) -> NDArray[np.uint8]:
+def contact_sheet(samples: Sequence[Sample], *, edge: int = 128) -> NDArray[np.uint8]:
     """Samples side by side, each framed green where it is right and red where not, its caption
-    below.
-
-    A clip's frames stand in a row. Raises `ValueError` without samples.
+    below. Raises `ValueError` without samples.
     """
     if not samples:
         raise ValueError("a contact sheet needs at least one sample")
-    frames = max(len(sample.frames) for sample in samples)
-    columns = columns or max(1, 6 // frames)
+    high, wide = samples[0][0].shape[:2]
+    frames = max(1, wide // high)
+    columns = max(1, 6 // frames)
     width, height = frames * edge + 12, edge + 12 + 28
-    rows = -(-len(samples) // columns)
-    sheet = Image.new("RGB", (columns * width, rows * height), "white")
+    sheet = Image.new("RGB", (columns * width, -(-len(samples) // columns) * height), "white")
     draw = ImageDraw.Draw(sheet)
-    for number, sample in enumerate(samples):
+    for number, (pixels, caption, right) in enumerate(samples):
         row, column = divmod(number, columns)
         left, top = column * width, row * height
-        colour = (40, 160, 70) if sample.right else (210, 60, 50)
-        wide = len(sample.frames) * edge
-        draw.rectangle((left + 2, top + 2, left + wide + 9, top + edge + 9), colour)
-        for place, frame in enumerate(sample.frames):
-            picture = Image.fromarray(frame).resize((edge, edge), Image.Resampling.NEAREST)
-            sheet.paste(picture, (left + 6 + place * edge, top + 6))
-        draw.text((left + 4, top + edge + 12), _wrapped(sample.caption, wide // 6), (20, 20, 20))
+        colour = (40, 160, 70) if right else (210, 60, 50)
+        draw.rectangle((left + 2, top + 2, left + width - 3, top + edge + 9), colour)
+        strip = Image.fromarray(pixels).resize((frames * edge, edge), Image.Resampling.NEAREST)
+        sheet.paste(strip, (left + 6, top + 6))
+        words = "\n".join(textwrap.wrap(caption, frames * edge // 6)[:2])
+        draw.text((left + 4, top + edge + 12), words, (20, 20, 20))
     return np.asarray(sheet)
-
-
-def _wrapped(text: str, width: int) -> str:
-    lines = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(lines[:2])

@@ -1,108 +1,148 @@
-"""Runs a benchmark: asks, times, scores, reports."""
+"""Runs the benchmark: asks in batches, scores, reports. A killed run goes on where it stopped.
+
+FOLDER/settings.json   what is asked of whom; other settings are refused
+FOLDER/answers.jsonl   one line for each reply, with what is right of it
+FOLDER/samples/        what was drawn, for the contact sheets
+FOLDER/report.json, report.md, image.png, video.png
+"""
 
 from __future__ import annotations
 
-import logging
+import json
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
 from anyweave import media
-from anyweave.evaluation.metrics import Decisions, Proportion
-from anyweave.files import check_unmixed
+from anyweave.evaluation.run import check_settings, read_journal
+from anyweave.files import check_unmixed, clear, path_lock
 from anyweave.generation import GenerationOptions, ReplyBatcher
-from anyweave.messages import Message
-from emoji_mini.evaluation.report import WRITTEN, Sample, TaskResult, WorldReport
-from emoji_mini.evaluation.tasks.world import Answer, Question, Session, WorldTask, choose_tasks
-from emoji_mini.world.sources import WorldDialogues
-from emoji_mini.world.verifiers import Verifiers, accuracy, load_verifiers
+from anyweave.messages import Media, Message, Text
+from emoji_mini.evaluation.judging import Judges, accuracy
+from emoji_mini.evaluation.report import SHEETS, WorldReport
+from emoji_mini.evaluation.scoring import Scored, score
+from emoji_mini.evaluation.trials import Task, Trial, choose_tasks
 
-logger = logging.getLogger(__name__)
+WRITTEN = ("settings.json", "answers.jsonl", "samples/*", "report.*", *map("{}.png".format, SHEETS))
+GREEDY = GenerationOptions(max_new_tokens=128, temperature=0.0)
+_MAX_SAMPLES = 36  # of a modality: a sheet is for looking at
+_FRAMES = 6  # of a clip in a sheet
+Row = dict[str, Any]
+
+
+class Session(Protocol):
+    """What the benchmark needs of a conversation: `ChatSession`, or a script in tests."""
+
+    def reply(self, message: Message) -> Message: ...
+
 
 MakeSession = Callable[[GenerationOptions, tuple[Message, ...]], Session]
 Tick = Callable[[str], None]
-_MAX_SAMPLES = 36
 
 
 def evaluate_world(
     model: Any,
+    folder: str | Path | None = None,
     *,
     num_trials: int = 64,
     seed: int = 0,
     tasks: Sequence[str] | None = None,
-    options: GenerationOptions | None = None,
+    options: GenerationOptions = GREEDY,
     session: MakeSession | None = None,
-    verifiers: Verifiers | None = None,
+    judges: Judges | None = None,
+    identity: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
     tick: Tick | None = None,
 ) -> WorldReport:
-    """Ask `num_trials` held-out questions per task (names of `tasks.world.TASKS`, None: all) and
-    judge the replies.
+    """Ask at most `num_trials` questions per task (names of `trials.TASKS`, None: all) and judge
+    the replies.
 
-    Replies are greedy unless `options` say otherwise; trial i of a task always has the same scene,
-    words and seed. Questions are answered together; `session` opens a conversation instead: a test
-    gives a script. `tick(task)` is called after every reply. Raises `ValueError` for an unknown
-    task or where the verifiers' weights are missing.
+    Trial i of a task always has the same scene, words and seed. Questions are answered together;
+    `session` opens a conversation instead: a test gives a script. `tick(task)` is called after
+    every reply. In `folder`, if given, answers are kept and the report is written; the same call
+    asks only what is not answered yet. `identity` are further settings that tell models apart.
+
+    Raises `ValueError` for an unknown task, and for a folder of other settings unless `overwrite`.
     """
     if num_trials < 1:
         raise ValueError(f"num_trials must be at least 1, got {num_trials}")
     chosen = choose_tasks(tasks)
-    verifiers = verifiers or load_verifiers()
-    options = options or GenerationOptions(max_new_tokens=96, temperature=0.0)
-    results: dict[str, TaskResult] = {}
-    decisions = Decisions()
-    samples: list[Sample] = []
-    answers: list[dict[str, Any]] = []
+    settings = {
+        "model": _name(model),
+        "bridge": getattr(getattr(model, "spec", None), "bridge", None),
+        "trials": num_trials,
+        "seed": seed,
+        "tasks": list(chosen),
+        "max_new_tokens": options.max_new_tokens,
+        "temperature": options.temperature,
+        "num_inference_steps": options.num_inference_steps,
+        "guidance_scale": options.guidance_scale,
+        **(identity or {}),
+    }
+    rows: dict[str, Row] = {}
     with ExitStack() as stack:
-        each: Callable[..., Iterable[tuple[Question, Message]]] = map
+        if folder is not None:
+            folder = Path(folder)
+            clear(folder, WRITTEN if overwrite else ())
+            if not (folder / "settings.json").is_file():
+                check_unmixed(folder, WRITTEN, what="reports")
+            stack.enter_context(path_lock(folder / "answers", doing="is evaluating into it"))
+            check_settings(folder, settings)
+            rows = read_journal(folder / "answers.jsonl")
+        each: Callable[..., Iterable[tuple[int, Trial, Message]]] = map
         if session is None:
-            batcher = stack.enter_context(ReplyBatcher(model))
+            batcher = stack.enter_context(ReplyBatcher(model, max_rows=8))
             each, session = batcher.map, partial(_open, batcher)
-        for task in chosen:
-            figures: dict[str, list[bool]] = defaultdict(list)
-            started = time.perf_counter()
-            settings = options if task.judge_media else replace(options, num_inference_steps=1)
-            ask = partial(_ask, session, settings, seed * 1_000_003)
-            for question, reply in each(ask, enumerate(questions(task, num_trials, seed))):
-                facts, shown = task.score(question, reply, verifiers)
-                answer = Answer(question, reply, facts, shown)
-                for name, right in facts.items():
-                    figures[name].append(right)
-                decisions = decisions.plus(question.wanted, answer.given)
-                samples += _samples(answer)
-                answers.append({"task": task.name, **answer.to_dict()})
+        ask = partial(_ask, session, options, seed * 1_000_003)
+        keep = partial(_keep, folder, rows)
+        judges = judges or Judges.load()
+        for name, task in chosen.items():
+            todo = _unanswered(name, task.trials(num_trials, seed), rows, tick)
+            before = time.perf_counter()
+            for number, trial, reply in each(ask, todo):
+                scored = score(trial, reply, judges)
+                now = time.perf_counter()
+                keep(
+                    _key(name, number), _row(name, task, trial, reply, scored, now - before), scored
+                )
+                before = now
                 if tick is not None:
-                    tick(task.name)
-            results[task.name] = TaskResult(
-                task.about,
-                {name: Proportion.of(outcomes) for name, outcomes in figures.items()},
-                (time.perf_counter() - started) / num_trials,
-            )
-    return WorldReport(
-        model=_name(model),
-        num_trials=num_trials,
-        seed=seed,
-        tasks=results,
-        decisions=decisions,
-        verifiers=accuracy(),
-        settings={
-            "bridge": getattr(getattr(model, "spec", None), "bridge", None),
-            "max_new_tokens": options.max_new_tokens,
-            "temperature": options.temperature,
-            "num_inference_steps": options.num_inference_steps,
-            "guidance_scale": options.guidance_scale,
-        },
-        samples=_few(samples),
-        answers=answers,
-    )
+                    tick(name)
+    asked = [row for row in rows.values() if row["task"] in chosen]
+    report = WorldReport(settings=settings, tasks_asked=chosen, rows=asked, judges=accuracy())
+    if folder is not None:
+        report.save(Path(folder))
+    return report
+
+
+def run_world(
+    model: Any,
+    folder: str | Path,
+    *,
+    num_trials: int = 64,
+    tasks: Sequence[str] | None = None,
+    **options: Any,
+) -> WorldReport:
+    """`evaluate_world` in `folder`, with a progress bar on stderr."""
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        bars = {name: bar.add_task(name, total=num_trials) for name in choose_tasks(tasks)}
+        return evaluate_world(
+            model,
+            folder,
+            num_trials=num_trials,
+            tasks=tasks,
+            tick=lambda name: bar.advance(bars[name]),
+            **options,
+        )
 
 
 def _open(
@@ -112,80 +152,82 @@ def _open(
 
 
 def _ask(
-    session: MakeSession, options: GenerationOptions, seed: int, numbered: tuple[int, Question]
-) -> tuple[Question, Message]:
-    number, question = numbered
-    settings = replace(options, seed=seed + number)
-    return question, session(settings, question.history).reply(question.message)
+    session: MakeSession, options: GenerationOptions, seed: int, numbered: tuple[int, Trial]
+) -> tuple[int, Trial, Message]:
+    number, trial = numbered
+    chosen = options.with_overrides(seed=seed + number)
+    if not trial.wanted:  # only the decision counts: decoders are spared
+        chosen = chosen.with_overrides(decode_media=False)
+    return number, trial, session(chosen, trial.history).reply(trial.message)
 
 
-def run_world(
-    model: Any,
-    folder: str | Path,
-    *,
-    num_trials: int = 64,
-    seed: int = 0,
-    overwrite: bool = False,
-    **options: Any,
-) -> WorldReport:
-    """`evaluate_world` with a progress bar on stderr, its report saved in `folder`. `options` as
-    there. Raises `ValueError` if an earlier report is there, unless `overwrite` replaces it.
-    """
-    check_unmixed(folder, WRITTEN, overwrite=overwrite, what="reports")
-    names = [task.name for task in choose_tasks(options.get("tasks"))]
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        bars = {name: bar.add_task(name, total=num_trials) for name in names}
-        report = evaluate_world(
-            model,
-            num_trials=num_trials,
-            seed=seed,
-            tick=lambda name: bar.advance(bars[name]),
-            **options,
-        )
-    report.save(folder)
-    return report
+def _unanswered(
+    name: str, trials: Iterable[Trial], rows: Mapping[str, Row], tick: Tick | None
+) -> Iterator[tuple[int, Trial]]:
+    for number, trial in enumerate(trials):
+        if _key(name, number) not in rows:
+            yield number, trial
+        elif tick is not None:
+            tick(name)
 
 
-def questions(task: WorldTask, number: int, seed: int) -> Iterator[Question]:
-    """The first `number` trials of a task: held-out scenes in held-out words."""
-    source = WorldDialogues("test", 50 * number, seed, kinds={task.kind: 1.0}, with_media=False)
-    found = 0
-    for index in range(len(source)):
-        question = task.question(source.dialogue(index))
-        # "I do not know the sound of a house" belongs to "decline", not to the tasks that want a
-        # medium.
-        if question is None or (task.kind == "cross" and not question.wanted):
-            continue
-        yield question
-        found += 1
-        if found == number:
-            return
-    raise AssertionError(f"{task.kind} dialogues gave only {found} of {number} questions")
+def _key(task: str, number: int) -> str:
+    return f"{task} {number}"
 
 
-def _samples(answer: Answer) -> list[Sample]:
-    """The generated pictures and clips of an answer, for the contact sheets."""
-    judged = {
-        name: right for name, right in answer.facts.items() if name not in ("stated", "given")
+def _row(
+    name: str, task: Task, trial: Trial, reply: Message, scored: Scored, seconds: float
+) -> Row:
+    """A reply in words, to be read by a person: media stand as ``<modality: caption>``."""
+    return {
+        "task": name,
+        "turns": [in_words(message) for message in (*trial.history, trial.message)],
+        "reply": in_words(reply),
+        "wanted": [scene.caption for scene in trial.scenes],
+        "right": scored.facts,
+        "errors": scored.errors,
+        # Unknown things may be replaced: no choice of media is wrong there.
+        "decision": [sorted(trial.wanted), sorted({part.modality for part in reply.media()})]
+        if task.everyday
+        else None,
+        "seconds": round(seconds, 3),
     }
-    if len(answer.question.scenes) != 1 or not answer.shown:
-        return []
-    part = answer.shown[0]
-    if part.modality not in ("image", "video"):
-        return []
-    array = media.load(part)
-    chosen = np.linspace(0, len(array) - 1, 6).round().astype(int)
-    frames = (array,) if part.modality == "image" else tuple(array[n] for n in chosen)
-    return [Sample(part.modality, frames, answer.question.scenes[0].caption, all(judged.values()))]
 
 
-def _few(samples: list[Sample]) -> list[Sample]:
-    """The first of each modality: a sheet is for looking at."""
-    kept: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        if len(kept[sample.modality]) < _MAX_SAMPLES:
-            kept[sample.modality].append(sample)
-    return [sample for group in kept.values() for sample in group]
+def _keep(folder: Path | None, rows: dict[str, Row], key: str, row: Row, scored: Scored) -> None:
+    """Append an answer as soon as it is there, its picture or clip before it."""
+    if folder is not None:
+        drawn = [part for part in scored.shown if part.modality in SHEETS]
+        if len(drawn) == len(scored.shown) == 1 and _has_room(rows, drawn[0].modality):
+            path = f"samples/{key.replace(' ', '-')}.png"
+            (folder / "samples").mkdir(exist_ok=True)
+            media.save("image", _strip(drawn[0]), folder / path, generated=True)
+            row["sample"] = [drawn[0].modality, path, scored.looks_right]
+        with open(folder / "answers.jsonl", "a", encoding="utf-8") as journal:
+            journal.write(json.dumps({"key": key, **row}, ensure_ascii=False) + "\n")
+    rows[key] = row
+
+
+def _has_room(rows: Mapping[str, Row], modality: str) -> bool:
+    kept = Counter(row["sample"][0] for row in rows.values() if "sample" in row)
+    return kept[modality] < _MAX_SAMPLES
+
+
+def _strip(part: Media) -> NDArray[np.uint8]:
+    """A picture, or some frames of a clip side by side."""
+    array: NDArray[np.uint8] = media.load(part)
+    if part.modality == "image":
+        return array
+    chosen = np.linspace(0, len(array) - 1, _FRAMES).round().astype(int)
+    return np.concatenate(list(array[chosen]), axis=1)
+
+
+def in_words(message: Message) -> str:
+    """The message as one line."""
+    return " ".join(
+        part.text if isinstance(part, Text) else f"<{part.modality}: {part.caption}>"
+        for part in message.parts
+    )
 
 
 def _name(model: Any) -> str:

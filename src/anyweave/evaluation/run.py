@@ -117,8 +117,8 @@ def run_task(
     chosen = list(enumerate(records[:limit]))
     out.mkdir(parents=True, exist_ok=True)
     with path_lock(out / "answers", doing="is evaluating into it"):
-        _check_settings(out, {"task": name, "model": speaker.name, "seed": seed})
-        rows = _journal(out / "answers.jsonl")
+        check_settings(out, {"task": name, "model": speaker.name, "seed": seed})
+        rows = read_journal(out / "answers.jsonl")
         _ask(
             task,
             speaker,
@@ -178,7 +178,8 @@ def _ask(
             left(len(there) - done)
 
 
-def _check_settings(out: Path, settings: dict[str, Any]) -> None:
+def check_settings(out: Path, settings: dict[str, Any]) -> None:
+    """Write down what answers are kept in `out`. Raises `ValueError` where others are."""
     path = out / "settings.json"
     found = read_object(path) if path.is_file() else settings
     if found != settings:
@@ -189,7 +190,7 @@ def _check_settings(out: Path, settings: dict[str, Any]) -> None:
     write_json(path, settings)
 
 
-def _journal(path: Path) -> dict[str, Any]:
+def read_journal(path: Path) -> dict[str, Any]:
     """The rows by key. A line that a kill cut off is dropped, and its record asked again."""
     if not path.is_file():
         return {}

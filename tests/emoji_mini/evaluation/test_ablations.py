@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 
 from anyweave.evaluation.metrics import Figure, Proportion, Ratio
 from anyweave.testing.model import tiny_model
 from emoji_mini import ablation_recipes as recipes
+from emoji_mini.emoji_world.scenes import SoundScene
 from emoji_mini.evaluation import ablations
 from emoji_mini.evaluation.ablations import ABLATIONS, run_ablation
 from emoji_mini.evaluation.comparison import Comparison, Measured
-from emoji_mini.world.catalogue import OBJECTS, SOUNDS
-from emoji_mini.world.verifiers import AudioVerdict, ImageVerdict, VideoVerdict
-
-_DOG = {**dict.fromkeys((*OBJECTS, *SOUNDS), 0.0), "dog": 1.0}
 
 
 class Blind:
-    """Verifiers that see and hear a dog in everything: no weights."""
+    """Judges who find everything right: no weights."""
 
-    def judge_images(self, pictures: Sequence[np.ndarray]) -> list[ImageVerdict]:
-        return [ImageVerdict(presence=_DOG, sides=(_DOG,) * 4, count=1, background="white")]
-
-    def judge_videos(self, clips: Sequence[np.ndarray]) -> list[VideoVerdict]:
-        return [VideoVerdict(presence=_DOG, motion="rising", background="white")]
-
-    def judge_audios(self, waves: Sequence[np.ndarray]) -> list[AudioVerdict]:
-        return [AudioVerdict(presence=_DOG, halves=(_DOG, _DOG))]
+    def judge(self, scene: Any, part: Any, free: Any = ()) -> dict[str, bool]:
+        return {"sound" if isinstance(scene, SoundScene) else "object": part is not None}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +47,7 @@ def _run(
         base=base,
         steps=1,
         trials=trials,
-        verifiers=Blind(),  # type: ignore[arg-type]
+        judges=Blind(),  # type: ignore[arg-type]
         overwrite=overwrite,
     )
 
@@ -108,6 +98,22 @@ def test_bridges_need_no_training(base: str, tmp_path: Path) -> None:
     assert found.columns["signal"].parameters == {}
     report = json.loads((tmp_path / "runs" / "caption" / "make-audio" / "report.json").read_text())
     assert report["settings"]["bridge"] == "caption"
+
+
+@pytest.mark.slow
+def test_losses_side_by_side(base: str, tmp_path: Path) -> None:
+    found = _run("losses", base, tmp_path)
+    assert list(found.columns) == ["alignment", "denoising", "both"]
+    sizes = [column.parameters for column in found.columns.values()]
+    assert sizes[0] == sizes[1] == sizes[2] and set(sizes[0]) == {
+        "output_projectors",
+        "signal_rows",
+    }
+    errors = {
+        column.figures["alignment error, image (share of variance)"].value
+        for column in found.columns.values()
+    }
+    assert len(errors) == 3  # each learned something else
 
 
 def test_a_table_says_what_was_not_tried() -> None:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 
 from anyweave.generation import GenerationOptions
 from anyweave.testing.model import tiny_model
+from emoji_mini.emoji_world.scenes import PictureScene
 from emoji_mini.evaluation.paths import TASKS, compare_paths, questions
-from emoji_mini.world.catalogue import OBJECTS
-from emoji_mini.world.scenes import ImageScene
-from emoji_mini.world.verifiers import ImageVerdict
-
-_DOG = {**dict.fromkeys(OBJECTS, 0.0), "dog": 1.0}
 
 
 class Blind:
-    """Sees a dog in every picture."""
+    """Judges who find the thing right and the rest wrong."""
 
-    def judge_images(self, pictures: Sequence[np.ndarray]) -> list[ImageVerdict]:
-        return [ImageVerdict(presence=_DOG, sides=(_DOG,) * 4, count=2, background="white")]
+    def judge(self, scene: Any, part: Any) -> dict[str, bool]:
+        facts = {"object": part is not None, "count": False}
+        return facts | ({"relation": False} if scene.relation else {})
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -31,7 +26,7 @@ def test_questions_are_held_out_and_always_the_same(task: str) -> None:
     assert [q.message.text for q in asked] == [q.message.text for q in questions(task, 12, 3)]
     for question in asked:
         (scene,) = question.scenes
-        assert isinstance(scene, ImageScene) and scene.split == "test"
+        assert isinstance(scene, PictureScene) and scene.split == "test"
         assert (scene.relation is not None) == (task == "spatial")
         assert (scene.count > 1) or task != "counting"
         assert bool(question.message.media()) == (task == "like this picture, but")
@@ -50,7 +45,7 @@ def test_a_table_of_two_paths() -> None:
         settings={"model": "tiny", "trials": 2},
         trials=2,
         options=options,
-        verifiers=Blind(),  # type: ignore[arg-type]
+        judges=Blind(),  # type: ignore[arg-type]
     )
     assert list(found.columns) == ["signal", "caption"]
     figures = found.columns["caption"].figures

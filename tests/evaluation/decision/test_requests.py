@@ -8,13 +8,10 @@ from typing import Any
 
 import pytest
 
-import emoji_mini.world.phrases as old_phrases
 from anyweave.evaluation.decision import Request, choose, load_requests
 from emoji_mini.emoji_talk import Dialogues
 from emoji_mini.emoji_talk.phrases import tables
 from emoji_mini.emoji_world.held_out import held_out_words, leaks, plain
-from emoji_mini.world import small_talk
-from emoji_mini.world.sources import WorldDialogues
 
 
 def last(request: Request) -> str:
@@ -70,9 +67,8 @@ def texts(value: Any) -> Iterator[str]:
 
 def test_no_table_of_phrases_gives_a_request_away() -> None:
     said = [last(request) for request in load_requests()]
-    old = [getattr(m, n) for m in (old_phrases, small_talk) for n in dir(m) if n.isupper()]
-    lines = list(texts([*old, tables()]))
-    assert len(lines) > 2500
+    lines = list(texts(tables()))
+    assert len(lines) > 2000
     assert leaks(lines, said) == []
 
 
@@ -80,10 +76,9 @@ def test_no_held_out_request_of_the_world_is_among_them() -> None:
     assert [r.id for r in load_requests() if plain(last(r)) in held_out_words()] == []
 
 
-@pytest.mark.parametrize("source", [WorldDialogues, Dialogues])
-def test_no_training_conversation_holds_one(source: Any) -> None:
+def test_no_training_conversation_holds_one() -> None:
     requests = {plain(last(request)): request.id for request in load_requests()}
-    conversations = source("train", 300, 0, with_media=False)
+    conversations = Dialogues("train", 300, 0)
     for number in range(len(conversations)):
         for message in conversations[number]:
             assert plain(message.text) not in requests
