@@ -129,6 +129,7 @@ def write_keep(folder: Path, number: int = KEPT) -> Path:
     """Dialogues that the model was trained with, so that it does not forget them; without those in
     which it says that it cannot draw or play what it is about to learn.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     source = Dialogues("train", 2 * number, seed=7, with_media=True)
     drawn = (source[row] for row in range(len(source)))
     told = (conversation for conversation in drawn if not _says(conversation))

@@ -11,7 +11,14 @@ from anyweave.model import NextGPT
 from anyweave_making import own
 from emoji_mini.emoji_world.sounds import SOUNDS
 from emoji_mini.emoji_world.things import find_thing
-from emoji_mini.evaluation.own_data import NEW_SOUNDS, NEW_THINGS, asked_for, brought, write_data
+from emoji_mini.evaluation.own_data import (
+    NEW_SOUNDS,
+    NEW_THINGS,
+    asked_for,
+    brought,
+    write_data,
+    write_keep,
+)
 from emoji_mini.evaluation.own_judging import Discriminant, right
 from emoji_mini.evaluation.own_proof import judges_accuracy, named, prove, request
 
@@ -28,6 +35,12 @@ def test_what_is_brought_is_new_and_what_is_asked_for_is_held_out(tmp_path: Path
     assert data.captioned == 25 and data.shown == {"image", "audio"}
     said = {message.text for row in data.train for message in row if message.role == "user"}
     assert not {request(shown) for shown in asked_for()} & said
+
+
+def test_what_is_kept_never_speaks_of_what_is_new(tmp_path: Path) -> None:
+    kept = write_keep(tmp_path / "keep", 2).read_text("utf-8").lower()
+    assert len(kept.splitlines()) == 2
+    assert not [name for name in NEW_THINGS if f" {name} " in kept]
 
 
 def test_words_are_read_exactly() -> None:
