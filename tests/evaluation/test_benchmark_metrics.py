@@ -11,9 +11,18 @@ import scipy.linalg
 import torch
 
 from anyweave.evaluation.metrics.answers import letter, normalized, vqa_score
+from anyweave.evaluation.metrics.backbones import Backbone
 from anyweave.evaluation.metrics.captions import bleu4, cider, meteor, tokenized, words
-from anyweave.evaluation.metrics.media import divergence, frechet, inception_score, mcd
+from anyweave.evaluation.metrics.media import (
+    divergence,
+    frame_similarity,
+    frechet,
+    inception_score,
+    mcd,
+    text_similarity,
+)
 from anyweave.evaluation.task import Answered, Metric, Record
+from anyweave.messages import Image, Media, Video
 
 # Texts and the scores that pycocoevalcap's own example of two pictures has the form of.
 SAID = ["a dog runs on the grass", "two cats sleep on a bed"]
@@ -66,6 +75,13 @@ def test_with_java() -> None:
         ("dont", "don't"),
         ("1,000", "1000"),
         ("3.5", "3.5"),
+        ("It is 3.", "it is 3"),
+        (".5", ".5"),
+        ("couldnt've", "couldn't've"),
+        ("yall'd've", "y'all'd've"),
+        ("im", "im"),
+        ("t-shirt", "t shirt"),
+        ("t-shirt - blue", "tshirt blue"),
         ("red/blue", "red blue"),
         ("none", "0"),
     ],
@@ -80,8 +96,15 @@ def test_answers_are_normalised(said: str, means: str) -> None:
 )
 def test_vqa_accuracy_leaves_one_out(said: str, matches: int, score: float) -> None:
     # 3 of 10 say so: leaving one of them out 2/3, another 1: (3 * 2/3 + 7) / 10.
-    references = ["Yes."] * matches + [f"no {n}" for n in range(10 - matches)]
+    yes = "Yes." if matches < 10 else "Yes"
+    references = [yes] * matches + [f"no {n}" for n in range(10 - matches)]
     assert vqa_score(said, references) == pytest.approx(score)
+
+
+def test_where_all_people_agree_nothing_is_normalised() -> None:
+    assert vqa_score("Yes", ["yes"] * 10) == 1.0
+    assert vqa_score("yes.", ["yes"] * 10) == 0.0
+    assert vqa_score("yes.", ["yes"] * 9 + ["no"]) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -128,3 +151,30 @@ def test_cepstral_distance() -> None:
 def test_what_is_missing_is_known_before() -> None:
     metric = Metric(name="x", protocol="", score=len, packages=("no_such_package",))
     assert metric.missing(()) == "needs no_such_package: pip install 'anyweave[eval]'"
+
+
+@torch.inference_mode()
+def test_similarities_are_those_of_the_models_own_forward(backbones: dict[str, Backbone]) -> None:
+    """CLIP's logits are its cosines times a known scale."""
+    clip = backbones["clip"]
+    draw = np.random.default_rng(0)
+    frames = draw.integers(0, 255, (3, 40, 40, 3), dtype=np.uint8)
+    texts = ["a fox", "a bee"]
+    inputs = clip.processor(text=texts, images=list(frames), return_tensors="pt", padding=True)
+    outputs = clip.model(**inputs)
+    cosines = (outputs.logits_per_image / clip.model.logit_scale.exp()).double()
+    pictures = [_shown(texts[n], Image(frames[n])) for n in range(2)]
+    wanted = float((cosines[0, 0] + cosines[1, 1]) / 2)
+    assert text_similarity(pictures, clip).value == pytest.approx(wanted, abs=1e-5)
+    film = [_shown(texts[1], Video(frames, rate=8.0))]
+    assert text_similarity(film, clip).value == pytest.approx(float(cosines[:, 1].mean()), abs=1e-5)
+    units = torch.nn.functional.normalize(outputs.image_embeds, dim=-1)
+    pairs = [float(units[0] @ units[1]), float(units[1] @ units[2])]
+    assert frame_similarity(film, clip).value == pytest.approx(np.mean(pairs), abs=1e-5)
+    still = [_shown(texts[1], Video(frames[[0, 0, 0]], rate=8.0))]
+    assert frame_similarity(still, clip).value == pytest.approx(1.0, abs=1e-5)
+
+
+def _shown(caption: str, part: Media) -> Answered:
+    record = Record(key="0", ask=(), references=(caption,))
+    return Answered(record=record, text="", media=(part,))

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from anyweave.batch import ModelOutput
 from anyweave.files import settle, sweep
+from anyweave.generation import ChatSession, GenerationOptions
 from anyweave.messages import Audio, Image, Message
 from anyweave.model import NextGPT
 from anyweave.model.build import build
@@ -329,3 +331,24 @@ def test_loading_draws_no_first_values(model: NextGPT, tmp_path: Path) -> None:
     for role in ROLES:
         own, found = model.parameters_of(role), loaded.parameters_of(role)
         assert all(torch.equal(own[name], found[name]) for name in own)
+
+
+def test_an_autoencoder_that_decoders_share_stays_with_each_that_travels(tmp_path: Path) -> None:
+    """Clips may be drawn in the pictures' latents, with one autoencoder on disk for both."""
+    spec = tiny_spec(tmp_path / "parts")
+    shutil.rmtree(tmp_path / "parts" / "decoders" / "video" / "vae")
+    args = {"subfolders": {"vae": "../image/vae"}}
+    video = replace(spec.decoders["video"], args=args)
+    spec = replace(spec, decoders={**spec.decoders, "video": video})
+    model = build(spec, root=tmp_path / "parts")
+    options = GenerationOptions(
+        force=("video",), seed=1, max_new_tokens=2, max_media=0, temperature=0.0
+    )
+    before = ChatSession(model, options).reply("a clip").videos[0]
+    folder = model.save_pretrained(tmp_path / "whole", include_frozen=True)
+    for weights in (folder / "decoders" / "image").rglob("*.safetensors"):
+        weights.unlink()  # the pictures' own are not looked at
+    whole = NextGPT.from_pretrained(folder)
+    assert whole.spec.decoders["video"].args == {"subfolders": {}}
+    after = ChatSession(whole, options).reply("a clip").videos[0]
+    assert np.array_equal(before.array, after.array)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image as PilImage
+
+from anyweave.generation import Retrieved
+from anyweave.messages import Image, Modality
+from anyweave.serving.engine import Engine
+from anyweave.testing.model import tiny_model
 
 CHAT = "/v1/chat/completions"
 LONG = {
@@ -275,3 +285,37 @@ def test_a_reply_ends_before_a_stop_string_and_the_talk_goes_on(served: Any, str
         talk = [user("hi"), {"role": "assistant", "content": cut}, user("more")]
         more = ask(http, talk, temperature=0)
         assert more["anyweave"]["continued_turns"] == 2
+
+
+def test_a_medium_may_come_from_the_index(serve: Callable[..., Any]) -> None:
+    picture = np.full((16, 16, 3), 200, np.uint8)
+    part = Image(picture, caption="my hedgehog")
+    wanted = Retrieved(part=part, score=0.97, source="my garden", licence="CC0-1.0")
+    asked: list[tuple[str, str]] = []
+
+    def finder(modality: Modality, words: str, caption: str) -> Retrieved:
+        asked.append((modality, words))
+        return wanted
+
+    with closing(Engine(tiny_model(), finder=finder)) as engine:
+        with serve(engine) as served, served.http() as http:
+            more = {"modalities": None, "force": ["image"], "num_inference_steps": 1}
+            found = ask(http, [user("a hedgehog")], **more)
+            made = ask(http, [user("a hedgehog")], **more, retrieve=False)
+            drawn = http.post("/v1/images/generations", json={"prompt": "a hedgehog"}).json()
+    assert asked == [("image", "a hedgehog")]
+    (told,) = found["anyweave"]["retrieved"]
+    (shown,) = found["choices"][0]["message"]["images"]
+    assert told == {
+        "part_id": shown["id"], "score": 0.97, "source": "my garden", "licence": "CC0-1.0",
+    }  # fmt: skip
+    assert made["anyweave"]["retrieved"] == []
+    pictures = [
+        shown["image_url"]["url"].partition(",")[2],
+        made["choices"][0]["message"]["images"][0]["image_url"]["url"].partition(",")[2],
+        drawn["data"][0]["b64_json"],
+    ]
+    contents = [base64.b64decode(content) for content in pictures]
+    assert (np.asarray(PilImage.open(io.BytesIO(contents[0]))) == picture).all()
+    # What was found is nobody's machine's work, and says nothing else.
+    assert [b"trainedAlgorithmicMedia" in content for content in contents] == [False, True, True]

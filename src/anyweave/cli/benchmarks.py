@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,6 +119,14 @@ def list_tasks(data: Path | None) -> None:
         holds, lacking = f"{task.folder}: {task.layout}", "; ".join(x for x in lacks if x)
         names = ", ".join(metric.name for metric in task.metrics)
         table.add_row(name, ", ".join(in_tables), names, holds, lacking or "nothing")
+    out.print(table, markup=False)
+
+
+def list_others(about: Mapping[str, str]) -> None:
+    """Print the commands beside the tables of the paper."""
+    table = Table("beside these", "what it tells; each has --help")
+    for name, what in about.items():
+        table.add_row(name, what)
     out.print(table, markup=False)
 
 

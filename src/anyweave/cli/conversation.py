@@ -10,9 +10,10 @@ from typing import Annotated, Any, cast
 import typer
 
 from anyweave.cli.console import err, out, print_json, print_plain, status_line
-from anyweave.cli.loading import load_model
+from anyweave.cli.loading import load_finder, load_model
 from anyweave.cli.options import (
     DeviceOption,
+    IndexOption,
     JsonOption,
     ModelOption,
     OverwriteOption,
@@ -144,10 +145,7 @@ def chat(
             "auto, and with --url what the server does."
         ),
     ] = None,
-    index: Annotated[
-        Path | None,
-        typer.Option(help="Media that may answer instead of new ones: what `index build` made."),
-    ] = None,
+    index: IndexOption = None,
     temperature: TemperatureOption = 0.3,
     max_new_tokens: TokensOption = 128,
     seed: SeedOption = None,
@@ -201,11 +199,7 @@ def chat(
         loaded = load_model(
             model or "emoji-mini", device or "cpu", trust_remote_code=trust_remote_code
         )
-        finder = None
-        if index is not None:
-            from anyweave.retrieval import Decision, Finder, Index
-
-            finder = Finder(Index.load(index), loaded, Decision())
+        finder = load_finder(index, loaded)
         make_session = partial(ChatSession, loaded, options, finder=finder)
     clear(folder, _TURNS)
     print_plain("Write anything; /help says what else there is.")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from anyweave.cli.benchmarks import eval_all, eval_report, eval_task, list_tasks
+from anyweave.cli.benchmarks import eval_all, eval_report, eval_task, list_others, list_tasks
 from anyweave.cli.console import print_json, print_plain, progress_bar
 from anyweave.cli.data.reading import FormatOption, reads_data
 from anyweave.cli.loading import load_model
@@ -37,6 +37,14 @@ def eval_list(
     """Measure a model."""
     if listed:
         list_tasks(data)
+        known = tasks()
+        list_others(
+            {
+                name: command.get_short_help_str(90)
+                for name, command in getattr(context.command, "commands", {}).items()
+                if name not in {*known, "all", "report"}
+            }
+        )
     elif context.invoked_subcommand is None:
         raise ValueError("--data is the option of a task here; give one, or --list")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import anyweave
@@ -21,6 +22,15 @@ def load_model(
             bridge=cast(Any, bridge),  # checked where it is used
             trust_remote_code=trust_remote_code,
         )
+
+
+def load_finder(index: Path | None, model: Any) -> Any:
+    """What looks into the index for `model`; None without one."""
+    if index is None:
+        return None
+    from anyweave.retrieval import Decision, Finder, Index
+
+    return Finder(Index.load(index), model, Decision())
 
 
 def hide_loading_bars() -> None:

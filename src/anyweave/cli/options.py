@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,10 @@ TrustOption = Annotated[
     typer.Option(
         "--trust-remote-code", help="Run Python code that comes with a part of the model."
     ),
+]
+IndexOption = Annotated[
+    Path | None,
+    typer.Option(help="Media that may answer instead of new ones: what `index build` made."),
 ]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace what an earlier run of this left in --out.")

@@ -11,8 +11,8 @@ from typing import Annotated, Any, cast
 import typer
 
 from anyweave.cli.console import err
-from anyweave.cli.loading import load_model
-from anyweave.cli.options import DeviceOption, ModelOption, TrustOption
+from anyweave.cli.loading import load_finder, load_model
+from anyweave.cli.options import DeviceOption, IndexOption, ModelOption, TrustOption
 
 KEYS_VARIABLE = "ANYWEAVE_API_KEYS"
 
@@ -89,6 +89,7 @@ def serve(
     folder: FolderOption = None,
     limit: LimitOption = None,
     quantization: QuantizationOption = None,
+    index: IndexOption = None,
     ray: RayOption = False,
     scale: ScaleOption = None,
     device: DeviceOption = "cpu",
@@ -134,6 +135,8 @@ def serve(
         raise ValueError(
             "--scale goes with --ray, and --device without: a part with gpus=1 is on a GPU"
         )
+    if ray and index is not None:
+        raise ValueError("--index is for a model in this process, not for one on a cluster")
     options = GenerationOptions(quantization=cast("Any", quantization))
     with ExitStack() as stack:
         bound = stack.enter_context(closing(bind(host, port)))  # before minutes of loading
@@ -144,7 +147,7 @@ def serve(
             app = create_app(engine, settings)
         else:
             loaded = load_model(model, device, trust_remote_code=trust_remote_code)
-            app = create_app(loaded, settings, options)
+            app = create_app(loaded, settings, options, load_finder(index, loaded))
         run_server(app, settings, bound=bound, ready=_greet)
 
 

@@ -26,7 +26,7 @@ import numpy as np
 from torch import Tensor
 
 from anyweave.decoders.sampling import Steps, drain
-from anyweave.generation.chat import ChatSession
+from anyweave.generation.chat import ChatSession, Finder
 from anyweave.generation.denoising import Denoising
 from anyweave.generation.depicting import depicted, depiction
 from anyweave.generation.engine import TokenEngine
@@ -59,13 +59,20 @@ class ReplyBatcher:
     """
 
     def __init__(
-        self, model: NextGPT, *, max_rows: int = 16, max_cached_tokens: int | None = None
+        self,
+        model: NextGPT,
+        *,
+        max_rows: int = 16,
+        max_cached_tokens: int | None = None,
+        finder: Finder | None = None,
     ) -> None:
+        """`finder` is asked for each medium of every conversation, as in `ChatSession`."""
         for name, value in (("max_rows", max_rows), ("max_cached_tokens", max_cached_tokens)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.model = model
         self.max_rows = max_rows
+        self._finder = finder
         context = min(model.language.context_length or 2048, 2048)
         self.max_cached_tokens = max_cached_tokens or max_rows * context
         self._kept = _Kept(self.max_cached_tokens)
@@ -75,7 +82,9 @@ class ReplyBatcher:
         self, options: GenerationOptions | None = None, *, messages: Iterable[Message] = ()
     ) -> ChatSession:
         """A new conversation, or one that goes on after `messages`, answered in the batch."""
-        return _BatchedChat(self.model, options, messages, self._worker, self._kept)
+        return _BatchedChat(
+            self.model, options, messages, self._worker, self._kept, finder=self._finder
+        )
 
     def depict(
         self,
@@ -131,8 +140,10 @@ class _BatchedChat(ChatSession):
         messages: Iterable[Message],
         worker: Worker,
         kept: _Kept,
+        *,
+        finder: Finder | None,
     ) -> None:
-        super().__init__(model, options, messages=messages)
+        super().__init__(model, options, messages=messages, finder=finder)
         self._worker, self._kept = worker, kept
 
     def _turn(

@@ -308,7 +308,8 @@ class ChatSession:
                     caption=captions[index], token_ids=span.call_ids or None
                 )
             return
-        yield from self._find(draft, captions, conversation[-1].text)
+        if self._finder is not None and options.retrieve:
+            yield from self._find(self._finder, draft, captions, conversation[-1].text)
         for modality, indices in _groups(
             draft.spans, batched=options.batch_media, but=draft.parts.keys()
         ):
@@ -332,10 +333,12 @@ class ChatSession:
                 self._sources.add(part, work.conditioning[place : place + 1])
                 yield MediaDone(index=index, part=part, edited=_edited(work, found, place))
 
-    def _find(self, draft: Draft, captions: Mapping[int, str], asked: str) -> Iterator[Event]:
-        for index, span in enumerate(draft.spans if self._finder is not None else ()):
-            assert self._finder is not None
-            found = self._finder(span.modality, asked, captions[index])
+    @staticmethod
+    def _find(
+        finder: Finder, draft: Draft, captions: Mapping[int, str], asked: str
+    ) -> Iterator[Event]:
+        for index, span in enumerate(draft.spans):
+            found = finder(span.modality, asked, captions[index])
             if found is not None:
                 draft.parts[index] = found.part
                 yield MediaDone(index=index, part=found.part, retrieved=found)

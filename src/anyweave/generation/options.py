@@ -68,6 +68,8 @@ class GenerationOptions:
     """Editing only: how far back towards noise the source goes, near 0 keeps it. None is chosen
     by what is to be changed.
     """
+    retrieve: bool = True
+    """Whether media may be answered from the conversation's index, where it has one."""
     decode_media: bool = True
     """False makes no media: the reply holds those it asked for by their captions alone."""
     batch_media: bool = True

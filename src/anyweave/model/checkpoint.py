@@ -335,7 +335,7 @@ def _portable_spec(model: NextGPT, folder: Path, target: Path, include_frozen: b
         part = replace(part, sha256=part.sha256 or folder_sha256(source))
         if include_frozen and not inside and isinstance(part, (EncoderSpec, DecoderSpec)):
             shutil.copytree(source, target / name)
-            return replace(part, source=f"./{name}")
+            return _with_own_parts(replace(part, source=f"./{name}"), source, target / name)
         return replace(
             part, source=f"./{source.relative_to(folder.resolve())}" if inside else str(source)
         )
@@ -349,6 +349,20 @@ def _portable_spec(model: NextGPT, folder: Path, target: Path, include_frozen: b
     return replace(
         spec, language=place(spec.language, "language"), encoders=encoders, decoders=decoders
     )
+
+
+def _with_own_parts(part: Any, source: Path, copy: Path) -> Any:
+    """The part of a `copy` of `source`, into which comes what stood outside of it: an autoencoder
+    that decoders share, named by ``subfolders={"vae": "../image/vae"}``.
+    """
+    places: dict[str, str] = part.args.get("subfolders", {})
+    shared = [name for name, place in places.items() if ".." in Path(place).parts]
+    if not shared:
+        return part
+    for name in shared:
+        shutil.copytree(source / places[name], copy / name)
+    own = {name: place for name, place in places.items() if name not in shared}
+    return replace(part, args={**part.args, "subfolders": own}, sha256=folder_sha256(copy))
 
 
 def _checked_files(spec: ModelSpec, folder: Path, fresh: Path) -> dict[str, Path]:

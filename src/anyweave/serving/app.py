@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 import anyweave
 from anyweave.generation import GenerationOptions
+from anyweave.generation.chat import Finder
 from anyweave.model.any_to_any import NextGPT
 from anyweave.serving import routes_chat, routes_media, routes_server, routes_videos, schema
 from anyweave.serving.chat import Desk
@@ -41,13 +42,17 @@ def create_app(
     model: NextGPT | Engine,
     settings: Settings | None = None,
     options: GenerationOptions | None = None,
+    finder: Finder | None = None,
 ) -> Gate:
-    """The whole server as an ASGI app. `options` are those of replies that ask for no others.
+    """The whole server as an ASGI app. `options` are those of replies that ask for no others;
+    `finder` is asked for each medium of a chat before it is made. Both are for a model: an engine
+    has its own.
 
     Attribute `app` is the FastAPI app behind the gate, `desk` what its routes use.
     """
     settings = settings or Settings()
-    owned = None if isinstance(model, Engine) else Engine(model, options, rows=settings.max_running)
+    rows = settings.max_running
+    owned = None if isinstance(model, Engine) else Engine(model, options, rows=rows, finder=finder)
     engine = owned or model
     assert isinstance(engine, Engine)
     desk = _desk(engine, settings)

@@ -130,7 +130,9 @@ class Desk:
         kind = kind_of(modality)
         format = ask.formats.get(modality, kind.formats[0])
         array, rate = array_and_rate(event.part)
-        content = media.encode(modality, array, rate=rate, format=format, generated=True)
+        content = media.encode(
+            modality, array, rate=rate, format=format, generated=event.part.generated
+        )
         ending = file_ending(modality, format)
         return Made(
             index=event.index,
@@ -139,6 +141,7 @@ class Desk:
             format=format,
             expires_at=self.files.put(reply.file_id(event.index), content, ending),
             edited=event.edited,
+            retrieved=event.retrieved,
         )
 
     def options(self, request: schema.Knobs, **more: Any) -> GenerationOptions:
@@ -201,6 +204,7 @@ class Desk:
             "seed": ask.options.seed,
             "signals": reply.signals(),
             "edited": reply.edited(),
+            "retrieved": reply.retrieved(),
             "parts": parts,
             "waited_seconds": round(ask.waited, 4),
             "continued_turns": ask.known,
@@ -221,5 +225,6 @@ def chat_options(desk: Desk, request: schema.ChatRequest) -> GenerationOptions:
         edit=request.edit,
         strength=request.strength,
         stop=request.stop,
+        retrieve=request.retrieve,
         previews=request.previews,
     )

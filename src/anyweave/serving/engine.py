@@ -8,6 +8,7 @@ from typing import Any
 
 from anyweave.generation import ChatSession, Event, GenerationOptions
 from anyweave.generation.batching import ReplyBatcher
+from anyweave.generation.chat import Finder
 from anyweave.messages import Message, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import SignalTokens
@@ -51,11 +52,16 @@ class Engine:
     options: GenerationOptions
 
     def __init__(
-        self, model: NextGPT, options: GenerationOptions | None = None, *, rows: int = 16
+        self,
+        model: NextGPT,
+        options: GenerationOptions | None = None,
+        *,
+        rows: int = 16,
+        finder: Finder | None = None,
     ) -> None:
         self.facts = Facts.of(model)
         self.options = options or GenerationOptions()
-        self._batcher = ReplyBatcher(model, max_rows=rows)
+        self._batcher = ReplyBatcher(model, max_rows=rows, finder=finder)
 
     def chat(self, messages: Sequence[Message] = ()) -> ChatSession:
         """A conversation that has heard `messages`."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from anyweave.generation import Done, Edited, MediaStarted, Progress, TextDelta, Usage
+from anyweave.generation import Done, Edited, MediaStarted, Progress, Retrieved, TextDelta, Usage
 from anyweave.media import encode
 from anyweave.messages import PAPER_MODALITIES, Modality, kind_of
 
@@ -26,6 +26,7 @@ class Made:
     format: str
     expires_at: int
     edited: Edited | None = None
+    retrieved: Retrieved | None = None
 
 
 @dataclass
@@ -150,6 +151,19 @@ class WireReply:
             {"part_id": medium.file_id, **vars(medium.made.edited)}
             for medium in self.media
             if medium.made is not None and medium.made.edited is not None
+        ]
+
+    def retrieved(self) -> list[dict[str, Any]]:
+        """Media that were not made: where they come from, and how well they fit."""
+        return [
+            {
+                "part_id": medium.file_id,
+                "score": round(found.score, 4),
+                "source": found.source,
+                "licence": found.licence,
+            }
+            for medium in self.media
+            if medium.made is not None and (found := medium.made.retrieved) is not None
         ]
 
     def _progress(

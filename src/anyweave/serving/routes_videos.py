@@ -43,6 +43,7 @@ async def create_video(request: Request) -> dict[str, Any]:
         body,
         modalities=("video",),
         force=("video",),
+        retrieve=False,
         max_media=1,
         **sized(body.size),
         **_frames(desk, body),

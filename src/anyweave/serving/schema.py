@@ -275,6 +275,9 @@ class ChatRequest(Knobs):
         None, description="Whether a new medium is made from the latest of its kind."
     )
     strength: float | None = Field(None, gt=0, le=1, description="Of such an edit; absent: chosen.")
+    retrieve: bool | None = Field(
+        None, description="Whether media may come from the server's index, where it has one."
+    )
     max_media: int | None = Field(None, ge=0, le=16, description="Media of one reply.")
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)

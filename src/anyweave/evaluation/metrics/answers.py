@@ -13,26 +13,38 @@ _NAMES = "zero one two three four five six seven eight nine ten"
 _NUMBERS = {"none": "0"} | {name: str(n) for n, name in enumerate(_NAMES.split())}
 _ARTICLES = ("a", "an", "the")
 _MARKS = ';/[]"{}()=+\\_-><@`,?!'
+# Contractions that are mended where one apostrophe is missing. ("im" and "ive" are not: the
+# evaluation's own table has them with a capital, after it has made all words small.)
 _SHORT = """
-ain't aren't can't could've couldn't didn't doesn't don't hadn't hasn't haven't he'd he's how'd
-how'll how's i'm i've isn't it'd it'll ma'am mightn't might've mustn't must've needn't o'clock
-oughtn't shan't should've shouldn't that's there'd there're there's they'd they'll they're they've
-'twas wasn't we've weren't what'll what're what's what've when's where'd where's where've who'd
-who'll who's who've why'll why're why's won't would've wouldn't y'all you'd you'll you're you've
-someone's somebody's something'd something'll
+ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't
+haven't he'd he'd've he's how'd how'll how's isn't it'd it'd've it'll ma'am might've mightn't
+mightn't've must've mustn't needn't not've o'clock oughtn't shan't she'd've should've shouldn't
+shouldn't've somebody'd've somebody'll somebody's someone'd someone'd've someone'll someone's
+something'd something'd've something'll that's there'd there'd've there're there's they'd they'd've
+they'll they're they've wasn't we'd've we've weren't what'll what're what's what've when's where'd
+where's where've who'd who'd've who'll who's who've why'll why're why's won't would've wouldn't
+wouldn't've y'all y'all'd've y'all'll you'd you'd've you'll you're you've 'twas 'ow's'at
 """
-_CONTRACTIONS = {word.replace("'", ""): word for word in _SHORT.split()}
+_CONTRACTIONS = {
+    word[: place.start()] + word[place.end() :]: word
+    for word in _SHORT.split()
+    for place in re.finditer("'", word)
+} | {"somebody'd": "somebodyd"}
+
+
+def _trimmed(text: str) -> str:
+    return text.replace("\n", " ").replace("\t", " ").strip()
 
 
 def without_marks(text: str) -> str:
-    """Punctuation goes, or becomes a space between two words; a point stays within a number."""
-    text = text.replace("\n", " ").replace("\t", " ").strip()
+    """Punctuation goes, or becomes a space between two words; a point stays before a digit."""
+    text = _trimmed(text)
     number = re.search(r"\d,\d", text) is not None
     made = text
     for mark in _MARKS:
         apart = f"{mark} " in text or f" {mark}" in text or number
         made = made.replace(mark, "" if apart else " ")
-    return re.sub(r"(?<!\d)\.(?!\d)", "", made)
+    return re.sub(r"\.(?!\d)", "", made)
 
 
 def normalized(text: str) -> str:
@@ -45,9 +57,13 @@ def normalized(text: str) -> str:
 
 def vqa_score(said: str, references: Sequence[str]) -> float:
     """``min(matches / 3, 1)`` against the other people's answers, averaged over leaving each out.
-    Both sides are normalised, also where all people say the same.
+
+    As in the VQA evaluation nothing is normalised where all people say the same.
     """
-    right, answer = [normalized(one) for one in references], normalized(said)
+    right, answer = [_trimmed(one) for one in references], _trimmed(said)
+    if len(right) == 1 or len(set(right)) > 1:
+        right, answer = [normalized(one) for one in right], normalized(answer)
+    right, answer = [one.lower() for one in right], answer.lower()
     matches = right.count(answer)
     if len(right) == 1:
         return float(matches)

@@ -33,6 +33,7 @@ export function panel(message, acts) {
       "div",
       { class: "panel-body" },
       described(message.usage?.described),
+      found(told.retrieved),
       spoken(message, told.signals),
       parts(told.parts),
       times(timed, told.waited_seconds),
@@ -52,6 +53,22 @@ function described(media) {
       {},
       media.map(({ modality, words }) =>
         h("li", { dir: "auto" }, `${NAMES[modality] ?? modality}: ${words}`),
+      ),
+    ),
+  );
+}
+
+/** Where media come from that were found in the server's index, not made. */
+function found(media) {
+  if (!media?.length) return null;
+  return section(
+    "What was found, not made",
+    "These come from the owner's own collection.",
+    h(
+      "ul",
+      {},
+      media.map(({ source, licence }) =>
+        h("li", { dir: "auto" }, [source, licence].filter(Boolean).join(", ")),
       ),
     ),
   );
