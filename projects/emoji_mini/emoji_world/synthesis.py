@@ -7,6 +7,7 @@ the real things, tuned on spectrograms.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,18 @@ VOICES: dict[str, list[_Part]] = tomllib.loads(
 _HARMONICS = 40
 
 
-def perform(name: str, take: int) -> NDArray[np.float32]:
+def perform(
+    name: str, take: int, voices: Mapping[str, list[_Part]] = VOICES
+) -> NDArray[np.float32]:
     """One take of a sound, ``float32[SAMPLES]``. Takes differ in pitch, pace and length.
 
     Raises `ValueError` for a name without a voice.
     """
-    if name not in VOICES:
-        raise ValueError(f"no voice {name!r}; there are {', '.join(VOICES)}")
+    if name not in voices:
+        raise ValueError(f"no voice {name!r}; there are {', '.join(voices)}")
     out = np.zeros(SAMPLES)
     factor = np.random.default_rng([take, *name.encode()]).uniform(0.87, 1.16)
-    for number, layer in enumerate(VOICES[name]):
+    for number, layer in enumerate(voices[name]):
         # Layers with one `seed` keep step with each other.
         rng = np.random.default_rng([take, layer.get("seed", 100 + number), *name.encode()])
         out += _layer(layer, rng, factor)

@@ -3,7 +3,7 @@
     python -m emoji_mini.evaluation.editing emoji-mini OUT --number 40
 
 The model draws a held-out scene, then it is asked to change one thing. From its own two turns the
-second medium is made in three ways: drawn anew, by SDEdit, by inversion. The world's verifiers say
+second medium is made in three ways: drawn anew, by SDEdit, by inversion. The world's judges say
 what each shows; what must not change is compared with the source itself. OUT gets ``report.json``,
 ``report.md`` and a strip of pictures for each trial; what is in ``trials.jsonl`` is not done again.
 """
@@ -13,11 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -34,33 +33,30 @@ from anyweave.generation import ChatSession, GenerationOptions
 from anyweave.generation.sources import likeness
 from anyweave.messages import MEDIA_TYPES, Media, Modality
 from anyweave.model.any_to_any import NextGPT
-from emoji_mini.world import phrases as say
-from emoji_mini.world.catalogue import (
+from emoji_mini.emoji_talk.phrases import phrases
+from emoji_mini.emoji_talk.talk import KIND
+from emoji_mini.emoji_world.captions import call
+from emoji_mini.emoji_world.sampling import pick, sample_clip, sample_picture, sample_sound
+from emoji_mini.emoji_world.scenes import (
     BACKGROUNDS,
     MOTIONS,
-    NUMBER_WORDS,
-    OBJECTS,
-    SAMPLE_RATE,
-    SOUNDS,
-)
-from emoji_mini.world.scenes import (
-    AudioScene,
-    ImageScene,
+    ClipScene,
+    PictureScene,
     Scene,
-    VideoScene,
-    sample_audio,
-    sample_image,
-    sample_video,
+    SoundScene,
 )
-from emoji_mini.world.verifiers import Verifiers, load_verifiers
+from emoji_mini.emoji_world.sounds import SOUNDS
+from emoji_mini.emoji_world.things import MAX_COUNT, NUMBER_WORDS, THINGS
+from emoji_mini.evaluation.judging import Judges
 
+T = TypeVar("T")
 WAYS = ("anew", "sdedit", "edit")
 _FACTS: dict[Modality, tuple[str, ...]] = {
     "image": ("object", "background", "count"),
     "video": ("object", "background", "motion"),
     "audio": ("sound",),
 }
-_EDGE = 6  # pixels that show the background alone
+_EDGE = 1 / 16  # of the side: pixels that show the background alone
 _NEAR = 0.05  # mean difference below which the rest is the same: 13 of 255 levels
 
 
@@ -79,58 +75,50 @@ def trials(modality: Modality, number: int, seed: int) -> Iterator[Trial]:
     rng = np.random.default_rng([seed, *map(ord, modality)])
     for index in range(number):
         fact = _FACTS[modality][index % len(_FACTS[modality])]
-        yield _MAKERS[modality](rng, fact)
+        yield _heard(rng) if modality == "audio" else _seen(rng, modality, fact)
 
 
-def _pick(rng: np.random.Generator, options: Any, but: Any = None) -> Any:
-    options = [option for option in options if option != but]
-    return options[int(rng.integers(len(options)))]
+def _say(rng: np.random.Generator, table: str, **words: str) -> str:
+    return str(pick(rng, phrases(table, "test"))).format(**words)
 
 
-def _say(rng: np.random.Generator, phrases: tuple[str, ...], **words: str) -> str:
-    return str(_pick(rng, say.usable(phrases, "test"))).format(**words)
+def _other(rng: np.random.Generator, options: Iterable[T], *but: T) -> T:
+    return pick(rng, [option for option in options if option not in but])
 
 
-def _seen(rng: np.random.Generator, fact: str, *, clip: bool) -> Trial:
-    scene: Any = sample_video(rng, "test") if clip else sample_image(rng, "test", relation_share=0)
+def _seen(rng: np.random.Generator, modality: Modality, fact: str) -> Trial:
+    scene: PictureScene | ClipScene
+    if modality == "video":
+        while (scene := sample_clip(rng, "test")).motion not in MOTIONS:
+            pass  # another thing may not do what this one does of its own
+    else:
+        while (scene := sample_picture(rng, "test")).other is not None:
+            pass
+    count = scene.count if isinstance(scene, PictureScene) else 1
     if fact == "background":
-        place = _pick(rng, BACKGROUNDS, scene.background)
-        words = _say(rng, say.WITH_BACKGROUND, b=BACKGROUNDS[place])
+        place = _other(rng, BACKGROUNDS, scene.background)
+        words = _say(rng, "place_instead", b=pick(rng, BACKGROUNDS[place]))
         return Trial(scene, replace(scene, background=place), fact, words)
-    if fact == "motion":
-        motion = _pick(rng, MOTIONS, scene.motion)
-        return Trial(scene, replace(scene, motion=motion), fact, _pick(rng, say.MAKE_IT[motion]))
-    if fact == "count":
-        count = _pick(rng, (2, 3, 4), scene.count)
-        words = _say(rng, say.WITH_COUNT, n=NUMBER_WORDS[count])
-        return Trial(scene, replace(scene, count=count), fact, words)
-    thing = _pick(rng, OBJECTS, scene.object)
-    kind, many = OBJECTS[thing], getattr(scene, "count", 1) > 1
-    words = _say(rng, say.INSTEAD, x=kind.plural if many else kind.with_article)
+    if isinstance(scene, ClipScene) and fact == "motion":
+        motion = _other(rng, MOTIONS, scene.motion)
+        return Trial(scene, replace(scene, motion=motion), fact, _say(rng, "motion_so", m=motion))
+    if isinstance(scene, PictureScene) and fact == "count":
+        number = _other(rng, range(1, MAX_COUNT + 1), count)
+        words = _say(rng, "number", n=NUMBER_WORDS[number])
+        return Trial(scene, replace(scene, count=number), fact, words)
+    thing = _other(rng, THINGS, scene.object)
+    words = _say(rng, "thing_instead", x=call(rng, THINGS[thing], count))
     return Trial(scene, replace(scene, object=thing), fact, words)
 
 
-def _heard(rng: np.random.Generator, fact: str) -> Trial:
+def _heard(rng: np.random.Generator) -> Trial:
     """Of two sounds one becomes another: the other one and the order stay."""
-    while len((scene := sample_audio(rng, "test", pair_share=1.0)).sounds) < 2:
-        pass
+    scene = sample_sound(rng, "test", pair_share=1.0)
     place = int(rng.integers(2))
     sounds = list(scene.sounds)
-    sounds[place] = _pick(rng, [name for name in SOUNDS if name not in sounds])
+    sounds[place] = _other(rng, SOUNDS, *sounds)
     after = replace(scene, sounds=tuple(sounds))
-    return Trial(scene, after, fact, _say(rng, say.AUDIO_REQUESTS, x=after.caption))
-
-
-_MAKERS: dict[Modality, Callable[[np.random.Generator, str], Trial]] = {
-    "image": partial(_seen, clip=False),
-    "video": partial(_seen, clip=True),
-    "audio": _heard,
-}
-_REQUESTS: dict[Modality, tuple[str, ...]] = {
-    "image": say.IMAGE_REQUESTS,
-    "video": say.VIDEO_REQUESTS,
-    "audio": say.AUDIO_REQUESTS,
-}
+    return Trial(scene, after, "sound", _say(rng, "sound", x=after.caption))
 
 
 @dataclass(frozen=True)
@@ -145,19 +133,18 @@ class Outcome:
 
 
 def run_trial(
-    model: NextGPT, modality: Modality, trial: Trial, verifiers: Verifiers, options: Any, seed: int
+    model: NextGPT, modality: Modality, trial: Trial, judges: Judges, options: Any, seed: int
 ) -> Outcome | None:
     """None where the model's words or its first medium are not what was asked: then the decoder's
     part cannot be judged. That is counted by the caller.
     """
     settings = options.with_overrides(seed=seed, max_media=1, force=(modality,))
     session = ChatSession(model, settings)
-    first = session.reply(
-        _pick(np.random.default_rng(seed), _REQUESTS[modality]).format(x=trial.before.caption)
-    )
+    rng = np.random.default_rng(seed)
+    first = session.reply(_say(rng, KIND[modality], x=trial.before.caption))
     told = session.reply(trial.words, seed=seed + 1, num_inference_steps=1)
     one, two = (reply.media(modality)[0] for reply in (first, told))
-    right = all(judge(trial.before, one, verifiers).values())
+    right = all(judges.judge(trial.before, one).values())
     if not right or trial.after.caption.lower() not in told.text.lower():
         return None
     old, new = session.conditioning_of(one), session.conditioning_of(two)
@@ -167,7 +154,7 @@ def run_trial(
     facts = {}
     for way, array in made.items():
         part = MEDIA_TYPES[modality](source=array, rate=rate)
-        facts[way] = _facts(trial, one, part, verifiers)
+        facts[way] = _facts(trial, one, part, judges)
     return Outcome(trial, one.source, made, facts, likeness(one.caption or "", two.caption or ""))
 
 
@@ -195,18 +182,19 @@ def make(
         }
 
 
-def _facts(trial: Trial, one: Media, two: Media, verifiers: Verifiers) -> dict[str, bool]:
-    verdict = judge(trial.after, two, verifiers)
+def _facts(trial: Trial, one: Media, two: Media, judges: Judges) -> dict[str, bool]:
+    verdict = judges.judge(trial.after, two)
     changed = verdict.pop(trial.fact)
     found = {"changed": changed, "rest kept": all(verdict.values())}
     before, after = (np.asarray(part.source, np.float32) for part in (one, two))
-    if isinstance(trial.after, AudioScene):
-        assert isinstance(trial.before, AudioScene)
+    if isinstance(trial.after, SoundScene):
+        assert isinstance(trial.before, SoundScene)
         kept = int(trial.before.sounds[0] != trial.after.sounds[0])  # the half that stays
         found["rest kept"] = _alike(before, after, kept)
     elif trial.fact != "background":
         ring = np.ones(before.shape[-3:-1], bool)
-        ring[_EDGE:-_EDGE, _EDGE:-_EDGE] = False
+        edge = round(_EDGE * len(ring))
+        ring[edge:-edge, edge:-edge] = False
         found["place kept"] = bool(
             np.abs(before[..., ring, :] - after[..., ring, :]).mean() / 255 < _NEAR
         )
@@ -224,45 +212,6 @@ def _alike(one: np.ndarray, two: np.ndarray, half: int) -> bool:
     return float(np.corrcoef(mels[0], mels[1])[0, 1]) > 0.8
 
 
-def judge(scene: Scene, part: Media | None, verifiers: Verifiers) -> dict[str, bool]:
-    """The verifiers' verdict on a medium: which facts of the scene it shows. All False for None."""
-    if isinstance(scene, ImageScene):
-        return _judge_image(scene, part, verifiers)
-    if isinstance(scene, VideoScene):
-        if part is None:
-            return {"object": False, "motion": False, "background": False}
-        clip = verifiers.judge_videos([_array(part)])[0]
-        return {
-            "object": clip.object == scene.object,
-            "motion": clip.motion == scene.motion,
-            "background": clip.background == scene.background,
-        }
-    if part is None:
-        return {"sound": False}
-    return {"sound": verifiers.judge_audios([_array(part)])[0].holds(scene.sounds)}
-
-
-def _judge_image(scene: ImageScene, part: Media | None, verifiers: Verifiers) -> dict[str, bool]:
-    picture = None if part is None else verifiers.judge_images([_array(part)])[0]
-    facts = {"background": picture is not None and picture.background == scene.background}
-    if scene.relation is None or scene.other is None:
-        facts["object"] = picture is not None and picture.object == scene.object
-        facts["count"] = picture is not None and picture.count == scene.count
-        return facts
-    facts["object"] = (
-        picture is not None and picture.shows(scene.object) and picture.shows(scene.other)
-    )
-    facts["relation"] = picture is not None and picture.relation_holds(
-        scene.object, scene.relation, scene.other
-    )
-    return facts
-
-
-def _array(part: Media) -> np.ndarray:
-    """Pixels, frames or samples at the verifiers' rate."""
-    return media.load(part, sample_rate=SAMPLE_RATE)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
@@ -277,13 +226,13 @@ def main() -> None:
     rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     done = {(row["modality"], row["number"]) for row in rows}
     model = anyweave.load(args.model)
-    verifiers = load_verifiers()
+    judges = Judges.load()
     options = GenerationOptions(temperature=0.0, num_inference_steps=args.steps, max_new_tokens=40)
     for modality in args.modality or _FACTS:
         for number, trial in enumerate(trials(modality, args.number, args.seed)):
             if (modality, number) in done:
                 continue
-            outcome = run_trial(model, modality, trial, verifiers, options, 1000 + number)
+            outcome = run_trial(model, modality, trial, judges, options, 1000 + number)
             row = {"modality": modality, "number": number, "fact": trial.fact}
             if outcome is not None:
                 row |= {"alike": outcome.alike, "facts": outcome.facts}

@@ -1,16 +1,20 @@
 """What a person might bring: twenty things and five sounds that the shipped model has never met.
 
-The pictures are the next world's things on this world's backgrounds, the sounds its synthesis.
+The things are emoji that the world does not have, on its backdrops; the sounds are computed as its
+own are. `pack` holds both.
 """
 
 from __future__ import annotations
 
 import csv
+import re
+import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -19,22 +23,24 @@ from PIL import Image as PilImage
 
 from anyweave.data import write_messages
 from anyweave.messages import Conversation
-from emoji_mini.emoji_world.pack import load_pack as next_pack
-from emoji_mini.emoji_world.sounds import SOUNDS as NEXT_SOUNDS
+from emoji_mini.emoji_talk import Dialogues
+from emoji_mini.emoji_world.arranging import arrange
+from emoji_mini.emoji_world.backdrops import backdrop
+from emoji_mini.emoji_world.render import PICTURE_SIZE
+from emoji_mini.emoji_world.scenes import BACKGROUNDS, PictureScene
+from emoji_mini.emoji_world.sounds import SAMPLE_RATE
 from emoji_mini.emoji_world.synthesis import perform
-from emoji_mini.emoji_world.things import THINGS
-from emoji_mini.world.assets import SPRITE_SIZE, Pack
-from emoji_mini.world.catalogue import AUDIO_SAMPLES, BACKGROUNDS, SAMPLE_RATE
-from emoji_mini.world.render import render_image
-from emoji_mini.world.scenes import ImageScene
-from emoji_mini.world.sources import stage_source
+from emoji_mini.emoji_world.things import article_of
 
-NEW_THINGS = (
-    *("tiger", "koala", "giraffe", "zebra", "flamingo", "dolphin", "crab", "ladybug"),
-    *("pear", "pineapple", "tomato", "cheese", "ice cream", "taxi", "sailboat", "umbrella"),
-    *("crown", "light bulb", "pumpkin", "astronaut"),
-)
-NEW_SOUNDS = ("owl", "siren", "clock", "robot", "heart")
+PACK = Path(__file__).parent / "pack"
+NEW_THINGS = tuple(sorted(file.stem for file in PACK.glob("*.webp")))
+NEW_SOUNDS = {
+    "cuckoo": "a cuckoo calling",
+    "whistle": "a whistle blowing",
+    "foghorn": "a foghorn sounding",
+    "laser": "a laser firing",
+    "typewriter": "a typewriter clacking",
+}
 KEPT = 600
 EACH = 10  # pictures of a thing, recordings of a sound
 
@@ -54,34 +60,42 @@ class Shown:
     @property
     def caption(self) -> str:
         if self.is_sound:
-            return NEXT_SOUNDS[self.name].phrase
-        return f"{THINGS[self.name].one} {BACKGROUNDS[self.background]}"
+            return NEW_SOUNDS[self.name]
+        return f"{article_of(self.name)} {self.name} {BACKGROUNDS[self.background][0]}"
 
     def render(self) -> NDArray[np.uint8] | NDArray[np.float32]:
-        """``uint8[64, 64, 3]``, or ``float32[32768]`` at 16 kHz."""
+        """``uint8[128, 128, 3]``, or ``float32[64000]`` at 16 kHz."""
         if self.is_sound:
-            wave = perform(self.name, 100 + self.take)[:AUDIO_SAMPLES]
+            wave = perform(self.name, 100 + self.take, _voices())
             return (0.8 * wave / (np.abs(wave).max() + 1e-9)).astype(np.float32)
-        scene = ImageScene(object=self.name, background=self.background, seed=self.take)
-        return render_image(scene, new_pack())
+        return painted(new_thing(self.name), self.background, self.take)
+
+
+def painted(sprite: PilImage.Image, background: str, seed: int) -> NDArray[np.uint8]:
+    """A sprite where the world would place a thing of its own: ``uint8[128, 128, 3]``."""
+    arranged = arrange(PictureScene(object="dog", background=background, seed=seed))
+    place = arranged.things[0]
+    scale = place.size * PICTURE_SIZE / max(sprite.size)
+    thing = sprite.resize((round(sprite.width * scale), round(sprite.height * scale)))
+    picture = PilImage.fromarray(backdrop(background, arranged.variant, PICTURE_SIZE))
+    left = round(place.x * PICTURE_SIZE - thing.width / 2)
+    picture.paste(thing, (left, round(place.y * PICTURE_SIZE - thing.height / 2)), thing)
+    return np.asarray(picture)
 
 
 @cache
-def new_pack() -> Pack:
-    """The new things as this world's sprites: square, 128 pixels."""
-    return Pack({name: _sprite(name) for name in NEW_THINGS}, {})
+def new_thing(name: str) -> PilImage.Image:
+    """A new thing's picture with its opacity, at most 128 pixels."""
+    return PilImage.open(PACK / f"{name}.webp").convert("RGBA")
 
 
-def _sprite(name: str) -> NDArray[np.uint8]:
-    picture = PilImage.fromarray(next_pack().picture(name), "RGBA")
-    edge = max(picture.size)
-    square = PilImage.new("RGBA", (edge, edge))
-    square.paste(picture, ((edge - picture.width) // 2, (edge - picture.height) // 2))
-    return np.asarray(square.resize((SPRITE_SIZE, SPRITE_SIZE), PilImage.Resampling.LANCZOS))
+@cache
+def _voices() -> dict[str, list[dict[str, Any]]]:
+    return tomllib.loads((PACK / "voices.toml").read_text("utf-8"))
 
 
 def brought(each: int = EACH) -> Iterator[Shown]:
-    """`each` pictures of every thing, on five of the six backgrounds, and as many recordings of
+    """`each` pictures of every thing, on five of the eight backgrounds, and as many recordings of
     every sound.
     """
     places = list(BACKGROUNDS)
@@ -115,17 +129,17 @@ def write_keep(folder: Path, number: int = KEPT) -> Path:
     """Dialogues that the model was trained with, so that it does not forget them; without those in
     which it says that it cannot draw or play what it is about to learn.
     """
-    source = stage_source("stage3", "train", 2 * number, seed=7)
-    new = [*NEW_THINGS, *NEW_SOUNDS]
+    folder.mkdir(parents=True, exist_ok=True)
+    source = Dialogues("train", 2 * number, seed=7, with_media=True)
     drawn = (source[row] for row in range(len(source)))
-    told = (conversation for conversation in drawn if not _says(conversation, new))
+    told = (conversation for conversation in drawn if not _says(conversation))
     write_messages(islice(told, number), folder / "messages.jsonl")
     return folder / "messages.jsonl"
 
 
-def _says(conversation: Conversation, names: Iterable[str]) -> bool:
+def _says(conversation: Conversation) -> bool:
     said = " ".join(message.text for message in conversation).lower()
-    return any(name in said for name in names)
+    return any(re.search(rf"\b{name}", said) for name in (*NEW_THINGS, *NEW_SOUNDS))
 
 
 def _write(folder: Path, media: Iterable[Shown]) -> Path:

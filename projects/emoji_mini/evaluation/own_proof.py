@@ -5,9 +5,8 @@
     python -m emoji_mini.evaluation.own_proof OUT --minutes 5 --trials 8
 
 OUT gets ``data/`` (what a person would bring, see `own_data`), ``keep/`` (some of what the model
-was trained on), ``own/`` (the run), ``proof.md`` and a sheet of what was drawn. The judges are the
-next world's, which know all of its 339 things and 48 sounds; what they say of real renders is
-measured first.
+was trained on), ``own/`` (the run), ``proof.md`` and a sheet of what was drawn. What the judges
+(`own_judging`) say of real renders is measured first.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -35,21 +33,18 @@ from anyweave.model.spec import Bridge
 from anyweave_making import own
 from anyweave_making.own.look import evenly
 from anyweave_making.own.plan import PLAN_FILE
-from emoji_mini.emoji_world.render import PICTURE_SIZE
-from emoji_mini.emoji_world.sounds import SAMPLE_RATE, SAMPLES
-from emoji_mini.emoji_world.sounds import SOUNDS as NEXT_SOUNDS
-from emoji_mini.emoji_world.things import THINGS
+from emoji_mini.emoji_talk.reading import things_named
+from emoji_mini.emoji_world.sounds import SAMPLE_RATE, SOUNDS
 from emoji_mini.evaluation.own_data import (
+    NEW_SOUNDS,
     NEW_THINGS,
     Shown,
     asked_for,
     write_data,
     write_keep,
 )
+from emoji_mini.evaluation.own_judging import right
 from emoji_mini.evaluation.run import evaluate_world
-from emoji_mini.parts.seeing import Judge
-from emoji_mini.parts.sound_verifier import TRAINED, load_verifier
-from emoji_mini.world.catalogue import OBJECTS
 
 Figures = dict[str, Proportion]
 Say = Callable[[str], None]
@@ -91,32 +86,6 @@ def learn(output: Path, minutes: float, settings: Sequence[str], say: Say) -> Pa
     return run / "model"
 
 
-def judged(shown: Iterable[Shown], made: Iterable[NDArray[Any] | None]) -> dict[Shown, bool]:
-    """Whether each medium shows exactly its one thing, or is heard as its sound; None is wrong."""
-    return {
-        wanted: array is not None
-        and (_heard(array) == (wanted.name,) if wanted.is_sound else _seen(array) == [wanted.name])
-        for wanted, array in zip(shown, made, strict=True)
-    }
-
-
-@cache
-def _judges() -> tuple[Judge, Any]:
-    return Judge(), load_verifier(TRAINED)
-
-
-def _seen(pixels: NDArray[np.uint8]) -> list[str | None]:
-    size = (PICTURE_SIZE, PICTURE_SIZE)
-    large = PilImage.fromarray(pixels).resize(size, PilImage.Resampling.BICUBIC)
-    return [thing.name for thing in _judges()[0].look([np.asarray(large)])[0].things]
-
-
-def _heard(wave: NDArray[np.float32]) -> tuple[str, ...]:
-    """The verifier listens for four seconds: a shorter sound is played again."""
-    names: tuple[str, ...] = _judges()[1].names(np.resize(wave, SAMPLES)[None])[0]
-    return names
-
-
 def request(shown: Shown) -> str:
     """A wording that is in no data."""
     wordings = _WORDINGS[shown.is_sound]
@@ -124,18 +93,13 @@ def request(shown: Shown) -> str:
 
 
 def named(text: str, shown: Shown) -> bool:
-    """Whether the words name the thing, and no other that either world has; or the sound."""
+    """Whether the words name the thing, or the sound, and no other."""
     said = text.lower()
     if shown.is_sound:
-        phrases = {name: sound.phrase in said for name, sound in NEXT_SOUNDS.items()}
-        return [name for name, there in phrases.items() if there] == [shown.name]
-    known = {**{name: THINGS[name].words for name in NEW_THINGS}, **dict.fromkeys(OBJECTS, ())}
-    there = [
-        name
-        for name, words in known.items()
-        if any(re.search(rf"\b{re.escape(word)}\b", said) for word in (words or (name,)))
-    ]
-    return there == [shown.name]
+        phrases = NEW_SOUNDS | {name: sound.phrase for name, sound in SOUNDS.items()}
+        return [name for name, phrase in phrases.items() if phrase in said] == [shown.name]
+    new = [name for name in NEW_THINGS if re.search(rf"\b{name}\b", said)]
+    return new == [shown.name] and not things_named(said)
 
 
 def measure(model: NextGPT, trials: int | None = None) -> tuple[Figures, list[Any]]:
@@ -151,11 +115,11 @@ def measure(model: NextGPT, trials: int | None = None) -> tuple[Figures, list[An
         made = list(batcher.map(reply, [Message("user", request(shown)) for shown in wanted]))
         told = list(batcher.map(reply, [Message("user", _question(shown)) for shown in wanted]))
     arrays = [_array(answer, shown) for answer, shown in zip(made, wanted, strict=True)]
-    right = judged(wanted, arrays)
+    drawn = dict(zip(wanted, map(right, wanted, arrays), strict=True))
     figures: Figures = {}
     for is_sound, word in ((False, "drawn"), (True, "played")):
         rows = [shown for shown in wanted if shown.is_sound == is_sound]
-        figures[f"{word} when asked"] = Proportion.of(right[shown] for shown in rows)
+        figures[f"{word} when asked"] = Proportion.of(drawn[shown] for shown in rows)
     for is_sound, word in ((False, "pictures"), (True, "sounds")):
         places = [n for n, shown in enumerate(wanted) if shown.is_sound == is_sound]
         outcomes = [named(told[n].text, wanted[n]) for n in places]
@@ -170,7 +134,7 @@ def _some(sounds: bool, most: int | None) -> list[Shown]:
 
 def _question(shown: Shown) -> list[Any]:
     rendered: Any = shown.render()
-    medium: Media = Audio(rendered, rate=16_000) if shown.is_sound else Image(rendered)
+    medium: Media = Audio(rendered, rate=SAMPLE_RATE) if shown.is_sound else Image(rendered)
     return [medium, _ASK[shown.is_sound]]
 
 
@@ -186,7 +150,7 @@ def judges_accuracy(trials: int | None = None) -> Figures:
     for sounds, name in ((False, "pictures"), (True, "sounds")):
         rows = _some(sounds, trials)
         found[f"the judge of {name}, on real ones"] = Proportion.of(
-            judged(rows, [shown.render() for shown in rows]).values()
+            right(shown, shown.render()) for shown in rows
         )
     return found
 

@@ -1,10 +1,10 @@
-"""Found or drawn: all pictures of the larger world as the index, asked for in people's words.
+"""Found or drawn: all things of the world, and some that it lacks, asked for in people's words.
 
     python -m emoji_mini.evaluation.retrieval emoji-mini OUT --number 120
 
-Half of the things that are asked for emoji-mini can draw. The others it was never shown: those are
-to be found. OUT gets the pictures, the index, ``report.json`` and ``decision.json``, which is
-fitted on one half of the requests and measured on the other.
+Half of the things that are asked for emoji-mini can draw. The others it was never shown (those of
+`own_data`): they are to be found. OUT gets the pictures, the index, ``report.json`` and
+``decision.json``, which is fitted on one half of the requests and measured on the other.
 """
 
 from __future__ import annotations
@@ -21,25 +21,31 @@ from anyweave.evaluation.metrics import Proportion
 from anyweave.files import check_new, write_json
 from anyweave.generation import GenerationOptions, ReplyBatcher
 from anyweave.retrieval import Decision, Finder, Index, build_index
+from emoji_mini.emoji_talk.phrases import phrases
 from emoji_mini.emoji_world.captions import call
 from emoji_mini.emoji_world.pack import PACK, load_pack
-from emoji_mini.emoji_world.things import THINGS
-from emoji_mini.world import phrases as say
-from emoji_mini.world.catalogue import OBJECTS
+from emoji_mini.emoji_world.sampling import pick
+from emoji_mini.emoji_world.things import THINGS, article_of
+from emoji_mini.evaluation.own_data import NEW_THINGS, new_thing
+
+NEW = {name: f"{article_of(name)} {name}" for name in NEW_THINGS}
 
 
 def write_collection(folder: Path, side: int = 96) -> None:
-    """Every thing of the world as a picture with its caption, source and licence beside it."""
+    """Every thing as a picture with its caption, source and licence beside it."""
     folder.mkdir(parents=True)
     licence = json.loads((PACK / "index.json").read_text("utf-8"))["licences"]["pictures.zip"]
     source, _, name = licence.rpartition(", ")
-    for number, thing in enumerate(THINGS.values()):
-        sprite = Image.fromarray(load_pack().picture(thing.name), "RGBA")
+    pictures = {one: new_thing(name) for name, one in NEW.items()}
+    for thing in THINGS.values():
+        pictures[thing.one] = Image.fromarray(load_pack().picture(thing.name), "RGBA")
+    for number, (caption, picture) in enumerate(pictures.items()):
+        sprite = picture.copy()
         sprite.thumbnail((side, side))
         canvas = Image.new("RGB", (side, side), "white")
         canvas.paste(sprite, ((side - sprite.width) // 2, (side - sprite.height) // 2), sprite)
         canvas.save(folder / f"{number:03}.png")
-        told = {"caption": thing.one, "source": source, "licence": name}
+        told = {"caption": caption, "source": source, "licence": name}
         write_json(folder / f"{number:03}.json", told)
 
 
@@ -56,31 +62,28 @@ def main() -> None:
     build_index(args.output / "pictures", model, args.output / "index")
     finder = Finder(Index.load(args.output / "index"), model, None)
     rng = np.random.default_rng(args.seed)
-    groups = [
-        [t for t in THINGS.values() if (t.name in OBJECTS) == drawable]
-        for drawable in (True, False)
-    ]
-    requests = say.usable(say.IMAGE_REQUESTS, "test")
+    known = tuple(THINGS.values())
     asked = []
     for number in range(args.number):
-        group = groups[number % 2]
-        thing = group[int(rng.integers(len(group)))]
-        words = requests[int(rng.integers(len(requests)))].format(x=call(rng, thing))
-        asked.append((thing, words))
+        thing, one = pick(rng, known), pick(rng, tuple(NEW.values()))
+        new = bool(number % 2)
+        line = pick(rng, phrases("picture", "test"))
+        words = line.format(x=one if new else call(rng, thing))
+        asked.append((one if new else thing.one, new, words))
     options = GenerationOptions(
         temperature=0.0, max_new_tokens=32, decode_media=False, force=("image",), max_media=1
     )
     with ReplyBatcher(model) as batcher:
         replies = list(
-            batcher.map(lambda pair: batcher.chat(options).reply(pair[1]).media("image")[0], asked)
+            batcher.map(lambda pair: batcher.chat(options).reply(pair[2]).media("image")[0], asked)
         )
     rows, wanted, ranks = [], [], []
-    for (thing, words), part in zip(asked, replies, strict=True):
+    for (caption, new, words), part in zip(asked, replies, strict=True):
         matches = finder.search("image", words)
         found = [match.entry.caption for match in matches]
-        ranks.append(found.index(thing.one) if thing.one in found else None)
+        ranks.append(found.index(caption) if caption in found else None)
         rows.append(finder.facts(matches, words, part.caption or ""))
-        wanted.append(thing.name not in OBJECTS)
+        wanted.append(new)
     half = len(rows) // 2
     decision = Decision.fitted(rows[:half], wanted[:half])
     best = max(
@@ -109,7 +112,7 @@ def main() -> None:
             "decision": vars(decision),
             "asked": [
                 {"words": words, "drawn": part.caption, "rank": rank, "facts": row}
-                for (_, words), part, rank, row in zip(asked, replies, ranks, rows, strict=True)
+                for (*_, words), part, rank, row in zip(asked, replies, ranks, rows, strict=True)
             ],
         },
     )
