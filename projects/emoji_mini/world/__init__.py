@@ -1,1 +1,0 @@
-"""The emoji world: scenes with exact truth, their renderings, captions and conversations."""
