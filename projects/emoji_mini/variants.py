@@ -6,15 +6,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from anyweave.files import read_object, write_json
-from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.build import build
 from anyweave.model.checkpoint import SPEC_FILE, find_checkpoint, load_role, read_spec
@@ -28,11 +25,6 @@ from emoji_mini.parts.warmup import warm_up, world_features
 
 logger = logging.getLogger(__name__)
 _IDENTITY = "variant.json"
-_SAMPLERS: Mapping[Modality, Callable[[np.random.Generator, Split], Scene]] = {
-    "image": sample_picture,
-    "video": sample_clip,
-    "audio": sample_sound,
-}
 
 
 def start(
