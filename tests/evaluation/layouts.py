@@ -68,7 +68,8 @@ def coco(root: Path) -> None:
 
 def vqa(root: Path, questions: str, annotations: str) -> None:
     asked = [{"question_id": n, "image_id": n, "question": "What is it?"} for n in TEN]
-    given = [{"question_id": n, "answers": [{"answer": "a dog"}] * 10} for n in TEN]
+    said = [{"answer": "a dog"}] * 9 + [{"answer": "puppy"}]
+    given = [{"question_id": n, "answers": said} for n in TEN]
     for n in TEN:
         medium(root / "val2014" / f"COCO_val2014_{n:012d}.jpg", n)
     put(root / questions, {"questions": asked})
