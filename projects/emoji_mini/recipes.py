@@ -86,9 +86,38 @@ def stage3() -> TrainConfig:
             warmup_ratio=0.01,
             schedule="linear",
         ),
-        steps=1000,
+        steps=500,
         output_dir="runs/emoji-mini-3",
     )
+
+
+def known_things() -> TrainConfig:
+    """Stage 3 goes on for a while, mostly with requests: for what is known, and for what is not."""
+    before = stage3()
+    return replace(
+        before,
+        name="emoji-mini-known",
+        model=ModelConfig(source="runs/emoji-mini-3/model"),
+        data=replace(
+            before.data,
+            args={**before.data.args, "seed": 1, "goes_on": True, "kinds": _REQUESTS},
+        ),
+        optimizer=replace(
+            before.optimizer,
+            learning_rate=3e-4,
+            learning_rates={"lora": 6e-4, "input_projectors": 5e-5, "signal_rows": 5e-4},
+        ),
+        steps=150,
+        output_dir="runs/emoji-mini-known",
+    )
+
+
+_REQUESTS = {
+    **{"ask picture": 0.3, "ask clip": 0.08, "ask sound": 0.08, "several": 0.04, "unknown": 0.2},
+    **{"vague": 0.01, "mood": 0.01, "sum": 0.03, "talk": 0.1, "spoken of": 0.02, "cross": 0.02},
+    **{"describe picture": 0.03, "describe clip": 0.02, "describe sound": 0.02, "joke": 0.01},
+    **{"ask about picture": 0.02, "compare": 0.01},
+}
 
 
 def _data(stage: str, size: int) -> DataConfig:

@@ -8,12 +8,13 @@ from anyweave.messages import Modality
 from emoji_mini.emoji_talk.phrases import unknown_sounds, unknown_things
 from emoji_mini.emoji_talk.talk import KIND, Talk, modality_of
 from emoji_mini.emoji_world.captions import call
-from emoji_mini.emoji_world.scenes import PictureScene, Scene
+from emoji_mini.emoji_world.scenes import BACKGROUNDS, PictureScene, Scene
 from emoji_mini.emoji_world.sounds import SOUND_OF_THING, SOUNDS
 from emoji_mini.emoji_world.things import MAX_COUNT, NUMBER_WORDS, THINGS, article_of
 
 SOUNDING = tuple(SOUND_OF_THING)
 PLEASANT = ("piano", "guitar", "bird", "harp", "violin", "waves", "flute")
+_PLAIN = 0.5  # of requests for one thing, without a place
 _NICE = ("butterfly", "unicorn", "balloon", "dog", "panda", "rabbit", "sunflower", "rainbow")
 _VAGUE = {"animal": "animal", "food": "food", "instrument": "instrument", "vehicle": "vehicle"}
 
@@ -21,6 +22,13 @@ _VAGUE = {"animal": "animal", "food": "food", "instrument": "instrument", "vehic
 def ask(t: Talk, modality: Modality) -> None:
     """A known thing in everyday words, and the medium."""
     scene = t.scene(modality)
+    # People often name a thing and nothing else. If only unknown things were asked for so, that
+    # alone would tell them apart.
+    if modality == "image" and t.chance(_PLAIN):
+        scene = t.one(t.pick(tuple(THINGS)))
+    elif modality == "video" and t.chance(_PLAIN):
+        thing = t.pick(tuple(THINGS))
+        scene = t.moving(thing, t.motion(thing))
     t.user(_request(t, scene))
     t.show(scene)
 
@@ -97,8 +105,8 @@ def unknown(t: Talk) -> None:
         thing = t.pick(tuple(THINGS))
         count = int(t.rng.integers(2, MAX_COUNT + 1)) if t.chance(0.15) else 1
         said = f"{NUMBER_WORDS[count]} {name}s" if count > 1 else wanted
-        place = f" {t.place(t.pick(('grass', 'night', 'beach', 'snow', 'room')))}"
-        said += place if t.chance(0.25) else ""
+        place = f" {t.place(t.pick(tuple(BACKGROUNDS)))}"
+        said += place if t.chance(1 - _PLAIN) else ""
         if modality == "image" and t.chance(0.12):  # beside something known
             said = f"{said} and {THINGS[t.pick(tuple(THINGS))].one}"
         if modality == "video":

@@ -156,7 +156,9 @@ def assemble(output: Path, *, trained: Path | None = None, parts: Path | None = 
         with replaced_folder(output / target) as fresh:
             place(name, fresh, parts)
             _halve(fresh)
-    shape = spec({m: _conditioning(output / "decoders" / m) for m in PAPER_MODALITIES})
+    shape = _sharing(
+        spec({m: _conditioning(output / "decoders" / m) for m in PAPER_MODALITIES}), output
+    )
     hashed = [replace(e, sha256=folder_sha256(output / e.source)) for e in shape.encoders]
     decoders = {
         m: replace(d, sha256=folder_sha256(output / d.source)) for m, d in shape.decoders.items()
@@ -182,6 +184,16 @@ def _fitting(shape: ModelSpec, trained: Path) -> list[TrainedRole]:
         return list(ROLES)
     logger.warning("output projectors are new: those of %s lead to other decoders", trained)
     return [role for role in ROLES if role != "output_projectors"]
+
+
+def _sharing(shape: ModelSpec, output: Path) -> ModelSpec:
+    """Frames of clips are drawn in the pictures' latents: their autoencoder stands there once."""
+    pictures, clips = (output / "decoders" / m / "vae" for m in ("image", "video"))
+    if folder_sha256(pictures) != folder_sha256(clips):
+        return shape
+    shutil.rmtree(clips)
+    video = replace(shape.decoders["video"], args={"subfolders": {"vae": "../image/vae"}})
+    return replace(shape, decoders={**shape.decoders, "video": video})
 
 
 def _halve(folder: Path) -> None:

@@ -132,11 +132,11 @@ def _first_lesson(parts: Path, options: FitOptions, size: Size) -> object:
 
 
 def _last_lesson(parts: Path, options: FitOptions, size: Size) -> object:
-    trained = parts.parent / "emoji-mini-3" / "model"
+    trained = parts.parent / "emoji-mini-known" / "model"
     if not trained.is_dir():
         raise ValueError(
             f"the output projectors are taught after the last stage, but {trained} is not there; "
-            "run anyweave train stage3 --recipe emoji-mini-3 first"
+            "run anyweave train stage3 --recipe emoji-mini-known first"
         )
     return states.last_lesson(trained, parts / "emoji-mini-taught", options, size(6_000), parts)
 
@@ -163,7 +163,7 @@ PARTS: dict[str, Part] = {
     "clip-denoiser": Part(
         _clip_denoiser,
         FitOptions(
-            steps=2_000,
+            steps=1_600,
             batch_size=16,
             learning_rate=6e-4,
             ema_decay=0.998,
