@@ -31,10 +31,11 @@ part() { # part NAME
     anyweave train part "$1" --out runs/parts --scale "$SCALE"
 }
 
-stage() { # stage NUMBER
-    again=; [ -d "runs/emoji-mini-$1/checkpoints" ] && again=--resume
+stage() { # stage NUMBER [LESSON]
+    lesson=emoji-mini-${2:-$1}
+    again=; [ -d "runs/$lesson/checkpoints" ] && again=--resume
     # shellcheck disable=SC2086  # empty is meant to be nothing
-    anyweave train "stage$1" --recipe "emoji-mini-$1" $again ${STEPS:+--set steps=$STEPS}
+    anyweave train "stage$1" --recipe "$lesson" $again ${STEPS:+--set steps=$STEPS}
 }
 
 for part in $PARTS; do
@@ -42,10 +43,11 @@ for part in $PARTS; do
 done
 # Put together, with a first lesson for the input projector.
 step together part emoji-mini
-# The three stages of the paper, then a last lesson for the output projectors.
+# The three stages of the paper, the last with a second lesson; then one for the output projectors.
 step stage1 stage 1
 step stage2 stage 2
 step stage3 stage 3
+step known stage 3 known
 step output-projectors part output-projectors
 # What ships, measured as in docs/results.md.
 step world anyweave eval world --model runs/parts/emoji-mini-taught --out runs/world
