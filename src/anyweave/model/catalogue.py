@@ -245,6 +245,8 @@ CASCADE_24GB = ModelSpec(
     calls="words",
 )
 
+# Clips are drawn in the pictures' latents; their autoencoder is on disk once.
+_SHARED_VAE = {"subfolders": {"vae": "../image/vae"}}
 # The parts that emoji-mini is made of, as a cascade: nothing in it was trained to work together.
 CASCADE_MINI = ModelSpec(
     name="cascade-mini",
@@ -252,8 +254,10 @@ CASCADE_MINI = ModelSpec(
     decoders={
         modality: DecoderSpec(
             source=f"emoji-mini/decoders/{modality}",
-            conditioning_tokens=1 if modality == "audio" else 16,
-            conditioning_dim=128,
+            conditioning_tokens=24,
+            conditioning_dim=192,
+            num_inference_steps=10,
+            args=_SHARED_VAE if modality == "video" else {},
         )
         for modality in PAPER_MODALITIES
     },
