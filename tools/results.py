@@ -22,33 +22,33 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "docs" / "results.md", ROOT / "docs" / "ablations.md")
 REPORTS = ROOT / "reports"
 # Bridge -> the report of ``anyweave eval world`` with it; the first is the default.
-BRIDGES = {"signal": "world", "caption": "world-caption"}
+BRIDGES = {"caption": "world", "signal": "world-signal"}
 Figure = dict[str, Any]
 
 # What was aimed at: words, task and figure of the report, target. Of those with "not", the share of
 # the rest is told: it should be small.
 TARGETS: tuple[tuple[str, str, str, float], ...] = (
-    ("known picture wrongly declined", "asked: picture", "not declined", 0.01),
-    ("known clip wrongly declined", "asked: clip", "not declined", 0.01),
-    ("known sound wrongly declined", "asked: sound", "not declined", 0.01),
+    ("known picture wrongly declined", "everyday image", "not declined", 0.01),
+    ("known clip wrongly declined", "everyday video", "not declined", 0.01),
+    ("known sound wrongly declined", "everyday audio", "not declined", 0.01),
     (
         "unknown thing declined or openly replaced",
-        "asked: unknown",
+        "everyday unknown",
         "declined or openly replaced",
         0.9,
     ),
-    ("picture read: things", "read picture", "object", 0.95),
-    ("picture read: number", "read picture", "count", 0.95),
-    ("picture read: relation", "read picture", "relation", 0.85),
-    ("clip read: thing", "read clip", "object", 0.95),
-    ("clip read: motion", "read clip", "motion", 0.9),
-    ("sound named", "read sound", "sound", 0.97),
-    ("generated picture: things", "make picture", "object", 0.93),
-    ("generated picture: number", "make picture", "count", 0.93),
-    ("generated picture: relation", "make picture", "relation", 0.8),
-    ("generated sound", "make sound", "sound", 0.9),
-    ("generated clip: thing", "make clip", "object", 0.85),
-    ("generated clip: motion", "make clip", "motion", 0.85),
+    ("picture read: things", "describe image", "object", 0.95),
+    ("picture read: number", "describe image", "count", 0.95),
+    ("picture read: relation", "describe image", "relation", 0.85),
+    ("clip read: thing", "describe video", "object", 0.95),
+    ("clip read: motion", "describe video", "motion", 0.9),
+    ("sound named", "describe audio", "sound", 0.97),
+    ("generated picture: things", "make image", "object", 0.93),
+    ("generated picture: number", "make image", "count", 0.93),
+    ("generated picture: relation", "make image", "relation", 0.8),
+    ("generated sound", "make audio", "sound", 0.9),
+    ("generated clip: thing", "make video", "object", 0.85),
+    ("generated clip: motion", "make video", "motion", 0.85),
     ("cross-modal chains, all right", "cross", "all right", 0.85),
     ("follow-ups, all right", "follow up", "all right", 0.85),
 )
@@ -64,10 +64,9 @@ def report(bridge: str) -> dict[str, Any]:
 
 def figures(bridge: str) -> dict[str, Figure]:
     """The figures of a report by "task / what"."""
-    found = report(bridge)
-    return found.get("figures") or {
+    return {
         f"{task} / {what}": figure
-        for task, result in found["tasks"].items()
+        for task, result in report(bridge)["tasks"].items()
         for what, figure in result["figures"].items()
     }
 
@@ -118,12 +117,20 @@ def targets() -> str:
     return rows(["what", "target", *heads, "trials", "reached"], body)
 
 
-def _decided(words: str, target: float, of: Callable[[dict[str, Any]], float]) -> list[str]:
+def _decided(words: str, target: float, of: Callable[[dict[str, Any]], float | None]) -> list[str]:
     found = [report(bridge)["decisions"] for bridge in BRIDGES]
     small = target < 0.5
-    reached = _reached(of(found[0]), target, rest=small)
+    values = [of(decisions) for decisions in found]
+    first = values[0]
+    reached = "not measured" if first is None else _reached(first, target, rest=small)
     trials = str(found[0]["false_draws"]["trials"] if small else found[0]["exact"]["trials"])
-    return [words, _aim(target, rest=small), *(f"{of(d):.2f}" for d in found), trials, reached]
+    return [
+        words,
+        _aim(target, rest=small),
+        *("-" if v is None else f"{v:.2f}" for v in values),
+        trials,
+        reached,
+    ]
 
 
 def _aim(target: float, *, rest: bool) -> str:

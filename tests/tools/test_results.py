@@ -24,12 +24,15 @@ def tool(root: Path, tmp_path: Path) -> dict[str, Any]:
 
 
 def write(folder: Path, tool: dict[str, Any], bridge: str, right: int) -> None:
-    figures = {f"{task} / {what}": Proportion(right, 200) for _, task, what, _ in tool["TARGETS"]}
+    tasks: dict[str, Any] = {}
+    for _, task, what, _ in tool["TARGETS"]:
+        figures = tasks.setdefault(task, {"figures": {}})["figures"]
+        figures[what] = Proportion(right, 200).to_dict()
     decisions = Decisions(hits=98, extra=2, missed=0, exact=98, replies=100, words_only=50)
     report = {
         "settings": {"bridge": bridge},
         "decisions": decisions.to_dict(),
-        "figures": {name: figure.to_dict() for name, figure in figures.items()},
+        "tasks": tasks,
     }
     path = folder / "reports" / tool["BRIDGES"][bridge] / "report.json"
     path.parent.mkdir(parents=True)
@@ -37,8 +40,8 @@ def write(folder: Path, tool: dict[str, Any], bridge: str, right: int) -> None:
 
 
 def test_targets_are_told_reached_or_not(tool: dict[str, Any], tmp_path: Path) -> None:
-    write(tmp_path, tool, "signal", 180)
-    write(tmp_path, tool, "caption", 100)
+    write(tmp_path, tool, "caption", 180)
+    write(tmp_path, tool, "signal", 100)
     lines = dict(line[2:].split(" | ", 1) for line in tool["table"]("targets").splitlines())
     row = "0.93 | 0.90 [0.85, 0.93] | 0.50 [0.43, 0.57] | 200 | **no** |"
     assert lines["generated picture: things"] == row
@@ -50,11 +53,11 @@ def test_targets_are_told_reached_or_not(tool: dict[str, Any], tmp_path: Path) -
 
 
 def test_what_a_report_does_not_have_is_told(tool: dict[str, Any], tmp_path: Path) -> None:
-    write(tmp_path, tool, "signal", 180)
-    write(tmp_path, tool, "caption", 100)
+    write(tmp_path, tool, "caption", 180)
+    write(tmp_path, tool, "signal", 100)
     path = tmp_path / "reports" / "world" / "report.json"
     report = json.loads(path.read_text())
-    del report["figures"]["make sound / sound"]
+    del report["tasks"]["make audio"]["figures"]["sound"]
     path.write_text(json.dumps(report))
     (row,) = [r for r in tool["table"]("targets").splitlines() if "generated sound" in r]
     assert row == "| generated sound | 0.90 | - | 0.50 [0.43, 0.57] | - | not measured |"

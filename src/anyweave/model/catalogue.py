@@ -215,7 +215,7 @@ CPU = replace(
         "audio": replace(
             _AUDIOLDM_L_FULL,
             source="cvssp/audioldm-s-full-v2",
-            num_inference_steps=10,
+            num_inference_steps=12,
             args={},
             generate={"audio_length": 5.0},
         ),
@@ -256,7 +256,7 @@ CASCADE_MINI = ModelSpec(
             source=f"emoji-mini/decoders/{modality}",
             conditioning_tokens=24,
             conditioning_dim=192,
-            num_inference_steps=10,
+            num_inference_steps=12,
             args=_SHARED_VAE if modality == "video" else {},
         )
         for modality in PAPER_MODALITIES
