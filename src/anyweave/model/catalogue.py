@@ -215,7 +215,7 @@ CPU = replace(
         "audio": replace(
             _AUDIOLDM_L_FULL,
             source="cvssp/audioldm-s-full-v2",
-            num_inference_steps=12,
+            num_inference_steps=10,
             args={},
             generate={"audio_length": 5.0},
         ),
