@@ -163,7 +163,7 @@ def test_a_conversation_in_all_media(visit, serve):
             *("P", "FIGURE", "P", "FIGURE")
         ]
         picture = reply.get_by_role("img", name="a bee on a beach")
-        assert picture.evaluate("image => image.naturalWidth") == 64
+        assert picture.evaluate("image => image.naturalWidth") == 128
 
 
 def test_a_clip_is_seen_in_the_making(visit, slow):
