@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -32,6 +32,11 @@ MODALITIES: dict[type, Modality] = {
     PictureScene: "image",
     ClipScene: "video",
     SoundScene: "audio",
+}
+SAMPLERS: dict[Modality, Callable[[np.random.Generator, Split], Scene]] = {
+    "image": sample_picture,
+    "video": sample_clip,
+    "audio": sample_sound,
 }
 KIND: dict[Modality, str] = {"image": "picture", "video": "clip", "audio": "sound"}
 DEFAULT_MOTION = "bouncing"  # of what does nothing of its own

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,8 @@ from anyweave import media
 from anyweave.evaluation.metrics import Proportion
 from anyweave.files import read_object, write_json
 from anyweave.messages import PAPER_MODALITIES, Media, Modality
-from emoji_mini.emoji_talk.talk import as_part
-from emoji_mini.emoji_world.sampling import sample_clip, sample_picture, sample_sound
-from emoji_mini.emoji_world.scenes import ClipScene, PictureScene, Scene, Split
+from emoji_mini.emoji_talk.talk import SAMPLERS, as_part
+from emoji_mini.emoji_world.scenes import ClipScene, PictureScene, Scene
 from emoji_mini.emoji_world.sounds import SAMPLE_RATE, SAMPLES
 from emoji_mini.parts.clip_judge import MotionJudge, clip_facts
 from emoji_mini.parts.picture_autoencoder import load_autoencoder, to_input, to_pixels
@@ -35,11 +34,6 @@ from emoji_mini.parts.sound_autoencoder import load_codec
 from emoji_mini.parts.sound_verifier import SoundVerifier, load_verifier
 
 MEASURED = Path(__file__).parents[1] / "trained" / "judges.json"
-_SAMPLERS: dict[Modality, Callable[[np.random.Generator, Split], Scene]] = {
-    "image": sample_picture,
-    "video": sample_clip,
-    "audio": sample_sound,
-}
 
 
 @dataclass(frozen=True)
@@ -124,7 +118,7 @@ def measure(
         rng = np.random.default_rng(seed)
         facts: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
         for _ in track(range(number), f"judging {modality}", transient=True):
-            scene = _SAMPLERS[modality](rng, "test")
+            scene = SAMPLERS[modality](rng, "test")
             drawn = as_part(scene, rendered=True)
             back = replace(drawn, source=passed(modality, np.asarray(drawn.source)))
             for how, part in (("as drawn", drawn), ("through the autoencoder", back)):

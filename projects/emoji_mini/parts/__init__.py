@@ -1,5 +1,4 @@
 """Recipes for the frozen parts of `emoji-mini`: what others download, this project trains itself.
 
-Each part is one function and one command (``anyweave train part NAME``): `autoencoder`,
-`contrast`, `diffusion`, `encoder`, `warmup`.
+Each part is a module and a command (``anyweave train part NAME``); `recipes` has them all.
 """

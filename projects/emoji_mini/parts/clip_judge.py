@@ -26,7 +26,7 @@ from anyweave.tensors import load_tensors, save_tensors
 from emoji_mini.emoji_world.render import render_clip
 from emoji_mini.emoji_world.sampling import sample_clip
 from emoji_mini.emoji_world.scenes import ACTS, MOTIONS, ClipScene
-from emoji_mini.parts.fit import FitOptions, fit
+from emoji_mini.parts.fit import FitOptions, fit, trained_file
 from emoji_mini.parts.seeing import Judge
 
 TRAINED = Path(__file__).parents[1] / "trained" / "motion_judge"
@@ -98,11 +98,8 @@ class MotionJudge:
     """The network that stands trained in `parts`, else in the project."""
 
     def __init__(self, parts: Path | None = None) -> None:
-        trained = parts is not None and (parts / WEIGHTS).is_file()
         self.network = MotionNet()
-        self.network.load_state_dict(
-            load_tensors((parts if trained and parts else TRAINED) / WEIGHTS)
-        )
+        self.network.load_state_dict(load_tensors(trained_file(WEIGHTS, parts, TRAINED)))
         self.network.eval()
 
     @torch.inference_mode()

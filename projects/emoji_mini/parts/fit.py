@@ -187,3 +187,11 @@ def _save(
     }
     with whole_file(path) as file:
         torch.save(state, file)
+
+
+def trained_file(name: str, parts: Path | None, trained: Path) -> Path:
+    """A part's file in `parts`, where one was trained there, else the one that stands in the
+    project's `trained` folder.
+    """
+    here = None if parts is None else parts / name
+    return here if here is not None and here.is_file() else trained / name

@@ -38,7 +38,7 @@ from emoji_mini.emoji_world.render import FRAMES, PICTURE_SIZE, render
 from emoji_mini.emoji_world.sampling import sample_clip, sample_picture
 from emoji_mini.emoji_world.scenes import BACKGROUNDS, ClipScene, PictureScene, Scene
 from emoji_mini.emoji_world.things import THINGS
-from emoji_mini.parts.fit import FitOptions, fit
+from emoji_mini.parts.fit import FitOptions, fit, trained_file
 
 TRAINED = Path(__file__).parents[1] / "trained" / "picture_reader"
 WEIGHTS = "reader.safetensors"
@@ -245,9 +245,8 @@ def save_encoder(reader: Reader, folder: Path) -> None:
 
 def load_reader(parts: Path | None = None) -> Reader:
     """The reader in `parts`, else the one that stands trained in the project."""
-    trained = parts is not None and (parts / WEIGHTS).is_file()
     reader = build_reader()
-    reader.load_state_dict(load_tensors((parts if trained and parts else TRAINED) / WEIGHTS))
+    reader.load_state_dict(load_tensors(trained_file(WEIGHTS, parts, TRAINED)))
     return reader.eval()
 
 

@@ -31,6 +31,7 @@ from emoji_mini.emoji_world.render import render_sound
 from emoji_mini.emoji_world.sampling import sample_sound
 from emoji_mini.emoji_world.scenes import SoundScene
 from emoji_mini.emoji_world.sounds import SOUNDS, TAKES, TEST_TAKES
+from emoji_mini.parts.fit import trained_file
 from emoji_mini.parts.sound_autoencoder import at_other_speeds, load_codec
 
 TRAINED = Path(__file__).parents[1] / "trained" / "sound_verifier"
@@ -137,8 +138,7 @@ def _roughened(mel: Tensor, generator: torch.Generator) -> Tensor:
 
 def load_verifier(parts: Path | None = None) -> SoundVerifier:
     """The verifier in `parts`, else the one that stands trained in the project."""
-    folder = parts if parts is not None and (parts / WEIGHTS).is_file() else TRAINED
-    return SoundVerifier(**load_tensors(folder / WEIGHTS))
+    return SoundVerifier(**load_tensors(trained_file(WEIGHTS, parts, TRAINED)))
 
 
 def measure(parts: Path, number: int, codec: AudioCodec | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ that already read like words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,11 @@ from torch import Tensor
 
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
-from emoji_mini.emoji_talk.talk import RATES
+from emoji_mini.emoji_talk.talk import RATES, SAMPLERS
 from emoji_mini.emoji_world.render import render
-from emoji_mini.emoji_world.sampling import sample_clip, sample_picture, sample_sound
-from emoji_mini.emoji_world.scenes import Scene
 from emoji_mini.parts.assemble import assemble
 from emoji_mini.parts.fit import FitOptions, fit
 
-_SAMPLERS: dict[Modality, Callable[..., Scene]] = {
-    "image": sample_picture,
-    "video": sample_clip,
-    "audio": sample_sound,
-}
 SHARPNESS = 20.0  # of the softmax over cosine similarities
 
 
@@ -46,7 +39,7 @@ def world_features(
     features: dict[Modality, Tensor] = {}
     for modality, size in sizes.items():
         rng = np.random.default_rng([seed, len(modality)])
-        scenes = [_SAMPLERS[modality](rng, "train") for _ in range(size)]
+        scenes = [SAMPLERS[modality](rng, "train") for _ in range(size)]
         encoder: Any = model.encoders[modality]  # an Encoder, which ModuleDict does not know
         parts = []
         for start in track(range(0, size, 32), f"encoding {modality}", transient=True):

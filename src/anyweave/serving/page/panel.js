@@ -44,32 +44,32 @@ export function panel(message, acts) {
 
 /** The words that stood in the prompt for media, where captioners read them. */
 function described(media) {
-  if (!media?.length) return null;
-  return section(
+  return listed(
     "What captioners read",
     "The language model was given these words, and not the media themselves.",
-    h(
-      "ul",
-      {},
-      media.map(({ modality, words }) =>
-        h("li", { dir: "auto" }, `${NAMES[modality] ?? modality}: ${words}`),
-      ),
-    ),
+    media?.map(({ modality, words }) => `${NAMES[modality] ?? modality}: ${words}`),
   );
 }
 
 /** Where media come from that were found in the server's index, not made. */
 function found(media) {
-  if (!media?.length) return null;
-  return section(
+  return listed(
     "What was found, not made",
     "These come from the owner's own collection.",
+    media?.map(({ source, licence }) => [source, licence].filter(Boolean).join(", ")),
+  );
+}
+
+/** A section of lines of text, or null where there are none. */
+function listed(title, about, lines) {
+  if (!lines?.length) return null;
+  return section(
+    title,
+    about,
     h(
       "ul",
       {},
-      media.map(({ source, licence }) =>
-        h("li", { dir: "auto" }, [source, licence].filter(Boolean).join(", ")),
-      ),
+      lines.map((line) => h("li", { dir: "auto" }, line)),
     ),
   );
 }
