@@ -78,7 +78,8 @@ _MOST_TURNS = 5
 
 class Dialogues:
     """`size` conversations of a split that begin with the acts of `kinds` (names of `ACTS` with
-    weights, or the name of a stage). `goes_on`, for a while, are those of stage 3 by default.
+    weights, or the name of a stage). `goes_on`, for a while: all, those of stage 3 by default, or a
+    share of them.
 
     `with_media` renders the assistant's media too, all or those of some modalities; user media are
     always rendered. Raises `ValueError` for an unknown kind.
@@ -92,9 +93,9 @@ class Dialogues:
         *,
         kinds: Mapping[str, float] | str = "stage3",
         with_media: bool | Collection[Modality] = False,
-        goes_on: bool | None = None,
+        goes_on: float | None = None,
     ) -> None:
-        self.goes_on = kinds == "stage3" if goes_on is None else goes_on
+        self.goes_on = float(kinds == "stage3" if goes_on is None else goes_on)
         if isinstance(kinds, str):
             if kinds not in STAGES:
                 raise ValueError(f"unknown stage {kinds!r}; there are {', '.join(STAGES)}")
@@ -132,7 +133,7 @@ class Dialogues:
         while True:
             talk = Talk(rng, self.split)
             ACTS[kind](talk)
-            if self.goes_on:
+            if self.goes_on == 1 or (self.goes_on and talk.chance(self.goes_on)):
                 self._go_on(talk)
             if talk.allowed and not _held_out(talk):
                 return kind, talk

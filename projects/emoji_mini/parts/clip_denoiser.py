@@ -8,7 +8,8 @@ encoder that goes on from the pictures'.
     python -m emoji_mini.parts.clip_denoiser ship PARTS      # into the project, in float16
 
 It starts from the picture denoiser that stands trained in the project, or from a folder PICTURES
-that holds another (``unet/``, ``text_encoder/``, ``tokenizer/``).
+that holds another denoiser of pictures or clips (``unet/``, ``text_encoder/``, ``tokenizer/``).
+``--keep-captions`` leaves the caption encoder as it is, and with it what output projectors aim at.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ def build_unet(channels: int, pictures: Path) -> UNet3DConditionModel:
 
 
 def inflate(video: nn.Module, image_weights: dict[str, Tensor]) -> int:
-    """Copy a picture UNet's weights into a clip UNet and make its temporal layers start as
-    identity.
+    """Copy a picture UNet's weights into a clip UNet and make the temporal layers that it lacks
+    start as identity.
 
     Returns how many tensors were copied. Raises `ValueError` if the two do not share their spatial
     layers.
@@ -86,15 +87,16 @@ def inflate(video: nn.Module, image_weights: dict[str, Tensor]) -> int:
     with torch.no_grad():
         for name, parameter in video.named_parameters():
             temporal = "temp_attentions" in name or name.startswith("transformer_in")
-            if temporal and ".proj_out." in f".{name}":
+            if name not in image_weights and temporal and ".proj_out." in f".{name}":
                 parameter.zero_()
     return len(shared)
 
 
-def train(parts: Path, pictures: Path, options: FitOptions) -> None:
+def train(parts: Path, pictures: Path, options: FitOptions, *, keep_captions: bool = False) -> None:
     shutil.copytree(pictures / "tokenizer", parts / "tokenizer", dirs_exist_ok=True)
     build = partial(build_unet, pictures=pictures)
-    flow.train(parts, build, options, text_from=pictures / "text_encoder")
+    text = pictures / "text_encoder"
+    flow.train(parts, build, options, text_from=text, keep_captions=keep_captions)
 
 
 def assemble(parts: Path, pictures: Path) -> LatentDiffusion:
@@ -132,6 +134,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6_000)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--keep-captions", action="store_true", help="train the UNet alone")
     parser.add_argument("--guidance", type=float, default=flow.GUIDANCE)
     parser.add_argument("--number", type=int, default=128, help="clips that are measured")
     args = parser.parse_args()
@@ -147,7 +150,7 @@ def main() -> None:
             warmup_steps=100,
             checkpoint_every=250,
         )
-        train(args.parts, args.pictures, options)
+        train(args.parts, args.pictures, options, keep_captions=args.keep_captions)
         return
     decoder = assemble(args.parts, args.pictures)
     if args.verb == "ship":

@@ -170,13 +170,22 @@ def _untrained(
 
 
 def train(
-    parts: Path, build_unet: BuildUNet, options: FitOptions, *, text_from: Path | None = None
+    parts: Path,
+    build_unet: BuildUNet,
+    options: FitOptions,
+    *,
+    text_from: Path | None = None,
+    keep_captions: bool = False,
 ) -> None:
     """Train UNet and caption encoder, and write them in the diffusers layout. Resumable.
 
     The caption encoder starts from `text_from` where that is given; ``tokenizer/`` is then its.
+    With `keep_captions` it stays as it is.
     """
     module, tokenizer, texts = _untrained(parts, build_unet, text_from)
+    if keep_captions:
+        module["text"].requires_grad_(False)
+        module["text"].save_pretrained(parts / "text_encoder")
     latents = np.load(parts / "latents.npy", mmap_mode="r")
     flat = ["", *[text for row in texts for text in row]]
     unique = {text: row for row, text in enumerate(dict.fromkeys(flat))}
@@ -216,9 +225,13 @@ def _write(parts: Path, module: nn.ModuleDict) -> None:
 
 @torch.no_grad()
 def _averaged(parts: Path, build_unet: BuildUNet) -> tuple[nn.ModuleDict, CLIPTokenizer]:
+    average = torch.load(parts / "fit-denoiser" / "fit.pt", weights_only=True)["average"]
     module, tokenizer, _ = _untrained(parts, build_unet)
-    state: dict[str, Any] = torch.load(parts / "fit-denoiser" / "fit.pt", weights_only=True)
-    for parameter, value in zip(module.parameters(), state["average"], strict=True):
+    learnt = list(module.parameters())
+    if len(average) == len(list(module["unet"].parameters())):  # the caption encoder was kept
+        module, tokenizer, _ = _untrained(parts, build_unet, parts / "text_encoder")
+        learnt = list(module["unet"].parameters())
+    for parameter, value in zip(learnt, average, strict=True):
         parameter.copy_(value)
     return module.eval(), tokenizer
 
