@@ -131,7 +131,7 @@ def together() -> TrainConfig:
         objective=ObjectiveConfig(
             alignment_weights={"image": 15.0, "video": 19.0, "audio": 4.0}, denoising_fraction=0.0
         ),
-        steps=1000,
+        steps=560,
         output_dir="runs/emoji-mini-together",
     )
 

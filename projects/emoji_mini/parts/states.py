@@ -138,16 +138,25 @@ def teach_output_projectors(
             rows = torch.randint(len(known.hidden), (size,), generator=generator)
             conditioning = model.condition(modality, known.hidden[rows].float()).float()
             difference = conditioning - known.wanted[known.caption[rows]]
-            with torch.autocast(difference.device.type, enabled=False):  # rare directions are small
-                along = difference.flatten(1) @ measure
-            return {
-                f"alignment/{modality}": difference.square().mean() / variance,
-                f"directions/{modality}": along.square().mean(),
-            }
+            whole, along = unexplained(difference, measure, variance)
+            return {f"alignment/{modality}": whole, f"directions/{modality}": along}
 
         means |= fit(projector, losses, options[modality], folder / f"fit-{modality}-states")
         projector.requires_grad_(False)
     return means
+
+
+def unexplained(
+    difference: Float[Tensor, "B Q C"],
+    measure: Float[Tensor, "QC K"],
+    variance: Float[Tensor, ""],
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """The share of the embeddings' `variance` that is left, and the mean of those left along their
+    principal directions (`whitening`). The second alone would not see a shift that all share.
+    """
+    with torch.autocast(difference.device.type, enabled=False):  # rare directions are small
+        along = difference.flatten(1) @ measure
+    return difference.square().mean() / variance, along.square().mean()
 
 
 def whitening(embeddings: Float[Tensor, "U Q C"]) -> Float[Tensor, "QC K"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,12 @@ from anyweave.tensors import load_tensors
 from anyweave.testing.model import tiny_model
 from emoji_mini.parts import assemble, clip_denoiser, flow, picture_denoiser, states, warmup
 from emoji_mini.parts.fit import FitOptions, fit
-from emoji_mini.parts.states import signal_states, teach_output_projectors, whitening
+from emoji_mini.parts.states import (
+    signal_states,
+    teach_output_projectors,
+    unexplained,
+    whitening,
+)
 
 SHORT = FitOptions(steps=2, batch_size=2, precision="fp32", log_every=1, checkpoint_every=1)
 
@@ -82,6 +88,12 @@ def test_rare_directions_of_embeddings_count_as_much_as_common_ones() -> None:
     assert measure.shape == (3, 2)  # nothing varies along the third number
     centred = (embeddings - embeddings.mean(0)).flatten(1)
     assert torch.allclose((centred @ measure).std(0), torch.ones(2), atol=0.01)
+    # Where no embedding differs from another, a shift is seen by the first figure alone.
+    shift = torch.zeros(4, 1, 3)
+    shift[..., 2] = 5.0
+    whole, along = unexplained(shift, measure, embeddings.var(0).mean())
+    assert whole > 0.1
+    assert along < 1e-6
 
 
 def test_a_part_is_not_continued_with_other_options(tmp_path: Path) -> None:
@@ -111,7 +123,8 @@ def test_the_last_lesson_leaves_a_whole_model_with_other_output_projectors(
     tiny(tmp_path / "talks")
     means = states.last_lesson(tmp_path / "talks", tmp_path / "taught", fast, conversations=12)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"talks", "taught"}
-    assert set(means) == {f"alignment/{m}" for m in ("image", "video", "audio")}
+    errors, media = ("alignment", "directions"), ("image", "video", "audio")
+    assert set(means) == {f"{error}/{modality}" for error in errors for modality in media}
     assert np.isfinite(list(means.values())).all()
     before = dict(tiny_model().output_projectors.named_parameters())
     after = NextGPT.from_pretrained(tmp_path / "taught").output_projectors.named_parameters()
@@ -176,3 +189,15 @@ def test_the_clip_denoiser_is_trained_measured_and_shipped(
     assemble.place("video", tmp_path / "whole")
     whole = LatentDiffusion.from_pretrained("video", tmp_path / "whole")
     assert flow.make(whole, ["a dog"], num_inference_steps=1).shape == (1, 16, 64, 64, 3)
+    # It goes on from what has been shipped; its caption encoder may stay as it is.
+    again, shipped = tmp_path / "again", tmp_path / "trained"
+    again.mkdir()
+    for name in ("latents.npy", "captions.jsonl"):
+        shutil.copy(tmp_path / name, again)
+    kept = load_tensors(shipped / "unet" / "diffusion_pytorch_model.safetensors")
+    unet = clip_denoiser.build_unet(16, shipped).state_dict()
+    assert all(torch.equal(unet[name], tensor.float()) for name, tensor in kept.items())
+    clip_denoiser.train(again, shipped, replace(SHORT, steps=1), keep_captions=True)
+    clip_denoiser.assemble(again, shipped)
+    words = [load_tensors(f / "text_encoder" / "model.safetensors") for f in (again, shipped)]
+    assert all(torch.equal(words[0][name], tensor.float()) for name, tensor in words[1].items())
