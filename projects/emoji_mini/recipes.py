@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from anyweave.messages import PAPER_MODALITIES
+from anyweave.model.roles import TrainedRole
 from anyweave.training.config import (
     DataConfig,
     ModelConfig,
@@ -115,9 +116,16 @@ def known_things() -> TrainConfig:
 def together() -> TrainConfig:
     """Stage 3 as the paper has it: the language loss and the alignment of captions, so that states
     at signal tokens come to hold what the decoders are to show; and more reading.
+
+    A trial towards the signal bridge, not a part of the weights that ship: see the project's README.
     """
     before = known_things()
-    rates = {"lora": 6e-4, "input_projectors": 4e-4, "signal_rows": 1e-3, "output_projectors": 1e-3}
+    rates: dict[TrainedRole, float] = {
+        "lora": 6e-4,
+        "input_projectors": 4e-4,
+        "signal_rows": 1e-3,
+        "output_projectors": 1e-3,
+    }
     return replace(
         before,
         name="emoji-mini-together",

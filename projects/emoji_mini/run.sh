@@ -42,13 +42,12 @@ for part in $PARTS; do
     step "$part" part "$part"
 done
 # Put together, with a first lesson for the input projector.
-step assembled part emoji-mini
-# The three stages of the paper, the last in three lessons; then one for the output projectors.
+step together part emoji-mini
+# The three stages of the paper, the last with a second lesson; then one for the output projectors.
 step stage1 stage 1
 step stage2 stage 2
 step stage3 stage 3
 step known stage 3 known
-step together stage 3 together
 step output-projectors part output-projectors
 # What ships, measured as in docs/results.md.
 step world anyweave eval world --model runs/parts/emoji-mini-taught --out runs/world

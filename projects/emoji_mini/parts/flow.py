@@ -184,8 +184,9 @@ def train(
     """
     module, tokenizer, texts = _untrained(parts, build_unet, text_from)
     if keep_captions:
-        module["text"].requires_grad_(False)
-        module["text"].save_pretrained(parts / "text_encoder")
+        text: Any = module["text"]
+        text.requires_grad_(False)
+        text.save_pretrained(parts / "text_encoder")
     latents = np.load(parts / "latents.npy", mmap_mode="r")
     flat = ["", *[text for row in texts for text in row]]
     unique = {text: row for row, text in enumerate(dict.fromkeys(flat))}
