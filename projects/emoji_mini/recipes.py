@@ -117,7 +117,7 @@ def together() -> TrainConfig:
     """Stage 3 as the paper has it: the language loss and the alignment of captions, so that states
     at signal tokens come to hold what the decoders are to show; and more reading.
 
-    A trial towards the signal bridge, not a part of the weights that ship: see the project's README.
+    A trial towards the signal bridge and no part of what ships: see the README of the project.
     """
     before = known_things()
     rates: dict[TrainedRole, float] = {
