@@ -16,12 +16,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from rich.progress import track
 
 from anyweave.evaluation.metrics import Proportion
 from anyweave.files import read_object, write_json
 from anyweave.model.any_to_any import NextGPT
+from emoji_mini.emoji_world.render import contact_sheet
 from emoji_mini.emoji_world.sampling import sample_picture
 from emoji_mini.parts.flow import make
 from emoji_mini.parts.seeing import Facts, Judge, facts_table
@@ -46,28 +48,19 @@ def draw(model: NextGPT, number: int, folder: Path, seed: int = 9) -> None:
         said[str(place)] = {"caption": caption, "facts": judge.look([picture])[0].facts(scene)}
         cells.append(_cell(place, caption, picture))
     for start in range(0, number, PAGE):
-        _page(cells[start : start + PAGE]).save(
-            folder / f"page-{start // PAGE + 1}.webp", quality=85
-        )
+        page = contact_sheet(cells[start : start + PAGE], COLUMNS)
+        page.save(folder / f"page-{start // PAGE + 1}.webp", quality=85)
     write_json(folder / "judge.json", said, indent=1)
 
 
-def _cell(number: int, caption: str, picture: np.ndarray) -> Image.Image:
+def _cell(number: int, caption: str, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     cell = Image.new("RGB", (EDGE, EDGE + LINE), "white")
     cell.paste(Image.fromarray(picture).resize((EDGE - 4, EDGE - 4)), (0, LINE))
     words, half = f"{number}: {caption}", 0
     if len(words) > 32:
         half = words.rfind(" ", 0, 33)
     ImageDraw.Draw(cell).text((1, 0), f"{words[:half]}\n{words[half:].strip()}".strip(), "black")
-    return cell
-
-
-def _page(cells: list[Image.Image]) -> Image.Image:
-    page = Image.new("RGB", (COLUMNS * EDGE, -(-len(cells) // COLUMNS) * (EDGE + LINE)), "white")
-    for place, cell in enumerate(cells):
-        row, column = divmod(place, COLUMNS)
-        page.paste(cell, (column * EDGE, row * (EDGE + LINE)))
-    return page
+    return np.asarray(cell)
 
 
 def agreement(judge: Mapping[str, Mapping[str, dict[str, bool]]], eye: str) -> tuple[Facts, Facts]:
