@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -223,16 +224,20 @@ def test_several_sets_with_weights(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_with_the_number_of_records(tmp_path: Path) -> None:
     write_lines(tmp_path / "small", [500])
-    write_lines(tmp_path / "large", [4_000])
+    write_lines(tmp_path / "large", [10_500])
 
     def kept(path: Path) -> int:
         stream(path, "messages", buffer=128, block=16).at(0, 0)  # indexes, warms up
+        gc.collect()
         tracemalloc.start()
         mixture = stream(path, "messages", buffer=128, block=16)
         for index in range(0, len(mixture), len(mixture) // 40):
             mixture.at(0, index)
+        gc.collect()
         size, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return size
 
-    assert kept(tmp_path / "large") < kept(tmp_path / "small") + 8_000  # bytes; 3,500 records more
+    # Bytes. 10,000 records more are 80,000 of offsets alone; a thread of the test runner may have
+    # taken some thousands meanwhile.
+    assert kept(tmp_path / "large") < kept(tmp_path / "small") + 40_000
