@@ -16,8 +16,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from anyweave.decoders.folder import forget_origin
 from anyweave.files import read_object, replaced_folder, write_json
 from anyweave.messages import PAPER_MODALITIES, Modality
@@ -35,6 +33,7 @@ from anyweave.model.spec import (
 )
 from anyweave.tensors import load_tensors, save_tensors
 from emoji_mini.parts import picture_autoencoder, picture_encoder
+from emoji_mini.parts.fit import halved
 
 logger = logging.getLogger(__name__)
 
@@ -201,9 +200,7 @@ def _sharing(shape: ModelSpec, output: Path) -> ModelSpec:
 def _halve(folder: Path) -> None:
     """Weights as float16."""
     for file in folder.rglob("*.safetensors"):
-        tensors = load_tensors(file)
-        halved = {k: v.half() if v.dtype == torch.float32 else v for k, v in tensors.items()}
-        save_tensors(halved, file, {"format": "pt"})
+        save_tensors(halved(load_tensors(file)), file, {"format": "pt"})
     forget_origin(folder)
 
 

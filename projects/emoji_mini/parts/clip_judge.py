@@ -26,7 +26,7 @@ from anyweave.tensors import load_tensors, save_tensors
 from emoji_mini.emoji_world.render import render_clip
 from emoji_mini.emoji_world.sampling import sample_clip
 from emoji_mini.emoji_world.scenes import ACTS, MOTIONS, ClipScene
-from emoji_mini.parts.fit import FitOptions, fit, trained_file
+from emoji_mini.parts.fit import FitOptions, fit, halved, trained_file
 from emoji_mini.parts.seeing import Judge
 
 TRAINED = Path(__file__).parents[1] / "trained" / "motion_judge"
@@ -90,8 +90,7 @@ def train(parts: Path, options: FitOptions) -> None:
         return {"motion": F.cross_entropy(network(x).float(), labels[chosen])}
 
     fit(network, losses, options, parts / "fit-clip-judge")
-    halved = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
-    save_tensors(halved, parts / WEIGHTS)
+    save_tensors(halved(network.state_dict()), parts / WEIGHTS)
 
 
 class MotionJudge:

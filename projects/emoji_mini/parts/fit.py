@@ -189,6 +189,11 @@ def _save(
         torch.save(state, file)
 
 
+def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as they are shipped: what is floating point in half precision."""
+    return {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+
+
 def trained_file(name: str, parts: Path | None, trained: Path) -> Path:
     """A part's file in `parts`, where one was trained there, else the one that stands in the
     project's `trained` folder.

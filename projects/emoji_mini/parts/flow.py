@@ -165,8 +165,13 @@ def _untrained(
         unet = unet.to(memory_format=torch.channels_last)
     text = build_text_encoder(tokenizer)
     if text_from is not None:
-        text.load_state_dict(CLIPTextModel.from_pretrained(text_from).state_dict())
+        _take_captions(text, text_from)
     return nn.ModuleDict({"unet": unet, "text": text}), tokenizer, texts
+
+
+def _take_captions(text: nn.Module, folder: Path) -> None:
+    """The weights of the caption encoder in `folder`."""
+    text.load_state_dict(CLIPTextModel.from_pretrained(folder).state_dict())
 
 
 def train(
@@ -230,7 +235,7 @@ def _averaged(parts: Path, build_unet: BuildUNet) -> tuple[nn.ModuleDict, CLIPTo
     module, tokenizer, _ = _untrained(parts, build_unet)
     learnt = list(module.parameters())
     if len(average) == len(list(module["unet"].parameters())):  # the caption encoder was kept
-        module, tokenizer, _ = _untrained(parts, build_unet, parts / "text_encoder")
+        _take_captions(module["text"], parts / "text_encoder")
         learnt = list(module["unet"].parameters())
     for parameter, value in zip(learnt, average, strict=True):
         parameter.copy_(value)

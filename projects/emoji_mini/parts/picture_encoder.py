@@ -38,7 +38,7 @@ from emoji_mini.emoji_world.render import FRAMES, PICTURE_SIZE, render
 from emoji_mini.emoji_world.sampling import sample_clip, sample_picture
 from emoji_mini.emoji_world.scenes import BACKGROUNDS, ClipScene, PictureScene, Scene
 from emoji_mini.emoji_world.things import THINGS
-from emoji_mini.parts.fit import FitOptions, fit, trained_file
+from emoji_mini.parts.fit import FitOptions, fit, halved, trained_file
 
 TRAINED = Path(__file__).parents[1] / "trained" / "picture_reader"
 WEIGHTS = "reader.safetensors"
@@ -231,8 +231,7 @@ def train(parts: Path, options: FitOptions) -> None:
 def save(reader: Reader, parts: Path) -> None:
     """The encoder as the library loads it, and the whole reader, in half precision."""
     save_encoder(reader, parts / "image-encoder")
-    halved = {k: v.half() if v.is_floating_point() else v for k, v in reader.state_dict().items()}
-    save_tensors(halved, parts / WEIGHTS)
+    save_tensors(halved(reader.state_dict()), parts / WEIGHTS)
 
 
 def save_encoder(reader: Reader, folder: Path) -> None:
