@@ -212,8 +212,12 @@ def _decoding(model: NextGPT, name: str, peer: CausalLM, quantization: Any) -> P
     def ours() -> list[int]:
         engine = _engine(model, language)
         engine.feed_ids(ids[0].tolist())
-        said = (e.token_ids for e in engine.generate(OPTIONS) if isinstance(e, TextDelta))
-        return [i for some in said for i in some]
+        said: list[int] = []
+        for event in engine.generate(OPTIONS):
+            if isinstance(event, TextDelta):
+                assert event.token_ids is not None
+                said += event.token_ids
+        return said
 
     def agree(one: list[int], other: list[int]) -> str:
         same = next((n for n, (a, b) in enumerate(zip(one, other, strict=True)) if a != b), TOKENS)

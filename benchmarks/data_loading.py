@@ -14,11 +14,12 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from anyweave.data import MessagesJsonl, Mixture, stream
 
@@ -59,7 +60,9 @@ def measure_stream(folder: Path, records: int) -> dict[str, Any]:
     source = stream(folder, "messages", seed=1)
     memory, started = [], time.perf_counter()
     marks = {round(records * k / 10) for k in range(11)}
-    for count, conversation in enumerate(source.epoch(0)):
+    epoch = source.epoch(0)
+    for count in range(len(epoch)):
+        conversation = epoch[count]
         if count in marks:
             memory.append(_rss())
         seen[int(conversation[0].text)] += 1
@@ -123,12 +126,15 @@ def measure_stage(folder: Path, rounds: int) -> dict[str, Any]:
     source = stream(folder / "pictures", "messages", buffer=64, block=16)
     cache = folder / "cache"
     filled = _seconds(lambda: precompute(model, source, cache, progress=False))
+
+    def measured(what: str, how: str, number: int) -> float:
+        known = cache if how == "cached" else None
+        if what == "loading alone":
+            return _load(folder, model, source, known)
+        return _train(folder, source, known, f"{how}-{number}")
+
     runs: dict[str, Callable[[int], float]] = {
-        f"{what}, {how}": lambda n, what=what, how=how: (
-            _load(folder, model, source, cache if how == "cached" else None)
-            if what == "loading alone"
-            else _train(folder, source, cache if how == "cached" else None, f"{how}-{n}")
-        )
+        f"{what}, {how}": partial(measured, what, how)
         for what in ("loading alone", "stage 1")
         for how in ("plain", "cached")
     }

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from anyweave.generation import ChatSession, GenerationOptions, TextDelta, TokenEngine
+from anyweave.generation import ChatSession, Done, GenerationOptions, TextDelta, TokenEngine
 from anyweave.language.replying import for_replies
 from anyweave.messages import Message
 from anyweave.model import NextGPT
@@ -137,6 +137,7 @@ def _medium(model: NextGPT, modality: Any, previews: bool = False) -> float:
     session = ChatSession(model, options)
     for event in session.send("Hello."):
         last = event
+    assert isinstance(last, Done)
     return float(last.usage.seconds[modality])
 
 

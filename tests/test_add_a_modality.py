@@ -29,7 +29,12 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     def started(app: Any, settings: Any, *, port: int) -> None:
         ready = threading.Event()
         bound = bind("127.0.0.1", 0)
-        running = Running(app, settings, bound, ready=lambda url: (urls.append(url), ready.set()))
+
+        def answers(url: str) -> None:
+            urls.append(url)
+            ready.set()
+
+        running = Running(app, settings, bound, ready=answers)
         thread = threading.Thread(target=running.run)
         thread.start()
         stops.extend((running.stop, thread.join))

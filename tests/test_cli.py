@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,11 @@ def test_help_teaches_by_example(command: str) -> None:
     assert f"anyweave {command}" in result.stdout
 
 
+def test_the_version() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"anyweave {version('anyweave')}\n")
+
+
 @cache
 def _program() -> Any:
     """All commands, as click has them."""
@@ -86,7 +92,7 @@ def _program() -> Any:
 @cache
 def _help_examples() -> list[tuple[str, str]]:
     """Every line of every command's help that begins with the program's name."""
-    found = []
+    found: list[tuple[str, str]] = []
 
     def walk(command: Any, path: str) -> None:
         for name, child in getattr(command, "commands", {}).items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,20 +15,20 @@ from anyweave.cli.console import print_json, print_plain, printable
 EVIL = "a\x1b]0;owned\x07\x1b[2J\x9b31m\rb\x08\x7f\u202ec"
 
 
-def harmless(text):
+def harmless(text: str) -> bool:
     return not any(ord(letter) < 32 and letter not in "\n\t" for letter in text) and not (
         {"\x7f", "\x9b", "\u202e"} & set(text)
     )
 
 
-def test_control_characters_are_spelled_out():
+def test_control_characters_are_spelled_out() -> None:
     assert printable("é\tü\n日本 🦊") == "é\tü\n日本 🦊"
     assert printable("\x1b[31m") == "\\u001b[31m" and printable("\ud800") == "\\ud800"
     assert harmless(printable(EVIL))
 
 
 @pytest.mark.parametrize("say", [print_plain, print_json, console.out.print, console.err.print])
-def test_every_door(say, capsys):
+def test_every_door(say: Callable[[str], object], capsys: pytest.CaptureFixture[str]) -> None:
     say(EVIL)
     said = "".join(capsys.readouterr())
     assert "u001b" in said and harmless(said)
@@ -34,7 +36,9 @@ def test_every_door(say, capsys):
         assert json.loads(said) == EVIL
 
 
-def test_what_the_commands_say_of_foreign_data(tmp_path, capsys):
+def test_what_the_commands_say_of_foreign_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "x\x1b[31m.jsonl"
     turns = [{"role": "user", "content": EVIL}, {"role": "assistant", "content": EVIL}]
     picture = {"role": "user", "content": [{"type": "image", "path": EVIL}]}
@@ -57,7 +61,7 @@ def test_what_the_commands_say_of_foreign_data(tmp_path, capsys):
         assert harmless(said.out) and harmless(said.err)
 
 
-def test_logs(capsys):
+def test_logs(capsys: pytest.CaptureFixture[str]) -> None:
     from rich.logging import RichHandler
 
     handler = RichHandler(console=console.err)

@@ -56,6 +56,6 @@ def test_errors_say_what_is_wrong() -> None:
     with pytest.raises(ValueError, match="differ in shape"):
         alignment_loss(torch.zeros(1, 4, 8), torch.zeros(1, 1, 8))
     with pytest.raises(ValueError, match="euclidean or mse"):
-        alignment_loss(torch.zeros(1, 4, 8), torch.zeros(1, 4, 8), "l1")
+        alignment_loss(torch.zeros(1, 4, 8), torch.zeros(1, 4, 8), "l1")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="3 rows of logits for 2 labels"):
         language_loss(torch.zeros(3, 4), torch.zeros(2, dtype=torch.long))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -24,16 +25,16 @@ REPLY, NOTHING = Message("assistant", "Yo"), Message("assistant", " ")
         ([Message("user", Image()), REPLY], "message 0: the image in a user message has no source"),
     ],
 )
-def test_what_is_no_conversation(messages, problem):
+def test_what_is_no_conversation(messages: list[Message], problem: str) -> None:
     assert broken_rules(messages)[0].startswith(problem)
 
 
-def test_what_is_one():
+def test_what_is_one() -> None:
     for messages in ([SYSTEM], [SYSTEM, USER, REPLY], [REPLY, USER, USER], [USER, NOTHING]):
         assert broken_rules(messages) == []
 
 
-def test_silent_replies():
+def test_silent_replies() -> None:
     assert silent_replies([USER, REPLY]) == []
     assert silent_replies([USER, Message("assistant", Image(caption="a cat"))]) == []
     for silent in ([USER], [USER, NOTHING], [USER, Message("assistant", [])]):
@@ -42,7 +43,7 @@ def test_silent_replies():
     assert said == ["message 3: the assistant says nothing; take it out"]
 
 
-def test_readers_ask(tmp_path):
+def test_readers_ask(tmp_path: Path) -> None:
     talk = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
     kind = {"system": "Be brief.", "conversations": [{"from": "system", "value": "!"}, *talk]}
     later = {"conversations": [*talk, {"from": "system", "value": "!"}]}

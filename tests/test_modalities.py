@@ -6,6 +6,7 @@ import io
 import pickle
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,7 +128,7 @@ def test_data(block: type[Media], tmp_path: Path) -> None:
     write_messages([shown, made], tmp_path / "own.jsonl")
     assert [list(found) for found in read_messages(tmp_path / "own.jsonl")] == [shown, made]
     turns = [{"from": "human", "value": "<block>so?"}, {"from": "gpt", "value": "a cube"}]
-    rows = {
+    rows: dict[str, list[dict[str, Any]]] = {
         "pairs.jsonl": [{"block": "a.block", "caption": "a cube"}],
         "placeholders.jsonl": [{"conversations": turns, "blocks": ["a.block"]}],
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,14 +15,14 @@ from anyweave_making.text_index import EmbeddingIndex, TfIdfIndex
 
 
 @pytest.fixture
-def files(tmp_path):
+def files(tmp_path: Path) -> Path:
     for name in ("a.png", "b.wav", "c.bin"):
         (tmp_path / name).write_bytes(b"x")
     return tmp_path
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
-def test_delimited_tables(files, suffix):
+def test_delimited_tables(files: Path, suffix: str) -> None:
     gap = {".csv": ",", ".tsv": "\t"}[suffix]
     rows = [
         ("path", "caption", "modality", "licence", "note"),
@@ -37,7 +39,7 @@ def test_delimited_tables(files, suffix):
     ]
 
 
-def test_json_lines_and_messages(files):
+def test_json_lines_and_messages(files: Path) -> None:
     table = files / "t.jsonl"
     table.write_text('{"path": "b.wav", "caption": " rain ", "source": "garden"}\n\n')
     (item,) = read_collection(table)
@@ -71,19 +73,19 @@ def test_json_lines_and_messages(files):
         ("path,caption", "t.csv: it has no media with captions"),
     ],
 )
-def test_errors_name_the_line(files, row, problem):
+def test_errors_name_the_line(files: Path, row: str, problem: str) -> None:
     (files / "t.csv").write_text(row + "\n")
     with pytest.raises(ValueError, match=problem):
         read_collection(files / "t.csv")
 
 
-def test_pairs_as_others_write_them(files):
+def test_pairs_as_others_write_them(files: Path) -> None:
     (files / "t.json").write_text('[{"image_name": "a.png", "caption": "a cat", "id": 7}]')
     (item,) = read_collection(files / "t.json", licence="CC0")
     assert item == Item(modality="image", path=files / "a.png", caption="a cat", licence="CC0")
 
 
-def test_not_a_table(files):
+def test_not_a_table(files: Path) -> None:
     with pytest.raises(ValueError, match="a.png: no table is called"):
         read_collection(files / "a.png")
     with pytest.raises(ValueError, match="no such file"):
@@ -96,22 +98,24 @@ def test_not_a_table(files):
 CAPTIONS = ["two dogs barking in a yard", "a cat asleep on a sofa", "rain falling on a tent"]
 
 
-def test_nearest_captions_by_their_words():
+def test_nearest_captions_by_their_words() -> None:
     index = TfIdfIndex(CAPTIONS)
     (best, score), *_ = index.search("a dog barks")
     assert best == 0 and 0.5 < score < 1
-    assert index.search(CAPTIONS[2])[0] == (2, pytest.approx(1.0))
+    best, score = index.search(CAPTIONS[2])[0]
+    assert best == 2 and score == pytest.approx(1.0)
     assert index.search("purple submarine") == []
     # What the collection knows nothing of counts against a text that shares one word.
     assert index.search("a submarine on a sofa at midnight")[0][1] < 0.5
     assert TfIdfIndex([]).search("x") == []
 
 
-def test_nearest_captions_by_an_encoder():
+def test_nearest_captions_by_an_encoder() -> None:
     vectors = {"x": [1.0, 0.0], "y": [0.0, 2.0], "q": [0.1, 1.0]}
     index = EmbeddingIndex(["x", "y"], lambda texts: np.array([vectors[t] for t in texts]))
     assert [n for n, _ in index.search("q")] == [1, 0]
-    assert index.search("y", 1) == [(1, pytest.approx(1.0))]
+    ((best, score),) = index.search("y", 1)
+    assert best == 1 and score == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,7 @@ def test_nearest_captions_by_an_encoder():
         ("", "", "other"),
     ],
 )
-def test_captions_inside_sentences(caption, tidied, form):
+def test_captions_inside_sentences(caption: str, tidied: str, form: str) -> None:
     assert tidy(caption) == tidied
     assert caption_form(tidied) == form
     assert capitalized("été") == "Été"

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from anyweave_making.journal import GivenUpError, Journal, work_through
 
 
-def test_rows_come_back_and_the_last_of_a_key_counts(tmp_path):
+def test_rows_come_back_and_the_last_of_a_key_counts(tmp_path: Path) -> None:
     with Journal(tmp_path / "a.jsonl", {"seed": 1}) as journal:
         journal.append("x", {"n": 1})
         journal.append("y", {"n": 2})
@@ -24,7 +25,7 @@ def test_rows_come_back_and_the_last_of_a_key_counts(tmp_path):
         assert journal.settings == {"seed": 1}
 
 
-def test_half_a_line_at_the_end_is_cut_off(tmp_path):
+def test_half_a_line_at_the_end_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     with Journal(path, {"seed": 1}) as journal:
         journal.append("x", {"n": 1})
@@ -38,7 +39,7 @@ def test_half_a_line_at_the_end_is_cut_off(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["nonsense", "{}", "[]", '"key"'])
-def test_a_damaged_line_is_named(tmp_path, line):
+def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(f'{{"settings": {{}}}}\n{line}\n')
     with pytest.raises(ValueError, match=re.escape(f"{path}:2: not a line of a journal")):
@@ -47,7 +48,7 @@ def test_a_damaged_line_is_named(tmp_path, line):
     Journal(path).close()
 
 
-def test_other_settings_are_refused(tmp_path):
+def test_other_settings_are_refused(tmp_path: Path) -> None:
     with Journal(tmp_path / "a.jsonl", {"seed": 1, "turns": (3, 7)}):
         pass
     with Journal(tmp_path / "a.jsonl", {"seed": 1, "turns": (3, 7)}):
@@ -56,7 +57,7 @@ def test_other_settings_are_refused(tmp_path):
         Journal(tmp_path / "a.jsonl", {"seed": 2, "turns": (3, 7)})
 
 
-def test_one_writer_at_a_time(tmp_path):
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
     with (
         Journal(tmp_path / "a.jsonl"),
         pytest.raises(ValueError, match="another process is writing it"),
@@ -67,10 +68,10 @@ def test_one_writer_at_a_time(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_work_is_done_once_and_failures_are_written_down(tmp_path, workers):
+def test_work_is_done_once_and_failures_are_written_down(tmp_path: Path, workers: int) -> None:
     made, seen = [], []
 
-    def make(key):
+    def make(key: str) -> dict[str, object]:
         made.append(key)
         if key == "2":
             raise GivenUpError("too hard")
@@ -91,8 +92,8 @@ def test_work_is_done_once_and_failures_are_written_down(tmp_path, workers):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_error_stops_the_work_and_keeps_what_was_done(tmp_path, workers):
-    def make(key):
+def test_an_error_stops_the_work_and_keeps_what_was_done(tmp_path: Path, workers: int) -> None:
+    def make(key: str) -> dict[str, object]:
         if key == "4":
             raise OSError("disk full")
         return {}
@@ -117,7 +118,7 @@ with Journal(sys.argv[1], {"seed": 0}) as journal:
 """
 
 
-def test_killed_in_the_middle_it_goes_on_without_loss_or_duplicates(tmp_path):
+def test_killed_in_the_middle_it_goes_on_without_loss_or_duplicates(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     worker = subprocess.Popen([sys.executable, "-c", WORKER, str(path)])
     deadline = time.monotonic() + 60

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from anyweave.data import read_messages
 from anyweave.data.stats import measure_file
-from anyweave.messages import PAPER_MODALITIES
+from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave_making.collection import Item
 from anyweave_making.journal import GivenUpError, Journal
 from anyweave_making.llm import LLM
@@ -24,7 +25,7 @@ CAPTIONS = {
 
 
 @pytest.fixture
-def items(tmp_path) -> list[Item]:
+def items(tmp_path: Path) -> list[Item]:
     made = []
     for modality, captions in CAPTIONS.items():
         for number, caption in enumerate(captions):
@@ -35,7 +36,7 @@ def items(tmp_path) -> list[Item]:
 
 
 @pytest.mark.parametrize("modality", PAPER_MODALITIES)
-def test_hundreds_of_phrasings(modality):
+def test_hundreds_of_phrasings(modality: Modality) -> None:
     item = Item(modality=modality, path=Path("x"), caption="a bell ringing on a hill")
     made = [TemplateWriter().write(item, (0, n)) for n in range(1000)]
     assert len({exchange.request for exchange in made}) > 500
@@ -48,7 +49,7 @@ def test_hundreds_of_phrasings(modality):
     assert TemplateWriter().write(item, (0, 5)) == made[5]
 
 
-def test_sentences_stay_grammatical_around_clauses():
+def test_sentences_stay_grammatical_around_clauses() -> None:
     item = Item(modality="audio", path=Path("x"), caption="A man talks while a dog barks")
     for number in range(300):
         exchange = TemplateWriter().write(item, (1, number))
@@ -56,7 +57,7 @@ def test_sentences_stay_grammatical_around_clauses():
         assert not re.search(r"\b(of|with|like|hear|see) a man talks", said), said
 
 
-def test_the_dataset(items, tmp_path):
+def test_the_dataset(items: list[Item], tmp_path: Path) -> None:
     facts = build_t2m(items, tmp_path / "t2m", work=tmp_path / "work", per_item=2, seed=3)
     assert facts["stats"]["in_out"] == "T→T+I/A/V"
     assert facts["stats"]["instances"] == 2 * len(items)
@@ -70,13 +71,13 @@ def test_the_dataset(items, tmp_path):
     assert "| writer | templates |" in (tmp_path / "t2m" / "README.md").read_text()
 
 
-def test_the_same_seed_and_a_stop_make_the_same_dataset(items, tmp_path):
+def test_the_same_seed_and_a_stop_make_the_same_dataset(items: list[Item], tmp_path: Path) -> None:
     build_t2m(items, tmp_path / "a", work=tmp_path / "wa", seed=1)
 
     class Stops(TemplateWriter):
         left = 4
 
-        def write(self, item, seed):
+        def write(self, item: Item, seed: Sequence[int]) -> Exchange:
             if not self.left:
                 raise KeyboardInterrupt
             self.left -= 1
@@ -95,11 +96,11 @@ def test_the_same_seed_and_a_stop_make_the_same_dataset(items, tmp_path):
         build_t2m(items[1:], tmp_path / "d", work=tmp_path / "wa", seed=1)
 
 
-def answering(answers, reply):
+def answering(answers: Journal, reply: Callable[[str], str]) -> LLM:
     """A model whose endpoint is a function of the question."""
     import httpx2
 
-    def handle(request):
+    def handle(request: httpx2.Request) -> httpx2.Response:
         text = reply(json.loads(request.content)["messages"][1]["content"])
         return httpx2.Response(200, json={"choices": [{"message": {"content": text}}]})
 
@@ -107,10 +108,10 @@ def answering(answers, reply):
     return LLM(base_url="http://x/v1", model="big", answers=answers, http_client=client, retries=1)
 
 
-def test_a_language_model_writes(items, tmp_path):
+def test_a_language_model_writes(items: list[Item], tmp_path: Path) -> None:
     asked = []
 
-    def reply(question):
+    def reply(question: str) -> str:
         asked.append(question)
         if "Paris" in question:
             return "I would rather not."
@@ -133,7 +134,7 @@ def test_a_language_model_writes(items, tmp_path):
 @pytest.mark.parametrize(
     "answer", ["{}", '{"request": "x", "reply": "no mark"}', '{"request": 1, "reply": "<medium>"}']
 )
-def test_answers_that_are_no_exchange(items, tmp_path, answer):
+def test_answers_that_are_no_exchange(items: list[Item], tmp_path: Path, answer: str) -> None:
     with (
         Journal(tmp_path / "answers.jsonl") as answers,
         pytest.raises(GivenUpError, match="no usable answer in 2 attempts"),
@@ -141,7 +142,7 @@ def test_answers_that_are_no_exchange(items, tmp_path, answer):
         LLMWriter(answering(answers, lambda question: answer)).write(items[0], (0, 0))
 
 
-def test_an_exchange_is_a_conversation(items):
+def test_an_exchange_is_a_conversation(items: list[Item]) -> None:
     user, assistant = Exchange("Show me.", "Look:", "Nice?").conversation(items[0])
     assert [part.modality for part in assistant.parts] == ["text", "image", "text"]
     assert assistant.text == "Look: Nice?" and user.text == "Show me."

@@ -90,7 +90,7 @@ def test_only_the_media_asked_for(spec: ModelSpec) -> None:
     assert model.decoders.loaded == ("audio",)
     assert [phase.name for phase in report.phases][0] == "read audio"
     with pytest.raises(ValueError, match="neither reads nor makes smell; it knows image"):
-        bench_reply(model, media=("smell",))  # type: ignore[arg-type]
+        bench_reply(model, media=("smell",))
 
 
 def test_the_page_says_what_it_is_not() -> None:
@@ -110,7 +110,7 @@ def test_the_page_says_what_it_is_not() -> None:
 def test_the_command_writes_a_page_and_prints_json(
     spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(catalogue.SPECS, "tiny", spec)  # type: ignore[arg-type]
+    monkeypatch.setitem(catalogue.SPECS, "tiny", spec)
     command = "bench train --spec tiny --length 32 --batch-size 2 --steps 1 --stage 1 --json"
     done = CliRunner().invoke(app, [*command.split(), "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output

@@ -19,7 +19,7 @@ def test_the_paper_s_language_model_keeps_all_but_its_width() -> None:
 
 @pytest.mark.parametrize("modality", ["image", "video", "audio"])
 def test_narrow_decoders_take_the_same_conditioning_and_latents(modality: str) -> None:
-    part = named_spec("paper-7b").decoders[modality]  # type: ignore[index]
+    part = named_spec("paper-7b").decoders[modality]
     found = architecture(part.source)
     assert found is not None
     full = found.components["unet"].config

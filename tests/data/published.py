@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from anyweave.data import Records, write_messages
 from anyweave.data.conversion import convert
-from anyweave.messages import Audio, Image, Message, Text, Video, kind_of
+from anyweave.messages import (
+    Audio,
+    Conversation,
+    Image,
+    Message,
+    Modality,
+    Part,
+    Text,
+    Video,
+    kind_of,
+)
+
+ToldMedium = tuple[str, str | None, str | None]
+"""Modality, file and caption."""
+ToldPart = str | ToldMedium
+Turn = tuple[ToldPart, ...]
+"""The role, and then the parts."""
 
 FILES = {"image": "a.png", "video": "c.mp4", "audio": "b.wav"}
 
 
-def told(conversation, folder):
+def told(conversation: Conversation, folder: Path) -> list[Turn]:
     """A conversation as plain values: media by name and caption."""
     return [
         (message.role, *map(lambda part: told_part(part, folder), message.parts))
@@ -20,23 +37,23 @@ def told(conversation, folder):
     ]
 
 
-def told_part(part, folder):
+def told_part(part: Part, folder: Path) -> ToldPart:
     if isinstance(part, Text):
         return part.text
     source = None if part.source is None else os.path.relpath(part.source, folder)
     return (part.modality, source, part.caption)
 
 
-def read(path, format, **options):
+def read(path: str | Path, format: str | None, **options: Any) -> list[list[Turn]]:
     folder = Path(path).parent
     return [told(conversation, folder) for conversation in Records(path, format, **options)]
 
 
-def ask(*parts):
+def ask(*parts: ToldPart) -> Turn:
     return ("user", *parts)
 
 
-def say(*parts):
+def say(*parts: ToldPart) -> Turn:
     return ("assistant", *parts)
 
 
@@ -48,27 +65,31 @@ A, B, C, D = (
 )
 
 
-def captioned(part, caption):
+def captioned(part: ToldMedium, caption: str) -> ToldMedium:
     return (*part[:2], caption)
 
 
-def human(value, **more):
+def human(value: str, **more: Any) -> dict[str, Any]:
     return {"from": "human", "value": value, **more}
 
 
-def gpt(value, **more):
+def gpt(value: str, **more: Any) -> dict[str, Any]:
     return {"from": "gpt", "value": value, **more}
 
 
-def pairs(path, format, **options):
+def pairs(path: str | Path, format: str | None, **options: Any) -> list[ToldMedium]:
     """Modality, file and caption of every record, in both tasks."""
     described = read(path, format, **options)
     made = read(path, format, task="generate", **options)
+    found: list[ToldMedium] = []
     for (user, reply), (request, shown) in zip(described, made, strict=True):
-        modality, name, _ = user[1]
+        medium, caption = user[1], reply[1]
+        assert isinstance(medium, tuple) and isinstance(caption, str)
+        modality, name, _ = medium
         assert user[2] in kind_of(modality).prompts
-        assert shown[1] == (modality, name, reply[1]) and request[1] == reply[1]
-    return [(user[1][0], user[1][1], reply[1]) for user, reply in described]
+        assert shown[1] == (modality, name, caption) and request[1] == caption
+        found.append((modality, name, caption))
+    return found
 
 
 PAIR = {m: [Message("user", [t(f), "What?"]), Message("assistant", f"a {m}")] for m, t, f in [
@@ -76,7 +97,7 @@ PAIR = {m: [Message("user", [t(f), "What?"]), Message("assistant", f"a {m}")] fo
 ]}  # fmt: skip
 
 
-def made(modality):
+def made(modality: Modality) -> Message:
     kind = {"image": Image, "video": Video, "audio": Audio}[modality]
     return Message("assistant", ["Here.", kind(FILES[modality], caption=f"a {modality}")])
 
@@ -98,10 +119,10 @@ CAPTIONS = [Message("user", "Rain!"), Message("assistant", ["Here.", Audio(capti
 SYSTEM = Message("system", "Be brief.")
 
 
-def on_disk(conversation, folder):
+def on_disk(conversation: Conversation, folder: Path) -> Conversation:
     """The same conversation with its media's paths in a folder."""
 
-    def part(part):
+    def part(part: Part) -> Part:
         if isinstance(part, Text) or part.source is None:
             return part
         return type(part)(folder / part.source, caption=part.caption)
@@ -109,7 +130,7 @@ def on_disk(conversation, folder):
     return [Message(message.role, map(part, message.parts)) for message in conversation]
 
 
-def write(conversation, folder, format, name):
+def write(conversation: Conversation, folder: Path, format: str, name: str) -> tuple[str, ...]:
     """Write one conversation in a format, by way of our own."""
     ours = folder / f"ours-of-{name}.jsonl"
     write_messages([on_disk(conversation, folder)], ours)

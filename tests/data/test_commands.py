@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from anyweave.cli import main
 from anyweave.data import Records
+
+from .conftest import WriteJson
 
 
 def run(*arguments: str) -> int:
@@ -17,7 +20,9 @@ def run(*arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-def test_convert_there_and_back(folder, write_json, capsys):
+def test_convert_there_and_back(
+    folder: Path, write_json: WriteJson, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [{"picture": "a.png", "title": "a cat"}, {"picture": "gone.png", "title": "x"}]
     source = str(write_json(rows, "sub.jsonl"))
     columns = ["--column", "image=picture", "--column", "caption=title"]
@@ -33,7 +38,9 @@ def test_convert_there_and_back(folder, write_json, capsys):
     assert Records(folder / "back.csv", "cc3m")[0][1].text == "a cat"
 
 
-def test_convert_says_what_is_lost(folder, write_json, capsys):
+def test_convert_says_what_is_lost(
+    folder: Path, write_json: WriteJson, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [{"audio": "b.wav", "caption": "rain"}]
     source, ours, theirs = write_json(rows), str(folder / "1.jsonl"), str(folder / "2.json")
     assert run("data", "convert", str(source), ours, "--task", "generate") == 0
@@ -41,14 +48,14 @@ def test_convert_says_what_is_lost(folder, write_json, capsys):
     assert "lost: captions of media, of 1 conversations" in capsys.readouterr().out
 
 
-def test_show_knows_every_role(write_json, capsys):
+def test_show_knows_every_role(write_json: WriteJson, capsys: pytest.CaptureFixture[str]) -> None:
     turns = [("system", "Be brief."), ("user", "Hi"), ("assistant", "Yo")]
     row = {"messages": [{"role": role, "content": text} for role, text in turns]}
     assert run("data", "show", str(write_json([row]))) == 0
     assert "System: Be brief.\nHuman: Hi\nMachine: Yo" in capsys.readouterr().out
 
 
-def test_validate(folder, write_json, capsys):
+def test_validate(folder: Path, write_json: WriteJson, capsys: pytest.CaptureFixture[str]) -> None:
     good = {"image": "a.png", "caption": "a cat"}
     source = str(write_json([good, {"image": "b.wav", "caption": "x"}, {"caption": "y"}]))
     clean = str(folder / "clean.json")
@@ -75,7 +82,13 @@ def test_validate(folder, write_json, capsys):
         (["--format", "llawa"], "unknown format 'llawa'; did you mean 'llava'?"),
     ],
 )
-def test_wrong_options(folder, write_json, capsys, options, problem):
+def test_wrong_options(
+    folder: Path,
+    write_json: WriteJson,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    problem: str,
+) -> None:
     source = str(write_json([{"image": "a.png", "caption": "a cat"}]))
     assert run("data", "validate", source, "--workers", "0", *options) == 2
     assert problem in " ".join(capsys.readouterr().err.split())

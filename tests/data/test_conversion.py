@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -17,14 +18,16 @@ from anyweave import media
 from anyweave.data import Records
 from anyweave.data.conversion import convert
 
+from .conftest import WriteJson
+
 PAIRS = [{"image": "a.png", "caption": f"cat {number}"} for number in range(200)]
 
 
-def bad(count=1):
+def bad(count: int = 1) -> list[dict[str, str]]:
     return [{"image": f"gone{number}.png", "caption": "x"} for number in range(count)]
 
 
-def test_media_are_named_by_relative_path(folder, write_json):
+def test_media_are_named_by_relative_path(folder: Path, write_json: WriteJson) -> None:
     source = write_json(PAIRS[:2])
     out = folder / "deep" / "er"
     out.mkdir(parents=True)
@@ -38,7 +41,7 @@ def test_media_are_named_by_relative_path(folder, write_json):
     assert os.listdir(folder / "deep" / "er") == ["out.jsonl"]
 
 
-def test_media_are_copied_when_asked_for(folder, write_json):
+def test_media_are_copied_when_asked_for(folder: Path, write_json: WriteJson) -> None:
     (folder / "out").mkdir()
     convert(Records(write_json(PAIRS[:2])), folder / "out" / "o.jsonl", copy_media=True)
     (folder / "a.png").unlink()
@@ -47,7 +50,7 @@ def test_media_are_copied_when_asked_for(folder, write_json):
     assert media.load(found[1][0].media()[0]).shape == (8, 8, 3)
 
 
-def test_a_bad_record_stops_or_is_counted(folder, write_json):
+def test_a_bad_record_stops_or_is_counted(folder: Path, write_json: WriteJson) -> None:
     source = write_json([*PAIRS[:3], *bad(2), {"caption": "?"}, *PAIRS[3:5]], "rows.jsonl")
     out = folder / "out.jsonl"
     with pytest.raises(ValueError, match=r"rows.jsonl:4: image: no such .*\(--skip leaves such"):
@@ -60,7 +63,7 @@ def test_a_bad_record_stops_or_is_counted(folder, write_json):
     assert [c[1].text for c in Records(out)] == [f"cat {number}" for number in range(5)]
 
 
-def test_going_on_is_the_same_as_never_having_stopped(folder, write_json):
+def test_going_on_is_the_same_as_never_having_stopped(folder: Path, write_json: WriteJson) -> None:
     source = write_json(PAIRS)
     whole, stopped = folder / "whole.jsonl", folder / "stopped.jsonl"
     assert convert(Records(source), whole).written == 200
@@ -68,7 +71,7 @@ def test_going_on_is_the_same_as_never_having_stopped(folder, write_json):
     class EnoughError(Exception):
         pass
 
-    def stop(done, total):
+    def stop(done: int, total: int) -> None:
         assert total == 200
         if done == 130:
             raise EnoughError
@@ -84,7 +87,7 @@ def test_going_on_is_the_same_as_never_having_stopped(folder, write_json):
     assert not [path for path in folder.iterdir() if path.name.startswith(".stopped")]
 
 
-def test_killed_and_started_again(folder, write_json):
+def test_killed_and_started_again(folder: Path, write_json: WriteJson) -> None:
     source, out = write_json(PAIRS), folder / "out.jsonl"
     code = (
         "import sys, time\n"
@@ -107,7 +110,7 @@ def test_killed_and_started_again(folder, write_json):
     assert [c[1].text for c in Records(out)] == [row["caption"] for row in PAIRS]
 
 
-def test_another_conversion_is_not_gone_on_with(folder, write_json):
+def test_another_conversion_is_not_gone_on_with(folder: Path, write_json: WriteJson) -> None:
     source = write_json([PAIRS[0], *bad()])
     for _ in range(2):
         with pytest.raises(ValueError, match="no such media file"):
@@ -129,12 +132,14 @@ def test_another_conversion_is_not_gone_on_with(folder, write_json):
         ("out.json", "mesages", "unknown format 'mesages'; did you mean 'messages'?"),
     ],
 )
-def test_targets_that_cannot_be(folder, write_json, name, to, problem):
+def test_targets_that_cannot_be(
+    folder: Path, write_json: WriteJson, name: str, to: str, problem: str
+) -> None:
     with pytest.raises(ValueError, match=problem):
         convert(Records(write_json(PAIRS[:2])), folder / name, to)
 
 
-def test_a_format_that_somebody_else_brought(folder, monkeypatch):
+def test_a_format_that_somebody_else_brought(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = folder / "site" / "poems-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: poems\nVersion: 1.0\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ from anyweave_making.t2m import build_t2m
 
 
 @pytest.fixture
-def data(folder):
+def data(folder: Path) -> Path:
     """A folder of data inside `folder`, whose media are none of its business."""
     inner = folder / "data"
     inner.mkdir()
@@ -31,7 +32,7 @@ def data(folder):
     return inner
 
 
-def pair(data, path):
+def pair(data: Path, path: str) -> Path:
     table = data / "rows.jsonl"
     table.write_text(json.dumps({"image": path, "caption": "a cat"}) + "\n")
     return table
@@ -42,7 +43,14 @@ OUTSIDE = ["../a.png", "link.png", "sub/a.png", "sub/data/../a.png", "{}/a.png"]
 
 @pytest.mark.parametrize("path", OUTSIDE)
 @pytest.mark.parametrize(("to", "name"), [("messages", "out.jsonl"), ("webdataset", "out.tar")])
-def test_conversion_copies_nothing_from_outside(folder, data, tmp_path_factory, path, to, name):
+def test_conversion_copies_nothing_from_outside(
+    folder: Path,
+    data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    path: str,
+    to: str,
+    name: str,
+) -> None:
     table = pair(data, path.format(folder))
     out = tmp_path_factory.mktemp("out") / name
     with pytest.raises(ValueError, match=r"rows.jsonl:1: .* is outside .*--allow-outside"):
@@ -60,14 +68,14 @@ def test_conversion_copies_nothing_from_outside(folder, data, tmp_path_factory, 
 
 @pytest.mark.parametrize("path", ["secret.txt", "secret.png"])
 @pytest.mark.parametrize(("to", "name"), [("messages", "out.jsonl"), ("webdataset", "out.tar")])
-def test_only_media_are_copied(data, path, to, name):
+def test_only_media_are_copied(data: Path, path: str, to: str, name: str) -> None:
     with pytest.raises(ValueError, match=r"secret.*its content is not a known medium"):
         convert(Records(pair(data, path)), data / name, to, copy_media=True)
     assert b"secret" not in b"".join(p.read_bytes() for p in data.glob("out*_media/*"))
     convert(Records(pair(data, "own.png")), data / f"2{name}", to, copy_media=True)
 
 
-def test_a_shard_names_no_files(data):
+def test_a_shard_names_no_files(data: Path) -> None:
     caption = {"caption": "x", "image": "own.png"}
     turns = [{"role": "user", "content": [{"type": "image", "path": "own.png"}]}]
     for format, row in (("webdataset", caption), ("messages", {"messages": turns})):
@@ -82,7 +90,7 @@ def test_a_shard_names_no_files(data):
             Records(data / "x.tar", format)[0]
 
 
-def test_links_out_of_a_folder_of_samples(folder, data):
+def test_links_out_of_a_folder_of_samples(folder: Path, data: Path) -> None:
     samples = data / "samples"
     samples.mkdir()
     (samples / "1.png").write_bytes((folder / "a.png").read_bytes())
@@ -93,7 +101,7 @@ def test_links_out_of_a_folder_of_samples(folder, data):
 
 
 @pytest.mark.parametrize("path", OUTSIDE)
-def test_data_sets_are_made_of_nothing_from_outside(folder, data, path):
+def test_data_sets_are_made_of_nothing_from_outside(folder: Path, data: Path, path: str) -> None:
     items = read_collection(pair(data, path.format(folder)))
     with pytest.raises(ValueError, match=r"is outside .*--allow-outside takes"):
         build_t2m(items, data / "t2m", work=data / "work", copy_media=True)
@@ -105,7 +113,7 @@ def test_data_sets_are_made_of_nothing_from_outside(folder, data, path):
     Filler(items, folder=data / "media", allow_outside=True)
 
 
-def test_a_release_copies_media_alone(data):
+def test_a_release_copies_media_alone(data: Path) -> None:
     for name in ("secret.txt", "secret.png"):
         talk = [Message("user", "?"), Message("assistant", Image(data / name, caption="x"))]
         record = Record(conversation=talk, origins=[Origin(how="given")])
@@ -114,7 +122,7 @@ def test_a_release_copies_media_alone(data):
             write_release([record], data / "release", release)
 
 
-def test_the_commands(folder, data, capsys):
+def test_the_commands(folder: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = pair(data, "../a.png")
     for command in (
         ["convert", table, data / "o.jsonl", "--copy-media"],

@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from anyweave.data import FORMATS, Records, resolve
-from anyweave.data.place import Place, ReadOptions
-from anyweave.messages import PAPER_MODALITIES, Audio, Message
+from anyweave.data.place import Place, ReadOptions, Task
+from anyweave.messages import PAPER_MODALITIES, Audio, Conversation, Message
 
+from .conftest import WriteJson
 from .published import (
     ANY,
     CAPTIONS,
@@ -24,6 +27,7 @@ from .published import (
     SYSTEM,
     TALK,
     WORDS,
+    Turn,
     ask,
     gpt,
     human,
@@ -38,7 +42,9 @@ from .published import (
 
 @pytest.mark.parametrize(("format", "row", "expected"), PUBLISHED)
 @pytest.mark.parametrize("name", ["rows.json", "rows.jsonl"])
-def test_published_rows(folder, write_json, format, row, expected, name):
+def test_published_rows(
+    folder: Path, write_json: WriteJson, format: str, row: Any, expected: list[Turn], name: str
+) -> None:
     assert read(write_json([row], name), format) == [expected]
 
 
@@ -68,7 +74,9 @@ ROUND_TRIPS = [
 
 
 @pytest.mark.parametrize(("format", "conversation", "lost"), ROUND_TRIPS)
-def test_round_trips(folder, format, conversation, lost):
+def test_round_trips(
+    folder: Path, format: str, conversation: Conversation, lost: tuple[str, ...]
+) -> None:
     assert write(conversation, folder, format, "out.json") == lost
     assert read(folder / "out.json", format) == [told(on_disk(conversation, folder), folder)]
 
@@ -89,12 +97,14 @@ def test_round_trips(folder, format, conversation, lost):
         ("sharegpt", [Message("user", "an <image> tag"), WORDS[1]], "has the letters <image>"),
     ],
 )
-def test_what_has_no_meaning_in_a_format(folder, format, conversation, problem):
+def test_what_has_no_meaning_in_a_format(
+    folder: Path, format: str, conversation: Conversation, problem: str
+) -> None:
     with pytest.raises(ValueError, match=rf"ours-of-out.json.jsonl:1: .*{problem}.*--skip leaves"):
         write(conversation, folder, format, "out.json")
 
 
-def test_what_is_lost_is_said(folder):
+def test_what_is_lost_is_said(folder: Path) -> None:
     assert write([SYSTEM, *WORDS], folder, "alpaca", "1.json") == ("system messages",)
     assert write(ANY, folder, "ms-swift", "2.json") == ("captions of media",)
     assert write([SYSTEM, *ANY], folder, "mosit", "3.json") == ("system messages",)
@@ -149,14 +159,14 @@ def test_what_is_lost_is_said(folder):
         ("videochat", ["QA"], "an object is needed, got"),
     ],
 )  # fmt: skip
-def test_bad_rows_are_named(write_json, format, row, problem):
+def test_bad_rows_are_named(write_json: WriteJson, format: str, row: Any, problem: str) -> None:
     path = write_json([{"fine": 1}, row], "rows.jsonl")
     with pytest.raises(ValueError) as caught:
         Records(path, format)[1]
     assert str(caught.value).startswith(f"{path}:2: ") and problem in str(caught.value)
 
 
-def test_captions_stand_for_media_that_were_never_published(write_json):
+def test_captions_stand_for_media_that_were_never_published(write_json: WriteJson) -> None:
     row = {
         "image_list": [{"image_name": "gone.jpg", "caption": "a fox"}],
         "conversation": [human("A fox!"), gpt("Here. <Image>gone.jpg</Image>")],
@@ -193,7 +203,7 @@ KNOWN_ROWS = [
 ]
 
 
-def places(value, path=()):
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The paths to all values in a row."""
     yield path
     inner = dict(enumerate(value)) if isinstance(value, list) else value
@@ -201,7 +211,7 @@ def places(value, path=()):
         yield from places(found, (*path, key))
 
 
-def replaced(value, path, new):
+def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     if not path:
         return new
     copy = value.copy()
@@ -214,7 +224,9 @@ def replaced(value, path, new):
     known=st.sampled_from(KNOWN_ROWS),
     task=st.sampled_from(["describe", "generate"]),
 )
-def test_any_row_is_read_or_refused(data, known, task):
+def test_any_row_is_read_or_refused(
+    data: st.DataObject, known: tuple[str, Any], task: Task
+) -> None:
     format, row = known
     for _ in range(data.draw(st.integers(1, 2))):
         row = replaced(row, data.draw(st.sampled_from(list(places(row)))), data.draw(ANYTHING))
@@ -235,7 +247,7 @@ def test_any_row_is_read_or_refused(data, known, task):
 # --- names
 
 
-def test_all_formats_resolve_and_know_their_names():
+def test_all_formats_resolve_and_know_their_names() -> None:
     for name in FORMATS:
         assert resolve(name).name == name
     with pytest.raises(ValueError, match="unknown format 'lava'; did you mean 'llava'?"):
@@ -245,18 +257,20 @@ def test_all_formats_resolve_and_know_their_names():
 
 
 @pytest.mark.parametrize(("format", "row", "expected"), PUBLISHED)
-def test_formats_are_known_by_sight(folder, write_json, format, row, expected):
+def test_formats_are_known_by_sight(
+    folder: Path, write_json: WriteJson, format: str, row: Any, expected: list[Turn]
+) -> None:
     assert read(write_json([row]), None) == [expected]  # whatever it is called
 
 
-def test_rows_that_nobody_knows(write_json):
+def test_rows_that_nobody_knows(write_json: WriteJson) -> None:
     with pytest.raises(ValueError, match="in no format that is known by sight; name it: messages"):
         Records(write_json([{"x": 1}]))
 
 
-def test_a_wrong_option():
+def test_a_wrong_option() -> None:
     with pytest.raises(ValueError, match="unknown task 'draw'; a task is describe, generate"):
-        ReadOptions(task="draw")
+        ReadOptions(task="draw")  # type: ignore[arg-type]
     with pytest.raises(
         ValueError, match="media folders are for image, video, audio, depth, table, got 'smell'"
     ):

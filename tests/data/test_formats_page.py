@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ SAMPLES = {
 
 
 @pytest.fixture(scope="module")
-def samples(root) -> Path:
+def samples(root: Path) -> Path:
     """The reference's sample files, read in place; they have no licence and most have them not."""
     folder = Path(os.environ.get("ANYWEAVE_SAMPLES", root.parent / "shared" / "samples"))
     if not (folder / "cc3m.json").is_file():
@@ -38,7 +39,7 @@ def samples(root) -> Path:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_samples_of_the_reference(samples, tmp_path, name):
+def test_samples_of_the_reference(samples: Path, tmp_path: Path, name: str) -> None:
     source = samples / f"{name}.json"
     for format in (None, *SAMPLES[name]):
         records = Records(source, format)
@@ -55,7 +56,7 @@ def test_samples_of_the_reference(samples, tmp_path, name):
 # --- the page that explains them
 
 
-def examples(root):
+def examples(root: Path) -> Iterator[tuple[str, str, str]]:
     """Format and file of every example in the docs."""
     page = (root / "docs" / "formats.md").read_text(encoding="utf-8")
     for name, text in re.findall(r"^### `(.*?)`\n(.*?)(?=^### |\Z)", page, re.M | re.S):
@@ -64,7 +65,7 @@ def examples(root):
             yield name, suffix if name != "messages" else "jsonl", one_line
 
 
-def test_the_examples_of_the_docs(root, tmp_path):
+def test_the_examples_of_the_docs(root: Path, tmp_path: Path) -> None:
     found = list(examples(root))
     assert {name for name, _, _ in found} == set(FORMATS) - {"webdataset"}
     for number, (name, suffix, example) in enumerate(found):

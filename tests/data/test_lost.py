@@ -6,13 +6,22 @@ import base64
 import io
 import os
 import tarfile
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from anyweave.data import Records
 from anyweave.data.conversion import convert
 from anyweave.data.validation import validate
-from anyweave.messages import Text
+from anyweave.messages import Conversation, Part, Text
+
+from .conftest import WriteJson
+
+ToldPart = str | tuple[str, str]
+"""Words, or modality and file."""
+Turn = tuple[ToldPart, ...]
+"""The role, and then the parts."""
 
 A, B, C, D = (
     ("image", "a.png"),
@@ -22,10 +31,10 @@ A, B, C, D = (
 )
 
 
-def told(conversation, folder):
+def told(conversation: Conversation, folder: Path) -> list[Turn]:
     """A conversation as plain values, media by name."""
 
-    def part(part):
+    def part(part: Part) -> ToldPart:
         if isinstance(part, Text):
             return part.text
         return part.modality, os.path.relpath(part.source, folder)
@@ -33,23 +42,23 @@ def told(conversation, folder):
     return [(message.role, *map(part, message.parts)) for message in conversation]
 
 
-def read(path, format):
+def read(path: Path, format: str | None) -> list[list[Turn]]:
     return [told(conversation, path.parent) for conversation in Records(path, format)]
 
 
-def ask(*parts):
+def ask(*parts: ToldPart) -> Turn:
     return ("user", *parts)
 
 
-def say(*parts):
+def say(*parts: ToldPart) -> Turn:
     return ("assistant", *parts)
 
 
-def human(value, **more):
+def human(value: str, **more: Any) -> dict[str, Any]:
     return {"from": "human", "value": value, **more}
 
 
-def gpt(value, **more):
+def gpt(value: str, **more: Any) -> dict[str, Any]:
     return {"from": "gpt", "value": value, **more}
 
 
@@ -57,7 +66,7 @@ TALK = [human("<image>Who?"), gpt("A cat.")]
 TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}]
 
 
-def turn(**more):
+def turn(**more: Any) -> list[dict[str, Any]]:
     return [TURNS[0], {**TURNS[1], **more}]
 
 
@@ -109,7 +118,14 @@ LOST = [
 
 
 @pytest.mark.parametrize(("format", "row", "lost"), LOST)
-def test_what_has_no_place_is_counted(folder, write_json, format, row, lost, caplog):
+def test_what_has_no_place_is_counted(
+    folder: Path,
+    write_json: WriteJson,
+    format: str,
+    row: dict[str, Any],
+    lost: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     records = Records(write_json([row, row]), format)
     for index in range(2):
         (what,) = records.reading(index).lost
@@ -120,7 +136,7 @@ def test_what_has_no_place_is_counted(folder, write_json, format, row, lost, cap
     assert convert(records, folder / "out.jsonl").lost == {what: 2}
 
 
-def test_ids_and_empty_keys_are_no_loss(write_json):
+def test_ids_and_empty_keys_are_no_loss(write_json: WriteJson) -> None:
     row = {"id": 1, "messages": TURNS, "tools": "", "images": [], "source": "x", "objects": None}
     assert Records(write_json([row]), "llama-factory").reading(0).lost == ()
     row = {"image": "a.png", "caption": "x", "width": 3, "key": "1", "audio": float("nan")}
@@ -128,14 +144,16 @@ def test_ids_and_empty_keys_are_no_loss(write_json):
 
 
 @pytest.mark.parametrize("flag", [{"loss": False}, {"weight": 0}, {"train": False}])
-def test_replies_not_to_be_learnt_from_are_refused(write_json, flag):
+def test_replies_not_to_be_learnt_from_are_refused(
+    write_json: WriteJson, flag: dict[str, Any]
+) -> None:
     with pytest.raises(ValueError, match="says that this reply is not to be learnt from"):
         Records(write_json([{"messages": turn(**flag)}]), "ms-swift")[0]
     asked = [{**TURNS[0], **flag}, TURNS[1]]
     assert Records(write_json([{"messages": asked}]), "ms-swift").reading(0).lost == ()
 
 
-def test_alpaca_with_all_it_may_have(folder, write_json):
+def test_alpaca_with_all_it_may_have(folder: Path, write_json: WriteJson) -> None:
     rows = [
         {"instruction": "Say hello.", "input": "", "output": "Hello."},
         {
@@ -161,7 +179,7 @@ def test_alpaca_with_all_it_may_have(folder, write_json):
 # --- parts of a list
 
 
-def one(*parts):
+def one(*parts: dict[str, Any]) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": [*parts]}, TURNS[1]]}
 
 
@@ -177,12 +195,14 @@ def one(*parts):
     ],
 )
 @pytest.mark.parametrize("format", ["sharegpt", "llama-factory", "ms-swift"])
-def test_parts_in_the_forms_of_others(folder, write_json, part, format):
+def test_parts_in_the_forms_of_others(
+    folder: Path, write_json: WriteJson, part: dict[str, Any], format: str
+) -> None:
     path = write_json([one(part, {"type": "text", "text": "?"})])
     assert read(path, format) == [[ask(A, "?"), say("Yo")]]
 
 
-def test_parts_with_bytes(folder, write_json):
+def test_parts_with_bytes(folder: Path, write_json: WriteJson) -> None:
     data = base64.b64encode((folder / "b.wav").read_bytes()).decode()
     part = {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
     (sound,) = Records(write_json([one(part)]))[0][0].media()
@@ -211,14 +231,16 @@ def test_parts_with_bytes(folder, write_json):
         ({"type": "image", "index": 1}, "image 1, but the next is 0"),
     ],
 )
-def test_parts_that_are_refused_by_name(write_json, part, problem):
+def test_parts_that_are_refused_by_name(
+    write_json: WriteJson, part: dict[str, Any], problem: str
+) -> None:
     path = write_json([{**one(part), "images": ["a.png"] if "index" in part else []}])
     with pytest.raises(ValueError) as caught:
         Records(path, "llama-factory")[0]
     assert problem in str(caught.value) and "(read as llama-factory)" in str(caught.value)
 
 
-def test_media_in_parts_and_in_lists_at_once(write_json):
+def test_media_in_parts_and_in_lists_at_once(write_json: WriteJson) -> None:
     row = one({"type": "image", "image": "a.png"}, {"type": "text", "text": "and <image>"})
     with pytest.raises(ValueError, match="image media stand both in parts and in images, image"):
         Records(write_json([{**row, "images": ["d.png"]}]), "ms-swift")[0]
@@ -230,7 +252,7 @@ def test_media_in_parts_and_in_lists_at_once(write_json):
 # --- files of samples, columns, pictures of COCO
 
 
-def shard(path, files):
+def shard(path: Path, files: dict[str, bytes]) -> Path:
     with tarfile.open(path, "w") as tar:
         for name, content in files.items():
             entry = tarfile.TarInfo(name)
@@ -239,7 +261,7 @@ def shard(path, files):
     return path
 
 
-def test_files_of_a_sample_that_are_not_read(folder):
+def test_files_of_a_sample_that_are_not_read(folder: Path) -> None:
     picture = (folder / "a.png").read_bytes()
     files = {"1.png": picture, "1.txt": b"a cat", "1.cls": b"3", "1.json": b'{"caption": "b"}'}
     records = Records(shard(folder / "x.tar", {**files, "1.mask.npy": b"0"}))
@@ -251,7 +273,7 @@ def test_files_of_a_sample_that_are_not_read(folder):
         two[0]
 
 
-def test_columns_that_are_not_read_or_stand_twice(folder):
+def test_columns_that_are_not_read_or_stand_twice(folder: Path) -> None:
     table = folder / "t.csv"
     table.write_text("image,caption,mask\na.png,a cat,m.png\n")
     assert Records(table).reading(0).lost == ("the key 'mask'",)
@@ -260,7 +282,7 @@ def test_columns_that_are_not_read_or_stand_twice(folder):
         Records(table)
 
 
-def test_what_coco_says_besides(write_json):
+def test_what_coco_says_besides(write_json: WriteJson) -> None:
     annotations = [{"image_id": 1, "id": 1, "caption": "a cat", "bbox": [1, 2]}]
     images = [{"id": 1, "file_name": "a.png", "width": 8, "depth_name": "d.png"}]
     records = Records(write_json({"images": images, "annotations": annotations}))
@@ -272,7 +294,7 @@ def test_what_coco_says_besides(write_json):
     assert records.reading(1).lost == ("the key 'score'",)
 
 
-def test_links_in_a_shard_are_told(folder):
+def test_links_in_a_shard_are_told(folder: Path) -> None:
     path = shard(folder / "x.tar", {"1.png": (folder / "a.png").read_bytes(), "1.txt": b"a cat"})
     with tarfile.open(path, "a") as tar:
         entry = tarfile.TarInfo("2.png")

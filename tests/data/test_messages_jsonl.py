@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -12,7 +14,17 @@ from hypothesis import strategies as st
 
 from anyweave import media
 from anyweave.data import MessagesJsonl, read_messages, write_messages
-from anyweave.messages import MEDIA_TYPES, PAPER_MODALITIES, Audio, Image, Message, Text, Video
+from anyweave.messages import (
+    MEDIA_TYPES,
+    PAPER_MODALITIES,
+    Audio,
+    Conversation,
+    Image,
+    Message,
+    Modality,
+    Text,
+    Video,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
 FRAMES = np.stack([PIXELS] * 3)
@@ -29,7 +41,7 @@ def dialogue() -> list[Message]:
     ]
 
 
-def test_round_trip(tmp_path):
+def test_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     assert write_messages([dialogue(), dialogue()[3:]], path) == 2
     first, second = read_messages(path)
@@ -47,7 +59,7 @@ def test_round_trip(tmp_path):
     assert image.source == str(tmp_path / "a_media" / "000000_1_1.png")
 
 
-def test_the_lines_are_plain_json(tmp_path):
+def test_the_lines_are_plain_json(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     write_messages([dialogue()], path, media_dir=tmp_path / "pictures")
     row = json.loads(path.read_text(encoding="utf-8"))
@@ -58,7 +70,7 @@ def test_the_lines_are_plain_json(tmp_path):
     ]
 
 
-def test_bytes_are_kept_and_files_stay(tmp_path):
+def test_bytes_are_kept_and_files_stay(tmp_path: Path) -> None:
     data = media.encode("image", PIXELS, format="jpeg")
     outside = media.save("image", PIXELS, tmp_path / "outside.png")
     folder = tmp_path / "set"
@@ -80,12 +92,13 @@ def test_bytes_are_kept_and_files_stay(tmp_path):
 
 
 @pytest.mark.parametrize("modality", PAPER_MODALITIES)
-def test_every_encoding_is_kept(tmp_path, modality):
-    array, rate = {
+def test_every_encoding_is_kept(tmp_path: Path, modality: Modality) -> None:
+    media_of: dict[Modality, tuple[np.ndarray, float | None]] = {
         "image": (PIXELS, None),
         "video": (FRAMES, 8),
         "audio": (SAMPLES, 16_000),
-    }[modality]
+    }
+    array, rate = media_of[modality]
     parts = [
         MEDIA_TYPES[modality](media.encode(modality, array, rate=rate, format=format))
         for format in media.FORMATS[modality]
@@ -96,7 +109,7 @@ def test_every_encoding_is_kept(tmp_path, modality):
         np.testing.assert_array_equal(media.load(part), media.load(again))
 
 
-def test_reading_streams(tmp_path):
+def test_reading_streams(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     good = json.dumps({"messages": [{"role": "user", "content": "hi"}]})
     path.write_text(f"\ufeff{good}\n\n  \n{good}\nnot json\n", encoding="utf-8")
@@ -107,7 +120,7 @@ def test_reading_streams(tmp_path):
         next(conversations)
 
 
-def test_by_index(tmp_path):
+def test_by_index(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     conversations = [[Message("user", f"number {i} é")] for i in range(5)]
     write_messages(conversations, path)
@@ -171,7 +184,9 @@ def one(role: str = "user", **part: object) -> dict[str, object]:
         ),
     ],
 )
-def test_errors_name_file_line_and_place(tmp_path, row, problem):
+def test_errors_name_file_line_and_place(
+    tmp_path: Path, row: str | dict[str, Any], problem: str
+) -> None:
     path = tmp_path / "a.jsonl"
     line = row if isinstance(row, str) else json.dumps(row)
     path.write_text('{"messages": [{"role": "user", "content": "fine"}]}\n' + line + "\n")
@@ -183,7 +198,7 @@ def test_errors_name_file_line_and_place(tmp_path, row, problem):
         MessagesJsonl(path)[1]
 
 
-def test_media_need_not_be_there_if_not_asked_for(tmp_path):
+def test_media_need_not_be_there_if_not_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(one(type="image", path="none.png")))
     assert next(read_messages(path, check_media=False))[0].media()[0].name == str(
@@ -191,7 +206,7 @@ def test_media_need_not_be_there_if_not_asked_for(tmp_path):
     )
 
 
-def test_not_a_file(tmp_path):
+def test_not_a_file(tmp_path: Path) -> None:
     for read in (read_messages, MessagesJsonl):
         with pytest.raises(ValueError, match="none.jsonl: no such file; give a messages file"):
             read(tmp_path / "none.jsonl")
@@ -221,7 +236,7 @@ def test_not_a_file(tmp_path):
         ([Message("user", "a\ud800")], "conversation 2: half a surrogate pair"),
     ],
 )
-def test_a_failed_write_leaves_nothing_new(tmp_path, bad, problem):
+def test_a_failed_write_leaves_nothing_new(tmp_path: Path, bad: Conversation, problem: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("before")
     with pytest.raises(ValueError, match=re.escape(problem)):
@@ -230,7 +245,7 @@ def test_a_failed_write_leaves_nothing_new(tmp_path, bad, problem):
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
 
 
-def test_writing_into_no_folder(tmp_path):
+def test_writing_into_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no folder .*; make it first"):
         write_messages([], tmp_path / "no" / "a.jsonl")
 
@@ -254,7 +269,7 @@ conversations = st.builds(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(conversations, max_size=4))
-def test_any_conversations_survive(tmp_path, conversations):
+def test_any_conversations_survive(tmp_path: Path, conversations: list[Conversation]) -> None:
     path = tmp_path / "a.jsonl"
     write_messages(conversations, path)
     assert list(read_messages(path)) == conversations

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from anyweave.data import Records
 from anyweave.data.conversion import convert
 from anyweave.data.formats import recognise
 from anyweave.data.place import ReadOptions
-from anyweave.messages import PAPER_MODALITIES, Message
+from anyweave.messages import PAPER_MODALITIES, Message, Modality
 
+from .conftest import WriteJson
 from .published import FILES, PAIR, A, made, pairs, told, write
 
 
-def test_pairs_of_the_reference(write_json):
+def test_pairs_of_the_reference(write_json: WriteJson) -> None:
     path = write_json([{"caption": "a cat", "id": "001", "image_name": "a.png"}])
     assert pairs(path, "cc3m") == [("image", "a.png", "a cat")]
     path = write_json([{"caption": "a fox", "id": 12, "video_name": "c.mp4"}])
@@ -22,7 +26,7 @@ def test_pairs_of_the_reference(write_json):
     assert pairs(path, "audiocaps") == [("audio", "b.wav", "rain")]
 
 
-def test_published_tables_of_pairs(folder):
+def test_published_tables_of_pairs(folder: Path) -> None:
     (folder / "000" / "12").mkdir(parents=True)
     (folder / "000" / "12" / "345.mp4").write_bytes((folder / "c.mp4").read_bytes())
     webvid = folder / "results_2M_train.csv"
@@ -36,8 +40,8 @@ def test_published_tables_of_pairs(folder):
     assert pairs(audiocaps, None) == [("audio", "91139.flac", "Rain falls")]
 
 
-def test_coco_in_the_karpathy_split(folder, write_json):
-    def image(name, split, *captions):
+def test_coco_in_the_karpathy_split(folder: Path, write_json: WriteJson) -> None:
+    def image(name: str, split: str, *captions: str) -> dict[str, Any]:
         sentences = [{"raw": raw, "tokens": raw.split()} for raw in captions]
         return {"filename": name, "filepath": ".", "split": split, "sentences": sentences}
 
@@ -63,7 +67,7 @@ def test_coco_in_the_karpathy_split(folder, write_json):
         Records(path, "coco", split="dev")
 
 
-def test_coco_as_published(write_json):
+def test_coco_as_published(write_json: WriteJson) -> None:
     path = write_json(
         {
             "info": {},
@@ -74,13 +78,13 @@ def test_coco_as_published(write_json):
     assert pairs(path, None) == [("image", "a.png", "a cat")]
 
 
-def test_other_names_of_columns_and_folders(folder):
+def test_other_names_of_columns_and_folders(folder: Path) -> None:
     elsewhere = folder / "tables"
     elsewhere.mkdir()
     table = elsewhere / "mine.tsv"
     table.write_text("picture\ttitle\na.png\ta cat\n")
-    options = {"columns": {"image": "picture", "caption": "title"}}
-    found = Records(table, "pairs", media={"image": folder}, **options)
+    columns = {"image": "picture", "caption": "title"}
+    found = Records(table, "pairs", media={"image": folder}, columns=columns)
     assert told(found[0], folder)[0][1] == A and found[0][1].text == "a cat"
     assert len(found) == 1 and found[-1] == found[0] == found[:1][0]
     with pytest.raises(IndexError, match="no record 1; there are 1"):
@@ -89,7 +93,7 @@ def test_other_names_of_columns_and_folders(folder):
 
 @pytest.mark.parametrize("name", ["out.json", "out.jsonl", "out.csv", "out.tsv"])
 @pytest.mark.parametrize("modality", PAPER_MODALITIES)
-def test_round_trips_of_pairs(folder, modality, name):
+def test_round_trips_of_pairs(folder: Path, modality: Modality, name: str) -> None:
     own = {"image": "cc3m", "video": "webvid", "audio": "audiocaps"}[modality]
     for number, format in enumerate((own, "pairs")):
         lost = write(PAIR[modality], folder, format, f"{number}{name}")
@@ -103,7 +107,7 @@ def test_round_trips_of_pairs(folder, modality, name):
     assert pairs(folder / f"made-{name}", "pairs") == [(modality, FILES[modality], f"a {modality}")]
 
 
-def test_round_trip_of_coco(folder, write_json):
+def test_round_trip_of_coco(folder: Path, write_json: WriteJson) -> None:
     rows = [{"image": name, "caption": c} for name, c in (("a.png", "a cat"), ("a.png", "it sits"))]
     convert(Records(write_json(rows), "pairs"), folder / "coco.json", "coco")
     assert recognise(folder / "coco.json", ReadOptions()).name == "coco"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,8 +12,10 @@ from anyweave.data import Records
 from anyweave.data.formats import recognise
 from anyweave.data.place import ReadOptions
 
+from .conftest import WriteJson
 
-def messages(content, **more):
+
+def messages(content: Any, **more: Any) -> dict[str, Any]:
     turns = [{"role": "user", "content": content}, {"role": "assistant", "content": "Yo"}]
     return {"messages": turns, **more}
 
@@ -46,14 +50,18 @@ KNOWN = [
 
 
 @pytest.mark.parametrize(("rows", "format", "media"), KNOWN)
-def test_all_rows_are_asked(write_json, rows, format, media):
+def test_all_rows_are_asked(
+    write_json: WriteJson, rows: list[Any], format: str, media: int
+) -> None:
     records = Records(write_json(rows))
     assert records.format.name == format
     good = [records[i] for i, row in enumerate(rows) if isinstance(row, dict) and "x" not in row]
     assert sum(len(message.media()) for talk in good for message in talk) == media
 
 
-def test_rows_of_several_formats_and_words_like_placeholders_are_asked_about(write_json):
+def test_rows_of_several_formats_and_words_like_placeholders_are_asked_about(
+    write_json: WriteJson,
+) -> None:
     path = write_json([{"image": "a.png", "caption": "x"}, WORDS, WORDS])
     problem = r"no format fits all of its rows.*1 as pairs \(.*rows.json:2\); 2 as mes"
     with pytest.raises(ValueError, match=problem + ".*--format"):
@@ -64,7 +72,7 @@ def test_rows_of_several_formats_and_words_like_placeholders_are_asked_about(wri
     assert Records(path, "messages")[1][0].text == "<video> is a tag"
 
 
-def test_the_format_is_named_in_errors(write_json):
+def test_the_format_is_named_in_errors(write_json: WriteJson) -> None:
     path = write_json([{**ASKED, "image": "gone.png"}, {**TALK, "image": "a.png"}])
     with pytest.raises(ValueError, match=r"rows.json:2: .*gone.png.* \(read as llava, known by si"):
         Records(path)[0]
@@ -72,19 +80,19 @@ def test_the_format_is_named_in_errors(write_json):
         Records(write_json([{"x": 1}]), "llama-factory")[0]
 
 
-def test_renamed_columns_are_known(write_json):
+def test_renamed_columns_are_known(write_json: WriteJson) -> None:
     path = write_json([{"picture": "a.png", "title": "x"}])
     columns = {"image": "picture", "caption": "title"}
     assert recognise(path, ReadOptions(columns=columns)).name == "pairs"
 
 
-def test_one_row_with_pictures_is_no_coco(folder):
+def test_one_row_with_pictures_is_no_coco(folder: Path) -> None:
     path = folder / "one.json"
     path.write_text(json.dumps({**ASKED, "images": ["a.png"]}))
     assert Records(path).format.name == "sharegpt"
 
 
-def test_all_shards_are_asked(write_json, folder):
+def test_all_shards_are_asked(write_json: WriteJson, folder: Path) -> None:
     write_json([WORDS] * 3, "a.jsonl")
     write_json([LISTED], "b.jsonl")
     shards = Records(folder, on_disk=True)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from anyweave.data.messages_jsonl import write_messages
 from anyweave.data.stats import chosen, measure, measure_file
 from anyweave.data.validation import validate
-from anyweave.messages import Audio, Image, Message, Video
+from anyweave.messages import Audio, Conversation, Image, Message, Part, Video
+
+from .conftest import WriteJson
+
+Content = str | Part | Iterable[Part | str]
+"""What a message may be made of."""
 
 
-def exchange(user, assistant):
+def exchange(user: Content, assistant: Content) -> Conversation:
     return [Message("user", user), Message("assistant", assistant)]
 
 
-def test_modalities_that_are_combined_and_that_are_not():
+def test_modalities_that_are_combined_and_that_are_not() -> None:
     t2m = measure(
         exchange("x", ["here", kind(f"{n}", caption="x")])
         for n, kind in enumerate((Image, Video, Audio))
@@ -39,18 +48,18 @@ def test_modalities_that_are_combined_and_that_are_not():
     assert (row["mean_turns"], row["instances"], row["turns"]) == (2.0, 2, {"1": 1, "3": 1})
 
 
-def test_media_known_by_caption_alone_are_different_ones():
+def test_media_known_by_caption_alone_are_different_ones() -> None:
     stats = measure([exchange("x", [Image(caption="a"), Image(caption="a")])] * 2)
     assert stats.media == {"image": 4}
     assert stats.in_out == "T→I"
 
 
-def test_nothing():
+def test_nothing() -> None:
     stats = measure([])
     assert (stats.in_out, stats.mean_turns, stats.instances) == ("-→-", 0.0, 0)
 
 
-def test_files_and_folders(tmp_path):
+def test_files_and_folders(tmp_path: Path) -> None:
     write_messages([[Message("system", "be kind"), *exchange("a", "b")]], tmp_path / "x.jsonl")
     assert measure_file(tmp_path / "x.jsonl").in_out == "T→T"
     with pytest.raises(ValueError, match="has no messages.jsonl"):
@@ -59,12 +68,12 @@ def test_files_and_folders(tmp_path):
     assert measure_file(tmp_path).instances == 1
 
 
-def test_every_format_is_counted_as_validate_reads_it(folder, write_json):
+def test_every_format_is_counted_as_validate_reads_it(folder: Path, write_json: WriteJson) -> None:
     asked = [
         {"from": "human", "value": "<image>?"},
         {"from": "gpt", "value": "A cat."},
     ]
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         "llava": {"image": "a.png", "conversations": asked},
         "sharegpt": {"images": ["a.png"], "conversations": asked, "tools": "x"},
         "nextgpt": {"input_image": "a.png", "conversations": asked},
@@ -87,7 +96,7 @@ def test_every_format_is_counted_as_validate_reads_it(folder, write_json):
         measure_file(folder / "gone.json")
 
 
-def test_chosen_conversations_are_the_same_for_a_seed_and_need_no_media(tmp_path):
+def test_chosen_conversations_are_the_same_for_a_seed_and_need_no_media(tmp_path: Path) -> None:
     file = tmp_path / "messages.jsonl"
     write_messages([exchange(f"ask {n}", f"answer {n}") for n in range(20)], file)
     some = chosen(tmp_path, 5, seed=1)

@@ -65,9 +65,8 @@ def test_every_record_once_an_epoch_and_epochs_differ() -> None:
     first, second = list(mixture.epoch(0)), list(mixture.epoch(1))
     assert sorted(first) == sorted(second) == list(range(137))
     assert first != second
-    assert list(Mixture({"a": range(100), "b": range(100, 137)}, buffer=32, block=4).epoch(1)) == (
-        second
-    )
+    again = Mixture({"a": range(100), "b": range(100, 137)}, buffer=32, block=4)
+    assert list(again.epoch(1)) == second
 
 
 @pytest.mark.parametrize("position", [(0, 0), (0, 31), (1, 32), (2, 136)])

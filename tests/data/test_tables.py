@@ -8,6 +8,8 @@ import os
 import pickle
 import sys
 import tarfile
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from anyweave import media
 from anyweave.data import Records
 from anyweave.data.conversion import convert
 from anyweave.data.place import ReadOptions, RowError
+from anyweave.data.rows import Rows
 from anyweave.data.tables import open_rows
 from anyweave.data.validation import validate
 from anyweave.messages import Image
@@ -22,15 +25,15 @@ from anyweave.messages import Image
 ROWS = [{"caption": f"number {i}, é", "image": f"{i}.png"} for i in range(5)]
 
 
-def table(path):
+def table(path: str | Path) -> Rows:
     return open_rows(path, ReadOptions())
 
 
-def rows(table):
+def rows(table: Rows) -> list[Any]:
     return [table.row(index) for index in range(len(table))]
 
 
-def write(path, text):
+def write(path: Path, text: str | bytes) -> Path:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
@@ -51,7 +54,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_every_layout_gives_the_same_rows(tmp_path, name):
+def test_every_layout_gives_the_same_rows(tmp_path: Path, name: str) -> None:
     found = table(write(tmp_path / name, LAYOUTS[name]))
     assert rows(found) == ROWS and found.problems == ()
     assert pickle.loads(pickle.dumps(found)).row(3) == ROWS[3]
@@ -63,7 +66,7 @@ def test_every_layout_gives_the_same_rows(tmp_path, name):
         assert rows(table(tmp_path / f"none-{name}")) == []
 
 
-def test_places_are_lines(tmp_path):
+def test_places_are_lines(tmp_path: Path) -> None:
     assert table(write(tmp_path / "a.json", LAYOUTS["indented.json"])).place(1).endswith("json:6")
     assert table(write(tmp_path / "a.jsonl", LAYOUTS["lines.jsonl"])).place(1).endswith("jsonl:3")
     broken = write(tmp_path / "a.csv", 'caption,image\n"two\nlines",a\nthree,b\n')
@@ -71,7 +74,7 @@ def test_places_are_lines(tmp_path):
     assert rows(table(broken))[0] == {"caption": "two\nlines", "image": "a"}
 
 
-def test_a_bad_row_in_a_list_hides_no_other(tmp_path):
+def test_a_bad_row_in_a_list_hides_no_other(tmp_path: Path) -> None:
     text = LAYOUTS["indented.json"].replace('"number 1, é",', '"number 1, é"', 1)
     found = table(write(tmp_path / "a.json", text))
     assert rows(found) == [ROWS[0], *ROWS[2:]]
@@ -81,7 +84,7 @@ def test_a_bad_row_in_a_list_hides_no_other(tmp_path):
         Records(tmp_path / "a.json", "pairs")
 
 
-def test_lists_that_were_cut_off(tmp_path):
+def test_lists_that_were_cut_off(tmp_path: Path) -> None:
     for name in ("indented.json", "one_line.json"):
         text = LAYOUTS[name].encode()
         for cut in range(text.index(b"number 2"), len(text.rstrip()) - 1, 3):
@@ -105,7 +108,7 @@ def test_lists_that_were_cut_off(tmp_path):
         ("a.csv", b"a,b\n1,\xe9\n", "not UTF-8"),
     ],
 )
-def test_bad_rows(tmp_path, name, text, problem):
+def test_bad_rows(tmp_path: Path, name: str, text: str | bytes, problem: str) -> None:
     found = table(write(tmp_path / name, text))
     with pytest.raises(RowError) as caught:
         found.row(0)
@@ -121,7 +124,7 @@ def test_bad_rows(tmp_path, name, text, problem):
         ("a.txt", "", "no table is called *.txt; known: .jsonl, .ndjson, .json"),
     ],
 )
-def test_no_tables(tmp_path, name, text, problem):
+def test_no_tables(tmp_path: Path, name: str, text: str | bytes, problem: str) -> None:
     with pytest.raises(ValueError) as caught:
         table(write(tmp_path / name, text))
     assert problem in str(caught.value)
@@ -132,7 +135,7 @@ def test_no_tables(tmp_path, name, text, problem):
 # --- files of one stem
 
 
-def tar(path, files, **options):
+def tar(path: Path, files: dict[str, bytes], **options: Any) -> Path:
     with tarfile.open(path, "w", **options) as made:
         for name, content in files.items():
             entry = tarfile.TarInfo(name)
@@ -142,7 +145,7 @@ def tar(path, files, **options):
 
 
 @pytest.fixture
-def shards(folder):
+def shards(folder: Path) -> str:
     picture, sound = (folder / "a.png").read_bytes(), (folder / "b.wav").read_bytes()
     for number in range(3):
         files = {
@@ -156,7 +159,7 @@ def shards(folder):
     return str(folder / "{000..002}.tar")
 
 
-def test_tar_shards(folder, shards):
+def test_tar_shards(folder: Path, shards: str) -> None:
     for path in (shards, str(folder / "0*.tar")):
         records = Records(path)
         assert [conversation[1].text for conversation in records] == [
@@ -169,7 +172,7 @@ def test_tar_shards(folder, shards):
         Records(shards.replace("000..002", "002..003"))
 
 
-def test_shards_to_files_and_back(folder, shards):
+def test_shards_to_files_and_back(folder: Path, shards: str) -> None:
     done = convert(Records(shards), folder / "out.jsonl")
     assert done.written == 6 and len(list((folder / "out_media").iterdir())) == 6
     again = Records(folder / "out.jsonl")
@@ -182,14 +185,14 @@ def test_shards_to_files_and_back(folder, shards):
         convert(again, folder / "again.zip", "webdataset")
 
 
-def test_a_folder_of_samples(folder, shards):
+def test_a_folder_of_samples(folder: Path, shards: str) -> None:
     out = folder / "unpacked"
     with tarfile.open(folder / "001.tar") as packed:
         packed.extractall(out, filter="data")
     assert [c[1].text for c in Records(out, "webdataset")] == ["cat 1", "rain 1"]
 
 
-def test_damaged_shards(folder, shards):
+def test_damaged_shards(folder: Path, shards: str) -> None:
     data = (folder / "001.tar").read_bytes()
     (folder / "001.tar").write_bytes(data[:700])
     (folder / "002.tar").write_bytes(b"no tar" * 200)
@@ -203,7 +206,7 @@ def test_damaged_shards(folder, shards):
         Records(shards)
 
 
-def test_a_copy_of_samples(folder, shards):
+def test_a_copy_of_samples(folder: Path, shards: str) -> None:
     table(shards).copy([1, 2], folder / "copy.tar")
     assert [c[1].text for c in Records(folder / "copy.tar")] == ["rain 0", "cat 1"]
 
@@ -211,13 +214,13 @@ def test_a_copy_of_samples(folder, shards):
 # --- datasets
 
 
-def test_without_datasets(monkeypatch):
+def test_without_datasets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ValueError, match=r"`datasets` is not installed .*'anyweave\[hub\]'"):
         Records("hf://owner/name", "pairs")
 
 
-def test_rows_of_datasets(folder):
+def test_rows_of_datasets(folder: Path) -> None:
     datasets = pytest.importorskip("datasets")
     rows = {"picture": [str(folder / "a.png"), str(folder / "d.png")], "text": ["a cat", "a dog"]}
     made = datasets.Dataset.from_dict(rows).cast_column("picture", datasets.Image())
@@ -236,7 +239,7 @@ def test_rows_of_datasets(folder):
         Records(str(folder / "dict"), "pairs", split="dev")
 
 
-def test_conversations_of_datasets(folder):
+def test_conversations_of_datasets(folder: Path) -> None:
     datasets = pytest.importorskip("datasets")
     row = {
         "messages": [
@@ -265,7 +268,9 @@ def test_conversations_of_datasets(folder):
     ],
 )
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
-def test_hostile_values_are_told_with_their_place(tmp_path, name, value, problem):
+def test_hostile_values_are_told_with_their_place(
+    tmp_path: Path, name: str, value: str, problem: str
+) -> None:
     row = '{"messages": [{"role": "user", "content": %s}]}'
     good = row % '"hi"'
     rows = [good, row % value, good]

@@ -6,6 +6,9 @@ import json
 import os
 import random
 import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -19,10 +22,14 @@ from anyweave.data.place import ReadOptions
 from anyweave.data.validation import validate
 from anyweave.media import Limits
 
+from .conftest import WriteJson
+
+Row = dict[str, Any]
+
 LIMITS = Limits(max_seconds=2.0)
 
 
-def show(kind, path, **more):
+def show(kind: str, path: str | None, **more: Any) -> Row:
     """A record with one medium of the user."""
     content = [{"type": kind, "path": path}, {"type": "text", "text": "?"}]
     reply = {"role": "assistant", "content": "!"}
@@ -32,12 +39,12 @@ def show(kind, path, **more):
 GOOD = [show("image", "a.png"), show("audio", "b.wav"), show("video", "c.mp4")]
 
 
-def reply(*content):
+def reply(*content: dict[str, Any]) -> Row:
     user = {"role": "user", "content": "?"}
     return {"messages": [user, {"role": "assistant", "content": list(content)}]}
 
 
-def damage(folder):
+def damage(folder: Path) -> list[tuple[Row | str | bytes, str]]:
     """Every kind of damage: a line of a messages file, and what has to be said of it."""
     picture, sound, clip = ((folder / name).read_bytes() for name in ("a.png", "b.wav", "c.mp4"))
     jpeg = media.encode("image", np.zeros((64, 64, 3), np.uint8), format="jpeg")
@@ -105,7 +112,7 @@ def damage(folder):
     ]
 
 
-def write_lines(path, rows):
+def write_lines(path: Path, rows: Sequence[Row | str | bytes]) -> Path:
     lines = [
         row if isinstance(row, bytes) else row.encode() if isinstance(row, str) else
         json.dumps(row).encode() for row in rows
@@ -115,7 +122,7 @@ def write_lines(path, rows):
 
 
 @pytest.fixture
-def damaged(folder):
+def damaged(folder: Path) -> tuple[Path, list[str]]:
     """A file with a good record before every bad one."""
     kinds = damage(folder)
     rows = [row for number, (bad, _) in enumerate(kinds) for row in (GOOD[number % 3], bad)]
@@ -124,7 +131,7 @@ def damaged(folder):
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("workers", [0, 2])
-def test_every_kind_of_damage_is_found(damaged, workers):
+def test_every_kind_of_damage_is_found(damaged: tuple[Path, list[str]], workers: int) -> None:
     path, kinds = damaged
     assert len(kinds) > 20
     steps = []
@@ -153,7 +160,7 @@ def test_every_kind_of_damage_is_found(damaged, workers):
     }
 
 
-def test_all_problems_of_one_record_are_told(folder):
+def test_all_problems_of_one_record_are_told(folder: Path) -> None:
     content = [{"type": "image"}, {"type": "smell"}, {"type": "text", "text": 5}]
     messages = [{"role": "robot", "content": ""}, {"role": "user", "content": content}]
     missing = reply(
@@ -167,12 +174,14 @@ def test_all_problems_of_one_record_are_told(folder):
         "messages[1].content[1]",
         "messages[1].content[2].text",
     ]
-    assert [re.search(r"[xy]\.\w+", text)[0] for text in found[4:]] == ["x.png", "y.wav"]
+    assert [re.findall(r"[xy]\.\w+", text)[0] for text in found[4:]] == ["x.png", "y.wav"]
     assert validate(path, "messages").dropped.total() == 2
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_clean_copy(damaged, tmp_path_factory):
+def test_a_clean_copy(
+    damaged: tuple[Path, list[str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path, kinds = damaged
     beside, elsewhere = path.with_name("clean.jsonl"), tmp_path_factory.mktemp("x") / "c.jsonl"
     for target in (beside, elsewhere):
@@ -186,7 +195,7 @@ def test_a_clean_copy(damaged, tmp_path_factory):
         validate(path, "messages", clean=beside)
 
 
-def test_a_folder_of_files_of_all_kinds(folder, write_json):
+def test_a_folder_of_files_of_all_kinds(folder: Path, write_json: WriteJson) -> None:
     write_json([{"image": "a.png", "caption": "a"}, {"image": "gone.png", "caption": "b"}])
     write_json(GOOD, "good.jsonl")
     (folder / "t.csv").write_text("image,caption\na.png,a\nd.png,,\n")
@@ -216,7 +225,9 @@ def test_a_folder_of_files_of_all_kinds(folder, write_json):
     assert validate(folder / "cleaner", None, root).problems == []
 
 
-def test_a_copy_whose_paths_would_lead_nowhere(folder, write_json, tmp_path_factory):
+def test_a_copy_whose_paths_would_lead_nowhere(
+    folder: Path, write_json: WriteJson, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     target = tmp_path_factory.mktemp("x") / "c.json"
     rows = write_json([{"image": "a.png", "caption": "a"}])
     with pytest.raises(ValueError, match="named relative to .*put the copy there, say with"):
@@ -224,7 +235,7 @@ def test_a_copy_whose_paths_would_lead_nowhere(folder, write_json, tmp_path_fact
     assert not target.exists()
 
 
-def test_shards(folder, write_json):
+def test_shards(folder: Path, write_json: WriteJson) -> None:
     from anyweave.data.conversion import convert
 
     rows = [{"image": "a.png", "caption": f"{number}"} for number in range(4)]
@@ -245,7 +256,9 @@ def test_shards(folder, write_json):
     assert [problem.record for problem in validate(shard).problems if problem.record is None]
 
 
-def test_what_ends_its_decoder_is_one_more_problem(folder, monkeypatch):
+def test_what_ends_its_decoder_is_one_more_problem(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     info = folder / "site" / "crash-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: crash\nVersion: 1.0\n")
@@ -278,10 +291,10 @@ def test_what_ends_its_decoder_is_one_more_problem(folder, monkeypatch):
         ("a.jsonl:3: it has 3.5 seconds, more than 2.0; make", "it has N seconds, more than N"),
     ],
 )  # fmt: skip
-def test_reasons_have_no_details(problem, reason):
+def test_reasons_have_no_details(problem: str, reason: str) -> None:
     assert reason_of(problem, "a.jsonl:3") == reason
 
 
-def test_nothing_to_validate(folder):
+def test_nothing_to_validate(folder: Path) -> None:
     with pytest.raises(ValueError, match="none.jsonl: no such file"):
         validate(folder / "none.jsonl")

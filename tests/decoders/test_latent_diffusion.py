@@ -37,7 +37,7 @@ def test_shapes_and_types_of_media(
         "video": ((4, 16, 16, 3), np.uint8, 8.0),
         "audio": ((5120,), np.float32, 16000.0),
     }[modality]
-    assert [(item.shape, item.dtype) for item in media] == [(shape, dtype)] * 3
+    assert [(item.shape, item.dtype) for item in media] == [(shape, np.dtype(dtype))] * 3
     assert decoder.rate == rate
     latents = decoder.encode_media(media)
     assert latents.shape == (3, *decoder.codec.latent_shape(decoder.defaults.size))
@@ -199,7 +199,8 @@ def test_progress_counts_every_step(decoders: Decoders, conditioning: Conditioni
 def test_step_by_step_is_bit_equal_to_at_once(
     decoders: Decoders, conditioning: Conditioning, modality: str
 ) -> None:
-    decoder, options = decoders[modality], {"seeds": [1, 2, 3], "num_inference_steps": 3}
+    decoder = decoders[modality]
+    options: dict[str, Any] = {"seeds": [1, 2, 3], "num_inference_steps": 3}
     expected = decoder.generate(conditioning[modality], **options)
     steps, seen = decoder.generate_steps(conditioning[modality], **options), []
     while True:
@@ -420,7 +421,7 @@ def test_vae_shift_is_honoured() -> None:
     decoder = tiny_decoder("image")
     image = [np.full((16, 16, 3), 90, np.uint8)]
     plain = decoder.encode_media(image)
-    decoder.vae.register_to_config(shift_factor=0.5)  # type: ignore[operator]
+    decoder.vae.register_to_config(shift_factor=0.5)
     shifted = decoder.encode_media(image)
     torch.testing.assert_close(shifted, plain - 0.5 * 0.3)
     reference = tiny_decoder("image").decode_latents(plain)[0]

@@ -32,7 +32,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_each_use_reads_only_what_it_needs(modality: str, tmp_path: Path) -> None:
-    options = {"vocoder": True} if modality == "audio" else {}
+    options: dict[str, Any] = {"vocoder": True} if modality == "audio" else {}
     path = write_tiny_decoder(tmp_path / "d", modality, **options)
     (path / UNCONDITIONAL_FILE).unlink()
     whole = tiny_decoder(modality, **options)
@@ -330,7 +330,8 @@ def test_the_loss_of_an_offloaded_decoder(tmp_path: Path) -> None:
     path = write_tiny_decoder(tmp_path / "d", "image")
     caption = torch.randn(1, 8, 32, requires_grad=True)
     given: dict[str, Any] = {"timesteps": torch.tensor([9]), "noise": torch.randn(1, 4, 8, 8)}
-    latents, gradients = torch.randn(1, 4, 8, 8), []
+    latents = torch.randn(1, 4, 8, 8)
+    gradients: list[torch.Tensor] = []
     for offload in (False, True):
         decoder = LatentDiffusion.from_pretrained("image", path, offload=offload)
         loss = decoder.denoising_loss(caption, latents, **given)

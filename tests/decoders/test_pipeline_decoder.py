@@ -215,7 +215,7 @@ def _model(folder: Path, modality: Modality, tokens: int, width: int) -> NextGPT
         num_inference_steps=2,
         generate=SIZES[modality],
     )
-    small = {"hidden_dim": 16, "num_heads": 2, "ffn_dim": 32}
+    small: dict[str, Any] = {"hidden_dim": 16, "num_heads": 2, "ffn_dim": 32}
     small |= {"num_encoder_layers": 1, "num_decoder_layers": 1, "dropout": 0.0}
     return tiny_model(
         encoders=(),
@@ -234,7 +234,7 @@ def _media(modality: Modality, rate: float | None) -> list[np.ndarray]:
 
 
 CAPTIONS = ["a red fox", "rain on a roof at night"]
-ENCODED = {
+ENCODED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "StableDiffusionXLPipeline": ({}, {}),
     "SanaPipeline": ({"use_resolution_binning": False}, {}),
     "ZImagePipeline": ({}, {}),
@@ -257,7 +257,7 @@ def test_captions_and_guidance_are_the_pipelines_own(tmp_path: Path, name: str) 
     call, ours = ENCODED[name]
     # Its denoiser sees the padding of the shorter one, whatever that is.
     captions = ["a red fox", "some rain"] if name == "AceStepPipeline" else CAPTIONS
-    arguments = {"prompt": list(captions), "guidance_scale": 3.0} | call
+    arguments: dict[str, Any] = {"prompt": list(captions), "guidance_scale": 3.0} | call
     if decoder.modality != "audio":
         arguments |= SIZES[decoder.modality]
     generators = [torch.Generator().manual_seed(seed) for seed in SEEDS]
@@ -265,11 +265,10 @@ def test_captions_and_guidance_are_the_pipelines_own(tmp_path: Path, name: str) 
         **arguments, num_inference_steps=2, generator=generators, output_type="np"
     ).to_tuple()[0]
 
+    guidance: dict[str, Any] = {"guidance_scale": 3.0} | ours
     conditioning = decoder.encode_captions(captions)
     assert decoder.takes(*conditioning.shape[1:])
-    got = decoder.generate(
-        conditioning, seeds=SEEDS, num_inference_steps=2, **({"guidance_scale": 3.0} | ours)
-    )
+    got = decoder.generate(conditioning, seeds=SEEDS, num_inference_steps=2, **guidance)
     if decoder.modality == "audio":
         np.testing.assert_allclose(got, np.asarray(expected).mean(1), atol=1e-4)
     else:
@@ -277,9 +276,7 @@ def test_captions_and_guidance_are_the_pipelines_own(tmp_path: Path, name: str) 
         assert np.abs(np.asarray(got).astype(int) - wanted).max() <= 1
     assert "text_encoder" in decoder.in_memory
     replying = _open(tmp_path, name)  # what guidance needs is remembered
-    again = replying.generate(
-        conditioning, seeds=SEEDS, num_inference_steps=2, **({"guidance_scale": 3.0} | ours)
-    )
+    again = replying.generate(conditioning, seeds=SEEDS, num_inference_steps=2, **guidance)
     np.testing.assert_array_equal(again, got)
     assert "text_encoder" not in replying.in_memory
 
@@ -360,7 +357,8 @@ def test_adapters_learn_inside_its_denoiser_and_act_in_replies(tmp_path: Path, n
 def test_networks_are_read_when_they_are_needed(tmp_path: Path, offload: bool) -> None:
     folder = write_tiny_pipeline(tmp_path / "p", "StableDiffusionXLPipeline", text=True)
     decoder = _open(folder, CASES[0].name, offload=offload, vae_tiling=True)
-    assert decoder.in_memory == ()
+    at_first = decoder.in_memory
+    assert at_first == ()
     decoder.encode_media(_media("image", None))
     assert decoder.in_memory == ("vae",) and decoder.vae.use_tiling
     caption = decoder.encode_captions(["a fox"])

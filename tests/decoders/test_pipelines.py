@@ -65,7 +65,9 @@ def test_pictures_equal_the_pipeline(
 ) -> None:
     ours, pipeline = _pair(tmp_path / "d", modality, scheduler, prediction_type)
     captions = ["a cat", "a dog"]
-    sizes = {"height": 16, "width": 24} | ({"num_frames": 3} if modality == "video" else {})
+    sizes: dict[str, Any] = {"height": 16, "width": 24} | (
+        {"num_frames": 3} if modality == "video" else {}
+    )
     arguments = _embeds(ours, captions) | sizes | {"guidance_scale": GUIDANCE}
     arguments |= {"num_inference_steps": STEPS}
     latents = pipeline(**arguments, generator=_generators(), output_type="latent")[0]

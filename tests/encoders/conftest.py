@@ -30,7 +30,7 @@ TINY: dict[str, Any] = {
     "imu": (8, 1, 5),
     "vocabulary": 64,
 }
-TINY_SETTINGS = {
+TINY_SETTINGS: dict[str, Any] = {
     "vision_heads": 2,
     "audio_heads": 2,
     "text_heads": 2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from torch.nn import functional
 
 from anyweave.encoders import Encoder, resolve
 from anyweave.encoders.imagebind import ImageBind
+from anyweave.messages import Modality
 from anyweave.testing.encoders import tiny_imagebind
 
 from .conftest import public_shapes
 
-GOLDEN_HEADS = {"vision_heads": 4, "audio_heads": 4, "text_heads": 4}
+GOLDEN_HEADS: dict[str, Any] = {"vision_heads": 4, "audio_heads": 4, "text_heads": 4}
 TOWERS = ("vision", "audio", "text")
 
 
@@ -39,7 +41,7 @@ def golden_model(golden: Path) -> ImageBind:
 
 def test_the_names_written_out_are_the_public_ones(golden: Path) -> None:
     """`public_shapes`, which other tests build files from, against a file of the public code."""
-    sizes = {"out": 24, "patch": 14, "vocabulary": 49408}
+    sizes: dict[str, Any] = {"out": 24, "patch": 14, "vocabulary": 49408}
     sizes |= {"vision": (48, 3, 257), "audio": (40, 2, 229), "text": (32, 2, 77)}
     sizes |= dict.fromkeys(("depth", "thermal", "imu"), (8, 1, 5))
     written = {n: s for n, s in public_shapes(sizes).items() if n.split(".")[1] in TOWERS}
@@ -49,7 +51,9 @@ def test_the_names_written_out_are_the_public_ones(golden: Path) -> None:
 
 @pytest.mark.parametrize("modality", ["image", "video", "audio", "text"])
 @torch.no_grad()
-def test_agrees_with_the_public_code(golden: Path, golden_model: ImageBind, modality) -> None:
+def test_agrees_with_the_public_code(
+    golden: Path, golden_model: ImageBind, modality: Modality
+) -> None:
     stored = load_file(golden / "imagebind_tiny_io.safetensors")
     inputs = stored[f"{modality}.input"]
     inputs = inputs if modality == "text" else inputs.float()
@@ -74,8 +78,8 @@ def test_vision_tower_is_a_plain_pre_norm_transformer() -> None:
     tokens = torch.cat([state[stem + "cls_token"].expand(2, -1, -1), tokens], dim=1)
     tokens = tokens + state[stem + "pos_embedding_helper.pos_embed"]
     trunk = "modality_trunks.vision."
-    pre = [state[f"{trunk}pre_transformer_layer.0.{part}"] for part in ("weight", "bias")]
-    tokens = functional.layer_norm(tokens, (16,), *pre, eps=1e-6)
+    weight, bias = (state[f"{trunk}pre_transformer_layer.0.{part}"] for part in ("weight", "bias"))
+    tokens = functional.layer_norm(tokens, (16,), weight, bias, eps=1e-6)
     layer = torch.nn.TransformerEncoderLayer(
         16, 2, 64, 0.0, "gelu", batch_first=True, norm_first=True, layer_norm_eps=1e-6
     )

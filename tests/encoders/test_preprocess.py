@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from anyweave.encoders.preprocess import (
 )
 from anyweave.testing.encoders import tiny_imagebind
 
-COLOURS = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+COLOURS: dict[str, Any] = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 
 def test_an_image_of_the_right_size_is_only_normalised() -> None:
@@ -53,7 +54,9 @@ def test_the_middle_of_a_wide_image_is_kept() -> None:
     ("seconds", "clips", "expected"),
     [(10.0, 5, [0, 2, 4, 6, 8]), (10.0, 3, [0, 4, 8]), (10.0, 1, [0]), (1.0, 3, [0, 0, 0])],
 )
-def test_clips_are_spread_from_the_start_to_the_last_that_fits(seconds, clips, expected) -> None:
+def test_clips_are_spread_from_the_start_to_the_last_that_fits(
+    seconds: float, clips: int, expected: list[int]
+) -> None:
     assert clip_starts(Fraction(seconds), Fraction(2), clips) == expected
 
 
@@ -62,7 +65,7 @@ def test_clips_are_spread_from_the_start_to_the_last_that_fits(seconds, clips, e
     [(10.0, 5, ["0", "8/5", "16/5", "24/5", "32/5"]), (10.0, 3, ["0", "8/3", "16/3"]),
      (10.0, 1, ["0"]), (1.0, 3, ["0"] * 3)],
 )  # fmt: skip
-def test_clips_may_stop_short_of_the_end(seconds, clips, expected) -> None:
+def test_clips_may_stop_short_of_the_end(seconds: float, clips: int, expected: list[str]) -> None:
     starts = clip_starts(Fraction(seconds), Fraction(2), clips, reach_end=False)
     assert starts == [Fraction(start) for start in expected]
 
@@ -106,7 +109,9 @@ def _frame_numbers(views: torch.Tensor) -> list[list[int]]:
         (90, 30000 / 1001, 2, 2.0, [[0, 59], [31, 89]]),
     ],
 )
-def test_which_frames_a_video_gives(frames, rate, clips, seconds, expected) -> None:
+def test_which_frames_a_video_gives(
+    frames: int, rate: float, clips: int, seconds: float, expected: list[list[int]]
+) -> None:
     views = video_views(
         _numbered_frames(frames),
         rate=rate,
@@ -140,7 +145,7 @@ def test_three_crops_lie_along_the_long_side(tall: bool) -> None:
     assert _frame_numbers(views) == [[0, 0], [1, 1], [2, 2]]
 
 
-def _audio(wave: np.ndarray, **changes) -> torch.Tensor:
+def _audio(wave: np.ndarray, **changes: Any) -> torch.Tensor:
     arguments = dict(
         sample_rate=16000,
         num_clips=1,

@@ -18,7 +18,7 @@ from anyweave.evaluation.task import Record, Task
 from anyweave.evaluation.tasks import TASKS, load_task
 from anyweave.messages import Message
 
-QUICK = {"max_new_tokens": 2}
+QUICK: dict[str, Any] = {"max_new_tokens": 2}
 
 
 class Scripted:
@@ -107,7 +107,7 @@ def test_lost_media_are_counted_and_told(data: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_cell_without_a_value_says_why(
-    name: str, change: dict[str, str], reason: str, data: Path, tmp_path: Path
+    name: str, change: dict[str, Any], reason: str, data: Path, tmp_path: Path
 ) -> None:
     task = replace(load_task(name), **change)
     cells = run_task(name, task, Scripted("x"), data / task.folder, tmp_path)

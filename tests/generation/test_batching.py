@@ -357,8 +357,9 @@ def test_map_keeps_the_order_and_takes_few_ahead(model: NextGPT, batcher: ReplyB
 
 def test_limits_are_positive(model: NextGPT) -> None:
     for name in ("max_rows", "max_cached_tokens"):
+        limit: dict[str, Any] = {name: 0}
         with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
-            ReplyBatcher(model, **{name: 0})
+            ReplyBatcher(model, **limit)
 
 
 @pytest.mark.slow

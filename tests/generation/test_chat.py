@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from anyweave.batch import BatchMedia
 from anyweave.generation import (
     ChatSession,
     Done,
@@ -22,7 +23,7 @@ from anyweave.generation import (
     TextDelta,
     spoken_caption,
 )
-from anyweave.messages import Image, Message, Text
+from anyweave.messages import Image, Message, Modality, Text
 from anyweave.model import NextGPT
 from anyweave.model.build import build
 from anyweave.processing import collate
@@ -92,14 +93,17 @@ def test_a_new_turn_costs_only_its_new_tokens(
     encoded: list[int] = []
     session = ChatSession(model, OPTIONS)
     feed, encode = session._engine.feed, model.encode
-    monkeypatch.setattr(
-        session._engine, "feed", lambda embeds: (fed.append(embeds.shape[1]), feed(embeds))[1]
-    )
-    monkeypatch.setattr(
-        model,
-        "encode",
-        lambda modality, media: (encoded.append(len(media.rows)), encode(modality, media))[1],
-    )
+
+    def feed_noted(embeds: torch.Tensor) -> torch.Tensor:
+        fed.append(embeds.shape[1])
+        return feed(embeds)
+
+    def encode_noted(modality: Modality, media: BatchMedia) -> torch.Tensor:
+        encoded.append(len(media.rows))
+        return encode(modality, media)
+
+    monkeypatch.setattr(session._engine, "feed", feed_noted)
+    monkeypatch.setattr(model, "encode", encode_noted)
     _, first = say(session, picture(), "hello", force=("image",))
     assert first.usage.cached_tokens == 0
     assert fed[0] == first.usage.prompt_tokens
@@ -125,8 +129,8 @@ def test_memory_changes_nothing(model: NextGPT) -> None:
         for a, b in zip(talks[0], other, strict=True):
             assert a.text == b.text
             assert [m.modality for m in a.media()] == [m.modality for m in b.media()]
-    one, other = (arrays(messages[3])[-1].astype(float) for messages in (talks[0], fresh.messages))
-    np.testing.assert_allclose(one, other, atol=1.5)
+    one, two = (arrays(messages[3])[-1].astype(float) for messages in (talks[0], fresh.messages))
+    np.testing.assert_allclose(one, two, atol=1.5)
 
 
 def test_another_picture_at_the_same_place_is_seen(model: NextGPT) -> None:
@@ -217,8 +221,9 @@ def test_a_forward_that_ends_half_way_leaves_the_conversation_as_it_was(model: N
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    last = session._engine.language.decoder.layers[-1]
-    hook = last.register_forward_pre_hook(interrupt)
+    layers = session._engine.language.decoder.layers
+    assert isinstance(layers, torch.nn.ModuleList)
+    hook = layers[-1].register_forward_pre_hook(interrupt)
     with pytest.raises(KeyboardInterrupt):
         list(events)
     hook.remove()
@@ -247,9 +252,12 @@ def test_opening_a_conversation_walks_no_modules(
 ) -> None:
     walked: list[bool] = []
     train = NextGPT.train
-    monkeypatch.setattr(
-        NextGPT, "train", lambda self, mode=True: (walked.append(mode), train(self, mode))[1]
-    )
+
+    def train_noted(self: NextGPT, mode: bool = True) -> NextGPT:
+        walked.append(mode)
+        return train(self, mode)
+
+    monkeypatch.setattr(NextGPT, "train", train_noted)
     ChatSession(model, OPTIONS)
     assert walked == []
     model.language.train()
@@ -272,9 +280,12 @@ def test_caption_bridge_reads_the_reply(tmp_path: Any, monkeypatch: pytest.Monke
     asked: list[list[str]] = []
     decoder = model.decoders["image"]
     encode = decoder.encode_captions
-    monkeypatch.setattr(
-        decoder, "encode_captions", lambda texts: (asked.append(list(texts)), encode(texts))[1]
-    )
+
+    def encode_noted(texts: Sequence[str]) -> torch.Tensor:
+        asked.append(list(texts))
+        return encode(texts)
+
+    monkeypatch.setattr(decoder, "encode_captions", encode_noted)
     reply = ChatSession(model, OPTIONS).reply("hello", force=("image",), modalities=("image",))
     assert asked[0] == [part.caption for part in reply.media("image")]
 
@@ -346,7 +357,9 @@ def interrupt(session: ChatSession) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("the language model fails in the middle of its work")
 
-    hook = session._engine.language.decoder.norm.register_forward_hook(fail)
+    norm = session._engine.language.decoder.norm
+    assert isinstance(norm, torch.nn.Module)
+    hook = norm.register_forward_hook(fail)
     with pytest.raises(RuntimeError, match="in the middle"):
         session.reply("fail")
     hook.remove()
@@ -395,8 +408,8 @@ def test_replies_leave_no_trace_in_training_and_saving(tmp_path: Path, quantizat
     assert losses[2] < losses[0]
     # What was learnt is said: also by the sessions that were open before.
     sessions[0].messages.clear()
-    for other in (sessions[0], ChatSession(talked, replace(OPTIONS, quantization=quantization))):
-        assert other.reply("hello") == ChatSession(silent, other.options).reply("hello")
+    for session in (sessions[0], ChatSession(talked, replace(OPTIONS, quantization=quantization))):
+        assert session.reply("hello") == ChatSession(silent, session.options).reply("hello")
 
 
 def test_merged_adapters_say_what_unmerged_ones_say() -> None:
@@ -413,4 +426,4 @@ def test_merged_adapters_say_what_unmerged_ones_say() -> None:
 
 def test_quantised_activations_are_refused_with_the_reason() -> None:
     with pytest.raises(ValueError, match="with quantised activations the model no longer says"):
-        GenerationOptions(quantization="int8-dynamic")
+        GenerationOptions(quantization="int8-dynamic")  # type: ignore[arg-type]

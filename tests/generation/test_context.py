@@ -182,7 +182,7 @@ def test_a_shorter_context_can_be_asked_for_and_a_longer_one_only_without_a_tabl
     usages = [say(session, f"turn {turn}, go on").usage for turn in range(4)]
     assert all(usage.prompt_tokens + usage.completion_tokens <= 100 for usage in usages)
     assert usages[-1].dropped
-    longer = {"context_length": 2 * LIMIT}
+    longer: dict[str, Any] = {"context_length": 2 * LIMIT}
     if model.language.has_position_table:
         with pytest.raises(ValueError, match=f"has a table of {LIMIT} positions"):
             session.reply("hello", **longer)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anyweave.generation.depicting import depict
-from anyweave.messages import MEDIA_TYPES, PAPER_MODALITIES
+from anyweave.messages import MEDIA_TYPES, PAPER_MODALITIES, Media
 from anyweave.model.any_to_any import NextGPT
 from anyweave.testing.model import tiny_model
 
@@ -20,7 +20,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> NextGPT:
 
 @pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_caption_and_seed_decide(model: NextGPT, modality: str) -> None:
-    made = [depict(model, modality, *given) for given in (("a dog", 1), ("a dog", 1), ("a dog", 2))]
+    made: list[Media] = []
+    for caption, seed in (("a dog", 1), ("a dog", 1), ("a dog", 2)):
+        part = depict(model, modality, caption, seed)
+        assert part is not None
+        made.append(part)
     assert all(isinstance(part, MEDIA_TYPES[modality]) and part.caption == "a dog" for part in made)
     assert np.array_equal(made[0].source, made[1].source)
     assert not np.array_equal(made[0].source, made[2].source)

@@ -15,7 +15,8 @@ WORDS = st.text("ab\n", min_size=1, max_size=4)
 
 
 def told(stops: list[str], pieces: list[str]) -> tuple[list[TextDelta], StopStrings]:
-    strings, out = StopStrings(stops), []
+    strings = StopStrings(stops)
+    out: list[TextDelta] = []
     for number, piece in enumerate(pieces):
         out += strings.push(TextDelta(text=piece, token_ids=(number,)))
     return [*out, *strings.release()], strings

@@ -51,9 +51,11 @@ def spans(events: list[Any]) -> Iterator[SignalSpan]:
 
 def favour(language: CausalLM, token_id: int, strength: float = 10.0) -> None:
     """Make `token_id` likely everywhere: its head row gets a direction that a bias pushes along."""
-    language.decoder.norm.register_forward_hook(lambda m, i, out: out + direction)
     direction = torch.zeros(language.hidden_size)
     direction[0] = strength
+    norm = language.decoder.norm
+    assert isinstance(norm, torch.nn.Module)
+    norm.register_forward_hook(lambda m, i, out: out + direction)
     with torch.no_grad():
         signals = language.signals.output_rows
         rows = language.model.get_output_embeddings().weight
@@ -157,7 +159,7 @@ def follow(language: CausalLM, script: list[int]) -> None:
         scores[next(ids)] = 10.0
         return scores
 
-    language.logits = logits
+    language.logits = logits  # type: ignore[method-assign]
 
 
 def test_an_ending_of_several_ids_is_never_shown(language: CausalLM) -> None:
@@ -199,7 +201,12 @@ def test_a_cache_that_cannot_be_cut_forces_nothing(
 ) -> None:
     follow(language, [60, 1, 2, 3])
     talker = engine(language, stops=[[1, 2, 3]])
-    monkeypatch.setattr(talker, "keep", lambda length: talker.reset() or 0)
+
+    def keep(length: int) -> int:
+        talker.reset()
+        return 0
+
+    monkeypatch.setattr(talker, "keep", keep)
     with pytest.raises(ValueError, match="nothing can be forced after this reply"):
         speak(talker, temperature=0.0, force=("image",))
 

@@ -50,4 +50,5 @@ def test_sizes_go_where_they_have_a_meaning() -> None:
 
 
 def test_one_name_is_a_list_of_one() -> None:
-    assert GenerationOptions(force="image").force == ("image",)
+    options = GenerationOptions(force="image")  # type: ignore[arg-type]
+    assert options.force == ("image",)

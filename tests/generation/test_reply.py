@@ -64,7 +64,7 @@ def _suffixes(reply: Reply) -> list[str]:
 
 
 def _place(reply: Reply, modality: str) -> int:
-    return [part.modality for part in reply.media()].index(modality) + 1  # type: ignore[arg-type]
+    return [part.modality for part in reply.media()].index(modality) + 1
 
 
 def test_notebooks_show_it() -> None:
@@ -79,7 +79,8 @@ def test_it_is_a_message_like_any_other() -> None:
     assert reply == plain and plain == reply and hash(reply) == hash(plain)
     assert reply != Message("user", "hello") and reply != "hello"
     assert type(copy.deepcopy(reply)) is Reply
-    assert replace(reply, parts=["bye"]).text == "bye"
+    changed = replace(reply, parts=["bye"])  # type: ignore[arg-type]
+    assert changed.text == "bye"
     assert repr(reply).startswith("Reply(role='assistant'")
 
 

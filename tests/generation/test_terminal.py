@@ -107,6 +107,7 @@ def test_files_of_an_earlier_chat_stay(model: NextGPT, tmp_path: Path) -> None:
 
 
 def test_mistakes_end_nothing(model: NextGPT, tmp_path: Path) -> None:
+    lines: list[str | type[BaseException]]
     lines = ["@no/such.png what?", "/dance", "/force smell", "/help", KeyboardInterrupt, "hello"]
     sessions: list[ChatSession] = []
 
@@ -137,7 +138,8 @@ def test_reset_begins_again(model: NextGPT, tmp_path: Path) -> None:
 def test_an_interrupted_reply_is_forgotten(model: NextGPT, tmp_path: Path) -> None:
     session = ChatSession(model, OPTIONS)
     terminal = Terminal(["one", "two"])
-    say, stopped = terminal.say, []
+    say = terminal.say
+    stopped: list[str] = []
 
     def interrupting(text: str, *, end: str = "\n") -> None:
         if end == "" and not stopped:

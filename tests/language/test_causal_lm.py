@@ -150,7 +150,9 @@ def test_gradient_checkpointing_gives_the_same_gradients() -> None:
         lm.train()
         lm.enable_gradient_checkpointing(enabled)
         train_step(lm)
-        gradients.append(lm.signals.input_rows.grad)
+        gradient = lm.signals.input_rows.grad
+        assert gradient is not None
+        gradients.append(gradient)
     assert torch.allclose(gradients[0], gradients[1], atol=1e-6)
 
 

@@ -69,7 +69,12 @@ def test_a_model_that_needs_a_word_gets_it_every_time(
 ) -> None:
     found = (Readout(), Feeding(False, False))
     asked: list[int] = []
-    monkeypatch.setattr(CausalLM, "_probe", lambda self: asked.append(1) or found)
+
+    def probe(self: CausalLM) -> tuple[Readout, Feeding]:
+        asked.append(1)
+        return found
+
+    monkeypatch.setattr(CausalLM, "_probe", probe)
     for _ in range(2):
         CausalLM.from_pretrained(folder)
     assert len(asked) == 2

@@ -6,7 +6,9 @@ import json
 import math
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from typer.testing import CliRunner
 
 from anyweave.batch import BatchMedia
 from anyweave.cli import app
+from anyweave.encoders.imagebind import ImageBind
 from anyweave.encoders.preprocess import CLIP_MEAN, CLIP_STD
 from anyweave.generation import ChatSession, GenerationOptions
 from anyweave.messages import PAPER_MODALITIES, Message, Video
@@ -82,6 +85,7 @@ def test_it_says_what_the_published_model_says(model: NextGPT, original: Publish
 def test_media_enter_as_one_pooled_vector(model: NextGPT, original: Published) -> None:
     for modality in PAPER_MODALITIES:
         encoder = model.encoders[modality]
+        assert isinstance(encoder, ImageBind)
         inputs = model.processor.preprocess(tiny_media(modality, 1))[None]
         media = BatchMedia(torch.tensor([0]), torch.tensor([0]), 1, inputs=inputs)
         tokens = model.project(modality, model.encode(modality, media))
@@ -90,13 +94,15 @@ def test_media_enter_as_one_pooled_vector(model: NextGPT, original: Published) -
 
 
 def test_clips_start_where_they_did(model: NextGPT) -> None:
-    assert model.encoders["video"].config.clips_reach_end is False
+    encoder = model.encoders["video"]
+    assert isinstance(encoder, ImageBind)
+    assert encoder.config.clips_reach_end is False
     seconds = np.arange(100)[:, None, None, None]
     clip = np.broadcast_to(seconds, (100, 64, 64, 3)).astype(np.uint8)
     inputs = model.processor.preprocess(Video(clip, rate=10.0))
     shown = inputs[:, 0, 0, 0, 0].unique()
-    clips = model.encoders["video"].config.num_video_clips
-    latest = 100 - 10 * model.encoders["video"].config.video_clip_seconds
+    clips = encoder.config.num_video_clips
+    latest = 100 - 10 * encoder.config.video_clip_seconds
     level = (shown * CLIP_STD[0] + CLIP_MEAN[0]) * 255
     expected = torch.tensor([math.ceil(n * latest / clips) for n in range(clips)])
     torch.testing.assert_close(level, expected.float(), atol=0.1, rtol=0)
@@ -104,7 +110,7 @@ def test_clips_start_where_they_did(model: NextGPT) -> None:
 
 def test_it_answers_in_every_modality(model: NextGPT) -> None:
     session = ChatSession(model)
-    small = {"height": 16, "width": 16, "num_frames": 4, "audio_length": 0.32}
+    small: dict[str, Any] = {"height": 16, "width": 16, "num_frames": 4, "audio_length": 0.32}
     user = Message("user", [tiny_media("audio", 1), "hello"])
     reply = session.reply(
         user, max_new_tokens=8, num_inference_steps=1, force=PAPER_MODALITIES, seed=0, **small
@@ -119,7 +125,7 @@ def test_it_stops_at_both_tokenisations(model: NextGPT, monkeypatch: pytest.Monk
     for ending in (["<0x0A>", "##", "#"], ["\u2581###"]):
         script = iter([*text, *map(token, ending), *text])
 
-        def logits(hidden: torch.Tensor, script: object = script) -> torch.Tensor:
+        def logits(hidden: torch.Tensor, script: Iterator[int] = script) -> torch.Tensor:
             return torch.nn.functional.one_hot(torch.tensor(next(script)), TINY.rows).float()
 
         monkeypatch.setattr(model.language, "logits", logits)
@@ -180,7 +186,7 @@ def test_a_base_in_torch_files(delta_file: Path, base: Path, tmp_path: Path) -> 
     old = write_base(tmp_path / "old", TINY)
     files = sorted(old.glob("*.safetensors"))
     half = len(files) // 2
-    places = {}
+    places: dict[str, str] = {}
     for number, some in enumerate((files[:half], files[half:]), 1):
         tensors = {name: t for path in some for name, t in load_file(path).items()}
         place = f"pytorch_model-0000{number}-of-00002.bin"

@@ -1,10 +1,14 @@
 """Whatever is wrong with a medium, the error names it and says why and what to do."""
 
+from __future__ import annotations
+
 import errno
 import io
 import os
 import pickle
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
 import PIL.Image
@@ -12,11 +16,14 @@ import pytest
 import soundfile
 
 from anyweave import media
-from anyweave.messages import MEDIA_TYPES, Audio, Image, Video
+from anyweave.messages import MEDIA_TYPES, Audio, Image, Media, Modality, Video
 
 from .animated import encoded_clip
 
-RATES = {"image": None, "video": 8, "audio": 16_000}
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+RATES: dict[Modality, float | None] = {"image": None, "video": 8, "audio": 16_000}
 EVERY_FORMAT = [
     (modality, format) for modality in media.FORMATS for format in media.FORMATS[modality]
 ]
@@ -30,12 +37,14 @@ def example(modality: str) -> np.ndarray:
 
 
 def encoded(modality: str, format: str) -> bytes:
+    rate = RATES[modality]
     if modality == "video":
-        return encoded_clip(example(modality), RATES[modality], format)
-    return media.encode(modality, example(modality), rate=RATES[modality], format=format)
+        assert rate is not None
+        return encoded_clip(example(modality), rate, format)
+    return media.encode(modality, example(modality), rate=rate, format=format)
 
 
-def refused(part, reason: str, **options) -> str:
+def refused(part: Media, reason: str, **options: Any) -> str:
     """Load `part`; the error must begin with its name, match `reason` and give advice after it."""
     with pytest.raises(media.MediaError) as caught:
         media.load(part, **options)
@@ -47,7 +56,7 @@ def refused(part, reason: str, **options) -> str:
 
 
 @pytest.mark.parametrize("part", [Image, Video, Audio])
-def test_not_a_file(tmp_path, part):
+def test_not_a_file(tmp_path: Path, part: type[Media]) -> None:
     refused(part(tmp_path / "none.bin"), r"no such file; check the path \(the current folder is ")
     refused(part(tmp_path), "it is a folder, not a file")
     refused(part(os.devnull), "not a regular file")
@@ -56,7 +65,7 @@ def test_not_a_file(tmp_path, part):
 
 
 @pytest.mark.parametrize("part", [Image, Video, Audio])
-def test_empty_and_unknown(tmp_path, part):
+def test_empty_and_unknown(tmp_path: Path, part: type[Media]) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"")
     refused(part(path), r"it is empty \(0 bytes\)")
@@ -68,7 +77,7 @@ def test_empty_and_unknown(tmp_path, part):
 
 
 @pytest.mark.parametrize("part", [Image, Video, Audio])
-def test_wrong_sources(part):
+def test_wrong_sources(part: type[Media]) -> None:
     with pytest.raises(media.MediaError, match="known by its caption alone; give it a path"):
         media.load(part(caption="a cat"))
     refused(part({"path": "x"}), "source of type dict cannot be read; give it a path")
@@ -88,7 +97,7 @@ def test_wrong_sources(part):
         ("ogg", "image", r"it holds audio \(Ogg\)"),
     ],
 )
-def test_another_modality(tmp_path, format, wanted, reason):
+def test_another_modality(tmp_path: Path, format: str, wanted: Modality, reason: str) -> None:
     modality = next(m for m, formats in media.FORMATS.items() if format in formats)
     path = tmp_path / "a.bin"
     path.write_bytes(encoded(modality, format))
@@ -97,7 +106,7 @@ def test_another_modality(tmp_path, format, wanted, reason):
 
 @pytest.mark.parametrize("part_kept", [0.2, 0.5, 0.9])
 @pytest.mark.parametrize(("modality", "format"), EVERY_FORMAT)
-def test_truncated(tmp_path, modality, format, part_kept):
+def test_truncated(tmp_path: Path, modality: Modality, format: str, part_kept: float) -> None:
     data = encoded(modality, format)
     path = tmp_path / f"cut.{format}"
     path.write_bytes(data[: int(len(data) * part_kept)])
@@ -105,7 +114,7 @@ def test_truncated(tmp_path, modality, format, part_kept):
 
 
 @pytest.mark.parametrize(("modality", "format"), EVERY_FORMAT)
-def test_every_cut_near_the_start_is_noticed(modality, format):
+def test_every_cut_near_the_start_is_noticed(modality: Modality, format: str) -> None:
     data = encoded(modality, format)
     for length in range(1, 60):
         refused(
@@ -114,7 +123,7 @@ def test_every_cut_near_the_start_is_noticed(modality, format):
 
 
 @pytest.mark.parametrize(("modality", "format"), EVERY_FORMAT)
-def test_noise_in_a_file_never_escapes_as_another_error(modality, format):
+def test_noise_in_a_file_never_escapes_as_another_error(modality: Modality, format: str) -> None:
     clean = encoded(modality, format)
     rng = np.random.default_rng(1)
     for _ in range(30):
@@ -155,7 +164,9 @@ def test_noise_in_a_file_never_escapes_as_another_error(modality, format):
         ("video", "mp4", {"max_bytes": 100}, "bytes, more than the limit of 100"),
     ],
 )
-def test_huge(tmp_path, modality, format, limit, reason):
+def test_huge(
+    tmp_path: Path, modality: Modality, format: str, limit: dict[str, Any], reason: str
+) -> None:
     path = tmp_path / f"huge.{format}"
     path.write_bytes(encoded(modality, format))
     message = refused(MEDIA_TYPES[modality](path), reason, limits=media.Limits(**limit))
@@ -163,7 +174,7 @@ def test_huge(tmp_path, modality, format, limit, reason):
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_picture_that_only_claims_to_be_huge_is_not_decoded():
+def test_a_picture_that_only_claims_to_be_huge_is_not_decoded() -> None:
     data = bytearray(encoded("image", "png"))
     data[16:24] = (60_000).to_bytes(4, "big") * 2
     refused(Image(bytes(data)), "damaged|3,600,000,000 pixels")
@@ -173,12 +184,12 @@ def test_a_picture_that_only_claims_to_be_huge_is_not_decoded():
     refused(Image(buffer.getvalue()), "100,000,000 pixels, more than the limit of 80,000,000")
 
 
-def test_limits_are_checked():
+def test_limits_are_checked() -> None:
     with pytest.raises(ValueError, match="Limits.max_frames must be positive, got 0"):
         media.Limits(max_frames=0)
 
 
-def test_unsupported_codecs():
+def test_unsupported_codecs() -> None:
     film = encoded("video", "mp4")
     refused(Video(film.replace(b"avc1", b"zzzz")), "codec is not supported.*; convert it")
     sound = bytearray(encoded("audio", "wav"))
@@ -186,7 +197,7 @@ def test_unsupported_codecs():
     refused(Audio(bytes(sound)), "codec is not supported.*; .*convert it to WAV")
 
 
-def test_no_samples_and_no_frames():
+def test_no_samples_and_no_frames() -> None:
     buffer = io.BytesIO()
     soundfile.write(buffer, np.zeros(0, np.float32), 16_000, format="WAV")
     refused(Audio(buffer.getvalue()), "holds no samples")
@@ -195,7 +206,7 @@ def test_no_samples_and_no_frames():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_samples_that_are_not_numbers(tmp_path, bad):
+def test_samples_that_are_not_numbers(tmp_path: Path, bad: float) -> None:
     samples = example("audio")
     samples[5:8] = bad
     refused(Audio(samples, rate=16_000), "3 of its 16,000 samples are NaN or infinite")
@@ -227,11 +238,11 @@ def test_samples_that_are_not_numbers(tmp_path, bad):
         (Audio(np.zeros(1, np.float32), rate=96_000), r"too short to resample"),
     ],
 )
-def test_wrong_arrays(part, reason):
+def test_wrong_arrays(part: Media, reason: str) -> None:
     refused(part, reason)
 
 
-def test_a_video_array_without_rate_has_frames_but_no_rate():
+def test_a_video_array_without_rate_has_frames_but_no_rate() -> None:
     part = Video(np.zeros((2, 4, 4, 3), np.uint8))
     assert media.load(part).shape == (2, 4, 4, 3)
     for rate in (None, 0, -1.0, float("nan"), float("inf")):
@@ -240,7 +251,7 @@ def test_a_video_array_without_rate_has_frames_but_no_rate():
             media.load_video_with_rate(part)
 
 
-def test_wrong_ways_to_write(tmp_path):
+def test_wrong_ways_to_write(tmp_path: Path) -> None:
     cases = [
         ("image", "a.bmp", None, "image cannot be written as 'bmp'; choose one of png, jpeg, webp"),
         ("image", "a", None, "image cannot be written as ''"),
@@ -254,7 +265,7 @@ def test_wrong_ways_to_write(tmp_path):
         with pytest.raises(media.MediaError, match=f"{name}: .*{reason}"):
             media.save(modality, example(modality), tmp_path / name, rate=rate)
     with pytest.raises(media.MediaError, match="a.png: an array is needed, got list"):
-        media.save("image", [[1]], tmp_path / "a.png")
+        media.save("image", cast("Any", [[1]]), tmp_path / "a.png")
     with pytest.raises(ValueError, match="unknown modality 'smell'"):
         media.save("smell", example("image"), tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
@@ -264,12 +275,14 @@ def test_wrong_ways_to_write(tmp_path):
         media.save("image", example("image"), tmp_path / "no" / "a.png")
 
 
-def test_a_failing_write_leaves_no_half_file(tmp_path, monkeypatch):
+def test_a_failing_write_leaves_no_half_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = media.save("image", example("image"), tmp_path / "a.png")
     before = path.read_bytes()
 
     class FullDisk(io.FileIO):
-        def write(self, data):
+        def write(self, data: ReadableBuffer) -> NoReturn:
             super().write(bytes(data)[:10])
             raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -282,7 +295,7 @@ def test_a_failing_write_leaves_no_half_file(tmp_path, monkeypatch):
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
-def test_the_error_travels_between_processes():
+def test_the_error_travels_between_processes() -> None:
     with pytest.raises(media.MediaError) as caught:
         media.load(Image(b"nothing"))
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -74,7 +75,7 @@ def test_a_model_reads_depth_through_imagebind(tmp_path: Path) -> None:
     model = with_modality(old, "depth", encoder=encoder)
     assert model.spec.input_modalities == ("image", "video", "audio", "depth")
     assert model.processor.signals.total == old.processor.signals.total
-    options = {"max_new_tokens": 4, "temperature": 0.0, "decode_media": False}
+    options: dict[str, Any] = {"max_new_tokens": 4, "temperature": 0.0, "decode_media": False}
     said = old.chat().reply([tiny_media("image", 0), "what?"], **options)
     again = model.chat().reply([tiny_media("image", 0), "what?"], **options)
     assert again == said  # all that it could is as it was

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -84,6 +85,7 @@ def tracks(muxer: str, audio: str, *, film: bool) -> bytes:
             video.width = video.height = 32
             video.pix_fmt = "yuv420p"
         sound = container.add_stream(audio, rate=48_000, layout="mono")
+        assert isinstance(sound, av.AudioStream)
         if film:
             for _ in range(3):
                 picture = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8))
@@ -104,7 +106,9 @@ def tracks(muxer: str, audio: str, *, film: bool) -> bytes:
     ("muxer", "audio"),
     [("webm", "libopus"), ("matroska", "libopus"), ("mp4", "aac"), ("3gp", "aac"), ("mov", "aac")],
 )
-def test_a_file_without_pictures_is_audio(tmp_path, muxer: str, audio: str, film: bool) -> None:
+def test_a_file_without_pictures_is_audio(
+    tmp_path: Path, muxer: str, audio: str, film: bool
+) -> None:
     path = tmp_path / f"note.{'mkv' if muxer == 'matroska' else muxer}"
     path.write_bytes(tracks(muxer, audio, film=film))
     assert sniff(path) == ("video" if film else "audio")
@@ -140,7 +144,7 @@ def test_no_damage_loses_frames_in_silence(format: str, kind: str) -> None:
     assert len(media.load(Video(data))) == 8
     rng = np.random.default_rng(3)
     for _ in range(20):
-        start, length = rng.integers(0, len(data) - 64), rng.integers(1, 64)
+        start, length = int(rng.integers(0, len(data) - 64)), int(rng.integers(1, 64))
         filling = {"noise": rng.bytes(length), "zeros": bytes(length), "gone": b""}[kind]
         damaged = data[:start] + filling + data[start + length :]
         try:

@@ -8,7 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +26,7 @@ TONE = media.encode("audio", np.full(8_000, 0.1, np.float32), rate=16_000, forma
 
 
 @contextmanager
-def isolated():
+def isolated() -> Iterator[isolation.Decoder]:
     """A child decodes within the block."""
     before, isolation._decoder = isolation._decoder, isolation.Decoder()
     try:
@@ -34,12 +37,12 @@ def isolated():
 
 
 @pytest.fixture(scope="module")
-def decoder():
+def decoder() -> Iterator[isolation.Decoder]:
     with isolated() as decoder:
         yield decoder
 
 
-def test_the_child_reads_what_we_read(decoder, tmp_path) -> None:
+def test_the_child_reads_what_we_read(decoder: isolation.Decoder, tmp_path: Path) -> None:
     path = media.save("image", FRAMES[0], tmp_path / "a.png")
     for part in (Image(path), Image(str(path)), Video(CLIP), Video(memoryview(CLIP)), Audio(TONE)):
         there, rate = decoder.read(part, 8_000, media.DEFAULT_LIMITS)
@@ -52,13 +55,13 @@ def test_the_child_reads_what_we_read(decoder, tmp_path) -> None:
     assert media.load_video_with_rate(Video(CLIP))[1] == pytest.approx(8)
 
 
-def test_arrays_stay_here(decoder) -> None:
+def test_arrays_stay_here(decoder: isolation.Decoder) -> None:
     assert media.load(Image(FRAMES[0])) is not None
     assert isolation.decoder_for(Image(FRAMES[0])) is None
     assert isolation.decoder_for(Image("a.png")) is decoder
 
 
-def test_its_errors_are_ours(decoder, tmp_path) -> None:
+def test_its_errors_are_ours(decoder: isolation.Decoder, tmp_path: Path) -> None:
     path = tmp_path / "cut.mp4"
     path.write_bytes(CLIP[:500])
     with pytest.raises(media.MediaError, match=r"cut\.mp4: this MP4 is truncated"):
@@ -70,11 +73,11 @@ def test_its_errors_are_ours(decoder, tmp_path) -> None:
 class Deadly(Image):
     """Ends the process that takes it out of the pipe, as a decoder's crash does."""
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return os.abort, ()
 
 
-def test_a_death_is_one_error_and_the_next_medium_is_read(decoder) -> None:
+def test_a_death_is_one_error_and_the_next_medium_is_read(decoder: isolation.Decoder) -> None:
     with pytest.raises(media.MediaError, match=r"a.png: decoding it ends the process.*SIGABRT"):
         decoder.read(Deadly("a.png"), 16_000, media.DEFAULT_LIMITS)
     assert media.load(Video(CLIP)).shape == FRAMES.shape
@@ -111,7 +114,9 @@ def test_a_process_that_may_die_gets_no_memory_without_bound() -> None:
     assert done.returncode == 1 and "MemoryError" in done.stderr
 
 
-def test_a_child_that_never_answers_is_ended(decoder, monkeypatch) -> None:
+def test_a_child_that_never_answers_is_ended(
+    decoder: isolation.Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(isolation, "_PATIENCE", 1e-9)
     with pytest.raises(media.MediaError, match="takes more than 60 seconds"):
         media.load(Video(CLIP))
@@ -119,7 +124,9 @@ def test_a_child_that_never_answers_is_ended(decoder, monkeypatch) -> None:
     assert media.load(Video(CLIP)).shape == FRAMES.shape
 
 
-def test_a_child_that_does_not_start_is_no_fault_of_the_medium(monkeypatch) -> None:
+def test_a_child_that_does_not_start_is_no_fault_of_the_medium(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(isolation, "_START", "raise SystemExit(3)")
     with isolated(), pytest.raises(RuntimeError, match=r"does not start \(3\)"):
         media.load(Video(CLIP))

@@ -1,7 +1,10 @@
 """What is written is read back: exactly where the format is exact, closely where it is not."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from anyweave import media
-from anyweave.messages import MEDIA_TYPES, Audio, Image, Video
+from anyweave.messages import MEDIA_TYPES, Audio, Image, Modality, Video
 
 HEIGHT, WIDTH = 48, 64
 
@@ -40,7 +43,7 @@ def mean_error(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.mark.parametrize(
     ("suffix", "tolerance"), [("png", 0.0), ("jpg", 2.0), ("jpeg", 2.0), ("webp", 3.0)]
 )
-def test_image(tmp_path, suffix, tolerance):
+def test_image(tmp_path: Path, suffix: str, tolerance: float) -> None:
     path = media.save("image", picture(), tmp_path / f"a.{suffix}")
     loaded = media.load(Image(path))
     assert loaded.dtype == np.uint8 and loaded.shape == (HEIGHT, WIDTH, 3)
@@ -51,7 +54,7 @@ def test_image(tmp_path, suffix, tolerance):
 @pytest.mark.parametrize("count", [1, 2, 9])
 @pytest.mark.parametrize("rate", [8, 25, 30_000 / 1001])
 @pytest.mark.parametrize(("suffix", "tolerance"), [("mp4", 6.0), ("webm", 6.0), ("gif", 6.0)])
-def test_video(tmp_path, suffix, tolerance, rate, count):
+def test_video(tmp_path: Path, suffix: str, tolerance: float, rate: float, count: int) -> None:
     path = media.save("video", clip(count), tmp_path / f"a.{suffix}", rate=rate)
     frames, found = media.load_video_with_rate(Video(str(path)))
     assert frames.dtype == np.uint8 and frames.shape == (count, HEIGHT, WIDTH, 3)
@@ -74,8 +77,8 @@ for format in ("mp4", "webm", "gif"):
 """
 
 
-def test_the_bytes_of_a_clip_do_not_depend_on_process_or_cores():
-    def encode(cores):
+def test_the_bytes_of_a_clip_do_not_depend_on_process_or_cores() -> None:
+    def encode(cores: int) -> str:
         command = [sys.executable, "-c", ENCODE, str(cores)]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
@@ -85,7 +88,7 @@ def test_the_bytes_of_a_clip_do_not_depend_on_process_or_cores():
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "webm", "gif"])
-def test_equal_frames_are_all_kept(tmp_path, suffix):
+def test_equal_frames_are_all_kept(tmp_path: Path, suffix: str) -> None:
     still = np.stack([picture()] * 8)
     frames, rate = media.load_video_with_rate(
         Video(media.save("video", still, tmp_path / f"a.{suffix}", rate=8))
@@ -96,14 +99,14 @@ def test_equal_frames_are_all_kept(tmp_path, suffix):
 @pytest.mark.parametrize(
     ("suffix", "shape"), [("mp4", (48, 64)), ("webm", (47, 63)), ("gif", (47, 63))]
 )
-def test_odd_sides(tmp_path, suffix, shape):
+def test_odd_sides(tmp_path: Path, suffix: str, shape: tuple[int, int]) -> None:
     path = media.save("video", clip(3)[:, :47, :63], tmp_path / f"a.{suffix}", rate=8)
     frames = media.load(Video(path))
     assert frames.shape == (3, *shape, 3)
     assert mean_error(frames[:, :47, :63], clip(3)[:, :47, :63]) <= 6.0
 
 
-def test_a_gif_is_read_the_same_by_ffmpeg(tmp_path):
+def test_a_gif_is_read_the_same_by_ffmpeg(tmp_path: Path) -> None:
     import av
 
     path = media.save("video", clip(), tmp_path / "a.gif", rate=8)
@@ -112,7 +115,7 @@ def test_a_gif_is_read_the_same_by_ffmpeg(tmp_path):
     np.testing.assert_allclose(np.stack(frames), media.load(Video(path)), atol=1)
 
 
-def test_a_moving_clip_on_a_still_background_is_stored_by_its_changes():
+def test_a_moving_clip_on_a_still_background_is_stored_by_its_changes() -> None:
     still = len(media.encode("video", clip(1), rate=8, format="gif"))
     assert (
         len(media.encode("video", np.stack([picture()] * 10), rate=8, format="gif")) < 1.5 * still
@@ -124,7 +127,7 @@ def test_a_moving_clip_on_a_still_background_is_stored_by_its_changes():
     ("suffix", "tolerance"),
     [("wav", 1 / 32_000), ("flac", 1 / 32_000), ("ogg", 0.02), ("mp3", 0.02)],
 )
-def test_audio(tmp_path, suffix, tolerance, rate):
+def test_audio(tmp_path: Path, suffix: str, tolerance: float, rate: int) -> None:
     samples = tone(rate)
     path = media.save("audio", samples, tmp_path / f"a.{suffix}", rate=rate)
     loaded = media.load(Audio(path), sample_rate=rate)
@@ -136,14 +139,14 @@ def test_audio(tmp_path, suffix, tolerance, rate):
 
 
 @pytest.mark.parametrize("source_rate", [8_000, 22_050, 48_000])
-def test_audio_is_resampled(source_rate):
+def test_audio_is_resampled(source_rate: int) -> None:
     loaded = media.load(Audio(tone(source_rate), rate=source_rate), sample_rate=16_000)
     assert len(loaded) == 8_000
     np.testing.assert_allclose(loaded[500:-500], tone(16_000)[500:-500], atol=0.01)
 
 
 @pytest.mark.parametrize("modality", ["image", "video", "audio"])
-def test_bytes_equal_paths(tmp_path, modality):
+def test_bytes_equal_paths(tmp_path: Path, modality: Modality) -> None:
     array, rate = {
         "image": (picture(), None),
         "video": (clip(), 8.0),
@@ -158,7 +161,7 @@ def test_bytes_equal_paths(tmp_path, modality):
         np.testing.assert_array_equal(media.load(part(bytearray(data))), media.load(part(path)))
 
 
-def test_a_wrong_extension_does_not_matter(tmp_path):
+def test_a_wrong_extension_does_not_matter(tmp_path: Path) -> None:
     for modality, array, rate, wrong in [
         ("image", picture(), None, "a.jpg"),
         ("video", clip(), 8, "a.gif"),
@@ -170,7 +173,7 @@ def test_a_wrong_extension_does_not_matter(tmp_path):
         assert len(media.load(MEDIA_TYPES[modality](path))) == len(array)
 
 
-def test_array_and_pil_sources():
+def test_array_and_pil_sources() -> None:
     np.testing.assert_array_equal(media.load(Image(picture())), picture())
     np.testing.assert_array_equal(media.load(Image(PIL.Image.fromarray(picture()))), picture())
     np.testing.assert_array_equal(media.load(Video(clip())), clip())
@@ -178,7 +181,7 @@ def test_array_and_pil_sources():
     np.testing.assert_array_equal(media.load(Audio(tone(16_000), rate=16_000)), tone(16_000))
 
 
-def test_audio_is_clipped_to_one():
+def test_audio_is_clipped_to_one() -> None:
     loud = 3 * tone(16_000)
     loaded = media.load(Audio(loud, rate=16_000))
     assert loaded.max() == 1.0 and loaded.min() == -1.0
@@ -187,7 +190,7 @@ def test_audio_is_clipped_to_one():
 
 
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20), st.just(3))))
-def test_any_image_survives_png(array):
+def test_any_image_survives_png(array: np.ndarray) -> None:
     data = media.encode("image", array, format="png")
     np.testing.assert_array_equal(media.load(Image(data)), array)
 
@@ -196,7 +199,7 @@ def test_any_image_survives_png(array):
     hnp.arrays(np.float32, st.integers(1, 300), elements=st.floats(-1, 1, width=32)),
     st.sampled_from(["wav", "flac"]),
 )
-def test_any_sound_survives_wav_and_flac(samples, format):
+def test_any_sound_survives_wav_and_flac(samples: np.ndarray, format: str) -> None:
     data = media.encode("audio", samples, rate=16_000, format=format)
     loaded = media.load(Audio(data))
     assert loaded.shape == samples.shape
@@ -209,7 +212,7 @@ def test_any_sound_survives_wav_and_flac(samples, format):
     ),
     st.floats(1, 50),
 )
-def test_any_gif_keeps_its_frames(frames, rate):
+def test_any_gif_keeps_its_frames(frames: np.ndarray, rate: float) -> None:
     data = media.encode("video", frames, rate=rate, format="gif")
     loaded, found = media.load_video_with_rate(Video(data))
     assert loaded.shape == frames.shape

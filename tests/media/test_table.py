@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 
 from anyweave import media
 from anyweave.data import Records
-from anyweave.generation import ChatSession
-from anyweave.generation.events import Done, TextDelta
+from anyweave.generation import ChatSession, GenerationOptions
+from anyweave.generation.events import Done, EngineEvent, TextDelta
 from anyweave.media.isolation import Decoder
 from anyweave.media.showing import media_html
 from anyweave.media.sniffing import sniff
@@ -125,7 +126,9 @@ def test_a_reply_with_a_table(
     ids = tuple(tokenizer(f"Here you are.\n{WORDS}", add_special_tokens=False)["input_ids"])
     speak = ChatSession._speak
 
-    def spoken(self, prompt, options):
+    def spoken(
+        self: ChatSession, prompt: torch.Tensor, options: GenerationOptions
+    ) -> Iterator[EngineEvent]:
         yield TextDelta(text=speaking.processor.decode_text(ids), token_ids=ids)
         yield from (e for e in speak(self, prompt, options) if not isinstance(e, TextDelta))
 
@@ -174,6 +177,7 @@ PIECES = st.sampled_from([*"ab,;|\t\"' \n\r\0\x1c\u2028é", "```", "```csv\n"])
 
 @given(st.lists(PIECES, max_size=14).map("".join))
 def test_whatever_was_said_is_a_table_that_can_be_read(words: str) -> None:
+    assert TABLE.read is not None and TABLE.write is not None
     for whole in (words, f"```csv\n{words}\n```\n"):
         cells, _ = of_words(whole)
         np.testing.assert_array_equal(TABLE.read(TABLE.write(cells)), cells)

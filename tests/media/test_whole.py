@@ -8,6 +8,7 @@ import io
 import re
 import struct
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -41,6 +42,7 @@ def muxed(
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=muxer, options=options) as container:
         stream = container.add_stream(codec, rate=48_000 if codec == "libopus" else RATE)
+        assert isinstance(stream, av.AudioStream)
         stream.layout = layout
         samples = tone(seconds, stream.rate)[None].repeat(stream.channels, axis=0)
         frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
@@ -192,7 +194,7 @@ def test_what_follows_a_tag_is_looked_at(inner: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.raw", "a.RAW", "a.pcm", "a.au", "a.mp4", "a"])
 @pytest.mark.parametrize("format", ["wav", "mp3", "flac", "ogg"])
-def test_the_name_of_a_sound_means_nothing(tmp_path, name: str, format: str) -> None:
+def test_the_name_of_a_sound_means_nothing(tmp_path: Path, name: str, format: str) -> None:
     path = tmp_path / name
     path.write_bytes(WHOLE[format][1])
     np.testing.assert_array_equal(media.load(Audio(path)), media.load(Audio(path.read_bytes())))

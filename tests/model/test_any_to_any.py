@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -177,7 +178,7 @@ def test_roles_are_disjoint_and_get_gradients(samples: list[Sample]) -> None:
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in parameters.values()), role
     assert all(p.grad is None for p in model.encoders.parameters())
     with pytest.raises(ValueError, match="unknown role 'encoders'"):
-        model.parameters_of("encoders")
+        model.parameters_of("encoders")  # type: ignore[arg-type]
 
 
 def test_shared_projector_counts_once() -> None:
@@ -186,7 +187,7 @@ def test_shared_projector_counts_once() -> None:
     assert all(name.startswith("image.") for name in shared.parameters_of("input_projectors"))
 
 
-def test_normalized_conditioning(tmp_path) -> None:
+def test_normalized_conditioning(tmp_path: Path) -> None:
     spec = tiny_spec(tmp_path)
     audio = replace(spec.output_projectors["audio"], normalize=True)
     changed = replace(spec, output_projectors={**spec.output_projectors, "audio": audio})
@@ -196,10 +197,12 @@ def test_normalized_conditioning(tmp_path) -> None:
 
 def test_decoders_load_when_asked_for() -> None:
     model = tiny_model()
-    assert model.decoders.loaded == ()
+    at_first = model.decoders.loaded
+    assert at_first == ()
     decoder = model.decoders["image"]
     assert model.decoders["image"] is decoder
-    assert model.decoders.loaded == ("image",)
+    loaded = model.decoders.loaded
+    assert loaded == ("image",)
     assert set(model.decoders) == {"image", "video", "audio"}
     model.decoders.unload("image")
     assert model.decoders.loaded == ()
@@ -208,17 +211,18 @@ def test_decoders_load_when_asked_for() -> None:
         model.decoders["text"]
 
 
-def test_a_named_revision_reaches_the_loader(tmp_path, monkeypatch) -> None:
+def test_a_named_revision_reaches_the_loader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = tiny_spec(tmp_path)
-    asked = []
+    asked: list[str | None] = []
     load = LatentDiffusion.from_pretrained
-    monkeypatch.setattr(
-        LatentDiffusion,
-        "from_pretrained",
-        lambda *given, **options: (asked.append(options.get("revision")), load(*given, **options))[
-            1
-        ],
-    )
+
+    def from_pretrained(*given: Any, **options: Any) -> LatentDiffusion:
+        asked.append(options.get("revision"))
+        return load(*given, **options)
+
+    monkeypatch.setattr(LatentDiffusion, "from_pretrained", from_pretrained)
     pinned = {**spec.decoders, "image": replace(spec.decoders["image"], revision="v1")}
     model = build(replace(spec, decoders=pinned), root=tmp_path)
     assert (model.decoders["image"].modality, model.decoders["audio"].modality) == (
@@ -228,7 +232,7 @@ def test_a_named_revision_reaches_the_loader(tmp_path, monkeypatch) -> None:
     assert asked == ["v1", None]
 
 
-def test_wrong_decoder_size_is_refused(tmp_path) -> None:
+def test_wrong_decoder_size_is_refused(tmp_path: Path) -> None:
     spec = tiny_spec(tmp_path)
     wrong = {**spec.decoders, "image": replace(spec.decoders["image"], conditioning_tokens=5)}
     model = build(replace(spec, decoders=wrong), root=tmp_path)

@@ -110,8 +110,8 @@ def test_a_component_is_built_where_and_how_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize("modality", ["image", "video", "audio"])
 def test_decoders_of_the_paper(modality: str) -> None:
-    part = named_spec("paper-7b").decoders[modality]  # type: ignore[index]
-    decoder = build_decoder(modality, part)  # type: ignore[arg-type]
+    part = named_spec("paper-7b").decoders[modality]
+    decoder = build_decoder(modality, part)
     assert decoder.conditioning_shape == (part.conditioning_tokens, part.conditioning_dim)
     latents = {"image": (4, 64, 64), "video": (4, 24, 40, 72), "audio": (8, 250, 16)}
     assert decoder.codec.latent_shape(MediaSize()) == latents[modality]

@@ -42,7 +42,7 @@ def public_tiny(models: Path, monkeypatch: pytest.MonkeyPatch) -> ModelSpec:
         encoders=tuple(replace(part, source=public(part)) for part in spec.encoders),
         decoders={m: replace(part, source=public(part)) for m, part in spec.decoders.items()},
     )
-    monkeypatch.setitem(SPECS, "tiny", spec)  # type: ignore[arg-type]
+    monkeypatch.setitem(SPECS, "tiny", spec)
     return spec
 
 
@@ -145,7 +145,7 @@ def test_a_folder_goes_before_a_name(
     public_tiny: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     NextGPT.from_pretrained("tiny").save_pretrained(tmp_path / "tiny")
-    monkeypatch.setitem(SPECS, "tiny", replace(public_tiny, template="plain"))  # type: ignore[arg-type]
+    monkeypatch.setitem(SPECS, "tiny", replace(public_tiny, template="plain"))
     monkeypatch.chdir(tmp_path)
     assert NextGPT.from_pretrained("tiny").spec.template == "chatml"
 

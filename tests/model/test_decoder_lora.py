@@ -57,7 +57,7 @@ def test_new_adapters_change_nothing_and_are_asked_for(plain: Path) -> None:
     assert torch.equal(drawn(before), drawn(after))
     assert {name.split(".")[0] for name in after.parameters_of("decoder_lora")} == set(LORA)
     with pytest.raises(ValueError, match="no 'speech' decoder|no speech decoder"):
-        aw.load(plain, decoder_lora={"speech": {}})  # type: ignore[dict-item]
+        aw.load(plain, decoder_lora={"speech": {}})
     with pytest.raises(ValueError, match="'rank'"):
         aw.load(plain, decoder_lora={"image": {"rank": 4}})
     with pytest.raises(ValueError, match="'q_proj' names no layer"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_later_format_is_refused() -> None:
         ({"input_projector": {"image": ProjectorSpec(type="linear")}}, "without an encoder"),
     ],
 )
-def test_contradictions(changes: dict[str, object], message: str) -> None:
+def test_contradictions(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(PLAIN, **changes)
 

@@ -121,7 +121,7 @@ def test_a_relative_folder_is_the_callers_own(
 
 def test_what_cannot_be_swapped(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="names 'smell', which tiny does not make; it makes image"):
-        aw.load(checkpoint, decoders={"smell": tmp_path})  # type: ignore[dict-item]
+        aw.load(checkpoint, decoders={"smell": tmp_path})
     with pytest.raises(ValueError, match="is not a decoder folder: unet/config.json is missing"):
         aw.load(checkpoint, decoders={"image": tmp_path})
     with pytest.raises(ValueError, match="the weights of the image decoder, no/such, are not on"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from anyweave.batch import IGNORE_INDEX, MediaInput, Sample, Target
 from anyweave.processing import bucketed_batches, collate
 
 
-def sample(length: int, **changes: object) -> Sample:
+def sample(length: int, **changes: Any) -> Sample:
     ids = torch.arange(length)
     return replace(Sample(ids, ids.clone()), **changes)
 
@@ -38,8 +39,9 @@ def test_media_are_stacked_per_modality_in_row_order() -> None:
     )
     assert batch.media["image"].rows.tolist() == [0, 0, 2]
     assert batch.media["image"].starts.tolist() == [1, 4, 4]
-    assert batch.media["image"].inputs[:, 0].tolist() == [1.0, 4.0, 4.0]
-    assert batch.media["audio"].features.shape == (1, 5, 6)
+    inputs, features = batch.media["image"].inputs, batch.media["audio"].features
+    assert inputs is not None and inputs[:, 0].tolist() == [1.0, 4.0, 4.0]
+    assert features is not None and features.shape == (1, 5, 6)
     assert "video" not in batch.media
 
 
@@ -50,6 +52,7 @@ def test_targets_may_miss_latents() -> None:
     targets = batch.targets["image"]
     assert targets.captions == ("b", "a", "a")
     assert targets.caption_embeddings is None
+    assert targets.latents is not None and targets.latent_index is not None
     assert targets.latents.shape == (2, 2, 3) and targets.latent_index.tolist() == [1, 2]
 
 

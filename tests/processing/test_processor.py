@@ -121,7 +121,9 @@ def test_a_batch_holds_what_its_samples_hold(many: list[list[Message]]) -> None:
         for modality, media in alone.media.items():
             mine = batch.media[modality].rows == row
             assert torch.equal(batch.media[modality].starts[mine], media.starts)
-            assert torch.equal(batch.media[modality].inputs[mine], media.inputs)
+            inputs = batch.media[modality].inputs
+            assert inputs is not None and media.inputs is not None
+            assert torch.equal(inputs[mine], media.inputs)
         for modality, targets in alone.targets.items():
             mine = batch.targets[modality].rows == row
             assert torch.equal(batch.targets[modality].starts[mine], targets.starts)
@@ -160,8 +162,9 @@ def test_rates_reach_the_encoder_and_arrays_reach_the_targets() -> None:
             Message("assistant", [make_medium("image", 9, "nine"), Image(caption="known by name")]),
         ]
     )
-    assert sample.media[0].inputs.tolist() == [1.0, 16000.0]
-    assert sample.media[1].inputs.tolist() == [7.0, 8.0]
+    heard, seen = (medium.inputs for medium in sample.media)
+    assert heard is not None and heard.tolist() == [1.0, 16000.0]
+    assert seen is not None and seen.tolist() == [7.0, 8.0]
     assert sample.targets[0].caption == "nine" and int(sample.targets[0].array.mean()) == 9
     assert sample.targets[1].array is None
 
@@ -252,9 +255,10 @@ def test_a_prompt_is_never_cut() -> None:
 
 
 def test_cutting_costs_what_the_conversation_is_long() -> None:
+    roles: tuple[Role, ...] = ("user", "assistant")
     turns = [
         TurnLayout(role, n, (Piece((1, 2), control=True), Piece((3,) * 8, "all")))
-        for n, role in enumerate(("user", "assistant") * 20_000)
+        for n, role in enumerate(roles * 20_000)
     ]
     kept, cut = fit(turns, 1, 150_000, "end")
     assert (len(kept), cut.turns, cut.tokens) == (15_000, 25_001, 250_001)
@@ -330,8 +334,10 @@ def test_a_cache_gives_other_forms_of_the_same_media(tmp_path: Any) -> None:
     stored.keep("latents", cold.targets[0].key, torch.ones(4))
     warm = render(stored)
     assert torch.equal(warm.input_ids, cold.input_ids)
-    assert warm.media[0].inputs is None and warm.media[0].features.shape == (2, 3)
-    assert warm.targets[0].array is None and warm.targets[0].latents.shape == (4,)
+    features, latents = warm.media[0].features, warm.targets[0].latents
+    assert features is not None and latents is not None
+    assert warm.media[0].inputs is None and features.shape == (2, 3)
+    assert warm.targets[0].array is None and latents.shape == (4,)
     assert render(SampleCache(names)).media[0].key is None  # no cache, no keys
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from anyweave.projectors import INPUT_PROJECTORS, resolve
-from anyweave.projectors.grouping import GroupingProjector
+from anyweave.projectors.grouping import GroupingProjector, GroupingStage
 from anyweave.projectors.linear import LinearProjector
 from anyweave.projectors.qformer import QFormerProjector
 
@@ -19,7 +19,7 @@ def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _small() -> dict[str, nn.Module]:
+def _small() -> dict[str, GroupingProjector | LinearProjector | QFormerProjector]:
     return {
         "grouping": GroupingProjector(12, 10, tokens=(6, 3), depths=(1, 2), **SMALL),
         "grouping, one stage": GroupingProjector(12, 10, tokens=(4,), depths=(1,), **SMALL),
@@ -34,6 +34,13 @@ def _small() -> dict[str, nn.Module]:
     }
 
 
+def _first_stage(projector: nn.Module) -> GroupingStage:
+    assert isinstance(projector, GroupingProjector)
+    stage = projector.stages[0]
+    assert isinstance(stage, GroupingStage)
+    return stage
+
+
 @pytest.mark.parametrize("name", list(_small()))
 def test_shapes_gradients_and_deterministic_evaluation(name: str) -> None:
     projector = _small()[name]
@@ -44,7 +51,8 @@ def test_shapes_gradients_and_deterministic_evaluation(name: str) -> None:
     out.pow(3).sum().backward()
     without = [n for n, p in projector.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
-    assert all(torch.isfinite(p.grad).all() for p in projector.parameters())
+    for parameter in projector.parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all()
     projector.eval()
     assert torch.equal(projector(features), projector(features))
 
@@ -64,7 +72,7 @@ def test_parameters_at_the_papers_sizes() -> None:
 
 
 def test_each_patch_belongs_to_one_group_and_gradients_are_the_softmaxs() -> None:
-    stage = _small()["grouping"].stages[0].eval()
+    stage = _first_stage(_small()["grouping"]).eval()
     concepts, patches = torch.randn(2, 6, 16, requires_grad=True), torch.randn(2, 9, 16)
     assignment = stage.assign(concepts, patches)
     assert set(assignment.flatten().tolist()) == {0.0, 1.0}
@@ -84,7 +92,7 @@ def test_each_patch_belongs_to_one_group_and_gradients_are_the_softmaxs() -> Non
 
 def test_a_stage_follows_its_equation() -> None:
     """X' = C_hat + MLP(mean of the patches of each group), written with a loop over groups."""
-    stage = _small()["grouping"].stages[0].eval()
+    stage = _first_stage(_small()["grouping"]).eval()
     x = torch.randn(1, 9, 16)
     both = torch.cat([stage.concept_tokens[None], x], dim=1)
     for layer in stage.layers:
@@ -104,7 +112,7 @@ def test_a_stage_follows_its_equation() -> None:
 
 def test_noise_is_gumbel_in_training_only() -> None:
     torch.manual_seed(0)
-    stage = GroupingProjector(4, 4, tokens=(2,), depths=(0,), dim=4, num_heads=1).stages[0]
+    stage = _first_stage(GroupingProjector(4, 4, tokens=(2,), depths=(0,), dim=4, num_heads=1))
     concepts = torch.tensor([[[1.0, 0, 0, 0], [0, 1.0, 0, 0]]])
     patches = torch.tensor([[[1.0, 0, 0, 0]]]).expand(1, 20000, 4)  # cosines 1 and 0
     share = stage.train().assign(concepts, patches)[0, 0].mean().item()

@@ -76,4 +76,4 @@ def test_errors_say_what_to_do() -> None:
     with pytest.raises(ValueError, match="known output projectors: transformer"):
         resolve("output", "linear")
     with pytest.raises(ValueError, match="input or output"):
-        resolve("both", "linear")
+        resolve("both", "linear")  # type: ignore[arg-type]

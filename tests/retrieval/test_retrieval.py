@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def index(folder: Path, model: NextGPT, tmp_path_factory: pytest.TempPathFactory
     return Index.load(output)
 
 
-def _vectors(words: list[str]) -> torch.Tensor:
+def _vectors(words: Sequence[str]) -> torch.Tensor:
     return torch.stack(
         [torch.nn.functional.one_hot(torch.tensor(sum(map(ord, w)) % 997), 997) for w in words]
     )

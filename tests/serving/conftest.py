@@ -58,9 +58,12 @@ def serving(engine: Engine | NextGPT, folder: Path, **settings: Any) -> Iterator
     app = create_app(engine, made, GenerationOptions(max_new_tokens=12))
     ready = threading.Event()
     urls: list[str] = []
-    running = Running(
-        app, made, bind("127.0.0.1", 0), ready=lambda url: (urls.append(url), ready.set())
-    )
+
+    def answers(url: str) -> None:
+        urls.append(url)
+        ready.set()
+
+    running = Running(app, made, bind("127.0.0.1", 0), ready=answers)
     thread = threading.Thread(target=running.run)
     thread.start()
     try:

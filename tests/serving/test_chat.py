@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 from PIL import Image as PilImage
@@ -42,6 +44,10 @@ def user(text: str) -> dict[str, str]:
 
 def said(reply: Any) -> dict[str, str]:
     return {"role": "assistant", "content": reply["choices"][0]["message"]["content"]}
+
+
+def completed(http: httpx2.Client, job: str) -> bool:
+    return bool(http.get(f"/v1/videos/{job}").json()["status"] == "completed")
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -262,7 +268,7 @@ def test_many_clients_at_once_lose_nothing(serve: Callable[..., Any]) -> None:
         assert len(left) == len(jobs) == 2
         with served.http() as http:
             for job in jobs:
-                until(lambda job=job: http.get(f"/v1/videos/{job}").json()["status"] == "completed")
+                until(partial(completed, http, job))
         until(lambda: served.app.desk.scheduler.running == 0)
         assert served.app.desk.scheduler.waiting == 0
 

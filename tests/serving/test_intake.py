@@ -208,11 +208,12 @@ def test_too_many_messages_and_media_are_refused(read: Any, tmp_path: Path) -> N
     three = schema.WireMessage.model_validate({"role": "user", "content": [part] * 3})
     with pytest.raises(ApiError, match="at most 2"):
         intake.turns([three])
-    one = schema.WireMessage(role="user", content="x")
+    one = schema.WireMessage.model_validate({"role": "user", "content": "x"})
     with pytest.raises(ApiError, match="at most 3"):
         intake.turns([one] * 4)
+    long = schema.WireMessage.model_validate({"role": "user", "content": "x" * 200_000})
     with pytest.raises(ApiError, match="200,001 characters"):
-        intake.turns([one, schema.WireMessage(role="user", content="x" * 200_000)])
+        intake.turns([one, long])
     intake.close()
 
 

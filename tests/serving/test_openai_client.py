@@ -95,7 +95,11 @@ def test_media_come_in_every_shape_and_in_order(client: openai.OpenAI) -> None:
 
 def test_a_stream_says_what_the_whole_reply_says(client: openai.OpenAI) -> None:
     whole: Any = client.chat.completions.create(model="tiny", messages=HELLO, extra_body=ALL)
-    text, images, audio, videos, steps = "", [], None, [], {}
+    text = ""
+    images: list[Any] = []
+    videos: list[Any] = []
+    audio: Any = None
+    steps: dict[str, tuple[int, int]] = {}
     last: Any = None
     usage = None
     stream = client.chat.completions.create(
@@ -260,9 +264,11 @@ def test_knobs_reach_the_decoders(client: openai.OpenAI) -> None:
 
 
 def test_pictures_and_sounds_for_a_prompt(client: openai.OpenAI, served: Any) -> None:
-    pictures = client.images.generate(model="tiny", prompt="a fox", n=2, size="32x16")  # type: ignore[call-overload]
-    assert len(pictures.data) == 2
-    first = PIL.Image.open(io.BytesIO(base64.b64decode(pictures.data[0].b64_json)))
+    pictures = client.images.generate(model="tiny", prompt="a fox", n=2, size="32x16")
+    assert pictures.data is not None and len(pictures.data) == 2
+    encoded = pictures.data[0].b64_json
+    assert encoded is not None
+    first = PIL.Image.open(io.BytesIO(base64.b64decode(encoded)))
     assert first.size == (32, 16)
     edited: Any = client.images.edit(image=("a.png", PNG), prompt="darker", response_format="url")
     assert httpx2.get(edited.data[0].url).content.startswith(b"\x89PNG")

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import pytest
 
 import anyweave
 import anyweave.serving.web_page
-from anyweave.generation import Progress
+from anyweave.generation import ChatSession, GenerationOptions, Progress
+from anyweave.generation.events import Event
+from anyweave.messages import Message
 from anyweave.serving.engine import Engine
+
+from .conftest import Served
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
@@ -26,6 +30,16 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium"),
 ]
+
+Serve = Callable[..., AbstractContextManager[Served]]
+
+
+class Visit(Protocol):
+    """Opens a page; `wrong` is all that went wrong in any of them."""
+
+    wrong: list[str]
+
+    def __call__(self, url: str, **options: Any) -> Any: ...
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +53,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+def visit(browser: Any) -> Iterator[Visit]:
     """`visit(url)`: a page in a browser of its own, in which nothing may go wrong unseen and
     nothing may be fetched from elsewhere.
     """
@@ -56,15 +70,20 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
                 if not request.url.startswith((url, "blob:", "data:")):
                     wrong.append(request.url)
 
+            def logged(line: Any) -> None:
+                if line.type == "error":
+                    wrong.append(line.text)
+
             page.on("request", asked)
             page.on("pageerror", lambda error: wrong.append(str(error)))
-            page.on("console", lambda m: m.type == "error" and wrong.append(m.text))
+            page.on("console", logged)
             page.goto(url)
             page.get_by_role("button", name="Show me a bee").wait_for()
             return page
 
-        opened.wrong = wrong  # type: ignore[attr-defined]
-        yield opened
+        visiting = cast("Visit", opened)
+        visiting.wrong = wrong
+        yield visiting
         assert not wrong
 
 
@@ -74,8 +93,10 @@ class Slow(Engine):
     def __init__(self, engine: Engine) -> None:
         vars(self).update(vars(engine))
 
-    def send(self, *args: Any, **how: Any) -> Iterator[Any]:
-        with closing(super().send(*args, **how)) as events:
+    def send(
+        self, session: ChatSession, message: Message, options: GenerationOptions, **how: Any
+    ) -> Generator[Event, None, None]:
+        with closing(super().send(session, message, options, **how)) as events:
             for event in events:
                 yield event
                 if isinstance(event, Progress):
@@ -83,13 +104,13 @@ class Slow(Engine):
 
 
 @pytest.fixture
-def slow(engine: Engine, serve: Any) -> Iterator[Any]:
+def slow(engine: Engine, serve: Serve) -> Iterator[Served]:
     with serve(Slow(engine)) as served:
         yield served
 
 
 @pytest.fixture
-def served(serve: Any) -> Iterator[Any]:
+def served(serve: Serve) -> Iterator[Served]:
     """Where the model runs makes no difference to the page."""
     with serve() as served:
         yield served
@@ -125,7 +146,7 @@ def scripted(page: Any, *deltas: dict[str, Any], end: str = "data: [DONE]\n\n") 
     return sent
 
 
-def test_a_conversation_in_all_media(visit, serve):
+def test_a_conversation_in_all_media(visit: Visit, serve: Serve) -> None:
     """With emoji-mini: a picture goes in, sound, clip and picture come out, in their order."""
     with (
         closing(Engine(anyweave.load("emoji-mini"))) as engine,
@@ -166,7 +187,7 @@ def test_a_conversation_in_all_media(visit, serve):
         assert picture.evaluate("image => image.naturalWidth") == 128
 
 
-def test_a_clip_is_seen_in_the_making(visit, slow):
+def test_a_clip_is_seen_in_the_making(visit: Visit, slow: Served) -> None:
     page = visit(slow.url)
     page.evaluate("localStorage.setItem('anyweave.options', '{\"num_inference_steps\": 9}')")
     say(page, "a clip", "Clip")
@@ -178,7 +199,7 @@ def test_a_clip_is_seen_in_the_making(visit, slow):
     expect(preview).to_have_count(0)
 
 
-def test_stop_then_ask_again(visit, slow):
+def test_stop_then_ask_again(visit: Visit, slow: Served) -> None:
     page = visit(slow.url)
     say(page, "a clip", "Clip")
     page.locator(".medium.video").wait_for()
@@ -197,7 +218,7 @@ def test_stop_then_ask_again(visit, slow):
     assert scheduler.running == scheduler.waiting == 0
 
 
-def test_history_survives_a_reload(visit, served):
+def test_history_survives_a_reload(visit: Visit, served: Served) -> None:
     page = visit(served.url)
     page.locator("#files").set_input_files([EXAMPLES / "sheep.png", EXAMPLES / "piano.flac"])
     say(page, "first words", "Picture")
@@ -236,7 +257,7 @@ def test_history_survives_a_reload(visit, served):
     expect(page.locator(".history-list li")).to_have_count(0)
 
 
-def test_a_page_that_is_closed_in_the_middle_says_so(visit, slow):
+def test_a_page_that_is_closed_in_the_middle_says_so(visit: Visit, slow: Served) -> None:
     page = visit(slow.url)
     say(page, "a clip", "Clip")
     page.locator(".medium.video").wait_for()
@@ -257,7 +278,7 @@ def focused(page: Any) -> str:
     )
 
 
-def test_by_keyboard_alone(visit, slow):
+def test_by_keyboard_alone(visit: Visit, slow: Served) -> None:
     page = visit(slow.url)
     assert focused(page) == "Message"
     page.keyboard.type("hello")
@@ -303,7 +324,7 @@ def test_by_keyboard_alone(visit, slow):
     expect(page.locator(".assistant .versions")).to_have_text("2 / 2", timeout=60_000)
 
 
-def test_dropped_and_pasted(visit, served):
+def test_dropped_and_pasted(visit: Visit, served: Served) -> None:
     page = visit(served.url)
     give = """([kind, where]) => {
       const files = new DataTransfer();
@@ -322,7 +343,7 @@ def test_dropped_and_pasted(visit, served):
     expect(page.locator(".attachment")).to_have_count(1)
 
 
-def test_recorded(visit, served):
+def test_recorded(visit: Visit, served: Served) -> None:
     page = visit(served.url)
     page.get_by_role("button", name="Record a sound").click()
     page.get_by_text("1 s").wait_for()
@@ -342,7 +363,7 @@ def test_recorded(visit, served):
     ) == ["audio", "image", "video"]
 
 
-def test_what_goes_wrong_is_said(visit, served):
+def test_what_goes_wrong_is_said(visit: Visit, served: Served) -> None:
     page = visit(served.url)
     error = {"error": {"message": "three is too many", "type": "invalid_request_error"}}
     answers = [(429, {"Retry-After": "1"}), (400, {}), None]
@@ -369,7 +390,7 @@ def test_what_goes_wrong_is_said(visit, served):
     visit.wrong[:] = [text for text in visit.wrong if "Failed to load resource" not in text]
 
 
-def test_words_are_never_markup(visit, served):
+def test_words_are_never_markup(visit: Visit, served: Served) -> None:
     page = visit(served.url)
     evil = "<img src=x onerror=alert(1)><script>alert(2)</script>"
     sent = scripted(
@@ -412,7 +433,7 @@ PIXEL = (
 )
 
 
-def test_the_oldest_media_are_left_out_and_it_is_said(visit, served):
+def test_the_oldest_media_are_left_out_and_it_is_said(visit: Visit, served: Served) -> None:
     page = visit(served.url)
     picture = {"type": "image_url", "caption": "c", "image_url": {"url": PIXEL}}
     sent = scripted(page, {"images": [{**picture, "id": f"p{n}"} for n in range(11)]})
@@ -424,7 +445,7 @@ def test_the_oldest_media_are_left_out_and_it_is_said(visit, served):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_seen_and_heard_by_everybody(visit, served, theme):
+def test_seen_and_heard_by_everybody(visit: Visit, served: Served, theme: str) -> None:
     """Contrast, names of what can be pressed, one column on a phone."""
     page = visit(served.url, color_scheme=theme, viewport={"width": 390, "height": 800})
     page.locator("#files").set_input_files(EXAMPLES / "piano.flac")
@@ -472,7 +493,7 @@ CONTRAST = """() => {
 }"""
 
 
-def test_events_are_read_wherever_they_are_cut(visit, served):
+def test_events_are_read_wherever_they_are_cut(visit: Visit, served: Served) -> None:
     page = visit(served.url)
     read = """async ([text, size]) => {
       const { events } = await import("/page/sse.js");

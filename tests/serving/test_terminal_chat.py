@@ -62,12 +62,14 @@ def test_a_stopped_reply_is_forgotten_on_both_sides(served: Any) -> None:
 
 
 def _texts(events: list[Any], kind: type) -> list[Any]:
-    found = [event for event in events if isinstance(event, kind)]
     if kind is TextDelta:
-        return ["".join(event.text for event in found)]
+        return ["".join(event.text for event in events if isinstance(event, TextDelta))]
     if kind is MediaStarted:
-        return [(event.index, event.modality, event.caption) for event in found]
-    return [(event.index, replace(event.part, rate=None)) for event in found]
+        started = [event for event in events if isinstance(event, MediaStarted)]
+        return [(event.index, event.modality, event.caption) for event in started]
+    assert kind is MediaDone
+    done = [event for event in events if isinstance(event, MediaDone)]
+    return [(event.index, replace(event.part, rate=None)) for event in done]
 
 
 def _encoded(message: Message) -> tuple[Part, ...]:

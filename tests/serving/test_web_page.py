@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 import anyweave
 import anyweave.serving.web_page
+
+from .conftest import Served
 
 PAGE = Path(anyweave.serving.web_page.__file__).with_name("page")
 FILES = sorted(path for path in PAGE.rglob("*") if path.is_file())
@@ -17,7 +21,7 @@ NAMES = [path.relative_to(PAGE).as_posix() for path in FILES]
 
 
 @pytest.mark.parametrize("name", ["", *(f"page/{name}" for name in NAMES)])
-def test_every_file_is_served_with_its_type_and_policy(served, name):
+def test_every_file_is_served_with_its_type_and_policy(served: Served, name: str) -> None:
     kinds = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8"}
     kinds |= {"js": "text/javascript; charset=utf-8", "svg": "image/svg+xml", "": ""}
     kinds |= {"png": "image/png", "flac": "audio/flac", "mp4": "video/mp4"}
@@ -44,13 +48,15 @@ PATHS += ["/page/..%2fweb_page.py", "/page//index.html", "/index.html"]
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_nothing_else_is(served, path):
+def test_nothing_else_is(served: Served, path: str) -> None:
     reply = served.http().get(path)
     assert reply.status_code == 404 and reply.json()["error"]["message"]
     assert reply.headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 
-def test_the_page_needs_no_key_but_the_api_does(serve):
+def test_the_page_needs_no_key_but_the_api_does(
+    serve: Callable[..., AbstractContextManager[Served]],
+) -> None:
     with serve(api_keys=("a-key-of-sixteen-letters",)) as served:
         assert served.http().get("/").status_code == 200
         assert served.http().get("/page/main.js").status_code == 200
@@ -58,7 +64,7 @@ def test_the_page_needs_no_key_but_the_api_does(serve):
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-def test_sources_fetch_from_nowhere_and_make_no_markup(path):
+def test_sources_fetch_from_nowhere_and_make_no_markup(path: Path) -> None:
     text = path.read_text("utf-8")
     addresses = set(re.findall(r"(?:https?:|['\"(])//[^\s'\")]*", text))
     assert addresses <= {"http://www.w3.org/2000/svg"}
@@ -68,14 +74,14 @@ def test_sources_fetch_from_nowhere_and_make_no_markup(path):
         assert (PAGE / imported).is_file()
 
 
-def test_the_document_names_files_that_exist_and_holds_no_code():
+def test_the_document_names_files_that_exist_and_holds_no_code() -> None:
     text = (PAGE / "index.html").read_text("utf-8")
     named = re.findall(r'(?:src|href)="page/(.+?)"', text)
     assert named and all((PAGE / name).is_file() for name in named)
     assert not re.search(r"<style|style=|\son\w+=|<script(?![^>]* src=)", text)
 
 
-def test_the_examples_are_there():
+def test_the_examples_are_there() -> None:
     text = (PAGE / "examples.js").read_text("utf-8")
     named = set(re.findall(r'file: "(.+?)"', text))
     assert named == {path.name for path in (PAGE / "examples").iterdir()}
@@ -83,7 +89,7 @@ def test_the_examples_are_there():
 
 
 @pytest.mark.slow
-def test_emoji_mini_keeps_what_the_examples_promise():
+def test_emoji_mini_keeps_what_the_examples_promise() -> None:
     text = (PAGE / "examples.js").read_text("utf-8")
     found = re.findall(r'to: \[(.*?)\],\s*say: "(.*?)"(?:, file: "(.*?)")?', text)
     assert len(found) == 9

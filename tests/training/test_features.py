@@ -46,10 +46,10 @@ def test_cached_and_uncached_runs_give_the_same_losses(
     for run in (plain, filling, filled):
         model = plain_model()
         if run is filled:  # nothing may be encoded again
-            model.encoders.forward = None
+            model.encoders.forward = None  # type: ignore[assignment]
             for modality in model.decoders:
-                model.decoders[modality].encode_media = None  # type: ignore[method-assign]
-                model.decoders[modality].encode_captions = None  # type: ignore[method-assign]
+                model.decoders[modality].encode_media = None
+                model.decoders[modality].encode_captions = None
         Trainer(model, run, tiny_conversations()).train()
     for one, other in ((plain, filling), (filling, filled)):
         assert len(_losses(one)) == 4
@@ -138,7 +138,8 @@ def test_sounds_are_heard_at_the_encoders_rate(tmp_path: Path) -> None:
         model = build(tiny_spec(tmp_path), root=tmp_path, lazy_encoders=lazy)
         heard = model.processor.preprocess(tone)
         wave = media.load(tone, sample_rate=8000)
-        expected = model.encoders["audio"].preprocess("audio", wave, rate=8000)
+        encoder: Any = model.encoders["audio"]
+        expected = encoder.preprocess("audio", wave, rate=8000)
         torch.testing.assert_close(heard, expected)
 
 
@@ -149,9 +150,12 @@ def test_captions_are_encoded_once_per_text(
     decoder = model.decoders["image"]
     asked: list[list[str]] = []
     encode = decoder.encode_captions
-    monkeypatch.setattr(
-        decoder, "encode_captions", lambda texts: asked.append(texts) or encode(texts)
-    )
+
+    def encode_captions(texts: list[str]) -> torch.Tensor:
+        asked.append(texts)
+        return encode(texts)
+
+    monkeypatch.setattr(decoder, "encode_captions", encode_captions)
     frozen = FrozenFeatures(model)
     first = frozen.caption_embeddings("image", ["a", "b", "a"])
     again = frozen.caption_embeddings("image", ["b", "c"])

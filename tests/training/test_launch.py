@@ -88,14 +88,13 @@ def test_a_stage_reads_every_format_that_convert_reads(checkpoint: Path, tmp_pat
     shard.parent.mkdir()
     write_messages([[Message("user", "hi"), Message("assistant", "hello")]] * 2, shard)
     read = ReadOptions(columns={"caption": "title"}, media=tmp_path, task="generate")
-    for number, (data, format, options) in enumerate(
-        [
-            (alpaca, None, None),
-            (alpaca, "alpaca", None),
-            (pairs, "pairs", read),
-            (str(tmp_path / "shards" / "a-{0..0}.jsonl"), "messages", None),
-        ]
-    ):
+    cases: list[tuple[str | Path, str | None, ReadOptions | None]] = [
+        (alpaca, None, None),
+        (alpaca, "alpaca", None),
+        (pairs, "pairs", read),
+        (str(tmp_path / "shards" / "a-{0..0}.jsonl"), "messages", None),
+    ]
+    for number, (data, format, options) in enumerate(cases):
         report = train(
             stage=3,
             data=data,

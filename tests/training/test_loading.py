@@ -11,6 +11,7 @@ import pytest
 from anyweave.decoders.checkpointing import is_wrapped
 from anyweave.model import NextGPT
 from anyweave.model.build import build
+from anyweave.model.lazy_encoder import LazyEncoder
 from anyweave.testing.conversations import tiny_conversations
 from anyweave.testing.model import tiny_spec
 from anyweave.training.config import ModelConfig, TrainConfig
@@ -41,7 +42,11 @@ def _in_memory(model: NextGPT) -> dict[str, list[str]]:
 
 
 def _encoders(model: NextGPT) -> set[bool]:
-    return {encoder.loaded for encoder in model.encoders.values()}
+    found: set[bool] = set()
+    for encoder in model.encoders.values():
+        assert isinstance(encoder, LazyEncoder)
+        found.add(encoder.loaded)
+    return found
 
 
 def test_stage_1_reads_an_encoder_only_where_features_are_missing(

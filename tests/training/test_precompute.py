@@ -44,7 +44,8 @@ def test_everything_is_computed_once(plain_model: MakeModel, tmp_path: Path) -> 
     assert precompute(model, tiny_conversations(), tmp_path, progress=False) == []
     assert kinds(cache) == ALL
     before = cache.store.usage()
-    model.encoders.forward = None  # nothing is encoded again
+    # Nothing is encoded again.
+    model.encoders.forward = None  # type: ignore[assignment]
     precompute(model, tiny_conversations(), cache, progress=False)
     assert cache.store.usage() == before
 

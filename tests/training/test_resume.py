@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -428,12 +428,16 @@ def test_what_a_killed_run_left_half_written_is_swept(
     if child == 0:  # killed while it writes the checkpoint of step 2
         try:
             trainer = Trainer(new_model(), run, tiny_conversations())
-            replace_folder = resume_module.save_tensors
+            save = resume_module.save_tensors
 
-            def killed(*arguments: Any) -> None:
+            def killed(
+                tensors: Mapping[str, torch.Tensor],
+                path: str | Path,
+                metadata: Mapping[str, str] | None = None,
+            ) -> None:
                 if trainer.progress.step == 2:
                     os.kill(os.getpid(), signal.SIGKILL)
-                replace_folder(*arguments)
+                save(tensors, path, metadata)
 
             resume_module.save_tensors = killed
             trainer.train()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from anyweave.model import NextGPT
+from anyweave.model.roles import TrainedRole
 from anyweave.testing.conversations import tiny_conversations
 from anyweave.training.config import TrainConfig
 from anyweave.training.report import read_log
@@ -26,7 +27,7 @@ def _everything(model: NextGPT) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in state.items()}
 
 
-def _identities(model: NextGPT, role: str) -> set[int]:
+def _identities(model: NextGPT, role: TrainedRole) -> set[int]:
     return {id(parameter) for parameter in model.parameters_of(role).values()}
 
 

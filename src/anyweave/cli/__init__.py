@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from rich.logging import RichHandler
 from rich.markup import escape
 
+from anyweave import __version__
 from anyweave.cli.bench import app as bench_app
-from anyweave.cli.console import err
+from anyweave.cli.console import err, print_plain
 from anyweave.cli.conversation import chat, inspect, run
 from anyweave.cli.data import app as data_app
 from anyweave.cli.eval import app as eval_app
@@ -31,6 +33,29 @@ app = typer.Typer(
     help="Any-to-any chat: text, images, videos and sounds in and out.\n\n"
     "Try [bold]anyweave demo[/bold] first, then [bold]anyweave chat[/bold].",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print_plain(f"anyweave {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """The options that stand before a command."""
+
+
 for _command in (run, chat, serve, inspect):
     app.command()(_command)
 _groups = {

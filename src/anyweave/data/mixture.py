@@ -8,7 +8,7 @@ memory, or with a `buffer` near to sequential reading, which needs no memory (se
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -142,6 +142,9 @@ class Epoch(Generic[Item]):
 
     def __getitem__(self, index: int) -> Item:
         return self.mixture.at(self.number, index)
+
+    def __iter__(self) -> Iterator[Item]:
+        return map(self.__getitem__, range(len(self)))
 
     def reading(self, index: int) -> Reading:
         """The sample with what is lost of its row."""

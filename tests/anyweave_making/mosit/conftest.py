@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -30,9 +32,11 @@ TOPICS = tuple(
 
 
 @pytest.fixture(scope="session")
-def items(tmp_path_factory) -> list[Item]:
+def items(tmp_path_factory: pytest.TempPathFactory) -> list[Item]:
     folder = tmp_path_factory.mktemp("collection")
     made = []
+    array: np.ndarray
+    rate: float | None
     for modality, captions in SCENES.items():
         for number, caption in enumerate(captions):
             shade = 40 + 60 * number
@@ -50,5 +54,5 @@ def items(tmp_path_factory) -> list[Item]:
 
 
 @pytest.fixture
-def filler(items, tmp_path) -> Filler:
+def filler(items: list[Item], tmp_path: Path) -> Filler:
     return Filler(items, folder=tmp_path / "made")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from anyweave.data.written import write_conversation
@@ -19,7 +21,7 @@ Human: Show me more.
 Machine: Here: [video: a tent in the wind] Enough?"""
 
 
-def test_written_and_read_again():
+def test_written_and_read_again() -> None:
     conversation = read_conversation(TEXT)
     assert [message.role for message in conversation] == ["user", "assistant"] * 2
     assert conversation[0].parts == (
@@ -34,7 +36,7 @@ def test_written_and_read_again():
     assert read_conversation(marked.replace("[image: a", "[ Image : a")) == conversation
 
 
-def test_brackets_in_captions_do_not_break_the_form():
+def test_brackets_in_captions_do_not_break_the_form() -> None:
     said = [Message("user", Image(caption="a [red] tent")), Message("assistant", "ok")]
     assert read_conversation(write_conversation(said))[0].media()[0].caption == "a (red) tent"
 
@@ -52,12 +54,12 @@ def test_brackets_in_captions_do_not_break_the_form():
         ("Human: a\nMachine: [a picture of x] [video]", r"a medium as '\[video\]'"),
     ],
 )
-def test_what_is_no_dialogue(text, problem):
+def test_what_is_no_dialogue(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         read_conversation(text)
 
 
-def test_rows_keep_everything():
+def test_rows_keep_everything() -> None:
     conversation = read_conversation(TEXT)
     dialogue = Dialogue(
         id="d",
@@ -76,7 +78,7 @@ def test_rows_keep_everything():
     assert [part.source for part in back.conversation[0].media()] == ["a.png", "b.wav"]
 
 
-def test_our_template_dialogues_are_dialogues(tmp_path):
+def test_our_template_dialogues_are_dialogues(tmp_path: Path) -> None:
     examples = read_examples()
     assert len(examples) >= 5
     for example in examples:

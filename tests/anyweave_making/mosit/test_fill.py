@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ import pytest
 from anyweave import media
 from anyweave.generation.batching import ReplyBatcher
 from anyweave.generation.depicting import depict
-from anyweave.messages import Image
+from anyweave.messages import Image, Modality
 from anyweave.model import NextGPT
 from anyweave.testing.model import tiny_model
+from anyweave_making.collection import Item
 from anyweave_making.journal import Journal
 from anyweave_making.mosit import (
     Dialogue,
@@ -31,11 +34,11 @@ from anyweave_making.release import Origin
 from .conftest import TOPICS
 
 
-def draft(text, id="d"):
+def draft(text: str, id: str = "d") -> Dialogue:
     return Dialogue(id=id, topic="x", writer="y", conversation=read_conversation(text))
 
 
-def test_the_nearest_caption_wins_and_comes_once(filler, items):
+def test_the_nearest_caption_wins_and_comes_once(filler: Filler, items: list[Item]) -> None:
     filled = filler.fill(
         draft(
             "Human: [image: red tents beside the water of a lake]\n"
@@ -45,22 +48,24 @@ def test_the_nearest_caption_wins_and_comes_once(filler, items):
     )
     first, sound, second, clip = media_of(filled.conversation)
     assert first.source == str(items[0].path) and first.caption == "a red tent beside a lake"
-    assert filled.origins[0].asked == "red tents beside the water of a lake"
-    assert 0.5 < filled.origins[0].score < 1 and filled.origins[0].licence == "CC0"
+    origin = filled.origins[0]
+    assert origin is not None and origin.score is not None
+    assert origin.asked == "red tents beside the water of a lake"
+    assert 0.5 < origin.score < 1 and origin.licence == "CC0"
     assert sound.caption == "a campfire crackling"
     assert second.source is None and second.caption == "a tent by a lake"  # the tent is taken
     assert clip.source is None and filled.origins[3] is None
 
 
-def test_filling_twice_changes_nothing(filler):
+def test_filling_twice_changes_nothing(filler: Filler) -> None:
     once = filler.fill(draft("Human: [image: a red tent beside a lake]\nMachine: nice"))
     assert filler.fill(once) == once
 
 
-def test_what_is_not_found_is_generated(items, tmp_path):
+def test_what_is_not_found_is_generated(items: list[Item], tmp_path: Path) -> None:
     calls = []
 
-    def make(modality, caption, seed):
+    def make(modality: Modality, caption: str, seed: int) -> Image | None:
         calls.append((modality, caption, seed))
         return Image(np.zeros((4, 4, 3), np.uint8)) if modality == "image" else None
 
@@ -80,8 +85,8 @@ def test_what_is_not_found_is_generated(items, tmp_path):
     assert filler.fill(draft(text, id="e")).id == "e" and calls[4][2] != calls[0][2]
 
 
-def test_an_encoder_may_decide(items, tmp_path):
-    def embed(texts):
+def test_an_encoder_may_decide(items: list[Item], tmp_path: Path) -> None:
+    def embed(texts: Sequence[str]) -> np.ndarray:
         return np.array([[1.0, float("owl" in t or "bird" in t)] for t in texts])
 
     filler = Filler(items, folder=tmp_path, embed=embed, min_score=0.99)
@@ -89,14 +94,14 @@ def test_an_encoder_may_decide(items, tmp_path):
     assert media_of(filled.conversation)[0].caption == "an owl on a branch"
 
 
-def test_a_file_is_not_used_too_often_even_after_a_stop(items, tmp_path):
+def test_a_file_is_not_used_too_often_even_after_a_stop(items: list[Item], tmp_path: Path) -> None:
     work = tmp_path / "w"
     build_drafts(Grammar(TOPICS), TOPICS, work, num=12)
 
     class Stops(Filler):
         left = 5
 
-        def fill_all(self, dialogues):
+        def fill_all(self, dialogues: Iterable[Dialogue]) -> Iterator[Dialogue]:
             for dialogue in super().fill_all(dialogues):
                 self.left -= 1
                 if self.left < 0:
@@ -122,7 +127,7 @@ def test_a_file_is_not_used_too_often_even_after_a_stop(items, tmp_path):
         fill_drafts(tmp_path, Filler(items, folder=work))
 
 
-def test_dialogues_are_filled_together_as_one_by_one(items, tmp_path):
+def test_dialogues_are_filled_together_as_one_by_one(items: list[Item], tmp_path: Path) -> None:
     path = tiny_model().save_pretrained(tmp_path / "model")
     model = NextGPT.from_pretrained(str(path), bridge="caption")
     texts = (
@@ -143,4 +148,6 @@ def test_dialogues_are_filled_together_as_one_by_one(items, tmp_path):
         for a, b in zip(media_of(one.conversation), media_of(other.conversation), strict=True):
             assert a.caption == b.caption
             np.testing.assert_allclose(media.load(a) * 1.0, media.load(b) * 1.0, atol=1.5)
-    assert sum(o.how == "retrieved" for d in rows[0] for o in d.origins) == 1  # once, by the first
+    origins = [o for d in rows[0] for o in d.origins]
+    assert None not in origins
+    assert sum(o is not None and o.how == "retrieved" for o in origins) == 1  # once, by the first

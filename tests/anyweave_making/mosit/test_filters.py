@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from anyweave.data.messages_jsonl import write_messages
 from anyweave.messages import Image, Message
+from anyweave_making.collection import Item
 from anyweave_making.mosit import (
     Dialogue,
+    Filler,
     Filters,
     Grammar,
     read_conversation,
@@ -17,8 +21,11 @@ from anyweave_making.mosit import (
     select,
 )
 from anyweave_making.mosit.duplicates import near_duplicates, shingles
+from anyweave_making.mosit.held_out import HeldOut
 
 from .conftest import TOPICS
+
+MakeDialogue = Callable[..., Dialogue]
 
 GOOD = """Human: [image: a red tent beside a lake] What is it, and why is it red of all colours?
 Machine: A tent. Red is easy to find again in the snow and the fog.
@@ -29,21 +36,23 @@ Machine: Sleep well, and do not forget to close the tent against the flies."""
 
 
 @pytest.fixture
-def dialogue(filler):
-    def make(text=GOOD, id="d"):
+def dialogue(filler: Filler) -> MakeDialogue:
+    def make(text: str = GOOD, id: str = "d") -> Dialogue:
         written = Dialogue(id=id, topic="t", writer="w", conversation=read_conversation(text))
         return filler.fill(written)
 
     return make
 
 
-def reason(dialogue, filters=None, held_out=None):
+def reason(
+    dialogue: Dialogue, filters: Filters | None = None, held_out: HeldOut | None = None
+) -> str | None:
     selection = select([dialogue], filters or Filters(), held_out)
     assert len(selection.kept) + len(selection.dropped) == 1
     return selection.dropped.get(dialogue.id)
 
 
-def test_a_good_one_is_kept(dialogue):
+def test_a_good_one_is_kept(dialogue: MakeDialogue) -> None:
     assert reason(dialogue()) is None
 
 
@@ -59,13 +68,15 @@ def test_a_good_one_is_kept(dialogue):
         ("This, most likely:", "Here is the sound:", None),
     ],
 )
-def test_one_thing_wrong(dialogue, before, after, expected):
+def test_one_thing_wrong(
+    dialogue: MakeDialogue, before: str, after: str, expected: str | None
+) -> None:
     text = GOOD.replace(before, after).replace("Machine: x\nHuman: Thanks", "Human: Thanks")
     assert text != GOOD or expected is None
     assert reason(dialogue(text)) == expected
 
 
-def test_turns_and_sides(dialogue):
+def test_turns_and_sides(dialogue: MakeDialogue) -> None:
     short = "\n".join(GOOD.splitlines()[:4])
     assert reason(dialogue(short)) == "not 3 to 7 turns"
     assert reason(dialogue(short), Filters(min_turns=2)) is None
@@ -77,7 +88,9 @@ def test_turns_and_sides(dialogue):
     assert reason(dialogue(given), Filters(both_sides=False)) is None
 
 
-def test_a_file_that_is_something_else(dialogue, items, tmp_path):
+def test_a_file_that_is_something_else(
+    dialogue: MakeDialogue, items: list[Item], tmp_path: Path
+) -> None:
     good = dialogue()
     (image, audio) = [p for m in good.conversation for p in m.media()]
     for path in (items[-1].path, tmp_path / "none.png"):
@@ -85,7 +98,9 @@ def test_a_file_that_is_something_else(dialogue, items, tmp_path):
         assert reason(wrong) == "a file is not what its placeholder says"
 
 
-def test_evaluation_sets_do_not_leak(dialogue, items, tmp_path):
+def test_evaluation_sets_do_not_leak(
+    dialogue: MakeDialogue, items: list[Item], tmp_path: Path
+) -> None:
     held = tmp_path / "test.jsonl"
     write_messages([[Message("user", Image(items[0].path)), Message("assistant", "hm")]], held)
     assert reason(dialogue(), held_out=read_held_out([held])) == "a medium of an evaluation set"
@@ -105,7 +120,7 @@ def test_evaluation_sets_do_not_leak(dialogue, items, tmp_path):
         read_held_out([tmp_path / "none.txt"])
 
 
-def test_near_duplicates(dialogue):
+def test_near_duplicates(dialogue: MakeDialogue) -> None:
     other = GOOD.replace("Sleep well", "Good night")
     different = GOOD.replace("tent", "boat").replace("Human: I like it.", "Human: Hm, no.")
     made = [dialogue(text, id=str(n)) for n, text in enumerate((GOOD, other, different))]
@@ -116,7 +131,7 @@ def test_near_duplicates(dialogue):
     assert strict.counts() == {"near duplicate": 1}
 
 
-def test_duplicates_are_found_among_many():
+def test_duplicates_are_found_among_many() -> None:
     texts = [
         f"{n} bottles stand on wall number {n * 7} and {n + 3} of them fall" for n in range(300)
     ]
@@ -126,7 +141,7 @@ def test_duplicates_are_found_among_many():
     assert near_duplicates(["", ""], 0.5) == {1: 0}
 
 
-def test_balance_of_modalities(filler):
+def test_balance_of_modalities(filler: Filler) -> None:
     grammar = Grammar(TOPICS)
     made = [filler.fill(grammar.write(str(n), TOPICS[n % 3], (0, n))) for n in range(60)]
     lopsided = [
@@ -144,6 +159,6 @@ def test_balance_of_modalities(filler):
     assert select(lopsided, replace(filters, max_imbalance=None)).dropped == {}
 
 
-def _counts(dialogues):
+def _counts(dialogues: Sequence[Dialogue]) -> dict[str, int]:
     kinds = [p.modality for d in dialogues for m in d.conversation for p in m.media()]
     return {kind: kinds.count(kind) for kind in ("image", "video", "audio")}

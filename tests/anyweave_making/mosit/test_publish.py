@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from anyweave.data import MessagesJsonl
 from anyweave.files import file_digest
 from anyweave.messages import Image, Message
+from anyweave_making.collection import Item
 from anyweave_making.journal import Journal
 from anyweave_making.mosit import (
     Filler,
@@ -40,14 +42,14 @@ ANY = Filters(max_similarity=1.0)
 
 
 @pytest.fixture
-def work(items, tmp_path):
+def work(items: list[Item], tmp_path: Path) -> Path:
     work = tmp_path / "work"
     build_drafts(Grammar(TOPICS), TOPICS, work, num=20)
     fill_drafts(work, Filler(items, folder=work / "media"), settings={"collections": ["toy"]})
     return work
 
 
-def test_a_dataset_is_whole_and_says_where_it_comes_from(work, tmp_path):
+def test_a_dataset_is_whole_and_says_where_it_comes_from(work: Path, tmp_path: Path) -> None:
     with Journal(work / DECISIONS) as decisions:
         review = Review(filled_dialogues(work), decisions)
         ids = [row["id"] for row in review.overview()["dialogues"]]
@@ -78,7 +80,7 @@ def test_a_dataset_is_whole_and_says_where_it_comes_from(work, tmp_path):
         publish(work, tmp_path / "d", ANY)
 
 
-def test_no_more_is_published_than_is_wanted(work, tmp_path):
+def test_no_more_is_published_than_is_wanted(work: Path, tmp_path: Path) -> None:
     whole = publish(work, tmp_path / "whole", ANY)
     assert whole["stats"]["instances"] == 20 and "MosIT" in whole["description"]
     facts = publish(work, tmp_path / "some", ANY, limit=7, description="A few of ours.")
@@ -91,12 +93,12 @@ def test_no_more_is_published_than_is_wanted(work, tmp_path):
     assert more["stats"]["instances"] == 20
 
 
-def test_the_same_work_makes_the_same_dataset(work, tmp_path):
+def test_the_same_work_makes_the_same_dataset(work: Path, tmp_path: Path) -> None:
     a, b = (publish(work, tmp_path / name, ANY)["files"] for name in "ab")
     assert a == b
 
 
-def test_an_edit_may_ask_for_a_medium(work, tmp_path):
+def test_an_edit_may_ask_for_a_medium(work: Path, tmp_path: Path) -> None:
     with Journal(work / DECISIONS) as decisions:
         review = Review(filled_dialogues(work), decisions)
         id = review.overview()["dialogues"][0]["id"]
@@ -110,7 +112,7 @@ def test_an_edit_may_ask_for_a_medium(work, tmp_path):
     assert [row["asked"] for row in made] == ["a purple submarine"]
 
 
-def test_held_out_media_are_left_out(work, items, tmp_path):
+def test_held_out_media_are_left_out(work: Path, items: list[Item], tmp_path: Path) -> None:
     held = tmp_path / "held.csv"
     held.write_text(f"path,caption\n{items[0].path},x\n")
     facts = publish(work, tmp_path / "d", ANY, held_out=read_held_out([held]))
@@ -119,7 +121,7 @@ def test_held_out_media_are_left_out(work, items, tmp_path):
     assert facts["made"]["held out"] == "checked against evaluation sets"
 
 
-def test_media_without_licence_are_named(tmp_path, items):
+def test_media_without_licence_are_named(tmp_path: Path, items: list[Item]) -> None:
     record = Record(
         conversation=[Message("user", Image(items[0].path)), Message("assistant", "a tent")],
         origins=[Origin(how="given")],
@@ -140,7 +142,7 @@ def test_media_without_licence_are_named(tmp_path, items):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d"]
 
 
-def test_there_must_be_something_filled(tmp_path):
+def test_there_must_be_something_filled(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="it has no filled.jsonl; make it with: anyweave"):
         publish(tmp_path, tmp_path / "d")
 
@@ -153,7 +155,7 @@ build_drafts(Grammar(topics), topics, sys.argv[1], num=300)
 """
 
 
-def test_killed_while_building_it_goes_on_without_loss_or_duplicates(tmp_path):
+def test_killed_while_building_it_goes_on_without_loss_or_duplicates(tmp_path: Path) -> None:
     work = tmp_path / "work"
     builder = subprocess.Popen([sys.executable, "-c", BUILD, str(work)])
     deadline = time.monotonic() + 100
@@ -169,5 +171,5 @@ def test_killed_while_building_it_goes_on_without_loss_or_duplicates(tmp_path):
     assert (work / DRAFTS).read_text() == (tmp_path / "whole" / DRAFTS).read_text()
 
 
-def _lines(path: Path):
+def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]

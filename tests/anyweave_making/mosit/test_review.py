@@ -7,14 +7,17 @@ import shutil
 import socket
 import subprocess
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import httpx2
 import pytest
 
+from anyweave.web.local import LocalServer
 from anyweave_making.journal import Journal
-from anyweave_making.mosit import Dialogue, Review, read_conversation
+from anyweave_making.mosit import Dialogue, Filler, Review, read_conversation
 from anyweave_making.mosit.dialogue import media_of
 from anyweave_making.mosit.review import decided, edited
 from anyweave_making.mosit.review_server import review_server
@@ -26,7 +29,7 @@ Machine: [audio: an owl hooting]"""
 
 
 @pytest.fixture
-def dialogues(filler):
+def dialogues(filler: Filler) -> list[Dialogue]:
     return [
         filler.fill(
             Dialogue(id=f"d{n}", topic="t", writer="w", conversation=read_conversation(TEXT))
@@ -35,11 +38,11 @@ def dialogues(filler):
     ]
 
 
-def sources(dialogue):
+def sources(dialogue: Dialogue) -> list[str | None]:
     return [part.source and part.source[-10:] for part in media_of(dialogue.conversation)]
 
 
-def test_an_edit_keeps_the_files_it_can(dialogues):
+def test_an_edit_keeps_the_files_it_can(dialogues: list[Dialogue]) -> None:
     before = dialogues[0]
     tent, owl, hoot = media_of(before.conversation)
     swapped = (
@@ -74,7 +77,7 @@ def test_an_edit_keeps_the_files_it_can(dialogues):
         edited(before, TEXT + "\nHuman: and?")
 
 
-def test_decisions_are_kept_and_applied(dialogues, tmp_path):
+def test_decisions_are_kept_and_applied(dialogues: list[Dialogue], tmp_path: Path) -> None:
     with Journal(tmp_path / "decisions.jsonl") as decisions:
         review = Review(dialogues, decisions)
         review.decide("d0", "reject")
@@ -100,7 +103,7 @@ def test_decisions_are_kept_and_applied(dialogues, tmp_path):
 
 
 @pytest.fixture
-def server(dialogues, tmp_path):
+def server(dialogues: list[Dialogue], tmp_path: Path) -> Iterator[LocalServer]:
     """The page of three dialogues; the media of the last lie about what they are."""
     (tmp_path / "x.html").write_bytes(
         Path(media_of(dialogues[2].conversation)[0].source).read_bytes()
@@ -124,7 +127,7 @@ def server(dialogues, tmp_path):
 
 
 @pytest.fixture
-def page(server):
+def page(server: LocalServer) -> Iterator[httpx2.Client]:
     """A client that a browser which opened the printed address would be."""
     origin = f"http://127.0.0.1:{server.port}"
     with httpx2.Client(base_url=origin, trust_env=False, timeout=20) as client:
@@ -136,7 +139,7 @@ def page(server):
         yield client
 
 
-def test_the_page(page, dialogues, tmp_path):
+def test_the_page(page: httpx2.Client, dialogues: list[Dialogue], tmp_path: Path) -> None:
     reply = page.get("/")
     assert "text/html" in reply.headers["Content-Type"] and "Accept" in reply.text
     assert "<style" not in reply.text and not re.search(
@@ -162,7 +165,7 @@ def test_the_page(page, dialogues, tmp_path):
     assert '"key": "d1", "decision": "reject"' in (tmp_path / "decisions.jsonl").read_text()
 
 
-def test_the_type_is_what_the_content_says(page):
+def test_the_type_is_what_the_content_says(page: httpx2.Client) -> None:
     picture, html, svg = (page.get(f"/media/d2/{number}") for number in range(3))
     assert picture.headers["Content-Type"] == "image/png"
     for reply in (html, svg):
@@ -170,7 +173,7 @@ def test_the_type_is_what_the_content_says(page):
         assert reply.headers["Content-Disposition"].startswith("attachment")
 
 
-def test_pages_that_are_not(page):
+def test_pages_that_are_not(page: httpx2.Client) -> None:
     paths = ["/x", "/dialogues/d9", "/media/d0/9", "/media/d9/0", "/media/d0/-1", "/review.html"]
     paths += ["/media/d0/%2e%2e/%2e%2e/etc/passwd", "/..%2fetc/passwd", "/%00"]
     for path in (*paths, f"/media/d0/{10**99}"):
@@ -184,7 +187,7 @@ BODIES += [b'{"decision": ["accept"]}', b'{"decision": "accept", "text": 5}', b'
 BODIES += [b'{"decision": "accept", "text": "\\ud800"}', b'{"decision": "accept", "more": 1}']
 
 
-def test_odd_bodies(page):
+def test_odd_bodies(page: httpx2.Client) -> None:
     kind = {"Content-Type": "application/json"}
     for body in BODIES:
         reply = page.post("/dialogues/d0", content=body, headers=kind)
@@ -192,13 +195,13 @@ def test_odd_bodies(page):
         assert page.get("/dialogues/d0").json()["decision"] == "open", body
 
 
-def test_a_text_that_is_no_dialogue(page):
+def test_a_text_that_is_no_dialogue(page: httpx2.Client) -> None:
     reply = page.post("/dialogues/d0", json={"decision": "accept", "text": "Human: x"})
     assert reply.status_code == 400 and "ends with Machine" in reply.json()["error"]
     assert page.post("/dialogues/d9", json={"decision": "accept"}).status_code == 404
 
 
-FORGED = [
+FORGED: list[tuple[dict[str, str | None], int]] = [
     ({"Origin": "null"}, 403),
     ({"Origin": "http://127.0.0.1:1"}, 403),
     ({"Origin": "http://evil.example"}, 403),
@@ -215,7 +218,7 @@ FORGED = [
 ]
 
 
-def test_forged_votes(page, server):
+def test_forged_votes(page: httpx2.Client, server: LocalServer) -> None:
     own = {
         "Origin": f"http://127.0.0.1:{server.port}",
         "Content-Type": "application/json",
@@ -223,7 +226,7 @@ def test_forged_votes(page, server):
     }
     address, body = f"http://127.0.0.1:{server.port}/dialogues/d0", b'{"decision": "reject"}'
     for headers, status in FORGED:
-        sent = {name: value for name, value in {**own, **headers}.items() if value is not None}
+        sent = {name: value for name, value in (own | headers).items() if value is not None}
         reply = httpx2.post(address, content=body, headers=sent, trust_env=False)
         assert reply.status_code == status, headers
         assert "Content-Security-Policy" in reply.headers
@@ -231,7 +234,7 @@ def test_forged_votes(page, server):
     assert httpx2.post(address, content=body, headers=own, trust_env=False).status_code == 200
 
 
-def test_nothing_is_shown_without_the_token(server):
+def test_nothing_is_shown_without_the_token(server: LocalServer) -> None:
     with httpx2.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as stranger:
         for path in ("/", "/?token=x", "/?token=%C3%A9", "/dialogues", "/media/d0/0", "/review.js"):
             assert stranger.get(path).status_code == 403
@@ -240,7 +243,7 @@ def test_nothing_is_shown_without_the_token(server):
 
 
 @pytest.mark.parametrize("length", ["Content-Length: -1", "Content-Length: x", "chunks"])
-def test_bodies_without_an_end(page, server, length):
+def test_bodies_without_an_end(page: httpx2.Client, server: LocalServer, length: str) -> None:
     own = f"127.0.0.1:{server.port}"
     head = [
         "POST /dialogues/d0 HTTP/1.1",
@@ -264,14 +267,14 @@ def test_bodies_without_an_end(page, server, length):
     assert page.get("/dialogues/d0").json()["decision"] == "open"
 
 
-def test_a_port_that_is_taken(server, dialogues):
+def test_a_port_that_is_taken(server: LocalServer, dialogues: list[Dialogue]) -> None:
     with pytest.raises(ValueError, match="--port 0"):
-        review_server(Review(dialogues, None), server.port)
+        review_server(Review(dialogues, cast("Any", None)), server.port)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium")
-def test_in_a_browser(server, tmp_path):
+def test_in_a_browser(server: LocalServer, tmp_path: Path) -> None:
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     flags += ["--no-first-run", f"--user-data-dir={tmp_path / 'b'}", "--virtual-time-budget=5000"]
     flags += [

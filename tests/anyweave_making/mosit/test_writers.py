@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from pathlib import Path
 
 import httpx2
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from anyweave.data.written import write_conversation
 from anyweave.messages import PAPER_MODALITIES
 from anyweave_making.captions import tidy
+from anyweave_making.collection import Item
 from anyweave_making.journal import GivenUpError, Journal
 from anyweave_making.llm import LLM
 from anyweave_making.mosit import (
@@ -33,7 +35,7 @@ from anyweave_making.mosit.dialogue import media_of
 from .conftest import TOPICS
 
 
-def test_more_than_a_hundred_topics():
+def test_more_than_a_hundred_topics() -> None:
     topics = read_topics()
     assert len({topic.name for topic in topics}) == len(topics) > 100
     for topic in topics:
@@ -53,13 +55,13 @@ def test_more_than_a_hundred_topics():
         ('[[topic]]\nname = "a"\nwhy = ["b"]', r"\(a\): why is a question and its answer"),
     ],
 )
-def test_topics_of_ones_own(tmp_path, toml, problem):
+def test_topics_of_ones_own(tmp_path: Path, toml: str, problem: str) -> None:
     (tmp_path / "t.toml").write_text(toml)
     with pytest.raises(ValueError, match=problem):
         read_topics(tmp_path / "t.toml")
 
 
-def test_grounded_topics_ask_for_what_is_there(items):
+def test_grounded_topics_ask_for_what_is_there(items: list[Item]) -> None:
     asked = Topic(
         name="camping",
         scenes={
@@ -78,7 +80,7 @@ def test_grounded_topics_ask_for_what_is_there(items):
         grounded([Topic(name="tax law", scenes={})], items)
 
 
-def test_the_grammar_writes_what_mosit_asks_for():
+def test_the_grammar_writes_what_mosit_asks_for() -> None:
     topics = read_topics()
     grammar = Grammar(topics)
     made = [grammar.write(f"d{n}", topics[n % len(topics)], (0, n)) for n in range(250)]
@@ -105,16 +107,16 @@ def test_the_grammar_writes_what_mosit_asks_for():
     assert len(texts) == len(made)
 
 
-def test_the_same_seed_writes_the_same():
+def test_the_same_seed_writes_the_same() -> None:
     grammar = Grammar(TOPICS)
     assert grammar.write("d", TOPICS[0], (1, 2)) == grammar.write("d", TOPICS[0], (1, 2))
     assert grammar.write("d", TOPICS[0], (1, 2)) != grammar.write("d", TOPICS[0], (1, 3))
 
 
-def test_another_world_brings_topics_phrases_and_acts():
+def test_another_world_brings_topics_phrases_and_acts() -> None:
     topic = Topic(name="dots", scenes={"image": ("a red dot", "a blue dot"), "audio": ("a beep",)})
 
-    def refuse(talk):
+    def refuse(talk: Talk) -> None:
         talk.exchange([talk.phrase("refuse", x="a house")], ["There are only dots."], "reasoning")
 
     grammar = Grammar(
@@ -137,19 +139,19 @@ def test_another_world_brings_topics_phrases_and_acts():
         Grammar([topic]).write("d", Topic(name="silence", scenes={}), (0,))
 
 
-def test_another_world_brings_its_own_talk():
+def test_another_world_brings_its_own_talk() -> None:
     """What people say around things, what a whole dialogue is and who signs it are free too."""
     made = []
 
     class Counting(Talk):
-        def before(self):
+        def before(self) -> str:
             return f"Number {self.turns}."
 
-        def is_whole(self):
+        def is_whole(self) -> bool:
             made.append(self)
             return len(made) % 2 == 0
 
-    def ask(talk):
+    def ask(talk: Talk) -> None:
         talk.exchange([talk.phrase("ask")], ["No."])
 
     topic = Topic(name="silence", scenes={})
@@ -169,7 +171,7 @@ def test_another_world_brings_its_own_talk():
     assert Grammar(TOPICS).name == "grammar"
 
 
-def test_drafts_go_on_and_use_every_topic(tmp_path):
+def test_drafts_go_on_and_use_every_topic(tmp_path: Path) -> None:
     grammar = Grammar(TOPICS)
     assert build_drafts(grammar, TOPICS, tmp_path / "w", num=4) == 4
     first = (tmp_path / "w" / DRAFTS).read_text()
@@ -183,10 +185,10 @@ def test_drafts_go_on_and_use_every_topic(tmp_path):
         build_drafts(grammar, TOPICS[1:], tmp_path / "w", num=9)
 
 
-def test_a_language_model_writes(tmp_path):
+def test_a_language_model_writes(tmp_path: Path) -> None:
     asked = []
 
-    def handle(request):
+    def handle(request: httpx2.Request) -> httpx2.Response:
         asked.append(request.content.decode())
         text = "No." if len(asked) == 1 else read_examples()[0]
         return httpx2.Response(200, json={"choices": [{"message": {"content": text}}]})

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ def _tone(hz: float, samples: int = 16_384) -> torch.Tensor:
 
 @pytest.mark.parametrize("scale", ["slaney", "htk"])
 @pytest.mark.parametrize("area_norm", [True, False])
-def test_filters_equal_the_known_ones(scale: str, area_norm: bool) -> None:
+def test_filters_equal_the_known_ones(scale: Literal["slaney", "htk"], area_norm: bool) -> None:
     config = MelConfig(mel_scale=scale, area_norm=area_norm, fmin=20.0, fmax=7600.0)
     norm = "slaney" if area_norm else None
     expected = reference_bank(513, 64, 20.0, 7600.0, RATE, norm=norm, mel_scale=scale).T

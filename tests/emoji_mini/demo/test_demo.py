@@ -67,7 +67,12 @@ def test_it_runs_and_writes_everything(tmp_path: Path) -> None:
     )
     said: list[str] = []
     page = run_demo(
-        model, tmp_path / "out", seed=1, say=said.append, scripts=[script], max_new_tokens=4
+        model,
+        tmp_path / "out",
+        seed=1,
+        say=lambda text: said.append(text),
+        scripts=[script],
+        max_new_tokens=4,
     )
     assert page == tmp_path / "out" / "index.html"
     record = json.loads((tmp_path / "out" / "conversation.json").read_text())
@@ -102,7 +107,7 @@ def test_a_script_of_ones_own(tmp_path: Path) -> None:
     assert (given.modality, given.file) == ("image", tmp_path / "dot.png")
     assert isinstance(heard.scene, SoundScene) and heard.scene.sounds == ("cow",)
     assert heard.name == "1-2.wav"
-    assert asked.scene is asked.file is None
+    assert asked.scene is None and asked.file is None
     model = tiny_model().save_pretrained(tmp_path / "model")
     page = run_demo(
         model, tmp_path / "out", say=lambda text: None, scripts=[talk], max_new_tokens=4

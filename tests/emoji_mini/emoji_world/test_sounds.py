@@ -25,7 +25,7 @@ def test_takes_are_heard_and_differ(name: str) -> None:
     takes = load_pack().takes(name)
     assert takes.shape == (TAKES, SAMPLES) and takes.dtype == np.float32
     assert (takes.std(1) > 0.005).all()
-    likeness = np.corrcoef(takes)[~np.eye(TAKES, dtype=bool)]
+    likeness = np.asarray(np.corrcoef(takes))[~np.eye(TAKES, dtype=bool)]
     assert likeness.max() < 0.98
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from emoji_mini.evaluation.eye import agreement
 
-JUDGE = {
+JUDGE: dict[str, dict[str, Any]] = {
     "0": {"caption": "a cat", "facts": {"object": True, "count": True}},
     "1": {"caption": "two cats", "facts": {"object": True, "count": False}},
     "2": {"caption": "a dog", "facts": {"object": False, "count": False}},
