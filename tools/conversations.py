@@ -24,9 +24,9 @@ HEAD = """# Forty conversations
 
 The user's side of these conversations was typed by hand (`docs/conversations.toml`), not made from
 templates. The shipped model answered with greedy decoding, and no conversation was changed or left
-out afterwards. The first twenty are asked of every emoji-mini; the words and scenes of the other
-twenty are in no training data.
-{verdict} Our view of each conversation stands below it.
+out afterwards. Every emoji-mini is asked the first twenty; the words and scenes of the other twenty
+are in no training data.
+{verdict} Our view of each conversation is below it.
 
 ```sh
 anyweave demo --script docs/conversations.toml --out runs/conversations
