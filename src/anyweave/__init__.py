@@ -5,8 +5,8 @@
     chat = aw.load("emoji-mini").chat()
     chat.reply([aw.Image("cat.png"), "its sound?"]).save("out")
 
-The names of `__all__` are read when they are first used, so importing the package costs no torch.
-Everything else is taken from its room, such as `anyweave.training.config`.
+The names in `__all__` are imported on first use, so importing the package does not import torch.
+Import everything else from its own room, such as `anyweave.training.config`.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ _PLACES = {
     "train": "anyweave.training.launch:train",
     "with_modality": "anyweave.model.extending:with_modality",
     "write_messages": "anyweave.data:write_messages",
-    # Not of `__all__`: what methods of a model ask for.
+    # Not in `__all__`: used by methods of a model.
     "push_to_hub": "anyweave.model.publishing:push_to_hub",
     "save_pretrained": "anyweave.model.checkpoint:save_pretrained",
 }

@@ -1,4 +1,4 @@
-"""`python -m anyweave`: the command line where its script is not on the path."""
+"""`python -m anyweave`: the command line, if its script is not on the path."""
 
 from anyweave.cli import main
 

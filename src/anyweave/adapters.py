@@ -31,10 +31,10 @@ def attach_adapters(
     kinds: tuple[type[nn.Module], ...] = _ADAPTABLE,
 ) -> None:
     """Add adapters, frozen for now, to every layer of `kinds` whose name is, or ends in, one of
-    `target_modules`; empty is all of them.
+    `target_modules`; empty means all of them.
 
     A is drawn with `seed`; B starts at zero, so outputs are unchanged until training. `blank`
-    leaves both to be read. Raises `ValueError` when a target names no layer or `r` is not positive.
+    leaves both to be loaded. Raises `ValueError` if a target names no layer or `r` is not positive.
     """
     if r < 1:
         raise ValueError(f"LoRA rank r is {r}; it is at least 1")
@@ -78,9 +78,9 @@ def adapter_parameters(network: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def put_adapters(network: nn.Module, parameters: Mapping[str, nn.Parameter]) -> None:
-    """Let the adapters of `network` use these very parameters, which move to where it is.
+    """Make the adapters of `network` use these very parameters, moved to its devices.
 
-    Raises `ValueError` where names or shapes are not the network's.
+    Raises `ValueError` if names or shapes are not the network's.
     """
     own = adapter_parameters(network)
     for name in sorted(own.keys() ^ parameters.keys()):
@@ -104,7 +104,7 @@ def adapter_layers(network: nn.Module) -> Iterator[LoraLayer]:
 
 
 def shadow(module: Any, replace: Callable[[nn.Module], nn.Module | None]) -> Any:
-    """A tree of its own over the same parameters, buffers and hooks, with some modules replaced."""
+    """A separate tree over the same parameters, buffers and hooks, with some modules replaced."""
     twins: dict[int, nn.Module] = {}  # a module in two places stays one
 
     def twin(old: nn.Module) -> nn.Module:
@@ -120,7 +120,7 @@ def shadow(module: Any, replace: Callable[[nn.Module], nn.Module | None]) -> Any
 
 
 def foldable(layer: LoraLayer) -> bool:
-    """Plain weights only: neither 4-bit ones nor shards of one that lies on many devices."""
+    """Whether a layer has plain weights: neither 4-bit nor sharded over devices."""
     base = layer.get_base_layer()
     return type(base) in _ADAPTABLE and type(base.weight.data) is Tensor
 
@@ -141,7 +141,7 @@ def folded(layer: LoraLayer) -> nn.Module:
 
 def without_adapter_layers(network: nn.Module) -> nn.Module:
     """A view of `network` with its adapters folded into copies of what they adapt: the same
-    outputs, faster; `network` itself where it has none.
+    outputs, faster; `network` itself if it has none or not all are `foldable`.
     """
     layers = list(adapter_layers(network))
     if not layers or not all(map(foldable, layers)):

@@ -44,9 +44,9 @@ class MediaInput:
 class Target:
     """One assistant medium of a sample: a run of `length` signal-token ids starts at `start`.
 
-    `caption` is what the medium shows. `latents` (decoder-native) come from a cache, where `key` is
-    theirs, or are made by the trainer's frozen decoders of `array`, the content of the medium
-    `part`, and its `rate` in Hz or frames/s.
+    `caption` is what the medium shows. `latents` (decoder-native) come from a cache, under `key`,
+    or are made by the trainer's frozen decoders from `array`, the content of the medium `part`, and
+    its `rate` in Hz or frames/s.
     """
 
     modality: Modality
@@ -62,9 +62,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Cut:
-    """What a limit on the length took from a conversation's end; falsy when that is nothing.
+    """What a length limit cut from a conversation's end; falsy if nothing.
 
-    `turns` counts those that are gone or shortened.
+    `turns` counts those removed or shortened.
     """
 
     turns: int = 0
@@ -77,8 +77,8 @@ class Cut:
 
 @dataclass(frozen=True)
 class Sample:
-    """One rendered conversation: ids, what to learn from them, where media enters and leaves, and
-    what a limit on the length took away."""
+    """One rendered conversation: ids, what to learn from them, where media enter and leave, and
+    what a length limit cut."""
 
     input_ids: Int[Tensor, "L"]  # noqa: F821
     labels: Int[Tensor, "L"]  # noqa: F821
@@ -86,7 +86,7 @@ class Sample:
     targets: tuple[Target, ...] = ()
     cut: Cut = Cut()
     shortened: tuple[str, ...] = ()
-    """Media that are given as words, and what these leave out of them."""
+    """Media that are given as words, and what the words leave out."""
 
     @property
     def length(self) -> int:

@@ -1,4 +1,4 @@
-"""What to say of a name that nobody knows, and what a known one leads to."""
+"""What to say about an unknown name, and what a known one refers to."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def nearest(name: object, known: Iterable[object], label: str = "known") -> str:
 
 
 def known_places(table: Mapping[str, Any], group: str) -> dict[str, Any]:
-    """Names with their ``module:attribute``, or with what they lead to itself: ours, and by entry
-    points those of installed packages, which replace none of ours.
+    """Names with their ``module:attribute``, or with the object itself: ours, and the entry points
+    of installed packages, which replace none of ours.
     """
     points = _installed(group, tuple(sys.path))
     return {point.name: point.value for point in points} | dict(table)
@@ -28,12 +28,12 @@ def known_places(table: Mapping[str, Any], group: str) -> dict[str, Any]:
 
 @lru_cache
 def _installed(group: str, path: tuple[str, ...]) -> EntryPoints:
-    """Those of a group on `path`, which is `sys.path`: reading them takes 30 ms."""
+    """The entry points of a group on `path`, which is `sys.path`: reading them takes 30 ms."""
     return entry_points(group=group)
 
 
 def resolve(name: str, table: Mapping[str, Any], *, what: str, group: str) -> Any:
-    """The object that a name of `known_places` leads to; its module is imported only now.
+    """The object that a name in `known_places` refers to; its module is imported only now.
 
     Raises `ValueError` for an unknown name, with the nearest known one or all of them.
     """

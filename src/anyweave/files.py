@@ -1,11 +1,11 @@
 """Files and folders that appear whole or not at all, whatever kills the process or fills the disk.
 
-What is written stands under a temporary name beside its place, ``.NAME.TOKEN.tmp``, until it is on
-the disk (fsync of every file and folder); then it is renamed. Its writer holds the lock
-``.NAME.TOKEN.tmp.lock``, which vanishes with the process, so leftovers of killed jobs are known for
-what they are and swept. A folder that is there already is replaced from within: its new files
-become ``FOLDER/.next`` in one rename, and from then on the new version counts; `settle` ends what a
-killed process had begun.
+What is written has a temporary name beside its destination, ``.NAME.TOKEN.tmp``, until it is on
+disk (fsync of every file and folder); then it is renamed. Its writer holds the lock
+``.NAME.TOKEN.tmp.lock``, which vanishes with the process, so leftovers of killed jobs are
+recognised and swept. An existing folder is replaced from within: its new files become
+``FOLDER/.next`` in one rename, and from then on the new version counts; `settle` finishes what a
+killed process began.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 NEXT = ".next"
-"""Within a folder: files of a version that counts already, not yet in their places."""
-_GONE = ".gone.json"  # within `NEXT`: names that the new version has not
+"""Within a folder: files of a version that already counts, not yet moved into place."""
+_GONE = ".gone.json"  # within `NEXT`: names that the new version lacks
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.tmp\.lock")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-_PATIENCE = 60.0  # seconds for another process to put its files in their places
+_PATIENCE = 60.0  # seconds for another process to put its files in place
 _swept: set[Path] = set()
 
 
@@ -47,10 +47,10 @@ def cache_folder(cache: str | Path | None = None) -> Path:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a file under a temporary name beside `path`; it takes its name when all went well, in
-    the place of what was there.
+    """Open a file under a temporary name beside `path`; on success it is renamed to `path`,
+    replacing what was there.
 
-    Raises `ValueError` when there is no such folder, `NotWrittenError` when the disk is full.
+    Raises `ValueError` if there is no such folder, `NotWrittenError` if the disk is full.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -64,7 +64,7 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a whole text file as UTF-8, its line ends as they are."""
+    """Write a whole text file as UTF-8, keeping its line ends."""
     with whole_file(path) as file:
         file.write(text.encode())
 
@@ -82,7 +82,7 @@ def file_digest(path: str | Path) -> str:
 
 def disk_stamp(part: str | Path) -> str:
     """Names, sizes and times of a folder's files, or of one file, as one hash. It reads none of
-    them, and differs between copies: a cheap sign that what stands there was written anew.
+    them, and differs between copies: a cheap sign that something was rewritten.
     """
     part = Path(part)
     rows = [
@@ -95,9 +95,9 @@ def disk_stamp(part: str | Path) -> str:
 
 @contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
-    """A new folder under a temporary name; it becomes `path` when all went well.
+    """A new folder under a temporary name; on success it becomes `path`.
 
-    Raises `ValueError` if `path` is there and not an empty folder, `NotWrittenError` when the disk
+    Raises `ValueError` if `path` exists and is not an empty folder, `NotWrittenError` if the disk
     is full.
     """
     path = Path(path)
@@ -115,12 +115,12 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def replaced_folder(path: str | Path, *, keep: bool = False) -> Iterator[Path]:
-    """As `whole_folder`, but `path` may be there: at any time it holds the old files or, after
+    """As `whole_folder`, but `path` may exist: at any time it holds the old files or, after
     `settle`, the new ones, never some of each.
 
     Args:
-        keep: entries of the old folder that the new one lacks stay; otherwise they go. A file named
-            `_GONE` in the new folder may list some to go all the same.
+        keep: keep entries of the old folder that the new one lacks; otherwise they are removed. A
+            file named `_GONE` in the new folder may list some to remove all the same.
     """
     path = Path(path)
     if not path.is_dir() or not any(path.iterdir()):
@@ -143,13 +143,13 @@ def replaced_folder(path: str | Path, *, keep: bool = False) -> Iterator[Path]:
 
 
 def drop(fresh: Path, names: Iterable[str]) -> None:
-    """Within `replaced_folder`: the new version has no entries of these names."""
+    """Within `replaced_folder`: the new version has no entries with these names."""
     (fresh / _GONE).write_text(json.dumps(sorted(names)), encoding="utf-8")
 
 
 def settle(folder: str | Path) -> None:
-    """Call before reading a folder that `replaced_folder` writes: what a killed process had begun
-    to put in place is put in place. Does nothing otherwise.
+    """Call before reading a folder that `replaced_folder` writes: finishes what a killed process
+    began to put in place. Does nothing otherwise.
     """
     folder = Path(folder)
     if (folder / NEXT).is_dir():
@@ -189,14 +189,14 @@ def check_new(path: str | Path) -> None:
 def check_unmixed(
     folder: str | Path, patterns: Iterable[str], *, overwrite: bool = False, what: str = "results"
 ) -> None:
-    """Make sure that files which a command will write do not mix with those of an earlier one.
+    """Make sure that the files a command will write do not mix with those of an earlier one.
 
     Args:
-        patterns: globs of all that the command may write into `folder`. Other files there are not
-            its business.
+        patterns: globs of all that the command may write into `folder`. Other files there do not
+            matter.
         overwrite: earlier files are no error: `clear` removes them before new ones are written.
 
-    Raises `ValueError` that names some of them.
+    Raises `ValueError` naming some of them.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -211,14 +211,14 @@ def check_unmixed(
 
 
 def clear(folder: str | Path, patterns: Iterable[str]) -> None:
-    """Make the folder if need be, and remove the files in it that match `patterns`."""
+    """Make the folder if needed, and remove the files in it that match `patterns`."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     for path in _matching(Path(folder), patterns):
         _remove(path)
 
 
 def free_folder(folder: str | Path) -> Path:
-    """`folder` if it is not there or empty, else the first such of ``folder-2``, ``folder-3``..."""
+    """`folder` if absent or empty, else the first such of ``folder-2``, ``folder-3``..."""
     folder, number = Path(folder), 1
     free = folder
     while free.exists() and (not free.is_dir() or any(free.iterdir())):
@@ -233,14 +233,14 @@ def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
 
 @contextmanager
 def path_lock(path: str | Path, *, doing: str = "", patience: float = 0.0) -> Iterator[None]:
-    """Only one process at a time is in this block for a file or folder, which need not be there
-    yet. The lock stands beside it and vanishes with its process, however that ends.
+    """Let one process at a time into this block for a file or folder, which need not exist yet. The
+    lock is a file beside it and vanishes with its process, however that ends.
 
     Args:
         doing: what the other process does, for the error.
-        patience: seconds to wait for it; below zero without end.
+        patience: seconds to wait for it; forever if negative.
 
-    Raises `ValueError` when it does not end in time.
+    Raises `ValueError` if it does not end in time.
     """
     path = Path(path).resolve()
     if not path.parent.is_dir():
@@ -286,7 +286,7 @@ def read_json(path: str | Path, *, max_bytes: int = 1 << 26, max_depth: int = 64
     """The value in a JSON file of at most `max_bytes`, nested at most `max_depth` deep; numbers are
     finite.
 
-    Raises `ValueError` that names the file: it is missing, too large, damaged, too deep.
+    Raises `ValueError` naming the file if it is missing, too large, damaged or too deep.
     """
     path = Path(path)
     try:
@@ -336,7 +336,7 @@ def _check_depth(value: Any, left: int) -> None:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    """A free temporary name for `path`, locked; whatever stands under it at the end is removed."""
+    """A free temporary name for `path`, locked; whatever has that name at the end is removed."""
     parent = path.parent
     if parent not in _swept:
         _swept.add(parent)
@@ -355,7 +355,7 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """A full or broken disk is told with what it kept from being written."""
+    """Report a full or broken disk with what could not be written."""
     try:
         yield
     except NotWrittenError:
@@ -383,7 +383,7 @@ def _remove(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
+    """Flush a file, or the names in a folder, to disk."""
     if path.is_dir() and os.name == "nt":  # Windows has no such call for folders
         return
     handle = os.open(path, os.O_RDONLY)

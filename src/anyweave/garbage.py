@@ -1,5 +1,5 @@
-"""Starting without a search for garbage: Python's collector would walk again and again over what
-imports and loading make, which stays, and a quarter of a cold start is spent on it.
+"""Starting without garbage collection: Python's collector would walk again and again over what
+imports and loading create, which stays, and take a quarter of a cold start.
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_FRESH = 200_000  # objects; a process that holds more had a life before
+_FRESH = 200_000  # objects; a process that holds more did not just start
 
 
 @contextmanager
 def searched_later(*, lasting: bool = False) -> Iterator[None]:
-    """Within the block nobody looks for garbage cycles.
+    """Turn off the garbage collector within the block.
 
-    `lasting`: what is there at its end will not be looked through afterwards either, if the process
-    had just begun. For imports: modules stay.
+    `lasting`: if the process had just started, what exists at the end of the block is not searched
+    afterwards either. For imports: modules stay.
     """
     running, fresh = gc.isenabled(), lasting and len(gc.get_objects()) < _FRESH
     gc.disable()

@@ -29,7 +29,7 @@ def language_loss(logits: Float[Tensor, "P V"], labels: Int[Tensor, " P"]) -> Fl
 
 
 def aimed_at(caption: Float[Tensor, "N C"], rows: int) -> Float[Tensor, "{rows} C"]:
-    """What `rows` predicted rows aim at: the caption's first ones, and NaN where it is shorter."""
+    """The targets of `rows` predicted rows: the caption's first ones, and NaN if it is shorter."""
     return functional.pad(caption, (0, 0, 0, rows - len(caption)), value=float("nan"))
 
 
@@ -43,7 +43,7 @@ def alignment_loss(
 
     "euclidean" is the paper's l2 distance: sqrt(sum_C (p - t)^2), unsquared, mean over tokens and
     targets. Its gradient where p = t is 0 instead of undefined. "mse" is the mean over every
-    element. Rows of `target` that are NaN are aimed at by nobody (see `aimed_at`). 0 when T is 0.
+    element. Rows of `target` that are NaN are ignored (see `aimed_at`). 0 when T is 0.
     """
     if predicted.shape != target.shape:
         raise ValueError(

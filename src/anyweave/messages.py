@@ -72,11 +72,11 @@ class Media:
 
     `source` is a path, encoded bytes, a numpy array (image ``uint8[H, W, 3]``, video
     ``uint8[T, H, W, 3]``, audio ``float32[S]`` in -1..1) or, for images, a PIL image. It may be
-    None only for an assistant's medium that is known by its caption alone (caption alignment needs
-    no pixels). `caption` says what an assistant's medium shows: it is the target of caption
-    alignment. `rate` is Hz for audio arrays and frames/s for video arrays. `generated` says that a
-    model made it: whatever the library encodes of it is marked so. `token_ids` are the words with
-    which a model that calls for media in words asked for this one, as it spoke them.
+    None only for an assistant's medium that has only a caption (caption alignment needs no pixels).
+    `caption` says what an assistant's medium shows: it is the target of caption alignment. `rate`
+    is Hz for audio arrays and frames/s for video arrays. `generated` says that a model made it:
+    whatever the library encodes from it is marked so. `token_ids` is the call for this medium, as
+    spoken by a model that calls for media in words.
     """
 
     source: Any = field(default=None, compare=False)
@@ -88,7 +88,7 @@ class Media:
     modality: ClassVar[Modality]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By the kind and not by the class, which another process may have to make first.
+        # By kind, not by class: another process may have to make the class first.
         kind = kind_of(self.modality)
         sent = kind if self.modality not in PAPER_MODALITIES and kind.travels else None
         return _unpickled, (
@@ -102,7 +102,7 @@ class Media:
 
     @property
     def name(self) -> str:
-        """How error messages call this medium: its path, or its kind and the type of its source."""
+        """This medium's name in errors: its path, or its kind and the type of its source."""
         if isinstance(self.source, (str, Path)):
             return str(self.source)
         return f"<{self.modality} from {type(self.source).__name__}>"
@@ -127,7 +127,7 @@ Part = Text | Media
 
 
 class _Types(Mapping[Modality, type[Media]]):
-    """The class of each kind of media; made when it is first asked for."""
+    """The class of each kind of media, made on first use."""
 
     def __init__(self) -> None:
         self._made: dict[Modality, type[Media]] = {c.modality: c for c in (Image, Video, Audio)}
@@ -153,11 +153,11 @@ MEDIA_TYPES: Mapping[Modality, type[Media]] = _Types()
 
 
 def register_modality(kind: MediaKind | str, **about: Any) -> type[Media]:
-    """Make a kind of media known from now on, and return the class of its media.
+    """Register a kind of media and return the class of its media.
 
     `kind` is a `MediaKind`, or a name with the fields of one: ``Depth = register_modality("depth",
-    read=..., write=...)``. Whatever knows the kind by name finds it: data, specs, replies, servers.
-    Raises `ValueError` for a name that this library has, or a kind that cannot be read or written.
+    read=..., write=...)``. Data, specs, replies and servers then find it by name. Raises
+    `ValueError` for a name that this library has, or a kind that cannot be read or written.
     """
     made = kind if isinstance(kind, MediaKind) else MediaKind(name=kind, **about)
     modalities.add(made)
@@ -218,11 +218,11 @@ Conversation = list[Message]
 
 
 def broken_rules(messages: Sequence[Message]) -> list[str]:
-    """What keeps messages from being a conversation; readers of data, checks and the renderer all
-    ask here.
+    """What keeps messages from being a conversation; data readers, checks and the renderer all ask
+    here.
 
     A conversation has messages; only the first may be a system message; a user's media have a
-    source, as they are looked at. (`Message` itself refuses media in a system message.) Turns need
+    source, since they are read. (`Message` itself refuses media in a system message.) Turns need
     not alternate, and a turn may be empty.
     """
     if not messages:
@@ -243,7 +243,7 @@ def broken_rules(messages: Sequence[Message]) -> list[str]:
 
 
 def silent_replies(messages: Sequence[Message]) -> list[str]:
-    """What keeps a conversation from being a lesson: a reply without a word or a medium would teach
+    """What makes a conversation unfit for training: a reply without a word or a medium would teach
     silence. Checks and training ask here; a chat may hold such turns.
     """
     replies = [(i, message) for i, message in enumerate(messages) if message.role == "assistant"]

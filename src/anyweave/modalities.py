@@ -1,9 +1,9 @@
-"""What kinds of media there are: an open table with all there is to know of each.
+"""The kinds of media: an open table with everything about each.
 
 Pictures, clips and sounds are three entries like any other. More come from this library
 (`SHIPPED`), from packages (entry points of the group ``anyweave.modalities``) and from
-`register_modality`; the first two are opened when somebody names them, so nothing is imported
-before. This module knows no message, no tensor, and reads no file.
+`register_modality`; the first two are opened when first named, so nothing is imported before. This
+module knows no message and no tensor, and reads no file.
 """
 
 from __future__ import annotations
@@ -28,53 +28,53 @@ SHIPPED: dict[str, str] = {
     "depth": "anyweave.media.depth:DEPTH",
     "table": "anyweave.media.table:TABLE",
 }
-"""Kinds that this library has beside the paper's, as ``module:attribute``."""
+"""Kinds that this library has besides the paper's, as ``module:attribute``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MediaKind:
-    """All there is to know of one kind of media. `name`, `read` and `write` are enough.
+    """Everything about one kind of media. `name`, `read` and `write` are enough.
 
-    `read` makes an array of a file's bytes and raises `ValueError` for bytes that are none of it;
-    `write` makes such bytes. What is said of formats goes by suffix without dot ("npy").
+    `read` turns a file's bytes into an array and raises `ValueError` for bytes of anything else;
+    `write` does the reverse. Formats are given by suffix without dot ("npy").
     """
 
     name: Modality
     read: Callable[[bytes], np.ndarray] | None = None
     write: Callable[[np.ndarray], bytes] | None = None
     check: Callable[[np.ndarray], np.ndarray] | None = None
-    """Returns an array that it finds right, read or given; a `ValueError` says what is wrong."""
+    """Returns an array, read or given, if it is valid; a `ValueError` says what is wrong."""
     formats: tuple[str, ...] = ("npy",)
-    """How it is written, the usual one first."""
+    """Those it can be written in, the usual one first."""
     suffixes: tuple[str, ...] = ()
-    """Of files that data may hold; None given: those of `formats`."""
+    """Of files in data; by default those of `formats`."""
     media_types: Mapping[str, str] = field(default_factory=dict)
     """By format; others are ``application/octet-stream``."""
     noun: str = ""
-    """How a person calls one: "a depth map". None given: "a NAME"."""
+    """What a person calls one: "a depth map". By default "a NAME"."""
     label: str = ""
-    """Of signal tokens, as in ``[IMG0]``. None given: the name in capitals."""
+    """In signal tokens, as in ``[IMG0]``. By default the name in capitals."""
     letter: str = ""
     """In tables of data sets, as in ``T+I``."""
     signal_tokens: int = 4
     """How many ask for one medium, unless a spec says otherwise."""
     sizes: tuple[str, ...] = ()
-    """Options of replies that say how large it is made (`GenerationOptions`)."""
+    """Reply options that set its size (`GenerationOptions`)."""
     prompts: tuple[str, ...] = ()
-    """What a user asks to have one described, in captioned data."""
+    """What a user says to have one described, in captioned data."""
     picture: Callable[[np.ndarray], np.ndarray] | None = None
-    """``uint8[H, W, 3]`` of it, for notebooks and terminals. Without, and without `as_text`, it is
-    a file to be saved; on the chat page it always is."""
+    """``uint8[H, W, 3]`` of it, for notebooks and terminals. Without this and `as_text`, it is a
+    file to save; on the chat page it always is."""
     as_text: Callable[[np.ndarray], tuple[str, str]] | None = None
-    """The words that a language model reads in its place where the model has no encoder of it, and
-    what these leave out of it ("" for nothing), which is told."""
+    """The words that a language model reads in its place if the model has no encoder for it, and
+    what they leave out ("" for nothing), which is reported."""
     said: Callable[[np.ndarray], str] | None = None
-    """The words that stand before its signal tokens. With this a decoder makes it of these words,
-    whatever the bridge, and nothing is trained but the words."""
+    """The words that come before its signal tokens. With this, a decoder makes it from these words,
+    whatever the bridge, and only the words are trained."""
     encoder: Any = None
-    """A class, or its ``module:Class``: what a spec's encoder of the type `name` is."""
+    """A class, or its ``module:Class``: a spec's encoder of the type `name`."""
     decoder: Any = None
-    """Likewise of decoders."""
+    """Likewise for decoders."""
     wire_list: str = "media"
     """The field of a reply's message that holds it."""
     reader: str = "anyweave.media.plain:read"
@@ -111,7 +111,7 @@ class MediaKind:
 
     @property
     def travels(self) -> bool:
-        """Whether another process finds its functions by their names."""
+        """Whether another process can find its functions by name."""
         return all(_reachable(one) for one in vars(self).values() if callable(one))
 
     def call(self, name: str) -> Callable[..., Any]:
@@ -195,14 +195,14 @@ _open: dict[Modality, MediaKind] = {kind.name: kind for kind in (_IMAGE, _VIDEO,
 
 
 def known_modalities() -> tuple[Modality, ...]:
-    """The names of all kinds, also of those that nobody has asked for yet."""
+    """The names of all kinds, including those not opened yet."""
     others = {*_open, *known_places(SHIPPED, ENTRY_POINTS)} - {*PAPER_MODALITIES}
     return (*PAPER_MODALITIES, *sorted(others))
 
 
 def kind_of(name: Modality) -> MediaKind:
-    """All there is to know of a kind, opened if need be. Raises `ValueError` for an unknown name,
-    with the nearest known one.
+    """Everything about a kind, opened if needed. Raises `ValueError` for an unknown name, with the
+    nearest known one.
     """
     if name in _open:
         return _open[name]
@@ -219,18 +219,18 @@ def kind_of(name: Modality) -> MediaKind:
 
 
 def other_by_suffix(suffix: str) -> Modality | None:
-    """The kind beside the paper's whose files end so; all that are known are opened for it."""
+    """The kind besides the paper's whose files have this suffix. Opens all known kinds."""
     others = known_modalities()[len(PAPER_MODALITIES) :]
     return next((name for name in others if suffix.lower() in kind_of(name).suffixes), None)
 
 
 def read_as_text() -> tuple[Modality, ...]:
-    """The kinds that every language model reads; all that are known are opened for it."""
+    """The kinds that every language model reads. Opens all known kinds."""
     return tuple(name for name in known_modalities() if kind_of(name).as_text is not None)
 
 
 def add(kind: MediaKind) -> None:
-    """Open a kind; one of the same name is replaced, as when a notebook's cell runs again. Raises
+    """Open a kind, replacing one of the same name, as when a notebook cell runs again. Raises
     `ValueError` for one that this library has.
     """
     if kind.name in PAPER_MODALITIES or kind.name in SHIPPED:
@@ -247,9 +247,9 @@ def brought(role: str) -> dict[Modality, Any]:
 
 
 class Names(Sequence[Modality]):
-    """The names of open kinds as they are when asked: image, video, audio, then others by name, so
-    that no order of opening decides anything. Whether a name is in it asks for all kinds that are
-    known, and opens this one.
+    """A live view of the names of open kinds: image, video, audio, then others by name, so that the
+    order of opening does not matter. A membership test covers all known kinds, and opens the one
+    that it finds.
     """
 
     def __init__(self, *first: Modality) -> None:

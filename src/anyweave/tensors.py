@@ -1,5 +1,5 @@
-"""Tensors in safetensors files: one reader, whose every refusal is one `ValueError` that names the
-file, and one writer of whole files. Nothing here runs code that a file holds.
+"""Tensors in safetensors files: one reader, whose every refusal is a `ValueError` naming the file,
+and one writer of whole files. Nothing here runs code from a file.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def load_tensors(
             fewer; stored floating tensors may be of another width.
         whose: who expects that, for the error.
 
-    Raises `ValueError`: the file is missing, damaged, of another kind, or does not fit.
+    Raises `ValueError` if the file is missing, damaged, of another kind, or does not fit.
     """
     path = Path(path)
     if not path.is_file():
@@ -53,9 +53,9 @@ def load_tensors(
 
 @contextmanager
 def explained(what: str, *, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Within the block, whatever a library says about files that it cannot read (transformers,
-    diffusers and tokenizers raise every kind of exception, tokenizers `Exception` itself) is a
-    `ValueError` that names `what`; those in `but` pass.
+    """Within the block, whatever a library raises for files that it cannot read (transformers,
+    diffusers and tokenizers raise every kind of exception, tokenizers `Exception` itself) becomes a
+    `ValueError` naming `what`; exceptions in `but` pass.
     """
     try:
         yield
@@ -71,8 +71,8 @@ def explained(what: str, *, but: tuple[type[Exception], ...] = ()) -> Iterator[N
 
 @contextmanager
 def foreign_code_explained(source: object) -> Iterator[None]:
-    """Within the block, being asked to run the Python code that comes with a model says how to
-    allow it.
+    """Within the block, a refusal to run the Python code that comes with a model says how to allow
+    it.
     """
     try:
         yield
@@ -87,9 +87,7 @@ def foreign_code_explained(source: object) -> Iterator[None]:
 
 
 def check_complete(what: str, missing: Iterable[str]) -> None:
-    """Raise `ValueError` if weights that a model needs were not in its files: they would be random
-    numbers.
-    """
+    """Raise `ValueError` if a model's files lack weights it needs: they would be random."""
     names = sorted(missing)
     if names:
         raise ValueError(
@@ -101,7 +99,7 @@ def check_complete(what: str, missing: Iterable[str]) -> None:
 def save_tensors(
     tensors: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write a safetensors file, whole or not at all; tensors may be anywhere and of any strides."""
+    """Write a safetensors file, whole or not at all; tensors may have any device and strides."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with whole_file(path) as file:
         try:

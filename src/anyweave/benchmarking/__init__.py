@@ -1,4 +1,4 @@
-"""How fast a system trains and replies on this machine, with random weights if need be."""
+"""How fast a system trains and replies on this machine, with random weights if necessary."""
 
 from anyweave.benchmarking.reply import bench_reply
 from anyweave.benchmarking.report import BenchReport, Phase

@@ -1,4 +1,4 @@
-"""What this machine can do: its name, its matrix rate, and how time and memory are taken on it."""
+"""This machine: its name, its matrix rate, and how to measure time and memory on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def device_name(device: torch.device) -> str:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for work that was only queued."""
+    """Wait for queued work to finish."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 
@@ -30,7 +30,7 @@ def synchronize(device: torch.device) -> None:
 def matmul_rate(device: torch.device, dtype: torch.dtype, *, repeats: int = 5) -> float:
     """FLOP/s of one large square matrix product: the best of `repeats` after a warm-up.
 
-    It is the yardstick of all shares: what this device reaches now, not what its maker promises.
+    All shares are relative to it: what this device reaches now, not what its maker promises.
     """
     side = _SIDE.get(device.type, _GPU_SIDE)
     left = torch.randn(side, side, device=device, dtype=dtype)
@@ -48,9 +48,9 @@ def matmul_rate(device: torch.device, dtype: torch.dtype, *, repeats: int = 5) -
 def measured(
     device: torch.device, work: Callable[[], object], *, repeats: int
 ) -> tuple[float, int]:
-    """Seconds of the fastest of `repeats` after a warm-up, as for the matrix rate: other work on
-    the machine can only slow a run down. And the matrix operations of `work` in FLOP, counted in
-    the warm-up (recomputed activations included; 4-bit layers are not seen).
+    """Seconds of the fastest of `repeats` after a warm-up, as for the matrix rate (other work on
+    the machine can only slow a run down), and the matrix operations of `work` in FLOP, counted in
+    the warm-up (including recomputed activations, but not 4-bit layers).
     """
     with FlopCounterMode(display=False) as counter:
         work()
@@ -70,7 +70,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: the most that tensors took on a GPU, or the most this process ever took on a CPU."""
+    """Peak memory in bytes: of tensors on a GPU, or of this whole process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

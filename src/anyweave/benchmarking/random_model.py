@@ -1,5 +1,5 @@
-"""A system of the real classes with random weights: nothing is read, downloaded or tokenised by
-more than bytes.
+"""A system of the real classes with random weights: nothing is read or downloaded, and text is
+tokenised as bytes.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def random_model(
     dtype: torch.dtype = torch.float32,
     seed: int = 0,
 ) -> NextGPT:
-    """The model of `spec` with random weights, made on `device` itself: frozen parts in `dtype`,
-    encoders and decoders when they are first used.
+    """The model of `spec` with random weights, created directly on `device`: frozen parts in
+    `dtype`, encoders and decoders on first use.
 
-    `scale` below 1 makes every part narrower. Raises `ValueError` for a part whose architecture is
-    not known here, or a scale outside (0, 1].
+    `scale` below 1 makes every part narrower. Raises `ValueError` for a part of unknown
+    architecture, or a scale outside (0, 1].
     """
     if not 0 < scale <= 1:
         raise ValueError(f"scale is a share of the widths, above 0 and at most 1, got {scale}")
@@ -50,7 +50,7 @@ def random_model(
             "with random weights; load it, and see the seconds in the usage of its replies"
         )
     spec = narrow_spec(spec, scale) if scale < 1 else spec
-    if spec.template == NATIVE:  # that of a tokenizer that is not there
+    if spec.template == NATIVE:  # belongs to a tokenizer we do not have
         spec = replace(spec, template="chatml")
     torch.manual_seed(seed)
     language = CausalLM(

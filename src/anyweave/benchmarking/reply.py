@@ -1,4 +1,4 @@
-"""A reply, part by part: perception, prefill, speech, and every decoder."""
+"""A reply, part by part: perception, prefill, speech and every decoder."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def bench_reply(
     """Time the parts of a reply, one medium each.
 
     Args:
-        media: the modalities to read and to make; None takes all the model has.
-        denoising_steps: per medium; None takes the spec's.
-        size: of made media, such as ``height=256`` or ``num_frames=8``; the spec's otherwise.
+        media: the modalities to read and to make; None means all the model has.
+        denoising_steps: per medium; None means the spec's.
+        size: of generated media, such as ``height=256`` or ``num_frames=8``; by default the spec's.
         precision: only reported.
         scale: only reported.
 
@@ -92,7 +92,7 @@ def _reading(model: NextGPT, modality: Modality, repeats: int) -> Phase:
     def read() -> None:
         model.project(modality, encoder(modality, inputs))
 
-    read()  # the weights are made now
+    read()  # creates the weights
     seconds, flop = measured(model.device, read, repeats=repeats)
     return Phase(name=f"read {modality}", seconds=seconds, flop=flop, samples=1)
 
@@ -144,7 +144,7 @@ def _making(
 
 
 def _blank(modality: Modality) -> tuple[np.ndarray, float | None]:
-    """Something to read, and its rate: two seconds where it lasts."""
+    """Something to read and its rate; two seconds long, if it has a duration."""
     if modality == "audio":
         return np.zeros(32000, dtype=np.float32), 16000.0
     if modality == "video":

@@ -1,4 +1,4 @@
-"""What a benchmark found: phases with their times, as JSON, a table and a page."""
+"""Benchmark results: phases with their times, as JSON, a table and a page."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ HEADINGS = ("phase", "seconds", "samples/s", "tokens/s", "TFLOP/s", "share of ma
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """One thing that was timed. `flop` counts its matrix operations; samples and tokens are those
-    of one run of it, 0 where the word means nothing.
+    """One timed phase. `flop` counts its matrix operations; `samples` and `tokens` are those of one
+    run, 0 if not applicable.
     """
 
     name: str
@@ -32,8 +32,8 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchReport:
-    """Phases of one command on one device. `matrix_rate`: FLOP/s of a large matrix product, in the
-    same run; `peak_memory`: bytes; `settings`: what else was chosen.
+    """Phases of one command on one device. `matrix_rate`: FLOP/s of a large matrix product,
+    measured in the same run; `peak_memory`: bytes; `settings`: other choices.
     """
 
     command: str
@@ -71,7 +71,7 @@ class BenchReport:
         ]
 
     def to_markdown(self) -> str:
-        """A page that says what was measured, on what, and what it is not."""
+        """A page that says what was measured, on what, and what it does not show."""
         chosen = ", ".join(f"{name} {value}" for name, value in self.settings.items())
         lines = [
             f"# {self.command}: {self.spec}",
@@ -92,8 +92,8 @@ class BenchReport:
         return "\n".join(lines) + "\n"
 
     def write(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """``<command>.md`` and ``<command>.json`` in `folder`; returns the page. Raises
-        `ValueError` if they are there, unless `overwrite` replaces them.
+        """Write ``<command>.md`` and ``<command>.json`` into `folder`; returns the page's path.
+        Raises `ValueError` if they exist, unless `overwrite` replaces them.
         """
         check_unmixed(folder, written(self.command), overwrite=overwrite, what="measurements")
         folder = Path(folder)
@@ -120,6 +120,6 @@ def _or_dash(value: float) -> str:
 
 
 def written(command: str) -> tuple[str, str]:
-    """What the report of a command ("bench train") is called on disk."""
+    """The file names of a command's report ("bench train")."""
     name = command.replace(" ", "-")
     return f"{name}.json", f"{name}.md"

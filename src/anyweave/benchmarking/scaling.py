@@ -1,7 +1,7 @@
-"""A spec made narrower: the same layers, tokens and steps, fewer channels, so that a small machine
-runs all of the code.
+"""A narrower spec: the same layers, tokens and steps but fewer channels, so that a small machine
+can run all of the code.
 
-Speeds of a narrow model say nothing about the wide one; reports name the scale.
+A narrow model's speed says nothing about the full one; reports name the scale.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from anyweave.model.spec import ModelSpec, ProjectorSpec
 STEP = 32
 """Widths are multiples of this: group norms have 32 groups."""
 _WIDTHS = ("block_out_channels", "upsample_initial_channel")
-# Width, heads and what else grows with them, as transformers and ImageBind name them.
+# Width, heads and what scales with them, as transformers and ImageBind name them.
 _ATTENTION = (
     ("hidden_size", "num_attention_heads", ("intermediate_size",), "num_key_value_heads"),
     ("d_model", "encoder_attention_heads", ("encoder_ffn_dim",), None),
@@ -29,8 +29,8 @@ _PROJECTOR_WIDTHS = ("dim", "hidden_dim", "ffn_dim")
 
 
 def narrow_architecture(found: Architecture, scale: float) -> Architecture:
-    """The architecture with every width times `scale`; depths, vocabularies and what joins the
-    parts (conditioning, latents) stay.
+    """The architecture with every width times `scale`; depths, vocabularies and the interfaces
+    between parts (conditioning, latents) stay.
     """
     components = {
         name: Component(part.kind, narrow_config(_defaults(part) | dict(part.config), scale))
@@ -42,13 +42,13 @@ def narrow_architecture(found: Architecture, scale: float) -> Architecture:
 
 
 def narrow_config(config: Mapping[str, Any], scale: float) -> dict[str, Any]:
-    """One configuration, its widths times `scale` and rounded to what its layers need."""
+    """A configuration with its widths times `scale`, rounded to what its layers need."""
     made = dict(config)
     for name in _WIDTHS:
         if name in made:
             made[name] = _narrow(made[name], scale)
-    # A list here repeats the channels (AudioLDM's latents look at themselves); a number is the
-    # conditioning's width, which the spec states.
+    # A list here repeats the channels (self-attention of AudioLDM's latents); a number is the
+    # conditioning width, which the spec states.
     if isinstance(made.get("cross_attention_dim"), (list, tuple)):
         made["cross_attention_dim"] = _narrow(made["cross_attention_dim"], scale)
     if "block_out_channels" in made and isinstance(made.get("attention_head_dim"), int):
@@ -67,7 +67,7 @@ def narrow_config(config: Mapping[str, Any], scale: float) -> dict[str, Any]:
 
 
 def narrow_spec(spec: ModelSpec, scale: float) -> ModelSpec:
-    """The spec with narrower projectors; its frozen parts are named as before."""
+    """The spec with narrower projectors; its frozen parts keep their names."""
     given = spec.input_projector
     return replace(
         spec,
@@ -100,7 +100,7 @@ def _narrow(width: Any, scale: float) -> Any:
 
 
 def _defaults(part: Component) -> dict[str, Any]:
-    """What a class that is built from flat arguments takes by default (ImageBind)."""
+    """The default arguments of a class built from flat arguments (ImageBind)."""
     if hasattr(part.type, "config_class") or hasattr(part.type, "from_config"):
         return {}
     return asdict(part.build().config)

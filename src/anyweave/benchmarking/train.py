@@ -1,9 +1,8 @@
-"""Training steps on made-up batches: the same forward, losses and optimizer as the trainer's, no
-data.
+"""Training steps on made-up batches: the trainer's forward pass, losses and optimizer, but no data.
 
-Features, caption embeddings and latents come as from a complete cache, which is how a large model
-is trained: of the frozen parts only the language model runs, and the UNets where `denoising` asks
-for them.
+Features, caption embeddings and latents are given as if from a complete cache, which is how large
+models train: the only frozen parts that run are the language model and, with `denoising`, the
+UNets.
 """
 
 from __future__ import annotations
@@ -50,13 +49,13 @@ def bench_train(
     precision: str = "bf16",
     scale: float = 1.0,
 ) -> BenchReport:
-    """Time `steps` optimizer steps of stage 1, 2 or 3, or of 4, in which adapters of the decoders
-    train alone, and the forward and backward pass in them.
+    """Time `steps` optimizer steps of stage 1, 2 or 3, or of 4, in which only decoder adapters
+    train, and the forward and backward pass within them.
 
-    `batch_size` conversations of `length` tokens, a medium each. `decoder_lora`: such adapters
-    train too, which needs the denoising loss. `precision` "bf16" runs under
-    autocast. `scale` is only reported. Raises `ValueError` for a stage that does not exist or a
-    `length` too short for its media.
+    `batch_size` conversations of `length` tokens, one medium each. `decoder_lora`: decoder adapters
+    train too, which enables the denoising loss. `precision` "bf16" runs under autocast. `scale` is
+    only reported. Raises `ValueError` for a stage that does not exist or a `length` too short for
+    its media.
     """
     if stage not in STAGE_NUMBERS:
         raise ValueError(f"stage is {', '.join(map(str, STAGE_NUMBERS))}, got {stage}")
@@ -141,10 +140,10 @@ def made_up_batch(
     shows: bool,
     latents: bool = False,
 ) -> Batch:
-    """Random tokens, the second half supervised; conversation k holds a medium of modality k, given
-    as features and with `shows` asked for as signal tokens, modalities taking turns.
+    """Random tokens, the second half supervised. Conversations take the modalities in turn: with
+    `reads`, a medium is given as features; with `shows`, one is requested as signal tokens.
 
-    Shapes as the model's encoders, spec and decoders have them; `latents` reads the decoders.
+    Shapes are those of the model's encoders, spec and decoders; `latents` loads the decoders.
     """
     signals, processor = model.processor.signals, model.processor
     longest = max(processor.num_input_tokens.values(), default=0) + max(

@@ -53,7 +53,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """The options that stand before a command."""
+    """Options given before a command."""
 
 
 for _command in (run, chat, serve, inspect):
@@ -72,7 +72,7 @@ add_commands({"": app, **_groups})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point: a user's mistake ends in one readable line, not in a traceback."""
+    """Entry point: user errors print one readable line, not a traceback."""
     logging.basicConfig(
         level=logging.WARNING,
         format="%(message)s",

@@ -55,7 +55,7 @@ def bench_train_command(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Time optimizer steps on made-up batches, as from complete caches.
+    """Time optimizer steps on synthetic batches, as if from complete caches.
 
     \b
     anyweave bench train --spec paper-7b --random-weights --device cuda
@@ -153,7 +153,7 @@ def _bench_model(spec: str, random_weights: bool, scale: float, device: str, pre
 
 
 def _check_free(output: Path | None, command: str, overwrite: bool) -> None:
-    """Before minutes are spent on measuring."""
+    """Raise before minutes are spent measuring if `output` cannot be written."""
     from anyweave.benchmarking.report import written
 
     if output is not None:

@@ -50,7 +50,7 @@ def eval_all(
     as_json: JsonOption = False,
     trust_remote_code: TrustOption = False,
 ) -> None:
-    """Every table of the paper, or the reason why a figure could not be had. Goes on after a kill.
+    """Every table of the paper, or why a figure is unavailable. Resumes if stopped.
 
     \b
     anyweave eval all --data benchmarks --model runs/s3/model
@@ -76,7 +76,7 @@ def eval_task(
     as_json: JsonOption = False,
     trust_remote_code: TrustOption = False,
 ) -> None:
-    """A table of the paper: see --list. Goes on after a kill.
+    """A table of the paper: see --list. Resumes if stopped.
 
     \b
     anyweave eval vqav2 --data benchmarks/vqav2 --model runs/s3/model
@@ -106,7 +106,7 @@ def eval_report(
 
 
 def list_tasks(data: Path | None) -> None:
-    """Print what there is, what each needs and whether that is here."""
+    """Print the tasks, what each needs and whether it is available."""
     from anyweave.evaluation.run import obstacle
     from anyweave.evaluation.tasks import load_task, tasks
 
@@ -123,7 +123,7 @@ def list_tasks(data: Path | None) -> None:
 
 
 def list_others(about: Mapping[str, str]) -> None:
-    """Print the commands beside the tables of the paper."""
+    """Print the commands other than the paper's tables."""
     table = Table("beside these", "what it tells; each has --help")
     for name, what in about.items():
         table.add_row(name, what)
@@ -153,7 +153,7 @@ def _run(
     named = dict(_backbone(text) for text in backbone or ())
     found = {name: load_task(name) for name in places}
     folders = {n: p / found[n].folder if below and p else p for n, p in places.items()}
-    for name, task in found.items():  # said before anything is loaded or asked
+    for name, task in found.items():  # report before anything is loaded or run
         whole = obstacle(task, folders[name])
         for reason in [whole] if whole else dict.fromkeys(m.missing(named) for m in task.metrics):
             if reason:

@@ -1,4 +1,4 @@
-"""Commands that talk to a model or look at it: run, chat, inspect."""
+"""Commands that talk to a model or inspect it: run, chat, inspect."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def inspect(
     list_specs: Annotated[bool, typer.Option("--list", help="List the specs by name.")] = False,
 ) -> None:
     """Show the parts of a model or of a spec: parameters, licences, memory. Needs no weights.
-    Of a picture, clip or sound: whether it is marked as made by a model.
+    For a picture, clip or sound: whether it is marked as made by a model.
 
     \b
     anyweave inspect emoji-mini

@@ -73,7 +73,7 @@ def eval_data(
     as_json: JsonOption = False,
     trust_remote_code: TrustOption = False,
 ) -> None:
-    """Losses on your data, and whether the model gives the media that the assistant gives there.
+    """Losses on your data, and whether the model gives the same media as the assistant there.
 
     \b
     anyweave eval data test.jsonl --model runs/mine/model
@@ -123,7 +123,7 @@ def eval_decision(
     """Does the model give the media that a person would want, and no others?
 
     1,000 requests in everyday words: pictures, clips, sounds, several in order, or words alone.
-    No medium is made here; a server makes them, so ask it for few steps.
+    No media are made locally; a server does make them, so request few steps.
 
     \b
     anyweave eval decision
@@ -255,7 +255,7 @@ def eval_objects(
     threshold: Annotated[float, typer.Option(help="Boxes below are not seen.")] = 0.3,
     as_json: JsonOption = False,
 ) -> None:
-    """Right things, number, colour and place in pictures of any model, as a detector sees them.
+    """Check things, number, colour and place in any model's pictures with a detector.
 
     \b
     anyweave eval folder evaluation_metadata.jsonl --out pictures

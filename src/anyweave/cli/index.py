@@ -1,4 +1,4 @@
-"""``anyweave index``: a user's own media, found by what they show."""
+"""``anyweave index``: search a user's own media by content."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def build(
     \b
     anyweave index build photos --out photos-index
     anyweave chat --index photos-index
-    Captions, sources and licences stand beside the media, for cat.png in cat.json:
+    Captions, sources and licences are read from beside the media, for cat.png from cat.json:
       {"caption": "a cat on a chair", "source": "my camera", "licence": "CC-BY-4.0"}
     Without it the file's name is the caption.
     """
@@ -57,7 +57,7 @@ def search(
     limit: Annotated[int, typer.Option(min=1, help="So many, the best first.")] = 5,
     as_json: JsonOption = False,
 ) -> None:
-    """The media of an index that fit some words best, with source and licence.
+    """The media in an index that best match some words, with source and licence.
 
     \b
     anyweave index search "a hedgehog" --index photos-index

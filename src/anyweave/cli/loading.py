@@ -1,4 +1,4 @@
-"""The model that a command speaks to or measures."""
+"""Loads the model that a command talks to or measures."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from anyweave.cli.console import err
 def load_model(
     model: str, device: str, bridge: str | None = None, *, trust_remote_code: bool = False
 ) -> Any:
-    """Load a checkpoint by name, folder or hub id, with a word on standard error meanwhile."""
+    """Load a checkpoint by name, folder or hub id, with a status line on standard error."""
     with err.status("loading the model"):
-        load = anyweave.load  # through the front door, which imports fast
+        load = anyweave.load  # through the top-level API, which imports fast
         hide_loading_bars()
         return load(
             model,
@@ -25,7 +25,7 @@ def load_model(
 
 
 def load_finder(index: Path | None, model: Any) -> Any:
-    """What looks into the index for `model`; None without one."""
+    """A finder that searches the index for `model`; None without an index."""
     if index is None:
         return None
     from anyweave.retrieval import Decision, Finder, Index
@@ -34,7 +34,7 @@ def load_finder(index: Path | None, model: Any) -> Any:
 
 
 def hide_loading_bars() -> None:
-    """Silence the bars that transformers draws for every file of weights."""
+    """Disable the progress bars that transformers shows for every weights file."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()

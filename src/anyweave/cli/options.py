@@ -1,4 +1,4 @@
-"""Options that several groups of commands have, and how their values are read."""
+"""Options shared by several command groups, and how their values are parsed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing
 
 
 def read_names(value: str | None) -> Any:
-    """The names of a list like 'image,audio', as a tuple; none where the option is not given."""
+    """The names in a list like 'image,audio', as a tuple; None if the option is not given."""
     if value is None:
         return None
     return tuple(name.strip() for name in value.split(",") if name.strip())

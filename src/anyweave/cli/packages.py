@@ -1,7 +1,7 @@
-"""Commands that installed packages add, each by an entry point of the group ``anyweave.commands``.
+"""Commands added by installed packages, through entry points of the group ``anyweave.commands``.
 
-The entry point's name is where the command goes: ``demo``, or ``data.mosit`` within a group. It
-leads to a function, or to a typer app for a group of commands.
+The entry point's name is the command's place: ``demo``, or ``data.mosit`` within a group. It refers
+to a function, or to a typer app for a group of commands.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ ENTRY_POINT_GROUP = "anyweave.commands"
 
 
 def add_commands(groups: Mapping[str, typer.Typer]) -> None:
-    """Add the commands of all installed packages to `groups`, whose empty name is the top.
+    """Add the commands of all installed packages to `groups`; the empty name is the top level.
 
-    A package that cannot be imported loses only its commands, and a message says so.
+    If a package cannot be imported, only its commands are missing, and a message says so.
     """
     for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
         place, _, name = point.name.rpartition(".")

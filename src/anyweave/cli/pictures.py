@@ -1,5 +1,5 @@
-"""Pictures in the terminal, by the best of its ways: kitty's, iTerm2's or sixel graphics, else two
-coloured half blocks per cell.
+"""Pictures in the terminal, by the best protocol it supports: kitty, iTerm2 or sixel graphics, else
+two coloured half blocks per cell.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from rich.text import Text
 Protocol = Literal["kitty", "iterm", "sixel", "blocks", "none"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 _CELLS = 40  # columns at most
-_CELL = (10, 20)  # pixels of a cell, roughly, where a protocol counts pixels
-_PATIENCE = 0.3  # seconds that a terminal has to say what it is
+_CELL = (10, 20)  # rough size of a cell in pixels, for protocols that count pixels
+_PATIENCE = 0.3  # seconds a terminal has to report its attributes
 _CHUNK = 4096
-_SIXEL = 4  # of a terminal's attributes: it draws sixels
+_SIXEL = 4  # the terminal attribute for sixel graphics
 
 
 def protocol(console: Console, environ: Mapping[str, str] = os.environ) -> Protocol:
-    """How to draw on `console`; "none" for a pipe, a file, and where colours are not wanted.
+    """How to draw on `console`; "none" for a pipe, a file, or if colours are disabled.
 
-    Terminals are known by the variables they set. Others are asked, and what does not answer at
-    once draws blocks.
+    Known terminals are recognised by the variables they set. Others are queried; those that do not
+    answer at once get blocks.
     """
     term, program = environ.get("TERM", ""), environ.get("TERM_PROGRAM", "")
     if not console.file.isatty() or console.no_color or term in ("dumb", "unknown"):
         return "none"
-    inside = "TMUX" in environ or term.startswith(("screen", "tmux"))  # it shows what it knows
+    inside = "TMUX" in environ or term.startswith(("screen", "tmux"))  # multiplexer: query it
     if not inside:
         if "kitty" in term or "ghostty" in term or "KITTY_WINDOW_ID" in environ:
             return "kitty"
@@ -53,7 +53,7 @@ def protocol(console: Console, environ: Mapping[str, str] = os.environ) -> Proto
 
 
 def draw(pixels: np.ndarray, how: Protocol, console: Console) -> None:
-    """Draw ``uint8[H, W, 3]`` below the cursor, in at most 40 columns and half of the rows."""
+    """Draw ``uint8[H, W, 3]`` below the cursor, in at most 40 columns and half the rows."""
     if how == "none":
         return
     picture = PIL.Image.fromarray(pixels)
@@ -76,10 +76,10 @@ def _png(picture: PIL.Image.Image) -> bytes:
 
 
 def _kitty(picture: PIL.Image.Image, columns: int, rows: int) -> str:
-    """https://sw.kovidgoyal.net/kitty/graphics-protocol: a PNG in pieces, put at once."""
+    """https://sw.kovidgoyal.net/kitty/graphics-protocol: a PNG in chunks, displayed at once."""
     data = base64.b64encode(_png(picture)).decode()
     pieces = [data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK)]
-    # q=2: the terminal answers nothing, which would be read as typed.
+    # q=2: suppresses the terminal's response, which would be read as typed input.
     heads = [f"a=T,f=100,q=2,c={columns},r={rows},"] + [""] * (len(pieces) - 1)
     more = [1] * (len(pieces) - 1) + [0]
     return "".join(
@@ -122,7 +122,7 @@ _ENCODERS: Mapping[str, Callable[[PIL.Image.Image, int, int], str]] = {
 
 
 def _blocks(picture: PIL.Image.Image) -> Text:
-    """Upper half blocks: the upper pixel is the letter's colour, the lower the ground's."""
+    """Upper half blocks: the upper pixel is the foreground colour, the lower the background."""
     pixels = np.asarray(picture)
     text = Text(no_wrap=True, end="")
     for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
@@ -133,7 +133,7 @@ def _blocks(picture: PIL.Image.Image) -> Text:
 
 
 def _attributes() -> set[int]:
-    """What the terminal answers to "primary device attributes"; empty without an answer in time."""
+    """The terminal's answer to "primary device attributes"; empty without an answer in time."""
     try:
         import termios
         import tty
@@ -145,7 +145,7 @@ def _attributes() -> set[int]:
     try:
         before = termios.tcgetattr(terminal)
         try:
-            tty.setcbreak(terminal)  # the answer comes as if typed: unseen, and without Enter
+            tty.setcbreak(terminal)  # the answer arrives like typed input: no echo, no Enter
             os.write(terminal, b"\x1b[c")
             deadline = time.monotonic() + _PATIENCE
             while not answer.endswith(b"c") and (left := deadline - time.monotonic()) > 0:

@@ -1,4 +1,4 @@
-"""The command that answers clients of OpenAI's API."""
+"""`anyweave serve`: serve a model to clients of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def serve(
         raise ValueError("--index is for a model in this process, not for one on a cluster")
     options = GenerationOptions(quantization=cast("Any", quantization))
     with ExitStack() as stack:
-        bound = stack.enter_context(closing(bind(host, port)))  # before minutes of loading
+        bound = stack.enter_context(closing(bind(host, port)))  # fail before minutes of loading
         if ray:
             engine = stack.enter_context(
                 closing(_cluster(model, options, settings, scale or [], trust_remote_code))
@@ -163,7 +163,7 @@ def _check_installed() -> None:
 
 
 def _keys(file: Path | None, host: str, *, no_key: bool) -> tuple[str, ...]:
-    """The API keys. Raises `ValueError` where others get in without one."""
+    """The API keys. Raises `ValueError` if other machines could connect without one."""
     from anyweave.serving.server import is_loopback
     from anyweave.serving.settings import check_keys, read_keys
 
@@ -197,7 +197,7 @@ def _greet(url: str) -> None:
 
 
 def _limits(settings: Any, given: Any) -> dict[str, Any]:
-    """Limits by name. Raises `ValueError` for an unknown one or no number."""
+    """Limits by name. Raises `ValueError` for an unknown one or a value that is not a number."""
     known = _numbers(settings)
     found: dict[str, Any] = {}
     for one in given:
@@ -215,7 +215,7 @@ def _limits(settings: Any, given: Any) -> dict[str, Any]:
 
 
 def _numbers(settings: Any) -> dict[str, int | float]:
-    """The limits with their defaults: a server's own, then those of one medium."""
+    """The limits with their defaults: the server's own, then those of one medium."""
     own = {field.name: field.default for field in fields(settings)}
     numbers = {name: value for name, value in own.items() if isinstance(value, (int, float))}
     return numbers | vars(settings.media_limits)

@@ -1,4 +1,4 @@
-"""Media of replies for the person at the terminal: pictures and clips are drawn, sounds played."""
+"""Shows replies' media in the terminal: pictures and clips are drawn, sounds played."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anyweave.cli.console import out, print_plain
 from anyweave.cli.pictures import PROTOCOLS, Protocol, draw, protocol
 from anyweave.messages import PAPER_MODALITIES, Media, kind_of
 
-# Programs that play a file and end, likeliest first; each is quiet and opens no window.
+# Programs that play a file and exit, likeliest first; all run quietly without a window.
 _PLAYERS = (
     ("afplay",),
     ("pw-play",),
@@ -25,13 +25,13 @@ _PLAYERS = (
     ("play", "-q"),
 )
 _STILLS = 4  # of a clip
-_LONGEST = 120  # seconds; a player that hangs is ended
+_LONGEST = 120  # seconds; a player that hangs is killed
 
 
 def shower(pictures: str, *, play: bool) -> Callable[[Media], None]:
-    """What to do with each medium of a reply, a file, once it is saved.
+    """A function that shows each of a reply's media, a file, once it is saved.
 
-    `pictures` is a way to draw them or "auto". Raises `ValueError` for an unknown way.
+    `pictures` is a protocol to draw with or "auto". Raises `ValueError` for an unknown one.
     """
     if pictures not in ("auto", *PROTOCOLS):
         raise ValueError(f"--pictures takes auto, {', '.join(PROTOCOLS)}; got {pictures!r}")
@@ -65,7 +65,7 @@ def _still(part: Media) -> np.ndarray:
 
 
 def _play(part: Media, player: tuple[str, ...]) -> None:
-    """Play it to its end, or to Ctrl-C, which ends nothing else."""
+    """Play it to its end, or until Ctrl-C, which stops nothing else."""
     try:
         done = subprocess.run(
             [*player, str(part.source)],

@@ -59,7 +59,7 @@ def _stage_command(number: int) -> Callable[..., None]:
             resume=resume,
             settings=settings or [],
         )
-        if os.environ.get("RANK", "0") == "0":  # torchrun starts one of these per process
+        if os.environ.get("RANK", "0") == "0":  # under torchrun, only the first process prints
             out.print(report)
 
     command.__doc__ = f"""Train stage {number} of three into a run folder; a stopped run can resume.

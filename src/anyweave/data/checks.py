@@ -1,7 +1,7 @@
-"""What is wrong with each record of a data set: its row and all its media are read.
+"""Find what is wrong with each record of a data set by reading its row and all its media.
 
-Several processes share the records; each has a child that decodes. A medium that takes its decoder
-down with it (they are C) is one more problem.
+Several processes share the records; each decodes in a child. A medium that crashes its decoder
+(they are C) is one more problem.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from anyweave.media import Limits, MediaError, isolation
 from anyweave.messages import MEDIA_TYPES, Conversation, Media, Modality, silent_replies
 
 Found = tuple[int, list["Problem"], tuple[str, ...]]
-"""How many media a record has, its problems, and what of it is not read."""
+"""The number of media in a record, its problems, and what of it is not read."""
 _CHUNK = 32  # records a process takes at a time
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong. `place` is like ``train.jsonl:12``; `record` counts from 0, None is
-    the file as a whole; `reason` is the same for problems of one kind.
+    """One problem. `place` is like ``train.jsonl:12``; `record` counts from 0, None means the whole
+    file; `reason` is the same for all problems of one kind.
     """
 
     place: str
@@ -39,7 +39,7 @@ class Problem:
     problem: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, file and line apart."""
+        """Plain JSON values, with file and line separated."""
         found = re.fullmatch(r"(.+?):(\d+)", self.place)
         file, line = (found[1], int(found[2])) if found else (self.place, None)
         return {
@@ -52,7 +52,7 @@ class Problem:
 
 
 def reason_of(problem: str, *prefixes: str) -> str:
-    """A problem without what differs from case to case: places, names, numbers and advice."""
+    """A problem without what varies from case to case: places, names, numbers and advice."""
     for prefix in prefixes:
         problem = problem.removeprefix(f"{prefix}: ")
     problem = re.sub(r"^[\w\[\].]+: ", "", problem)  # the key in the row
@@ -62,7 +62,7 @@ def reason_of(problem: str, *prefixes: str) -> str:
 
 
 def problem_of(place: str, record: int | None, text: str) -> Problem:
-    """A problem from its text, which need not name its place."""
+    """A problem from its text, which may omit the place."""
     if not text.startswith(place):
         text = f"{place}: {text}"
     return Problem(place, record, reason_of(text, place), text)
@@ -73,7 +73,8 @@ def check_records(
 ) -> Iterator[tuple[range, list[Found]]]:
     """The records in chunks, with what was found in each.
 
-    `workers`: processes that read; 0 is this one. Raises `ValueError` where one was killed.
+    `workers`: number of reader processes; 0 reads in this one. Raises `ValueError` if one was
+    killed.
     """
     chunks = [
         range(start, min(start + _CHUNK, len(records))) for start in range(0, len(records), _CHUNK)
@@ -84,7 +85,7 @@ def check_records(
         return
     with ProcessPoolExecutor(
         max(1, min(workers, len(chunks))),
-        mp_context=multiprocessing.get_context("spawn"),  # decoders have threads, forks break them
+        mp_context=multiprocessing.get_context("spawn"),  # decoders have threads, which forks break
         initializer=_prepare,
         initargs=(records, limits),
     ) as pool:
@@ -96,12 +97,12 @@ def check_records(
             ) from error
 
 
-_here: dict[str, Any] = {}  # of a worker process: what it checks
+_here: dict[str, Any] = {}  # what this worker process checks
 
 
 def _prepare(records: Records, limits: Limits) -> None:
     _here.update(records=records, limits=limits)
-    isolation.isolate()  # a medium that ends its decoder is one more problem
+    isolation.isolate()  # a medium that kills its decoder is one more problem
 
 
 def _check_here(chunk: range) -> list[Found]:
@@ -142,6 +143,6 @@ def _wrong_with(part: Media, limits: Limits) -> str | None:
     return None
 
 
-@lru_cache(maxsize=4096)  # captions of one picture stand side by side
+@lru_cache(maxsize=4096)  # captions of the same picture are adjacent
 def _wrong_with_file(modality: Modality, path: str, limits: Limits) -> str | None:
     return _wrong_with(MEDIA_TYPES[modality](Path(path)), limits)

@@ -4,8 +4,8 @@
       "sentences": [{"raw": "A man with a red helmet."}, ...]}]}
 
 The published ``captions_*.json`` has `images` (`id`, `file_name`) and `annotations` (`image_id`,
-`caption`) instead, and no splits. Every sentence is a pair. Read whole into memory (0.6 million
-sentences). By default the split is what is commonly trained on, ``train`` with ``restval``.
+`caption`) instead, and no splits. Every sentence becomes a pair. The file is read into memory whole
+(0.6 million sentences). The default split is the usual training set, ``train`` plus ``restval``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SPLITS: dict[str, tuple[str, ...]] = {
     "test": ("test",),
 }
 
-# What the file says of a picture and of a sentence, and is read or carries nothing to be learnt.
+# Keys of a picture and of a sentence that are read, or carry nothing to learn.
 _IMAGE = (
     *("filepath", "filename", "split", "sentences", "id", "file_name", "imgid", "sentids"),
     *("cocoid", "width", "height", "license", "coco_url", "flickr_url", "date_captured"),
@@ -39,7 +39,7 @@ _SENTENCE = ("raw", "tokens", "imgid", "sentid", "id", "image_id", "caption")
 
 
 class CocoCaptions:
-    """A row ``{"image", "caption"}`` a sentence. Raises `ValueError` for another file or split."""
+    """A row ``{"image", "caption"}`` per sentence. Raises `ValueError` for a bad file or split."""
 
     sealed = False
 
@@ -118,7 +118,7 @@ class CocoCaptions:
 
 
 def save(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Write rows in the Karpathy form, the sentences of an image together."""
+    """Write rows in the Karpathy form, grouping the sentences of each image."""
     images: dict[str, dict[str, Any]] = {}
     for row in rows:
         name = PurePosixPath(row["image"])
@@ -146,7 +146,7 @@ COCO = Format(
     name="coco",
     about="COCO captions, Karpathy split",
     ignores=("split",),
-    recognises=lambda row: False,  # known by its file, which is no list
+    recognises=lambda row: False,  # recognised by its file, which is not a list
     read=read_pair,
     write=_write,
     open=CocoCaptions,

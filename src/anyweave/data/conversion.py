@@ -1,8 +1,8 @@
-"""From one format to another, record by record, resumable and atomic; what is lost is counted.
+"""Convert one format to another, record by record: resumable, atomic, and counting what is lost.
 
-Written rows are collected in ``.<name>.part`` beside the target, one line a record and in order.
-A run that was stopped, or killed, goes on behind the last whole line. When all records are in it,
-the target is written whole, and the part is removed.
+Rows are first collected in ``.<name>.part`` beside the target, one line per record, in order. A run
+that was stopped or killed resumes after the last complete line. Once the part file holds all
+records, the target is written atomically and the part file is removed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _FLUSH_EVERY = 64  # records
 
 @dataclass
 class Conversion:
-    """What became of the records. `skipped` counts reasons; `lost` counts conversations that lost
-    something the format or the target has no place for; `resumed_at` is the record a stopped run
-    went on with.
+    """What became of the records. `skipped` counts records by reason; `lost` counts conversations
+    by what the format or the target has no place for; `resumed_at` is the record at which a stopped
+    run resumed.
     """
 
     records: int
@@ -46,7 +46,7 @@ class Conversion:
         return {**vars(self), **counts}
 
     def count(self, line: Mapping[str, Any]) -> None:
-        """Count one line of the part."""
+        """Count one line of the part file."""
         if "skipped" in line:
             self.skipped[line["skipped"]] += 1
         else:
@@ -65,16 +65,17 @@ def convert(
 ) -> Conversion:
     """Write `records` into `out` in the format `to`.
 
-    Rows name media by paths relative to the folder of `out`. Media on disk stay where they are, or
-    with `copy_media` are copied into ``<name>_media`` beside `out`, where media from shards go.
-    What is copied must be below the folders of the data, unless `ReadOptions.allow_outside` is set.
+    Rows name media by paths relative to the folder of `out`. Media on disk stay where they are;
+    with `copy_media` they are copied into ``<name>_media`` beside `out`, where media from shards
+    go too. Copied files must be below the data's folders unless `ReadOptions.allow_outside` is
+    set.
 
     Args:
-        skip: leave out records that cannot be read or have no meaning in the target, and count
-            them; otherwise the first stops the conversion.
-        progress: called with (records done, all).
+        skip: skip and count records that cannot be read or that the target cannot express;
+            otherwise the first one stops the conversion.
+        progress: called with (records done, total).
 
-    Raises `ValueError` for such a record, an existing target, or a part of another conversion.
+    Raises `ValueError` for such a record, an existing target, or another conversion's part file.
     """
     out = Path(out)
     target = resolve(to) if isinstance(to, str) else to
@@ -128,7 +129,7 @@ def _check_target(out: Path, target: Format) -> None:
 def _line(
     records: Records, index: int, target: Format, store: MediaStore, skip: bool
 ) -> dict[str, Any]:
-    """One record as a line of the part."""
+    """One record as a line of the part file."""
     assert target.write is not None, "checked before"
     place = records.rows.place(index)
     try:
@@ -147,7 +148,7 @@ def _line(
 
 
 def _settings(records: Records, target: Format, copy_media: bool) -> dict[str, Any]:
-    """What a part depends on: another file, format or option would not continue it."""
+    """What a part file depends on: with another file, format or option it cannot be resumed."""
     found = [file.stat() for file in records.files]
     begun = {
         "from": records.format.name,
@@ -155,14 +156,14 @@ def _settings(records: Records, target: Format, copy_media: bool) -> dict[str, A
         "first": records.rows.place(0) if len(records) else None,
         "records": len(records),
         "files": [[stat.st_size, stat.st_mtime_ns] for stat in found],
-        "options": {**asdict(records.options), "allow_outside": None},  # may be given later
+        "options": {**asdict(records.options), "allow_outside": None},  # may change on resuming
         "copy_media": copy_media,
     }
     return json.loads(json.dumps(begun, default=str))
 
 
 def _resume(file: BinaryIO, part: Path, begun: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The whole lines of a part, behind which `file` then stands; a new one gets its head."""
+    """Yield a part file's complete lines, leaving `file` after them; a new one gets its header."""
     file.seek(0)
     head = file.readline()
     if not head.endswith(b"\n"):

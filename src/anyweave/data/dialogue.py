@@ -16,9 +16,9 @@ NAMES: dict[Role, str] = {role: name for name, role in SPEAKERS.items()}
 def entries(
     value: Any, key: str, place: Place, read: Iterable[str] = ()
 ) -> list[tuple[Role, str, Mapping[str, Any]]]:
-    """Role, words and the entry itself of every turn, of which the caller reads the keys `read`.
+    """Role, words and the entry itself of every turn; the caller also reads the keys `read` in it.
 
-    Raises `RowError` with all that is wrong.
+    Raises `RowError` with all problems.
     """
 
     def turn(entry: Any, index: int) -> tuple[Role, str, Mapping[str, Any]]:
@@ -45,7 +45,7 @@ def written_turns(
     what: str = "value",
     names: Mapping[Role, str] = NAMES,
 ) -> list[dict[str, str]]:
-    """The turns with ``mark(medium, "turn_part")`` in the places of media: see `write_turn`."""
+    """The turns with ``mark(medium, "turn_part")`` in place of media: see `write_turn`."""
     return [
         {who: names[message.role], what: write_turn(message, turn, mark)}
         for turn, message in enumerate(conversation)
@@ -53,6 +53,6 @@ def written_turns(
 
 
 def without_system(conversation: Conversation) -> tuple[Conversation, tuple[str, ...]]:
-    """The turns of user and assistant, and what is lost by that."""
+    """The user's and the assistant's turns, and what is lost."""
     spoken = [message for message in conversation if message.role != "system"]
     return spoken, ("system messages",) * (len(spoken) < len(conversation))

@@ -1,7 +1,7 @@
 """What a format is: a value that says how rows are read and written.
 
-A `Format` turns a decoded row into a conversation and back. What holds the rows (JSON, CSV, tar
-shards ...) is another question: `anyweave.data.tables`.
+A `Format` turns a decoded row into a conversation and back. How rows are stored (JSON, CSV, tar
+shards ...) is a separate matter: `anyweave.data.tables`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from anyweave.messages import Conversation
 
 @dataclass(frozen=True)
 class Written:
-    """A conversation as a row, and what of it the format has no place for."""
+    """A conversation as a row, and what the format has no place for."""
 
     row: Mapping[str, Any]
     lost: tuple[str, ...] = ()
@@ -29,16 +29,16 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """One format. `about` is a line for people. `ignores` are the keys of a row that carry nothing
-    to be learnt; any other that `read` has no place for is counted as lost (`Place.rest`).
+    """One format. `about` is a line for people. `ignores` are row keys that carry nothing to learn;
+    any other key that `read` has no place for counts as lost (`Place.rest`).
 
-    `recognises` says whether a row is one of this format (True), may be one (None) or is none
-    (False): see `formats.recognise`.
+    `recognises` says whether a row is (True), may be (None) or is not (False) in this format: see
+    `formats.recognise`.
 
-    `read` raises `RowError`, `MediaError` for a missing medium. `write` raises `ValueError` for a
-    conversation that has no meaning in the format; None is a format that is only read. `save` puts
-    written rows into a file, whole or not at all. `rebase` moves the paths of a row from one folder
-    to another; None where they cannot all be found. `holds_media`: the media are inside the file.
+    `read` raises `RowError`, or `MediaError` for a missing medium. `write` raises `ValueError` for
+    a conversation that the format cannot express; None means read-only. `save` writes rows to a
+    file, whole or not at all. `rebase` rewrites the paths of a row from one folder to another; None
+    if they cannot all be found. `holds_media`: the media are inside the file.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The formats by the names that people type, and which of them some rows are in."""
+"""The formats by name, and how the format of some rows is recognised."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ FORMATS: dict[str, str] = {
     "llama-factory": "anyweave.data.sharegpt:LLAMA_FACTORY",
     "ms-swift": "anyweave.data.sharegpt:MS_SWIFT",
 }
-"""In the order in which `recognise` asks them."""
+"""In the order in which `recognise` tries them."""
 ENTRY_POINT_GROUP = "anyweave.formats"
 _LOOKED_AT = 1000  # rows, to recognise a format
-_HEAVY = 20  # rows with media in them, which are read for it too
+_HEAVY = 20  # rows with media inside, at most: the media are read too
 
 
 def resolve(name: str) -> Format:
-    """The format called `name`, ours or an installed package's entry point. Imported only now.
+    """The format called `name`, ours or an installed package's entry point, imported on demand.
 
     Raises `ValueError` with the nearest known name.
     """
@@ -49,22 +49,22 @@ def resolve(name: str) -> Format:
     return found
 
 
-# Between processes by name: the functions of a format have none.
+# Pickled by name: some functions of a format are lambdas, which cannot be pickled.
 copyreg.pickle(Format, lambda format: (resolve, (format.name,)))
 
 
 def recognise(path: str | Path, options: ReadOptions) -> Format:
     """The format that fits the rows at a path: see `recognise_rows`. Raises `ValueError`."""
     if str(path).endswith(".json") and json_kind(existing_file(path)) == "object":
-        return resolve("coco")  # the only one of ours that is one object and no list of rows
+        return resolve("coco")  # our only format that is one object, not a list of rows
     return recognise_rows(open_rows(path, options), str(path), options)
 
 
 def recognise_rows(rows: Rows, name: str, options: ReadOptions) -> Format:
-    """The first format that may be that of all rows looked at, and is that of one.
+    """The first format that fits all sampled rows, and surely one of them.
 
-    Rows that no format knows are left to whoever reads them. Raises `ValueError` if none is known,
-    or they are in several formats.
+    Rows that no format recognises are left to the reader. Raises `ValueError` if none is
+    recognised, or they are in several formats.
     """
     if rows.sealed:
         return resolve("webdataset")
@@ -114,14 +114,14 @@ def recognise_rows(rows: Rows, name: str, options: ReadOptions) -> Format:
 
 
 def renamed(row: dict[str, Any], options: ReadOptions) -> dict[str, Any]:
-    """A row with its columns called as the options say."""
+    """A row with its columns renamed as the options say."""
     given = {ours: row[theirs] for ours, theirs in options.columns.items() if theirs in row}
     theirs = options.columns.values()
     return {**{name: value for name, value in row.items() if name not in theirs}, **given}
 
 
 def _looked_at(size: int) -> Iterable[int]:
-    """Rows to know a format by: all of a small table, else the first and some of the rest."""
+    """Rows to sample: all of a small table, else the first ones and some of the rest."""
     if size <= _LOOKED_AT:
         return range(size)
     half = _LOOKED_AT // 2
@@ -130,7 +130,7 @@ def _looked_at(size: int) -> Iterable[int]:
 
 
 def _placeholder_texts(row: Mapping[str, Any]) -> list[str]:
-    """Placeholders in messages that are strings."""
+    """Placeholders in messages whose content is a string."""
     turns = row.get("messages")
     contents = [
         turn.get("content")

@@ -1,8 +1,8 @@
 """Rows of Hugging Face `datasets`: ``hf://owner/name``, a folder of `save_to_disk`, Parquet files.
 
 ``hf://owner/name:config`` chooses a configuration; the split is `ReadOptions.split`, ``train`` by
-default. Media columns come as they were encoded, so that they are read with our own limits. Needs
-the extra: ``pip install 'anyweave[hub]'``.
+default. Media columns stay encoded, so that our own limits apply when they are read. Needs the
+extra: ``pip install 'anyweave[hub]'``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def is_saved(path: str | Path) -> bool:
 
 
 class HubRows:
-    """A `datasets.Dataset` by index (`anyweave.data.rows.Rows`); Arrow files are mapped.
+    """A `datasets.Dataset` by index (`anyweave.data.rows.Rows`); Arrow files are memory-mapped.
 
-    Raises `ValueError` without the extra, and for a name that leads nowhere.
+    Raises `ValueError` without the extra, or if `datasets` cannot open the name.
     """
 
     sealed = False

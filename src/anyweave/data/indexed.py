@@ -1,10 +1,10 @@
-"""Rows of files of one kind by index: only the places of records are kept, in memory or on disk.
+"""Rows of files of one kind by index, keeping only the places of records, in memory or on disk.
 
-On disk, for files too large for that, every file has a small one ``<file>.index`` beside it, made
+On disk, for files too large for memory, every file has a small ``<file>.index`` beside it, made
 once in one pass: a header, then the places. A row costs two reads, of its place and of itself,
-wherever it stands. Its digest in the index is compared with the record that is read, and some when
-a file is opened: one that was changed in place, with its size and time kept, gets a new index or
-ends the run.
+wherever it is. Each record read is checked against its digest in the index, and a few are checked
+when a file is opened: a file changed in place that kept its size and time gets a new index or ends
+the run.
 """
 
 from __future__ import annotations
@@ -29,18 +29,17 @@ logger = logging.getLogger(__name__)
 _PLACE = np.dtype([("start", "<i8"), ("end", "<i8"), ("number", "<u4"), ("digest", "<u4")])
 _HEADER = np.dtype([("magic", "S8"), ("size", "<i8"), ("time", "<i8"), ("count", "<i8")])
 _MAGIC = b"anywshd3"
-_TRIED = 16  # records that are compared when a file is opened
+_TRIED = 16  # records that are checked when a file is opened
 _TOGETHER = 1 << 14  # places written at once
-_OPEN = 128  # files: the blocks of a shuffle window are in 64 shards at most, each with its index
+_OPEN = 128  # files: a shuffle window's blocks are in at most 64 shards, each with its index
 
 
 class IndexedRows:
-    """The rows of `paths`, one after another (`anyweave.data.rows.Rows`). `suffix` is that of their
-    kind.
+    """The rows of `paths`, one after another (`anyweave.data.rows.Rows`). `suffix` is their kind's.
 
-    `on_disk`: where indices are is `index_dir`, or beside the files; otherwise they are in memory.
-    Raises `ValueError` for files of several folders; with indices on disk for a damaged file too,
-    as `problems` would have to be found again with every run.
+    `on_disk`: keep the indices in `index_dir`, or else beside the files; otherwise in memory.
+    Raises `ValueError` for files in several folders; with indices on disk also for a damaged file,
+    since its `problems` would have to be found again in every run.
     """
 
     def __init__(
@@ -77,7 +76,7 @@ class IndexedRows:
 
     @property
     def kind(self) -> Kind:
-        """Looked up, as its functions do not go between processes."""
+        """Looked up each time, since its functions cannot be pickled."""
         return KINDS[self._suffix]
 
     def row(self, index: int) -> Any:
@@ -90,8 +89,8 @@ class IndexedRows:
         return self.kind.place(self.paths[file], int(found["start"]), int(found["number"]))
 
     def length(self, index: int) -> int | None:
-        """About how many tokens a row has: a quarter of its bytes, for indices on disk. None where
-        that is not said by its size, as media are inside.
+        """About how many tokens a row has: a quarter of its bytes. None without indices on disk, or
+        where media inside the row make its size meaningless.
         """
         if self.sealed or not self._indices:
             return None
@@ -107,7 +106,7 @@ class IndexedRows:
             copied.write(kind.end)
 
     def _find(self, index: int) -> tuple[int, Any]:
-        """The number of the file, and the place there."""
+        """The number of the file, and the record's place in it."""
         file = bisect_right(self._ends, index)
         number = index - (self._ends[file - 1] if file else 0) + self.kind.headed
         return file, self._at(file, number)
@@ -137,7 +136,7 @@ class IndexedRows:
         return self._read(file, self._at(file, 0))
 
     def _counted(self, path: Path, index: Path) -> int:
-        """The number of records of a file; its index is made if there is none that fits."""
+        """The number of records of a file; makes its index unless a current one exists."""
         found = _fitting(self.kind, path, index)
         if found is not None:
             return found
@@ -154,8 +153,8 @@ class IndexedRows:
 
 
 class _Files:
-    """Files read at places, a few held open. They keep no position of ours, so forked processes and
-    threads may share them.
+    """Files read at given offsets, a few kept open. No file position is used, so forked processes
+    and threads may share them.
     """
 
     def __init__(self) -> None:
@@ -183,8 +182,8 @@ def _places(kind: Kind, path: Path, problems: list[str]) -> np.ndarray:
 
 
 def _fitting(kind: Kind, path: Path, index: Path) -> int | None:
-    """The number of records, or None without an index of the file as it is now: some records are
-    compared.
+    """The number of records, or None if no index matches the file as it is now; some records are
+    checked.
     """
     stat = path.stat()
     try:
@@ -208,7 +207,7 @@ def _fitting(kind: Kind, path: Path, index: Path) -> int | None:
 
 
 def _write_index(kind: Kind, path: Path, index: Path) -> int:
-    """Index a file and say how many records it has. Raises `ValueError` for a damaged one."""
+    """Index a file and return its number of records. Raises `ValueError` for a damaged one."""
     logger.info("indexing %s", path)
     problems: list[str] = []
     count = 0

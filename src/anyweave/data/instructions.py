@@ -2,9 +2,9 @@
 
 LLaVA names one picture: ``{"id", "image", "conversations": [{"from", "value"}]}`` with ``<image>``
 in a human turn. VideoChat asks about a clip: ``{"video", "QA": [{"i", "q", "a"}]}``, where `i`, if
-any, is an instruction for the whole; the LLaVA form goes too. Alpaca is
+any, is an instruction for the whole dialogue; the LLaVA form works too. Alpaca is
 ``{"instruction", "input", "output"}``, and may have `history`, `system` and media in lists, as in
-ShareGPT's kin.
+the ShareGPT family.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _write_alpaca(conversation: Conversation, path_of: PathOf) -> Written:
 
 
 def _names(modality: Modality) -> Callable[[Mapping[str, Any]], bool | None]:
-    """LLaVA's form for media of one kind. Between such rows may be some of words alone."""
+    """LLaVA's form for one kind of media; text-only rows may be mixed in."""
 
     def recognises(row: Mapping[str, Any]) -> bool | None:
         if "conversations" not in row:

@@ -1,4 +1,4 @@
-"""Kinds of data files: where the records of one stand, and what the bytes of a record mean."""
+"""Kinds of data files: where their records are, and what the bytes of a record mean."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from anyweave.data.place import RowError, shown
 from anyweave.data.rows import decode, decode_text, why
 from anyweave.data.samples import is_member, member_name, tar_row
 
-_BLOCK = 512  # bytes, of tar
+_BLOCK = 512  # bytes in a tar block
 _KEEP = "surrogateescape"
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"\s*")
@@ -32,10 +32,10 @@ Found = tuple[int, int, int, int]
 class Kind:
     """A kind of file.
 
-    `scan` finds its records, and adds to a list what is damaged and belongs to none. `digest` says
-    of the bytes from start to end what `scan` said of them, None if they are no record at all: so a
-    file is known to have changed. `row` decodes a record; the header of its file is given too. A
-    copy is `begin` or the header, records as `copied`, `between` them a separator, and `end`.
+    `scan` yields its records, and adds damage that belongs to no record to a list. `digest`
+    recomputes the digest that `scan` gave the bytes from start to end, or None if they are not a
+    record: this reveals a changed file. `row` decodes a record, given its file's header too. A copy
+    is `begin` or the header, the records as `copied`, separated by `between`, and `end`.
     """
 
     scan: Callable[[BinaryIO, Path, list[str]], Iterator[Found]]
@@ -73,7 +73,7 @@ def _scan_list(file: BinaryIO, path: Path, problems: list[str]) -> Iterator[Foun
     """A row that cannot be parsed is a problem; the next one is looked for at the same indentation,
     so a list on one line ends there.
     """
-    # Bytes that are no UTF-8 are kept, and told by the row that has them.
+    # Bytes that are not UTF-8 are kept; the row that has them reports them.
     text = file.read().decode(errors=_KEEP)
     position = _skip(text, 1 if text.startswith("\ufeff") else 0)
     if text[position : position + 1] != "[":
@@ -118,7 +118,7 @@ def _skip(text: str, position: int) -> int:
 
 def _delimited(delimiter: str) -> Kind:
     def scan(file: BinaryIO, path: Path, problems: list[str]) -> Iterator[Found]:
-        # Bytes are taken for Latin-1, in which none is illegal, to find where records end.
+        # To find where records end, decode as Latin-1, in which every byte is legal.
         read = start = digest = 0
 
         def lines() -> Iterator[str]:
@@ -135,7 +135,7 @@ def _delimited(delimiter: str) -> Kind:
                 found = next(reader)
             except StopIteration:
                 break
-            except csv.Error:  # told again, with its reason, by whoever asks for the row
+            except csv.Error:  # reported with its reason when the row is read
                 found = ["?"]
             if found:
                 if not header:
@@ -207,8 +207,8 @@ def _scan_tar(file: BinaryIO, path: Path, problems: list[str]) -> Iterator[Found
 
 
 def _digest_member(entry: tarfile.TarInfo, start: int, digest: int) -> int:
-    """The digest with one more member of a sample that begins at `start`: names and places, which
-    are all that an index believes; the contents are read as they are.
+    """The digest extended by one more member of a sample that begins at `start`. It covers names
+    and places, which is all that an index relies on, and not the contents.
     """
     said = f"{entry.name}\0{entry.offset_data - start}\0{entry.size}\0"
     return zlib.crc32(said.encode(errors=_KEEP), digest)
@@ -228,7 +228,7 @@ def _digest_tar(file: BinaryIO, start: int, end: int) -> int | None:
 
 
 def _place_tar(path: Path, start: int, number: int) -> str:
-    """The name that its files share, which the tar itself tells."""
+    """The name that the sample's files share, read from the tar itself."""
     try:
         with open(path, "rb") as file:
             file.seek(start)

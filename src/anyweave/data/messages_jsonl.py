@@ -1,4 +1,4 @@
-"""Our own format: one conversation a line, media as files beside it.
+"""Our own format: one conversation per line, media as files beside it.
 
     {"messages": [
       {"role": "user", "content": [{"type": "text", "text": "What is this?"},
@@ -41,11 +41,11 @@ _PART = {"type", "text", "path", "caption"}
 def write_messages(
     conversations: Iterable[Conversation], path: str | Path, *, media_dir: str | Path | None = None
 ) -> int:
-    """Write conversations, whole or not at all, and say how many.
+    """Write conversations, whole or not at all, and return how many.
 
-    Media in memory is saved in `media_dir` (by default the folder ``<name>_media`` beside the
+    Media in memory are saved in `media_dir` (by default the folder ``<name>_media`` beside the
     file): arrays as PNG, MP4 or WAV, encoded bytes as they are. Files on disk stay where they are.
-    Raises `ValueError` naming the conversation; what was written until then is removed.
+    Raises `ValueError` naming the conversation, after removing what was written so far.
     """
     path = Path(path)
     media_dir = Path(media_dir or path.with_name(f"{path.stem}_media"))
@@ -76,7 +76,7 @@ def write_messages(
 
 
 def conversation_of(row: Any, place: Place) -> Conversation:
-    """The conversation in a decoded row. Raises `RowError` with all that is wrong in it."""
+    """The conversation in a decoded row. Raises `RowError` with all its problems."""
     place.object(row, "", required=("messages",), optional=("id",))
     messages = place.turns(row["messages"], "messages")
     return each(lambda entry, i: _message(entry, f"messages[{i}]", place), messages)
@@ -119,7 +119,7 @@ def _part(part: Any, role: Any, key: str, place: Place) -> Part:
 
 
 def write_conversation(conversation: Conversation, path_of: PathOf) -> Written:
-    """A conversation as a row. Nothing of it is lost, but that its texts may be known as ids."""
+    """A conversation as a row. Nothing is lost but the token ids that its texts may have."""
     problems = broken_rules(conversation)
     if problems:
         raise ValueError(f"{problems[0]}; leave it out")
@@ -128,7 +128,7 @@ def write_conversation(conversation: Conversation, path_of: PathOf) -> Written:
 
 
 def rebased(row: Mapping[str, Any], folder: Path, to: Path) -> dict[str, Any]:
-    """A row of a file in `folder` as a row of a file in the folder `to`, for the same media."""
+    """A row of a file in `folder`, rewritten for a file in the folder `to` with the same media."""
 
     def part(entry: Mapping[str, Any]) -> dict[str, Any]:
         if "path" not in entry:
@@ -171,7 +171,7 @@ def _media_row(part: Media, role: str, at: str, path_of: PathOf) -> dict[str, An
 
 
 def _recognised(row: Mapping[str, Any]) -> bool:
-    """Whether a row has our keys alone, down to its parts; what stands under them may be wrong."""
+    """Whether a row has only our keys, down to its parts; their values may be wrong."""
     turns = row.get("messages")
     if not set(row) <= {"messages", "id"} or "messages" not in row:
         return False

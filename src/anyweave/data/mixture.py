@@ -1,8 +1,8 @@
-"""Several sources as one, shuffled: which sample stands where depends on nothing but the seed.
+"""Several sources shuffled into one, in an order that depends only on the seed.
 
-A position is a pair (epoch, index). To go on after a stop, ask for the next position: no iterator
-state has to be kept. Two orders are to be had: everything shuffled together, whose indices are in
-memory, or with a `buffer` near to sequential reading, which needs no memory (see `order`).
+A position is a pair (epoch, index). To resume, ask for the next position: there is no iterator
+state to keep. There are two orders: everything shuffled together, with its indices in memory, or,
+with a `buffer`, nearly sequential reading, which needs no memory (see `order`).
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ class Source(Protocol[Item]):
 
 @dataclass(frozen=True)
 class Reading:
-    """An item, and what of its row it has no place for."""
+    """An item, and what was lost of its row."""
 
     conversation: Any
     lost: tuple[str, ...] = ()
 
 
-# What a source may know beside its items, by a method of the same name.
+# What a source may know besides its items, through a method of the same name.
 
 
 def where(source: object, index: int) -> str:
-    """Where an item of a source stands, like ``train.jsonl:12``; "" where nobody knows."""
+    """Where an item of a source is, like ``train.jsonl:12``; "" if unknown."""
     ask = getattr(source, "where", None)
     return "" if ask is None else str(ask(index))
 
 
 def length(source: object, index: int) -> int | None:
-    """About how many tokens an item has, told without making it; None where nobody knows."""
+    """About how many tokens an item has, without building it; None if unknown."""
     ask = getattr(source, "length", None)
     return None if ask is None else ask(index)
 
 
 def reading(source: Source[Any], index: int) -> Reading:
-    """An item of a source with what is lost of it, as far as the source knows."""
+    """An item of a source with what was lost of it, as far as the source knows."""
     ask = getattr(source, "reading", None)
     return Reading(source[index]) if ask is None else ask(index)
 
@@ -61,12 +61,12 @@ class Mixture(Generic[Item]):
 
     An epoch has `length` samples (default: as many as all sources together); each source gives its
     share of them, rounded so that the shares add up. Without weights every sample comes exactly
-    once an epoch. A source is gone through in a shuffled order, then in another, and so on across
-    epochs: none of its samples comes a second time before all have come once.
+    once an epoch. Each source is traversed in a shuffled order, then in another, and so on across
+    epochs: none of its samples repeats before all have come once.
 
-    With a `buffer`, runs of `block` samples that follow each other in their source are shuffled,
-    and then samples within `buffer` positions: for sources too large to keep their indices in
-    memory, or slow to read here and there. A small `buffer` mixes less.
+    With a `buffer`, runs of `block` consecutive samples of a source are shuffled, and then samples
+    within `buffer` positions: for sources whose indices do not fit in memory, or that are slow to
+    read at random. A small `buffer` mixes less.
 
     Raises `ValueError` for an empty source, a weight that is not positive or has no source, a
     `block` that does not fit into the `buffer`.
@@ -74,7 +74,7 @@ class Mixture(Generic[Item]):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files that its sources read, as far as they tell."""
+        """The files that its sources read, as far as known."""
         return tuple(f for source in self.sources.values() for f in getattr(source, "files", ()))
 
     def __init__(
@@ -147,7 +147,7 @@ class Epoch(Generic[Item]):
         return map(self.__getitem__, range(len(self)))
 
     def reading(self, index: int) -> Reading:
-        """The sample with what is lost of its row."""
+        """The sample with what was lost of its row."""
         return reading(*self._place(index))
 
     def where(self, index: int) -> str:

@@ -1,14 +1,13 @@
 """The JSON of the NExT-GPT reference, both generations of it: T2M, MosIT and the alignment pairs.
 
-2024: media by placeholders, names and captions in lists beside them (one alone may be a string).
+2024: placeholders for media, with names and captions in lists (a single one may be a string).
 
     {"input_image": "a.jpg", "output_audio": ["b.wav"], "audio_captions": ["rain"],
      "conversations": [{"from": "human", "value": "<image>\\nHow does it sound?"},
                        {"from": "gpt", "value": "Like this: <audio>"}]}
 
-2023 is in `nextgpt_2023`. Names of stored caption embeddings are left alone: ours are made again
-from the captions. A picture that is named once for every human turn, always the same, is shown in
-the first one only.
+2023 is in `nextgpt_2023`. Names of stored caption embeddings are ignored: ours are computed from
+the captions. A picture that is named again for every human turn is shown in the first one only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The reference's JSON of 2023: one medium a dialogue (T2M, LLaVA, Alpaca), or tags (MosIT).
+"""The reference's JSON of 2023: one medium per dialogue (T2M, LLaVA, Alpaca), or tags (MosIT).
 
     {"mm_name": "b.wav", "output_modality": "audio", "conversation": [
       {"from": "human", "value": "Play rain.", "input_modality": "text"},
@@ -8,8 +8,8 @@
      "conversation": [{"from": "human", "value": "Show me a fox"},
                       {"from": "gpt", "value": "Here. <Image>a.jpg</Image>"}]}
 
-Its builder writes `image_name` and its loader reads `mm_name`, whatever the medium is: both are
-read. Where only text is spoken (Alpaca) the name leads nowhere and is not looked at.
+Whatever the medium, its builder writes `image_name` and its loader reads `mm_name`: we read both.
+In text-only dialogues (Alpaca) the name points nowhere and is ignored.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def has_lists(row: Mapping[str, Any]) -> bool:
 
 
 def read_single(row: Mapping[str, Any], place: Place) -> Conversation:
-    """A dialogue with one medium: of the first turn that has one."""
+    """A dialogue with one medium, which belongs to the first turn that has one."""
     names = [row[key] for key in ("mm_name", "image_name") if not is_empty(row.get(key))]
     if len(names) > 1 and names[0] != names[1]:
         raise place.error("", "mm_name and image_name name two media, and a dialogue has one")
@@ -74,8 +74,8 @@ def read_single(row: Mapping[str, Any], place: Place) -> Conversation:
 
 
 def read_tags(row: Mapping[str, Any], place: Place) -> Conversation:
-    """A dialogue with media where their tags stand, captions from the lists."""
-    captions: dict[str, list[str | None]] = {}  # of one file shown twice, in that order
+    """A dialogue with media in place of their tags, and captions from the lists."""
+    captions: dict[str, list[str | None]] = {}  # several, in order, for a file shown twice
     unshown: set[str] = set()
     lists = [f"{modality}_list" for modality in MEDIA_MODALITIES]
     for modality, key in zip(MEDIA_MODALITIES, lists, strict=True):
@@ -100,7 +100,7 @@ def read_tags(row: Mapping[str, Any], place: Place) -> Conversation:
 
         return Message(role, parts_of(words, take, _TAG))
 
-    read = ("caption", "input_modality", "output_modality")  # of no meaning where tags stand
+    read = ("caption", "input_modality", "output_modality")  # meaningless beside tags
     messages = each(message, entries(row["conversation"], "conversation", place, read))
     place.lost.extend(["media that no tag asks for"] * bool(unshown))
     return messages

@@ -1,12 +1,13 @@
-"""An order of records that is computed, not kept: shuffled, near to sequential on disk, and the
-same wherever it is entered.
+"""A shuffled order of records that is computed, not stored: nearly sequential on disk, and the same
+wherever it is entered.
 
     position --window--> shuffled within `buffer` positions
              --piece---> pieces of `block` draws of one source, in a shuffled order
              --draw----> which pass over the source, and which record of it
 
-A reader meets `buffer / block` runs of consecutive records at a time, so files are read in long
-strides; and the record at a position costs no memory and no replay, so a run may begin anywhere.
+A reader is in `buffer / block` runs of consecutive records at a time, so files are read in long
+strides. Finding the record at a position takes no memory and no replay, so a run may begin
+anywhere.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ class Permutation:
     def __call__(self, places: Places) -> Places:
         """Where the given places go."""
         made = self._network(places.astype(np.uint64))
-        # The network shuffles the next power of four; what leaves the range goes on until it is
-        # back.
+        # The network permutes the next power of four; a value outside the range is mapped again
+        # until it falls inside.
         while (outside := made >= self.size).any():
             made[outside] = self._network(made[outside])
         return made.astype(np.int64)
@@ -51,9 +52,9 @@ class ShuffledOrder:
     """Which record of which source stands at a position of an epoch.
 
     Sources have `sizes` records and give `counts` draws to every epoch. Draws of a source are
-    counted over all epochs, and none of its records is drawn again before all were. Only the two
-    windows used last are in memory. Where one window is the epoch, draws rise with the position:
-    another source added leaves the order within this one alone.
+    counted over all epochs, and no record is drawn again before all have been. Only the two windows
+    computed last are in memory. Where one window spans the epoch, a source's draws rise with the
+    position: adding another source leaves the order within this one unchanged.
     """
 
     def __init__(
@@ -103,8 +104,8 @@ class ShuffledOrder:
         return np.stack([numbers, records], axis=1)
 
     def _draws(self, epoch: int, positions: Places) -> tuple[Places, Places]:
-        """Source and rank among its draws of this epoch: pieces in shuffled order, and what fills
-        no piece at the end.
+        """Source and rank among its draws of this epoch: pieces in shuffled order, then what fills
+        no piece.
         """
         numbers, ranks = np.empty_like(positions), np.empty_like(positions)
         whole = int(self._pieces[-1])

@@ -1,8 +1,8 @@
 """X-caption pairs: CC3M, WebVid, AudioCaps, and any table that names a medium and what it shows.
 
 A row names its medium (``image``, ``image_name``, ``image_path`` or ``image_file``, likewise for
-`video` and `audio`) and has a `caption` (or `text`). What the medium is
-for is the reader's choice (`ReadOptions.task`): stage 1 describes it, stage 2 makes it.
+`video` and `audio`) and has a `caption` (or `text`). `ReadOptions.task` chooses what the medium is
+for: stage 1 describes it, stage 2 generates it.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ _TALKS = ("messages", "conversations", "conversation", "instruction", "query", "
 
 @dataclass(frozen=True)
 class Pair:
-    """A medium and its caption; `medium` has none of its own."""
+    """A medium and its caption, which replaces any of the medium's own."""
 
     medium: Media
     caption: str
 
 
 def conversation_of(pair: Pair, task: str) -> Conversation:
-    """A pair as one exchange: the medium is described, or made."""
+    """A pair as one exchange: the medium is described, or generated."""
     if task == "describe":
-        # Which of them depends on the caption alone.
+        # The choice depends on the caption alone.
         prompts = kind_of(pair.medium.modality).prompts
         prompt = prompts[zlib.crc32(pair.caption.encode()) % len(prompts)]
         return [Message("user", [pair.medium, prompt]), Message("assistant", pair.caption)]
@@ -58,9 +58,9 @@ def conversation_of(pair: Pair, task: str) -> Conversation:
 
 
 def pair_of(conversation: Conversation) -> tuple[Pair, tuple[str, ...]]:
-    """The pair in a conversation, and what is not in the pair any more.
+    """The pair in a conversation, and what the pair loses.
 
-    Raises `ValueError` for more than one exchange or other than one medium.
+    Raises `ValueError` unless there is one exchange with one medium.
     """
     spoken, left_out = without_system(conversation)
     media = [part for message in spoken for part in message.media()]
@@ -107,7 +107,7 @@ def _read_webvid(row: Any, place: Place) -> Conversation:
 
 
 def _read_audiocaps(row: Any, place: Place) -> Conversation:
-    """The reference's ``audio_name``, or the published columns with a file of any usual name."""
+    """The reference's ``audio_name``, or the published columns with a file by any usual name."""
     place.object(row, "", required=(), optional=None)
     if "youtube_id" not in row or any(row.get(key) for key in _names("audio")):
         return read_pair(row, place)
@@ -120,7 +120,7 @@ def _read_audiocaps(row: Any, place: Place) -> Conversation:
 
 
 def _stem(row: Mapping[str, Any], key: str, place: Place) -> str:
-    """What a file is called by: words or a number; "" where nothing is said."""
+    """What a file is named after: words or a number; "" if absent."""
     value = row.get(key)
     if is_empty(value):
         return ""
@@ -154,7 +154,7 @@ def _read(
 
 
 def write_pair(conversation: Conversation, path_of: PathOf) -> Written:
-    """A row ``{modality: path, "caption"}``; raises `ValueError` for what is no pair."""
+    """A row ``{modality: path, "caption"}``; raises `ValueError` for anything but a pair."""
     pair, lost = pair_of(conversation)
     row = {pair.medium.modality: path_of(pair.medium, "0_0"), "caption": pair.caption}
     return Written(row, lost)
@@ -189,7 +189,7 @@ def _is_pair(row: Mapping[str, Any]) -> bool:
 
 
 def _talks(row: Mapping[str, Any]) -> bool:
-    """Whether a row has turns: what else it says is about these."""
+    """Whether a row has turns, which anything else in it is about."""
     return any(key in row for key in _TALKS)
 
 
@@ -205,7 +205,7 @@ CC3M = replace(
     PAIRS,
     name="cc3m",
     about="CC3M as image_name and caption",
-    recognises=lambda row: False,  # nothing tells it from other pairs
+    recognises=lambda row: False,  # indistinguishable from other pairs
     write=_writes("image"),
 )
 WEBVID = replace(

@@ -2,11 +2,11 @@
 
     {"type": "text", "text": "What is this?"}
     {"type": "image", "image": "a.png"}     also under path, url, image_url or image_path
-    {"type": "image"}                       the next one of the row's own list
+    {"type": "image"}                       the next one in the row's own list
     {"type": "image_url", "image_url": {"url": "a.png"}}
     {"type": "input_audio", "input_audio": {"data": "UklGRg...", "format": "wav"}}
 
-Addresses are not fetched; ``data:`` ones and base64 are decoded.
+URLs are not fetched; ``data:`` URLs and base64 are decoded.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from anyweave.messages import MEDIA_MODALITIES, Modality
 from anyweave.modalities import known_modalities
 
 _TEXTS = ("text", "input_text", "output_text")
-_ABOUT = ("type", "text", "index", "detail", "format")  # what says nothing more about a medium
+_ABOUT = ("type", "text", "index", "detail", "format")  # keys that add nothing about a medium
 
 
 def read_part(part: Any, key: str, place: Place) -> str | tuple[Modality, Any, str | None]:
-    """A part: its words, or modality, what `Place.medium` takes (None: it stands elsewhere) and
-    caption. Raises `RowError` for a type that is not known, or a medium that is named twice.
+    """A part's words, or its modality, what `Place.medium` takes (None: it is in the row's list)
+    and its caption. Raises `RowError` for an unknown type, or a medium that is named twice.
     """
     kind = place.object(part, key, required=("type",), optional=None)["type"]
     if kind in _TEXTS:
@@ -50,7 +50,7 @@ def read_part(part: Any, key: str, place: Place) -> str | tuple[Modality, Any, s
 
 
 def _source(value: Any, key: str, place: Place) -> Any:
-    """What a part names its medium by, out of its wrapping."""
+    """A part's reference to its medium, unwrapped."""
     if not isinstance(value, Mapping) or {"bytes", "path"} & set(value):
         return value
     if "data" in value:

@@ -1,7 +1,7 @@
-"""Where a row stands and where its media are: what every reader of a format checks rows with.
+"""Where a row and its media are: what every format's reader checks rows with.
 
 A reader is a function from one decoded row and its `Place` to a conversation. `Place` makes the
-errors, which always begin with file and line, and turns what a row calls a medium into a part.
+errors, which always begin with file and line, and turns a row's reference to a medium into a part.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ IDS = (
     *("source", "data_source", "source_data", "dataset", "origin", "url", "license", "licence"),
     *("split", "lang", "language", "category", "topic", "tags", "model", "created", "timestamp"),
 )
-"""Keys that say where a row is from and nothing that is learnt: most formats ignore them."""
+"""Keys that say where a row is from, with nothing to learn: most formats ignore them."""
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
@@ -48,22 +48,22 @@ class ReadOptions:
     media: str | Path | Mapping[Modality, str | Path] | None = None
     """Folder that paths are relative to, one for all or one per modality; None is the file's."""
     check_media: bool = True
-    """Look whether every media file is there (none is opened)."""
+    """Check that every media file exists (none is opened)."""
     captions_only: bool = False
-    """The assistant's media that have a caption are known by it alone: their files are not
-    needed. For data whose media were never published.
+    """Read only the captions of the assistant's media that have one: their files are not needed.
+    For data whose media were never published.
     """
     task: Task = "describe"
     """What an X-caption pair becomes: the user shows X and the assistant describes it (stage 1),
     or the user says the caption and the assistant makes X (stage 2).
     """
     split: str | None = None
-    """Of data that come in splits; None is the training split."""
+    """For data that come in splits; None is the training split."""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """The file's own names of keys: ``{"caption": "title"}`` reads `caption` from `title`."""
+    """The file's own names for keys: ``{"caption": "title"}`` reads `caption` from `title`."""
     allow_outside: bool = False
-    """Media may be copied from outside the folders of the data. Otherwise a foreign row could carry
-    any file of this machine into a data set, by ``..``, an absolute path or a link.
+    """Allow copying media from outside the folders of the data. A foreign row can then carry any
+    file of this machine into a data set, by ``..``, an absolute path or a link.
     """
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ class ReadOptions:
 
 
 class RowError(ValueError):
-    """One row that is not in its format: `problems` has all that was found wrong with it."""
+    """A row that is not in its format; `problems` has everything that is wrong with it."""
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -101,12 +101,12 @@ class RowError(ValueError):
 
 @dataclass(frozen=True)
 class Place:
-    """One row, for its errors: `name` is like ``train.jsonl:12``; `key` arguments are like
-    ``messages[2].content[0]``.
+    """One row and how its errors name it: `name` is like ``train.jsonl:12``; `key` arguments are
+    like ``messages[2].content[0]``.
 
-    `format` is how the row is read, for its errors. `ignores` are the keys of a row that carry no
-    meaning in that format. `sealed`: the row is inside a shard, so its media are too. `lost`
-    collects what the row has and its reader has no place for.
+    `format` is how the row is read, for its errors. `ignores` are row keys without meaning in that
+    format. `sealed`: the row is inside a shard, so its media are too. `lost` collects what the row
+    has that its reader has no place for.
     """
 
     name: str
@@ -118,7 +118,7 @@ class Place:
     lost: list[str] = field(default_factory=list, compare=False)
 
     def error(self, key: str, problem: str) -> RowError:
-        """A problem at a key of this row ("" is the row itself), to be raised."""
+        """The error to raise for a key of this row ("" is the row itself)."""
         return RowError(f"{self._at(key)}{problem}{self._read_as}")
 
     def _at(self, key: str) -> str:
@@ -129,8 +129,8 @@ class Place:
         return f" (read as {self.format})" if self.format else ""
 
     def rest(self, value: Mapping[Any, Any], key: str, read: Iterable[str]) -> None:
-        """Count as lost what an object has besides the keys that were `read`, and is not empty. Of
-        the row itself (`key` is ""), `ignores` may be left alone.
+        """Count as lost every key of an object that is neither `read` nor empty. In the row itself
+        (`key` is ""), `ignores` do not count.
         """
         known = {*read, *(self.ignores if not key else ())}
         where = re.sub(r"\[\d+\]", "[]", key)
@@ -139,7 +139,7 @@ class Place:
                 self.lost.append(f"the key {named(name)}" + (f" of {where}" if where else ""))
 
     def checked(self, conversation: Conversation) -> Conversation:
-        """`conversation` if it keeps the rules of one (`broken_rules`). Raises `RowError`."""
+        """`conversation` if it breaks no rules (`broken_rules`). Raises `RowError`."""
         problems = broken_rules(conversation)
         if problems:
             raise RowError(*(str(self.error("", problem)) for problem in problems))
@@ -163,7 +163,7 @@ class Place:
         required: Sequence[str],
         optional: Sequence[str] | None = (),
     ) -> dict[str, Any]:
-        """`value` if it is an object with all `required` keys and none but these and `optional`;
+        """`value` if it is an object with all `required` keys and no others but `optional` ones;
         None allows any others.
         """
         allowed = (*required, *(optional or ()))
@@ -180,7 +180,7 @@ class Place:
         return value
 
     def items(self, value: Any, key: str) -> list[Any]:
-        """What is a list, one thing or nothing (None), as a list: many formats allow all three."""
+        """A list, a single value or None as a list: many formats allow all three."""
         if value is None:
             return []
         return list(value) if isinstance(value, (list, tuple)) else [value]
@@ -194,10 +194,10 @@ class Place:
     def medium(
         self, modality: Modality, value: Any, key: str, *, role: Role, caption: Any = None
     ) -> Media:
-        """The part for what a row calls a medium: a path, bytes, a picture, or a table's
-        ``{"bytes", "path"}``; None if the caption of an assistant's medium is all there is.
+        """The part for a row's medium: a path, bytes, a picture, a table's ``{"bytes", "path"}``,
+        or None if an assistant's medium has only a caption.
 
-        Raises `RowError`, and `MediaError` for a file that is not there.
+        Raises `RowError`, or `MediaError` for a missing file.
         """
         if caption is not None:
             self.text(caption, f"{key}.caption" if key else "caption")
@@ -217,7 +217,7 @@ class Place:
         return MEDIA_TYPES[modality](self._path(modality, value, key), caption=caption)
 
     def decoded(self, value: Any, key: str) -> bytes:
-        """The bytes of a medium that stands in the row as base64."""
+        """The bytes of a medium that the row holds as base64."""
         try:
             return base64.b64decode(self.text(value, key), validate=True)
         except ValueError as error:
@@ -236,7 +236,7 @@ class Place:
             )
         root = self.options.root(modality, self.folder)
         full = root / value
-        if self.options.check_media and not os.path.isfile(full):  # a name too long is none either
+        if self.options.check_media and not os.path.isfile(full):  # or its name is too long
             advice = f"paths are relative to {root}"
             problem = f"no such media file: {full}; {advice}{self._read_as}"
             raise MediaError(f"{self._at(key)}{problem}")
@@ -244,9 +244,9 @@ class Place:
 
 
 def each(read: Callable[[Item, int], Made], items: Iterable[Item]) -> list[Made]:
-    """``read(item, index)`` of all items; what is wrong with any is raised at the end, together.
+    """``read(item, index)`` for all items; problems are collected and raised together at the end.
 
-    Raises `RowError` with all problems, or `MediaError` if it is only media that are missing.
+    Raises `RowError` with all problems, or `MediaError` if only media are missing.
     """
     made: list[Made] = []
     wrong: list[str] = []
@@ -273,14 +273,14 @@ def shown(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False, default=lambda other: type(other).__name__)
     except RecursionError:
         return "something nested too deeply"
-    except (TypeError, ValueError):  # keys that are no strings; numbers too long to be written
+    except (TypeError, ValueError):  # keys that are not strings; numbers too long to write
         return f"a {type(value).__name__} that JSON cannot hold"
     text = text.encode(errors="backslashreplace").decode()  # halves of surrogate pairs
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a row says nothing under a key: nothing, an empty text or list, a table's NaN."""
+    """Whether a value says nothing: None, an empty text or list, a table's NaN."""
     if isinstance(value, float):
         return value != value
     return value is None or (isinstance(value, (str, bytes, list, tuple, dict)) and not value)

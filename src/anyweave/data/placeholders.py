@@ -1,7 +1,7 @@
-"""Texts with ``<image>``, ``<video>``, ``<audio>`` in the places of media, as most formats write.
+"""Texts with ``<image>``, ``<video>``, ``<audio>`` in place of media, as in most formats.
 
-White space is layout, and not kept, between the words of a turn and media that open or close it,
-and between two media; so is one line break beside any other medium.
+White space between two media, or between a turn's words and media that open or close it, is layout
+and dropped; so is one line break beside any other medium.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from anyweave.messages import (
 Turn = tuple[Role, str]
 """Who speaks, and the words with placeholders."""
 Supply = Mapping[Modality, Sequence[tuple[Any, str | None]]]
-"""What a row calls its media, in order (`Place.medium` says what that may be), with captions."""
+"""A row's media in order, in any form that `Place.medium` takes, with captions."""
 
 
 def read_turns(
@@ -33,9 +33,9 @@ def read_turns(
 ) -> list[Message]:
     """Messages from turns, their placeholders filled in order.
 
-    `made` are the assistant's media where a format keeps them apart; otherwise all turns take from
-    `media`. Media that no placeholder asks for at all come first in the first user turn. Raises
-    `RowError` when there are more placeholders than media or the other way round.
+    `made` are the assistant's media where a format keeps them separate; otherwise all turns take
+    from `media`. Media of a modality without any placeholder come first in the first user turn.
+    Raises `RowError` if there are more placeholders than media, or vice versa.
     """
     turns = [(role, place.text(words, f"turn {at}")) for at, (role, words) in enumerate(turns)]
     supplies = {False: media, True: media if made is None else made}
@@ -109,7 +109,7 @@ def write_turn(
     turn: int,
     mark: Callable[[Media, str], str] = lambda part, _: f"<{part.modality}>",
 ) -> str:
-    """The words of a message with ``mark(medium, "turn_part")`` in the places of its media.
+    """The words of a message with ``mark(medium, "turn_part")`` in place of its media.
 
     Raises `ValueError` for text that would be read as a placeholder.
     """

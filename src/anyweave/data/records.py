@@ -18,21 +18,20 @@ from anyweave.messages import Conversation, Modality
 
 logger = logging.getLogger(__name__)
 _FILE = "a messages file, JSON lines"
-_TOLD = 100  # kinds of losses that are told one by one
+_TOLD = 100  # kinds of loss that are logged
 
 
 class Records(Sequence[Conversation]):
-    """The conversations of a file, shards or a data set; nothing is read before it is asked for.
+    """The conversations of a file, shards or a data set; nothing is read until it is asked for.
 
         Records("cc3m.tsv", "cc3m", media="images", task="generate")
 
-    `format` is a name from `FORMATS`, or None to know it by sight. `on_disk` keeps the places of
-    the rows beside the files, or in `index_dir`, and not in memory. The other arguments are those
-    of `ReadOptions`. Raises `ValueError` for what is not there or damaged as a whole. A row that is
-    not in the format, or breaks the rules of a conversation, raises `RowError` when it is asked
-    for, and a medium that is not there `MediaError`, which a training run skips and counts. What a
-    row has and its format has no place for is told by a warning, each kind once; `reading` says it
-    of every row.
+    `format` is a name from `FORMATS`, or None to recognise it. `on_disk` keeps the places of the
+    rows beside the files, or in `index_dir`, instead of in memory. The other arguments are those of
+    `ReadOptions`. Raises `ValueError` for data that are missing or damaged as a whole. Indexing
+    raises `RowError` for a row that is not in the format or breaks the rules of a conversation, and
+    `MediaError`, which a training run skips and counts, for a missing medium. What a row's format
+    has no place for is logged as a warning, once per kind; `reading` reports it for every row.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class Records(Sequence[Conversation]):
     def damaged(
         cls, path: str | Path, format: str | Format | None, options: ReadOptions
     ) -> Records:
-        """What is whole of a file, even if it is damaged: see `rows.problems`."""
+        """The intact records of a file that may be damaged: see `rows.problems`."""
         records = cls.__new__(cls)
         records._open(path, format, options)
         return records
@@ -91,9 +90,9 @@ class Records(Sequence[Conversation]):
         return self.reading(index % len(self)).conversation
 
     def reading(self, index: int, *, warn: bool = True) -> Reading:
-        """A record with what is lost of it. Raises as indexing does.
+        """A record with what was lost of it. Raises as indexing does.
 
-        `warn`: tell each kind of loss once.
+        `warn`: log each kind of loss once.
         """
         row, place = self.rows.row(index), self.place(index)
         if isinstance(row, dict):
@@ -106,7 +105,7 @@ class Records(Sequence[Conversation]):
         return Reading(conversation, tuple(dict.fromkeys(place.lost)))
 
     def place(self, index: int) -> Place:
-        """Where a record stands."""
+        """Where a record is."""
         return Place(
             self.rows.place(index),
             self.rows.folder,
@@ -121,7 +120,7 @@ class Records(Sequence[Conversation]):
         return self.rows.place(index)
 
     def length(self, index: int) -> int | None:
-        """About how many tokens a record has, if its size on disk tells."""
+        """About how many tokens a record has, if its size on disk says so."""
         return self.rows.length(index) if isinstance(self.rows, IndexedRows) else None
 
     def _open(self, path: str | Path, format: str | Format | None, options: ReadOptions) -> None:
@@ -152,14 +151,14 @@ class MessagesJsonl(Records):
 def read_messages(path: str | Path, *, check_media: bool = True) -> Iterator[Conversation]:
     """The conversations of a `messages` file, one by one.
 
-    `check_media` looks whether every media file is there (none is opened). Raises `ValueError` that
-    names file, line and place for whatever is not in the format.
+    `check_media` checks that every media file exists (none is opened). Raises `ValueError` naming
+    file, line and place for anything that is not in the format.
     """
     return iter(MessagesJsonl(path, check_media=check_media))
 
 
 def open_data(path: str | Path, format: str | None = None, **options: Any) -> Records:
-    """The records of a path; of many files (a pattern, a folder of shards) with their indices on
+    """The records at a path; indices of many files (a pattern, a folder of shards) are kept on
     disk.
     """
     return Records(path, format, on_disk=names_shards(path), **options)
@@ -179,7 +178,7 @@ def stream(
 ) -> Mixture[Conversation]:
     """Shards, or several sets of shards by name, as one shuffled source that needs no memory.
 
-    A training run takes it as it is: ``data.source="anyweave.data:stream"``. See `Records` for
+    A training run takes it directly: ``data.source="anyweave.data:stream"``. See `Records` for
     `format` and `options`, `Mixture` for the rest.
     """
     named = data if isinstance(data, Mapping) else {"data": data}

@@ -1,4 +1,4 @@
-"""Rows on disk by index, whatever holds them, and JSON as rows have it."""
+"""Rows on disk by index, however they are stored, and decoding of their JSON."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, Protocol
 
 from anyweave.data.place import RowError, named
 
-_MOST_NUMBERS = "Exceeds the limit"  # how Python begins to say that an integer has too many digits
+_MOST_NUMBERS = "Exceeds the limit"  # how Python's error for an integer with too many digits begins
 
 
 class Rows(Protocol):
-    """Decoded rows (`dict`s as a rule) by index; no format is known here. `folder` is what paths in
-    them are relative to unless something else is said; `problems` is damage that belongs to no row,
-    such as a file that was cut off.
+    """Decoded rows (usually `dict`s) by index, independent of any format. `folder` is what paths in
+    them are relative to by default; `problems` is damage that belongs to no row, such as a
+    truncated file.
     """
 
     folder: Path
@@ -26,13 +26,13 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
     def row(self, index: int) -> Any:
-        """Decode one row. Raises `RowError` for what is none."""
+        """Decode one row. Raises `RowError` if it is not one."""
 
     def place(self, index: int) -> str:
         """File and line of a row, for people."""
 
     def copy(self, indices: Iterable[int], out: Path) -> None:
-        """Write these rows as they are into a file of the same kind, whole or not at all."""
+        """Write these rows unchanged to a file of the same kind, whole or not at all."""
 
 
 def existing_file(path: str | Path, what: str = "the path of a data file") -> Path:

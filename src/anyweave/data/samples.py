@@ -1,7 +1,7 @@
-"""Samples as files of one stem, ``000012.jpg`` with ``000012.txt``: in tar shards or in a folder.
+"""Samples as files with a common stem, ``000012.jpg`` with ``000012.txt``, in tar or a folder.
 
-This is the WebDataset layout, and what img2dataset and its kin download into. A sample is a row
-``{"image": bytes, "caption": text}``; a `.json` beside it gives further keys.
+This is the WebDataset layout, which img2dataset and similar tools write. A sample is a row
+``{"image": bytes, "caption": text}``; a `.json` beside it adds further keys.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _CAPTIONS = ("txt", "caption")
 
 
 def sample_row(members: Mapping[str, Callable[[], bytes]], place: str) -> dict[str, Any]:
-    """The row of a sample, from what reads its members by suffix.
+    """The row of a sample, given a reader for each member by suffix.
 
-    A file that is no medium, caption or JSON stands in the row as ``.suffix``, so that it counts as
-    not read; so does what the JSON says of a caption or a medium that has a file of its own.
-    Raises `RowError`, also for two media of one kind.
+    A file that is no medium, caption or JSON enters the row as ``.suffix``, so that it counts as
+    not read; so does a caption or medium in the JSON that differs from its own file. Raises
+    `RowError`, also for two media of one kind.
     """
     row: dict[str, Any] = {}
     if "json" in members:
@@ -35,7 +35,7 @@ def sample_row(members: Mapping[str, Callable[[], bytes]], place: str) -> dict[s
         if not isinstance(found, dict):
             raise RowError(f"{place}.json: an object is needed")
         row.update(found)
-    own: dict[str, str] = {}  # what files of the sample give, and the suffixes of these
+    own: dict[str, str] = {}  # what the sample's files give -> their suffix
     for suffix, read in members.items():
         modality = next((m for m in MEDIA_MODALITIES if suffix in kind_of(m).suffixes), None)
         name = "caption" if suffix in _CAPTIONS else modality
@@ -67,7 +67,7 @@ def member_name(name: str) -> tuple[str, str]:
 
 
 def tar_row(data: bytes, place: str) -> Any:
-    """The row of a sample, from its piece of a tar. Raises `RowError`."""
+    """The row of a sample, from its slice of a tar. Raises `RowError`."""
     members: dict[str, Callable[[], bytes]] = {}
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
         for entry in tar:
@@ -103,7 +103,7 @@ class _Sample:
 class SampleFolder:
     """The samples of a folder and the folders below it, by name.
 
-    `allow_outside`: links may lead out of it. Raises `ValueError` where there are none.
+    `allow_outside`: links may lead out of it. Raises `ValueError` if there are none.
     """
 
     sealed = True  # a sample's media are its own files

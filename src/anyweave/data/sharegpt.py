@@ -1,15 +1,15 @@
-"""ShareGPT and its kin with media: what LLaMA-Factory and ms-swift train on.
+"""ShareGPT and related formats with media: what LLaMA-Factory and ms-swift train on.
 
     {"messages": [{"role": "user", "content": "<image>Who is this?"},
                   {"role": "assistant", "content": "A fox."}],
      "images": ["fox.png"]}
 
-The turns stand in `messages`, `conversations` or `conversation`, with `role` and `content` or
-`from` and `value`, or as ``{"human": ..., "assistant": ...}``; or there is one exchange in
-`instruction`/`query`, `input`, `output`/`response`, with those before it in `history`. `system` is
-a message or a key. Media stand in `images`, `videos`, `audios` in the order of their placeholders,
-whoever's they are. A list of content parts goes too (see `parts`). Other keys, such as tools and
-rejected replies, have no place and are counted as lost.
+The turns are in `messages`, `conversations` or `conversation`, with `role` and `content` or `from`
+and `value`, or as ``{"human": ..., "assistant": ...}``; or there is one exchange in
+`instruction`/`query`, `input`, `output`/`response`, with earlier ones in `history`. `system` is a
+message or a key. Media are in `images`, `videos`, `audios` in the order of their placeholders,
+whoever shows them. A list of content parts works too (see `parts`). Other keys, such as tools and
+rejected replies, have no place and count as lost.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from anyweave.messages import (
 _SPEAKERS: dict[str, Role] = {**{role: role for role in ROLES}, **SPEAKERS}
 _TURNS = ("messages", "conversations", "conversation")
 _REQUESTS, _REPLIES = ("instruction", "query"), ("output", "response")
-# A reply that must not be learnt from; we have no place for that, and its opposite would be wrong.
+# These can exclude a reply from training, which we cannot express; learning it would be wrong.
 _LEARN = ("loss", "loss_mask", "weight", "train", "trainable")
 
 _Found = dict[Modality, list[tuple[Any, str | None]]]
@@ -51,7 +51,7 @@ def _keys() -> dict[Modality, tuple[str, str]]:
 def read_sharegpt(row: Any, place: Place, *, may_be_text: bool = False) -> Conversation:
     """The conversation of a row in any of these shapes.
 
-    `may_be_text`: placeholders are words in a row that has no media, and this is told.
+    `may_be_text`: in a row without media, placeholders are words, which counts as a loss.
     """
     place.object(row, "", required=(), optional=None)
     listed_media: _Found = {
@@ -84,7 +84,7 @@ def read_sharegpt(row: Any, place: Place, *, may_be_text: bool = False) -> Conve
 
 
 def _turns(value: Any, key: str, media: _Found, place: Place) -> list[Turn]:
-    taken: Counter[str] = Counter()  # of the row's own lists, by parts that say which
+    taken: Counter[str] = Counter()  # media of the row's own lists that parts have used
 
     def turn(entry: Any, index: int) -> list[Turn]:
         at = f"{key}[{index}]"
@@ -105,7 +105,7 @@ def _turns(value: Any, key: str, media: _Found, place: Place) -> list[Turn]:
                     f"{shown(entry[name])} says that this reply is not to be learnt from, but all "
                     "replies are; leave the row out",
                 )
-        # What asks for what is done anyway: learn from replies, not from requests.
+        # Flags that ask for what is done anyway: learn from replies, not from requests.
         asked = (1, True) if role == "assistant" else (0, False)
         done = [name for name in _LEARN if name in entry and entry[name] in asked]
         place.rest(entry, at, (who, what, *done))
@@ -127,7 +127,7 @@ def _words(content: Any, key: str, media: _Found, taken: Counter[str], place: Pl
         modality, source, caption = found
         if source is not None:
             media[modality].append((source, caption))
-        else:  # it stands in the row's own list
+        else:  # it is in the row's own list
             if part.get("index", taken[modality]) not in (None, taken[modality]):
                 problem = f"{modality} {shown(part['index'])}, but the next is {taken[modality]}"
                 raise place.error(f"{key}[{index}].index", problem)
@@ -139,7 +139,7 @@ def _words(content: Any, key: str, media: _Found, taken: Counter[str], place: Pl
 
 
 def _exchanges(row: Mapping[str, Any], place: Place) -> tuple[list[Turn], tuple[str, ...]]:
-    """The turns of a row that is one exchange, and the keys they stand in."""
+    """The turns of a row that is one exchange, and their keys."""
     request = next((key for key in _REQUESTS if key in row), None)
     reply = next((key for key in _REPLIES if key in row), None)
     if request is None or reply is None:
@@ -176,7 +176,7 @@ def _write(who: str, what: str, key: str, names: Mapping[Role, str]) -> Any:
 
 
 def is_words(row: Mapping[str, Any]) -> bool:
-    """Whether a row has turns and names no media: there may be such ones between others."""
+    """Whether a row has turns and names no media; such rows may be mixed in with others."""
     media = any(modality in str(key) for modality in MEDIA_MODALITIES for key in row)
     return not media and any(row.get(key) for key in _TURNS[1:])
 
@@ -216,5 +216,5 @@ MS_SWIFT = replace(
     LLAMA_FACTORY,
     name="ms-swift",
     about="ms-swift with media: messages, role, content, or query and response",
-    recognises=lambda row: False,  # nothing tells it from LLaMA-Factory's
+    recognises=lambda row: False,  # indistinguishable from LLaMA-Factory's
 )

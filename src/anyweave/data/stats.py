@@ -32,7 +32,7 @@ DATASET_FILE = "messages.jsonl"
 
 @dataclass(kw_only=True)
 class DatasetStats:
-    """What one pass over a dataset counts; nothing but the names of its media is kept.
+    """Counts from one pass over a dataset; only the names of its media are kept.
 
     A turn is a question and its answer, as in the paper. `combined` names the sides on which one
     conversation holds several kinds of media.
@@ -43,15 +43,15 @@ class DatasetStats:
     uses: dict[Role, Counter[Modality]] = field(
         default_factory=lambda: {role: Counter() for role in _SIDES}
     )
-    """Every place that a medium stands in, by side."""
+    """Every occurrence of a medium, by side."""
     text: dict[Role, bool] = field(default_factory=lambda: dict.fromkeys(_SIDES, False))
     combined: dict[Role, bool] = field(default_factory=lambda: dict.fromkeys(_SIDES, False))
     lost: Counter[str] = field(default_factory=Counter)
-    """Of a file: what its rows have and its format has no place for, by number of rows."""
+    """For a file: what its format has no place for, by number of rows."""
     _seen: set[tuple[Modality, object]] = field(default_factory=set)
 
     def add(self, conversation: Conversation) -> None:
-        """Count one more."""
+        """Count one more conversation."""
         self.turns[sum(message.role == "assistant" for message in conversation)] += 1
         kinds: dict[Role, set[Modality]] = {role: set() for role in _SIDES}
         for message in conversation:
@@ -61,7 +61,7 @@ class DatasetStats:
             for part in message.media():
                 kinds[message.role].add(part.modality)
                 self.uses[message.role][part.modality] += 1
-                # What has no file is a medium of its own wherever it stands.
+                # Without a file, every occurrence is a medium of its own.
                 named = isinstance(part.source, (str, Path))
                 self._seen.add((part.modality, str(part.source) if named else object()))
         for role, found in kinds.items():
@@ -74,7 +74,7 @@ class DatasetStats:
 
     @property
     def media(self) -> Counter[Modality]:
-        """Different media: the same file twice is one."""
+        """Distinct media: the same file twice counts once."""
         return Counter(modality for modality, _ in self._seen)
 
     @property
@@ -97,8 +97,8 @@ class DatasetStats:
         return f"{self.modalities('user')}→{self.modalities('assistant')}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON: the row of Table 6 and what it is made of."""
-        # The paper's kinds, and others where there are any.
+        """Plain JSON: the row of Table 6 and the counts behind it."""
+        # The paper's kinds, and any others that occur.
         kinds = [m for m in MEDIA_MODALITIES if m in PAPER_MODALITIES or self.media[m]]
         return {
             "in_out": self.in_out,
@@ -120,7 +120,7 @@ def measure(conversations: Iterable[Conversation]) -> DatasetStats:
 
 def measure_file(path: str | Path, format: str | None = None, **options: Any) -> DatasetStats:
     """Count a data file of any format, or the dataset in a folder, as `Records` reads it. Media
-    files need not be there.
+    files need not exist.
     """
     records = Records(dataset_file(path), format, **{**options, "check_media": False})
     stats = DatasetStats()
@@ -134,8 +134,8 @@ def measure_file(path: str | Path, format: str | None = None, **options: Any) ->
 def chosen(
     path: str | Path, num: int, seed: int = 0, format: str | None = None, **options: Any
 ) -> list[tuple[int, Conversation]]:
-    """`num` random conversations of a data file of any format or of a dataset folder, in its order,
-    with their indices. Media files need not be there.
+    """`num` random conversations of a data file of any format or of a dataset folder, in file
+    order, with their indices. Media files need not exist.
     """
     conversations = Records(dataset_file(path), format, **{**options, "check_media": False})
     size = len(conversations)
@@ -146,7 +146,7 @@ def chosen(
 def dataset_file(path: str | Path) -> str | Path:
     """What `path` names: itself, or ``messages.jsonl`` in the folder of a dataset.
 
-    Raises `ValueError` for a folder that holds neither that nor samples.
+    Raises `ValueError` for a folder without that file that holds other data files.
     """
     folder = Path(path)
     if not folder.is_dir() or is_saved(folder):
@@ -155,4 +155,4 @@ def dataset_file(path: str | Path) -> str | Path:
         return folder / DATASET_FILE
     if any(file.suffix.lower() in DATA_SUFFIXES for file in folder.iterdir()):
         raise ValueError(f"{path}: this folder has no {DATASET_FILE}; give one of its data files")
-    return path  # samples, or an error that says what is known
+    return path  # samples; otherwise opening it says what is supported

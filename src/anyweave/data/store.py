@@ -1,4 +1,4 @@
-"""Media beside a data file: what a written row calls them, and saving those that are in memory."""
+"""Media beside a data file: how written rows name them, and saving those that are in memory."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from anyweave.media.source import open_encoded
 from anyweave.messages import Media
 
 PathOf = Callable[[Media, str], str]
-"""What a row calls a medium; the string is its place in its conversation, ``turn_part``."""
+"""How a row names a medium; the string is its place in its conversation, ``turn_part``."""
 
 
 class MediaStore:
-    """Names media for rows of a file in `folder`: by relative paths, as POSIX writes them.
+    """Names media for rows of a file in `folder`, by relative POSIX paths.
 
     Media in memory are saved in `media_dir`: arrays as PNG, MP4 or WAV, encoded bytes as they are.
-    Files on disk stay where they are, or with `copy` are copied there; `embed` says that whoever
-    reads the rows copies them. Either way they must be what the row says, and below one of the
-    folders `inside` (None is anywhere). With `absolute_outside` files that are not below `folder`
-    are named by absolute paths.
+    Files on disk stay where they are, or with `copy` are copied there; with `embed`, whoever reads
+    the rows copies them. Copied either way, they must be what the row says, and below one of the
+    folders `inside` (None is anywhere). With `absolute_outside`, files that are not below `folder`
+    get absolute paths.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class MediaStore:
         self._saved: list[Path] = []
 
     def path(self, part: Media, stem: str) -> str:
-        """What a row calls this medium; it is stored as `stem` if it has to be.
+        """How a row names this medium, which is stored as `stem` if necessary.
 
-        Raises `ValueError` for a medium that is not there or cannot be saved.
+        Raises `ValueError` for a medium that is missing or cannot be saved.
         """
         if part.source is None:
             raise ValueError(
@@ -58,7 +58,7 @@ class MediaStore:
         if not on_disk or self._copy:
             self._media_dir.mkdir(parents=True, exist_ok=True)
         path = media.store(part, self._media_dir / stem)
-        if not os.path.isfile(path):  # a name too long is none either
+        if not os.path.isfile(path):  # or its name is too long
             raise ValueError(f"no such media file: {path}; check the path")
         if on_disk and (self._copy or self._embed):
             check_inside(path, self._inside)
@@ -81,8 +81,8 @@ class MediaStore:
 
 
 def check_inside(path: Path, inside: Sequence[Path] | None) -> None:
-    """Raise `ValueError` unless a file that is to be copied is below one of the folders `inside`,
-    links followed; None is anywhere.
+    """Raise `ValueError` unless a file to be copied is below one of the folders `inside` after
+    following links; None is anywhere.
     """
     real = path.resolve()
     if inside is None or any(real.is_relative_to(folder.resolve()) for folder in inside):
@@ -95,7 +95,7 @@ def check_inside(path: Path, inside: Sequence[Path] | None) -> None:
 
 
 def copy_medium(part: Media, to: Path) -> Path:
-    """Copy the file of a part, whole or not at all. Raises `MediaError` if it is no such medium."""
+    """Copy a part's file, whole or not at all. Raises `MediaError` if it is not such a medium."""
     with open_encoded(part, media.DEFAULT_LIMITS) as encoded, whole_file(to) as file:
         shutil.copyfileobj(encoded.file, file)
     return to

@@ -24,7 +24,7 @@ _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 def open_rows(path: str | Path, options: ReadOptions) -> Rows:
-    """The rows at a path, their places in memory. Raises `ValueError` for what holds none."""
+    """The rows at a path, with their places in memory. Raises `ValueError` if there are none."""
     name = str(path)
     if name.startswith("hf://") or name.endswith(".parquet") or is_saved(path):
         return HubRows(name, options)

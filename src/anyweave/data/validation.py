@@ -1,5 +1,5 @@
-"""Every record and every medium of a data set, read as training would read them: all that is wrong,
-and a copy without it.
+"""Read every record and medium of a data set as training would: report all that is wrong, and write
+a copy without it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Validation:
-    """What was found. `formats` says as what each file was read, `dropped` counts bad records by
-    the first reason they are bad for, `lost` what records have and their format has no place for.
+    """What was found. `formats` is the format each file was read as, `dropped` counts bad records
+    by their first problem, `lost` counts what the format has no place for.
     """
 
     formats: dict[str, str] = field(default_factory=dict)
@@ -69,12 +69,12 @@ def validate(
     """Read every record and every medium of a data file, or of all data files in a folder.
 
     Args:
-        format: None knows each file's format by sight.
-        clean: write the good records here as they are, a file (for a folder, a folder). Media are
-            neither moved nor copied, so it has to be where their paths lead to them; only messages
-            files are rewritten to be anywhere.
-        workers: processes that read; 0 is this one.
-        progress: called with (records done, all) of the file at hand.
+        format: None recognises the format of each file.
+        clean: write the good records here unchanged, to a file (for a folder, a folder). Media are
+            neither moved nor copied, so it must be where their paths still lead to them; only
+            messages files are rewritten and may be anywhere.
+        workers: number of reader processes; 0 reads in this one.
+        progress: called with (records done, total) for the current file.
 
     Raises `ValueError` if there is nothing to read or `clean` cannot be written.
     """
@@ -141,7 +141,7 @@ def _read_all(
 
 
 def _check_clean(records: Records, clean: Path) -> None:
-    """Raise `ValueError` now and not after hours if the copy cannot be written or used."""
+    """Raise `ValueError` now, not hours later, if the copy cannot be written or used."""
     if clean.exists():
         raise ValueError(f"{clean} is already there; remove it or choose another name")
     if not clean.parent.is_dir():
@@ -158,7 +158,7 @@ def _check_clean(records: Records, clean: Path) -> None:
 def _write_clean(records: Records, kept: Sequence[int], clean: Path) -> None:
     folder, rebase = records.rows.folder, records.format.rebase
     if rebase is None or records.options.media is not None or clean.parent.samefile(folder):
-        records.rows.copy(kept, clean)  # as they are; the paths in them stay right
+        records.rows.copy(kept, clean)  # unchanged: the paths in them stay valid
     else:
         rows = (rebase(records.rows.row(index), folder, clean.parent) for index in kept)
         save_rows(rows, clean)

@@ -1,4 +1,4 @@
-"""Pairs as files of one stem: the format of `anyweave.data.samples`."""
+"""Pairs as files with a common stem: the format of `anyweave.data.samples`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anyweave.messages import MEDIA_MODALITIES, kind_of
 
 
 def save(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Write pairs into one tar, the media copied in. Raises `ValueError` for another name."""
+    """Write pairs and their media into one tar. Raises `ValueError` for any other suffix."""
     if path.suffix != ".tar":
         raise ValueError(f"{path}: samples are written as one .tar; name it so")
 

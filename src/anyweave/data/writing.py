@@ -15,7 +15,7 @@ from anyweave.files import whole_file
 def save_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     """Write rows as JSON lines, a JSON list, CSV or TSV, by the suffix of `path`.
 
-    Raises `ValueError` for another suffix. `check_row` says what rows CSV and TSV can hold.
+    Raises `ValueError` for any other suffix. `check_row` says what rows CSV and TSV can hold.
     """
     check_suffix(path)
     suffix = path.suffix.lower()

@@ -1,7 +1,7 @@
-"""The written form of a conversation, for language models and for people who read.
+"""The written form of a conversation, for language models and human readers.
 
-A line begins with ``Human:``, ``Machine:`` or ``System:``, and a medium stands as ``[image: what it
-shows]`` in its place.
+A line begins with ``Human:``, ``Machine:`` or ``System:``, and a medium is written in its place as
+``[image: what it shows]``.
 """
 
 from __future__ import annotations
@@ -26,5 +26,5 @@ def write_conversation(conversation: Conversation) -> str:
 
 
 def written_caption(part: Media) -> str:
-    """A caption as it stands in the written form, where brackets have a meaning of their own."""
+    """A caption for the written form, where brackets have a meaning of their own."""
     return (part.caption or "").translate({ord("["): "(", ord("]"): ")"})

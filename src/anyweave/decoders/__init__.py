@@ -1,7 +1,6 @@
-"""Frozen latent diffusion decoders: conditioning -> media, and captions -> the conditioning to aim
-at.
+"""Frozen latent diffusion decoders: conditioning -> media, and captions -> target conditioning.
 
-`DECODERS` names what a spec may ask for; third parties add names through the entry point group
+`DECODERS` lists the names a spec may use; third parties add names through the entry point group
 ``anyweave.decoders``. Nothing heavy is imported until a name is resolved.
 """
 
@@ -20,9 +19,7 @@ ENTRY_POINTS = "anyweave.decoders"
 
 
 def resolve(name: str) -> Any:
-    """The decoder class called `name`. Raises `ValueError` for an unknown name, naming the known
-    ones.
-    """
+    """The decoder class called `name`. Raises `ValueError` listing the known names."""
     return errors.resolve(
         name, {**brought("decoder"), **DECODERS}, what="decoder", group=ENTRY_POINTS
     )

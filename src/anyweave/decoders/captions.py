@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def max_caption_tokens(tokenizer: Any, text_config: Any | None) -> int:
-    """Tokens of a padded caption: the tokenizer's limit, or the text encoder's positions."""
+    """Tokens in a padded caption: the tokenizer's limit or the text encoder's, if smaller."""
     limit = int(min(tokenizer.model_max_length, 10**9))
     if text_config is not None:
         positions = int(text_config.max_position_embeddings)
@@ -26,7 +26,7 @@ def max_caption_tokens(tokenizer: Any, text_config: Any | None) -> int:
 def encode_captions(
     captions: list[str], tokenizer: Any, text_encoder: Any, *, as_vector: bool
 ) -> Float[Tensor, "B Q C"]:
-    """Conditioning of `captions`, longer ones cut.
+    """Conditioning of `captions`; long ones are truncated.
 
     A sequence is the text encoder's last hidden states over the padded caption (Q tokens, as in
     Stable Diffusion and Zeroscope); a vector is the L2-normalised projected text embedding with Q =
@@ -39,7 +39,7 @@ def encode_captions(
 def caption_ids(
     captions: list[str], tokenizer: Any, text_encoder: Any
 ) -> tuple[Int[Tensor, "B Q"], Int[Tensor, "B Q"]]:
-    """Token ids of captions padded to the decoder's caption length, and their attention mask."""
+    """Token ids and attention mask of captions, padded to the decoder's caption length."""
     inputs = tokenizer(
         captions,
         padding="max_length",
@@ -57,7 +57,7 @@ def embed_caption_ids(
     *,
     as_vector: bool,
 ) -> Float[Tensor, "B Q C"]:
-    """Conditioning of tokenised captions; gradients reach the text encoder (to train it)."""
+    """Conditioning of tokenised captions. Gradients reach the text encoder, so it can train."""
     input_ids = input_ids.to(text_encoder.device)
     attention_mask = attention_mask.to(text_encoder.device)
     if as_vector:

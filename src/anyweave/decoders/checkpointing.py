@@ -1,4 +1,4 @@
-"""Gradient checkpointing of a frozen UNet, whether diffusers offers it for the class or not."""
+"""Gradient checkpointing of a frozen UNet, whether or not diffusers offers it for the class."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from torch.utils.checkpoint import checkpoint
 
 
 def enable_gradient_checkpointing(unet: Any) -> None:
-    """Keep the inputs of blocks alone for the backward pass and make the rest again. Calling it
-    twice changes nothing.
-    """
+    """Keep only the blocks' inputs for the backward pass and recompute the rest. Idempotent."""
     if unet._supports_gradient_checkpointing:
         unet.enable_gradient_checkpointing()
         return
-    # diffusers has none for UNets of clips, which need it most.
+    # diffusers lacks it for video UNets, which need it most.
     for block in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):
         if not is_wrapped(block):
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
 
 
 def is_wrapped(block: Any) -> bool:
-    """Whether a block of a UNet is checkpointed by us."""
+    """Whether we checkpoint this UNet block."""
     return "forward" in vars(block)

@@ -19,7 +19,7 @@ def expand_negative(
 ) -> Float[Tensor, "B Q C"]:
     """One row of `negative` for every row of `conditioning`.
 
-    Raises `ValueError` where the tokens, the width or the number of rows do not fit.
+    Raises `ValueError` if the tokens, the width or the number of rows do not fit.
     """
     fits = negative.shape[0] in (1, len(conditioning))
     if not fits or negative.shape[1:] != conditioning.shape[1:]:

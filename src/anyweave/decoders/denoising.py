@@ -41,7 +41,7 @@ def denoising_target(
     noise: Float[Tensor, " B *latent"],
     alphas_B: Float[Tensor, " B"],
 ) -> Float[Tensor, " B *latent"]:
-    """What the UNet was trained to say. Raises `ValueError` for an unknown prediction type."""
+    """What the UNet was trained to predict. Raises `ValueError` for an unknown prediction type."""
     alphas = _per_sample(alphas_B, clean)
     if prediction_type == "epsilon":
         return noise
@@ -55,8 +55,7 @@ def denoising_target(
 def min_snr_weight(
     prediction_type: str, alphas_B: Float[Tensor, " B"], gamma: float
 ) -> Float[Tensor, " B"]:
-    """Each sample's min-SNR-gamma weight (Hang et al., 2023, section 3.4), for the target that is
-    predicted.
+    """Each sample's min-SNR-gamma weight (Hang et al., 2023, section 3.4) for the predicted target.
 
     With ``snr = alpha / (1 - alpha)``: ``min(snr, gamma)`` for the clean sample, divided by ``snr``
     for noise and by ``snr + 1`` for velocity.
@@ -65,8 +64,7 @@ def min_snr_weight(
         raise ValueError(f"snr_gamma must be positive, got {gamma}")
     snr = alphas_B / (1 - alphas_B).clamp(min=1e-12)
     if prediction_type == "epsilon":
-        # The same as min(snr, gamma) / snr, but finite for a schedule that ends in pure noise (snr
-        # = 0).
+        # Equals min(snr, gamma) / snr, but stays finite at pure noise (snr = 0).
         return (gamma / snr).clamp(max=1.0)
     if prediction_type == "v_prediction":
         return snr.clamp(max=gamma) / (snr + 1)
@@ -77,8 +75,8 @@ def min_snr_weight(
 
 @dataclass(frozen=True)
 class Noised:
-    """What a denoiser learns from in one step: `noisy` latents, the `times` it is told, and the
-    `target` it should say. `weights` are those of min-SNR, None where none were asked for.
+    """What a denoiser learns from in one step: `noisy` latents, the `times` it is given, and the
+    `target` to predict. `weights` are the min-SNR weights, None if none were requested.
     """
 
     noisy: Float[Tensor, " B *latent"]
@@ -89,8 +87,8 @@ class Noised:
 
 @dataclass(frozen=True)
 class Diffusion:
-    """Variance preserving noise (Ho et al., 2020): DDPM's, whatever class samples, since Euler's
-    own ``add_noise`` is another process.
+    """Variance-preserving noise (Ho et al., 2020). Always DDPM's, whichever scheduler samples:
+    Euler's own ``add_noise`` is a different process.
     """
 
     alphas_cumprod: Float[Tensor, " N"]
@@ -101,14 +99,14 @@ class Diffusion:
         return len(self.alphas_cumprod)
 
     def shares(self, times: Tensor) -> tuple[Tensor, Tensor]:
-        """How much signal and noise latents hold at `times`."""
+        """The shares of signal and noise in the latents at `times`."""
         alphas = self.alphas_cumprod.to(times.device)[times.long()]
         return alphas.sqrt(), (1 - alphas).sqrt()
 
     def parted(self, signal: Tensor, noise: Tensor) -> tuple[Pair, Pair]:
-        """Latents of these shares and a prediction, weighted: their clean part, their noise."""
+        """Weights of (latents, prediction) that give the clean part, then those for the noise."""
         if self.prediction_type == "epsilon":
-            signal = signal.clamp(min=1e-3)  # noise alone tells nothing of the clean part
+            signal = signal.clamp(min=1e-3)  # pure noise says nothing about the clean part
             return (1 / signal, -noise / signal), (0.0, 1.0)
         if self.prediction_type == "v_prediction":
             return (signal, -noise), (noise, signal)
@@ -123,7 +121,7 @@ class Diffusion:
         timesteps: Int[Tensor, " B"],
         snr_gamma: float | None,
     ) -> Noised:
-        """Raises `ValueError` for an unknown prediction type, or a gamma that is not positive."""
+        """Raises `ValueError` for an unknown prediction type or a non-positive gamma."""
         kind, alphas_B = self.prediction_type, self.alphas_cumprod.to(clean.device)[timesteps]
         return Noised(
             noisy=add_noise(clean, noise, alphas_B),
@@ -135,8 +133,8 @@ class Diffusion:
     def clean(
         self, noisy: Float[Tensor, " B *latent"], prediction: Tensor, timestep: Tensor
     ) -> Float[Tensor, " B *latent"]:
-        """The clean latents that a `prediction` for `noisy` means: `denoising_target` solved.
-        `timestep` may lie between two.
+        """The clean latents that a `prediction` for `noisy` implies: the inverse of
+        `denoising_target`. `timestep` may be fractional.
         """
         place = min(max(round(float(timestep)), 0), self.num_timesteps - 1)
         alpha = self.alphas_cumprod[place].to(noisy.device)
@@ -151,19 +149,19 @@ class Diffusion:
 
 @dataclass(frozen=True)
 class Flow:
-    """Straight paths from data to noise (Lipman et al., 2023; Esser et al., 2024): at noise level
-    ``s`` the latents are ``(1 - s) clean + s noise``, the target is the velocity ``noise - clean``.
+    """Straight paths from data to noise (Lipman et al., 2023; Esser et al., 2024). At noise level
+    ``s`` the latents are ``(1 - s) clean + s noise``; the target is the velocity ``noise - clean``.
     """
 
     num_timesteps: int
 
     def shares(self, times: Tensor) -> tuple[Tensor, Tensor]:
-        """How much signal and noise latents hold at `times`."""
+        """The shares of signal and noise in the latents at `times`."""
         levels = times / self.num_timesteps
         return 1 - levels, levels
 
     def parted(self, signal: Tensor, noise: Tensor) -> tuple[Pair, Pair]:
-        """Latents of these shares and a prediction, weighted: their clean part, their noise."""
+        """Weights of (latents, prediction) that give the clean part, then those for the noise."""
         return (1.0, -noise), (1.0, signal)
 
     def noised(
@@ -173,8 +171,8 @@ class Flow:
         timesteps: Int[Tensor, " B"],
         snr_gamma: float | None,
     ) -> Noised:
-        """Timestep ``t`` of N is the noise level ``(t + 1) / N``, which the denoiser is told times
-        N. Min-SNR is a weighting of diffusion: all levels weigh the same here.
+        """Timestep ``t`` of N is the noise level ``(t + 1) / N``; the denoiser is given N times
+        that. Min-SNR applies to diffusion only: here all levels weigh the same.
         """
         levels_B = (timesteps + 1) / self.num_timesteps
         levels = _per_sample(levels_B, clean)
@@ -193,7 +191,7 @@ class Flow:
 
 
 def noising_of(scheduler: Any) -> Diffusion | Flow:
-    """The process that a decoder was trained with, by its scheduler.
+    """The noising process a decoder was trained with, according to its scheduler.
 
     Raises `ValueError` for a scheduler of neither family.
     """

@@ -1,5 +1,5 @@
-"""A pipeline of diffusers in our hands: captions through its own `encode_prompt`, and its call
-driven by embeddings, with only those networks on the device that run.
+"""Driving a diffusers pipeline: captions go through its own `encode_prompt`, embeddings drive its
+call, and only the networks that run are on the device.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from anyweave.messages import Modality
 
 
 class DrivenPipeline(FrozenParts):
-    """The frozen parts of a pipeline, and how it is asked."""
+    """The frozen parts of a pipeline, and how to call it."""
 
     def __init__(
         self,
@@ -74,20 +74,20 @@ class DrivenPipeline(FrozenParts):
 
     @property
     def denoiser(self) -> nn.Module:
-        """The network that denoises, read now if it was not. Adapters train inside it."""
+        """The denoising network, loaded now if necessary. Adapters train inside it."""
         network: nn.Module = getattr(self, self.denoiser_name)
         return network
 
     @torch.no_grad()
     def encode_captions(self, captions: Sequence[str]) -> Float[Tensor, "B Q C"]:
-        """The conditioning of captions, by the pipeline's own `encode_prompt`. Raises `ValueError`
-        if the text encoders are not loaded.
+        """The conditioning of captions, from the pipeline's own `encode_prompt`. Raises
+        `ValueError` if the text encoders are not loaded.
         """
         return self._encoded(list(captions), negative=False)
 
     def unconditional(self) -> Float[Tensor, "1 Q C"]:
-        """What the pipeline takes for the empty caption under guidance: from the folder, else from
-        the user's cache, else computed once. Raises `ValueError` where that is not possible.
+        """The pipeline's embedding of the empty caption for guidance: from the folder, else from
+        the user's cache, else computed once. Raises `ValueError` if that is not possible.
         """
         if self._unconditional is None and self._remembered is not None:
             self._unconditional = self._remembered.get()
@@ -102,8 +102,8 @@ class DrivenPipeline(FrozenParts):
         return self._unconditional.to(self.device, self.dtype)
 
     def _encoded(self, captions: list[str], *, negative: bool) -> Float[Tensor, "B Q C"]:
-        """`negative`: what the pipeline takes for an empty caption under guidance, or in every
-        reply.
+        """`negative` gives the pipeline's embedding of the empty caption, as used for guidance or
+        in every reply.
         """
         names = [name for name in (*self.form.configs, *self._small) if is_captioning(name)]
         if any(self.form.configs.get(n) is None for n in names if n.startswith("text_encoder")):
@@ -119,7 +119,7 @@ class DrivenPipeline(FrozenParts):
             lent = {name: stack.enter_context(self.use(name)) for name in wanted}
             if not family.encoded:
                 return self._masked_states(captions, tokenizers["tokenizer"], lent["text_encoder"])
-            # Some encode the empty caption as any other.
+            # Some encode the empty caption like any other.
             prefix = "negative_" if negative and f"negative_{SEQUENCE}" in family.encoded else ""
             pipeline = self.assembled(lent | tokenizers)
             encode = inspect.unwrap(type(pipeline).encode_prompt)
@@ -153,7 +153,7 @@ class DrivenPipeline(FrozenParts):
         )
 
     def assembled(self, components: dict[str, Any]) -> Any:
-        """The pipeline of these components alone, computing where this decoder does."""
+        """A pipeline with only these components, computing on this decoder's device."""
         device, kind = self.device, self.family.type
         own = type(kind.__name__, (kind,), {"_execution_device": property(lambda _: device)})
         every = {name: components.get(name) for name in (*self.form.configs, *self._small)}
@@ -188,7 +188,7 @@ class DrivenPipeline(FrozenParts):
             scheduler.before_decoding = decoding
             pipeline = self.assembled({**networks, "scheduler": scheduler})
             if self.family.argument("generated_prompt_embeds"):
-                # AudioLDM 2 asks absent encoders what they are.
+                # AudioLDM 2 inspects encoders even when they are absent.
                 config = self.form.configs["text_encoder_2"] or SimpleNamespace(model_type="t5")
                 absent = SimpleNamespace(dtype=self.dtype, config=config)
                 vars(pipeline).update(text_encoder_2=absent, language_model=absent)
@@ -219,20 +219,18 @@ class DrivenPipeline(FrozenParts):
         if "use_resolution_binning" in told:
             made |= {"use_resolution_binning": False}
         if told.get("negative_prompt") == "":
-            made["negative_prompt"] = None  # only then are embeddings taken
+            made["negative_prompt"] = None  # otherwise it takes no embeddings
         if SEQUENCE not in told:
             made["prompt"] = [""] * len(conditioning)
         return made
 
     def ask(self, pipeline: Any, arguments: dict[str, Any], **more: Any) -> Any:
-        """The pipeline's call; of one that takes no embeddings, with them in place of what it would
-        encode.
-        """
+        """Call the pipeline. If it takes no embeddings, they replace what it would encode."""
         if SEQUENCE in self.family.arguments:
             return call(pipeline, **arguments, **more)
         rest = dict(arguments)
         sequence, mask = rest.pop(SEQUENCE), rest.pop("mask").bool()
-        longest = int(mask.sum(1).max())  # its denoiser sees what the mask leaves out
+        longest = int(mask.sum(1).max())  # the denoiser sees masked rows too
         sequence, mask = sequence[:, :longest], mask[:, :longest]
         constant = self.unconditional().expand(len(sequence), -1, -1)
         given = (sequence, mask, constant, mask.new_ones(constant.shape[:2]))

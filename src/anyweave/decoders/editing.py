@@ -1,11 +1,11 @@
-"""Editing finished media: what the old words predict is taken back to noise (inversion), what the
-new ones predict comes down from there, and where the two agree the source stays as it is.
+"""Editing finished media: predictions for the old words take the source back to noise (inversion),
+those for the new words denoise it again, and where the two agree the source stays as it is.
 
-The course is deterministic, so it can be gone in both directions: DDIM (Song et al., 2021) for
-diffusion, Euler's steps for flow matching; both are one affine step ``c x + d prediction``. Where
-to change something is read from the difference of the two predictions (DiffEdit, Couairon et al.,
-2023), along the inverted course itself instead of at random noise. The strength is chosen from
-these differences too: the levels of noise at which old and new words tell something different.
+The course is deterministic, so it runs in both directions: DDIM (Song et al., 2021) for diffusion,
+Euler steps for flow matching; both are one affine step ``c x + d prediction``. The difference of
+the two predictions says where to change something (DiffEdit, Couairon et al., 2023), measured along
+the inverted course itself instead of at random noise. It also sets the strength: the noise levels
+at which the predictions for old and new words differ.
 
 Shape legend: B batch, c channels, ``*place`` the axes after it.
 """
@@ -23,28 +23,28 @@ from torch.nn import functional as F
 from anyweave.decoders.denoising import Diffusion, Flow
 from anyweave.decoders.sampling import Predict, Step, Steps
 
-_ROUNDS = 2  # of the fixed point that makes a step back exact
-_TOLD = 0.9  # of what old and new words tell differently lies below the strength that is chosen
-_CHANGED = 0.5  # of the usual largest difference (twice the mean): above it a place is changed
+_ROUNDS = 2  # fixed-point iterations that make a backward step exact
+_TOLD = 0.9  # share of the difference between old and new words below the chosen strength
+_CHANGED = 0.5  # of a typical peak difference (twice the mean); places above it are changed
 
 
 @dataclass
 class Edit:
-    """How a source is changed. `old` is the conditioning of what it shows, [B, Q, C]."""
+    """How to change a source. `old` is the conditioning of what it shows, [B, Q, C]."""
 
     old: Float[Tensor, "B Q C"]
     strength: float | None = None
-    """How far back towards noise it goes, 0..1; None is chosen by what is to be changed."""
+    """How far back towards noise to go, 0..1; None chooses it from what is to change."""
     changed: list[float] = field(default_factory=list)
-    """Afterwards: the share of each medium that was open to change."""
+    """Set afterwards: the share of each medium that was open to change."""
     chosen: float | None = None
-    """Afterwards: the strength that was used."""
+    """Set afterwards: the strength that was used."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """Levels of noise in the order of sampling: `times` [N], and at each and at the clean end the
-    shares of signal and noise [N + 1].
+    """Noise levels in sampling order: `times` [N], and the shares of signal and noise at each and
+    at the clean end [N + 1].
     """
 
     noising: Diffusion | Flow
@@ -77,7 +77,7 @@ def edit_steps(
     negative: Float[Tensor, "B Q C"] | None,
     guidance_scale: float,
 ) -> Steps[Tensor]:
-    """Latents of the changed media; yields (step, total) after every level, in both directions."""
+    """Latents of the changed media; yields a `Step` after every level, in both directions."""
     levels, old = len(course.times), edit.old
     first = 0 if edit.strength is None else levels - max(1, round(levels * edit.strength))
     total = 2 * (levels - first)
@@ -90,7 +90,7 @@ def edit_steps(
         for _ in range(_ROUNDS):
             current = (path[index + 1] - d * predict(current, course.times[index], old)) / c
         one, other = predict(torch.cat([current] * 2), course.times[index], both).chunk(2)
-        # In units of the medium: what a step does with the difference.
+        # In units of the medium: the effect of the difference on a step.
         told[index] = (one - other).float().abs().mean(1) * abs(d)
         path[index] = current
         yield Step(levels - index, total)
@@ -115,8 +115,8 @@ def edit_steps(
 
 
 def _start(told: dict[int, Tensor], levels: int) -> int:
-    """The first level: the cleanest below which nearly all lies that old and new words tell
-    differently, for the medium of the batch that needs most.
+    """The first level: the cleanest with nearly all of the difference between old and new words
+    below it, for the medium in the batch that needs the most noise.
     """
     sums = torch.stack([told[i].flatten(1).sum(1) for i in range(levels)])  # [N, B]
     below = sums.flip(0).cumsum(0) / sums.sum(0).clamp(min=1e-12)
@@ -125,7 +125,7 @@ def _start(told: dict[int, Tensor], levels: int) -> int:
 
 
 def changed_places(told: Float[Tensor, " B *place"]) -> Tensor:
-    """Where the predictions differ much: bool of the same shape, a little wider than that."""
+    """Where the predictions differ strongly, slightly widened: bool of the same shape."""
     flat = told.flatten(1)
     top = (2 * flat.mean(1)).clamp(min=1e-12).view(-1, *[1] * (told.ndim - 1))
     mask = (told / top > _CHANGED).float().unsqueeze(1)

@@ -1,7 +1,7 @@
-"""What diffusers' pipelines differ in, as far as their signatures and configs do not tell.
+"""How diffusers' pipelines differ, beyond what their signatures and configs say.
 
-A pipeline that is named here is driven by `PipelineDecoder`. To add one, add a row and, in the
-tests' table, a small one.
+`PipelineDecoder` drives the pipelines named here. To add one, add a row here and a small pipeline
+to the tests' table.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MASKED = (
     "negative_prompt_attention_mask",
 )
 _POOLED = (*_BOTH, "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
-# How the pipelines call the length of a sound in seconds.
+# What the pipelines call the length of a sound in seconds.
 _LENGTHS = ("audio_end_in_s", "audio_length_in_s", "audio_duration")
 
 
@@ -36,27 +36,27 @@ class Family:
     name: str
     modality: Modality
     encoded: tuple[str, ...] = ()
-    """What its `encode_prompt` returns, by the names of the call's arguments; "" is not needed.
-    Empty: nothing that could be used, so the text encoder is asked directly.
+    """What `encode_prompt` returns, by the names of the call's arguments; "" is unused. If empty,
+    it returns nothing usable, so we call the text encoder directly.
     """
     tokens: int = 0
-    """Rows of an encoded caption, where neither signature nor tokenizer tells; otherwise those on
-    top of what they tell.
+    """Rows of an encoded caption beyond the signature's `max_sequence_length`, capped at the
+    tokenizer's limit.
     """
     unguided: float = 1.0
-    """The guidance scale up to which there is no guidance."""
+    """Guidance scales up to this mean no guidance."""
     own_unconditional: bool = False
-    """Guidance needs no embedding of the empty caption: the pipeline has one of its own."""
+    """Guidance needs no embedding of the empty caption: the pipeline has its own."""
     constant: str | None = None
-    """What `encode_prompt` makes beside the sequence, and stands in every reply as it is for the
-    empty caption. Of pipelines whose call takes no embeddings.
+    """An output of `encode_prompt` beside the sequence; every reply uses its value for the empty
+    caption. Only for pipelines whose call takes no embeddings.
     """
     guides: bool = True
-    """Whether there is guidance at all; if not, what a scale says goes into the denoiser."""
+    """Whether guidance exists at all; if not, the scale is an input of the denoiser."""
     distilled: bool = False
-    """Used without guidance alone, by a denoiser that was made for that."""
+    """Supported only without guidance, with a distilled denoiser."""
     zero_padded: bool = False
-    """Captions are filled up to their full length with zeros that the denoiser sees."""
+    """Captions are padded to full length with zeros that the denoiser sees."""
     fps: float | None = None
 
     @property
@@ -70,12 +70,12 @@ class Family:
         return {name: parameter.default for name, parameter in parameters.items()}
 
     def argument(self, *names: str) -> str | None:
-        """The first of `names` that the call takes."""
+        """The first of `names` that the call accepts."""
         return next((name for name in names if name in self.arguments), None)
 
     @property
     def mask(self) -> str | None:
-        """The argument that says which rows count; None where all do."""
+        """The argument that says which rows count; None if all do."""
         return self.argument(*_MASKS) or next((n for n in self.encoded if n == "mask"), None)
 
     @property
@@ -87,7 +87,7 @@ class Family:
         return self.argument("true_cfg_scale") or "guidance_scale"
 
     def encoding_options(self, count: int) -> dict[str, Any]:
-        """Arguments of `encode_prompt` as the call would give them."""
+        """The arguments that the call itself would pass to `encode_prompt`."""
         taken = inspect.signature(inspect.unwrap(self.type.encode_prompt)).parameters
         options = {
             name: self.arguments[name]
@@ -139,7 +139,7 @@ FAMILIES: Mapping[str, Family] = {
             encoded=("prompt_embeds", "mask", "lyrics", "constant_mask"),
             constant="lyrics",
             tokens=256,
-            distilled=True,  # guidance of the others remembers the steps before
+            distilled=True,  # guidance of the other variants depends on earlier steps
         ),
     )
 }

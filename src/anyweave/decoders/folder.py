@@ -1,5 +1,5 @@
-"""A decoder on disk: the diffusers folder layout, plus `decoder.json` and
-`unconditional.safetensors` of ours.
+"""A decoder on disk: the diffusers folder layout, plus our own `decoder.json` and
+`unconditional.safetensors`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TEXT_ENCODERS: dict[str, str] = {
     "clap_text_model": "transformers:ClapTextModelWithProjection",
     "ldmbert": "diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion:LDMBertModel",
 }
-# What a folder without `decoder.json`, as published by others, is sampled with.
+# Sampling defaults for a folder without `decoder.json`, as others publish them.
 PUBLIC_DEFAULTS = {"scheduler": "dpm++", "num_inference_steps": 20}
 
 
@@ -51,7 +51,7 @@ PUBLIC_DEFAULTS = {"scheduler": "dpm++", "num_inference_steps": 20}
 class DecoderDefaults:
     """How a decoder is used unless a call says otherwise; saved as `decoder.json`.
 
-    None means: what the parts' own configs say (sizes from the UNet's `sample_size`), or the value
+    None means what the parts' own configs say (sizes from the UNet's `sample_size`), or the value
     that the modality's public pipeline uses (guidance 7.5, 9.0 and 2.5; 16 frames at 8 frames/s).
     `scheduler` None is the class in the folder's ``scheduler/``; `num_inference_steps` None is 20.
     """
@@ -67,12 +67,14 @@ class DecoderDefaults:
 
     @property
     def size(self) -> MediaSize:
-        """The part of the defaults that is a size."""
+        """The size fields of the defaults."""
         return MediaSize(**{field.name: getattr(self, field.name) for field in fields(MediaSize)})
 
 
 def read_dtype(dtype: torch.dtype | str | None) -> torch.dtype:
-    """A type or its name ("float16"); None is float32. Raises `ValueError` for another name."""
+    """A dtype, given itself or by name ("float16"); None is float32. Raises `ValueError` for an
+    unknown name.
+    """
     if isinstance(dtype, torch.dtype):
         return dtype
     known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -88,7 +90,7 @@ def read_defaults(
     *,
     public: Mapping[str, Any] = PUBLIC_DEFAULTS,
 ) -> DecoderDefaults:
-    """`decoder.json`, or `public` where there is none, with `overrides` on top.
+    """`decoder.json`, or `public` if there is none, with `overrides` on top.
 
     Raises `ValueError` for unknown names and for a decoder of another modality.
     """
@@ -118,7 +120,7 @@ def load_parts(
 ) -> dict[str, Any]:
     """The parts of `LatentDiffusion` that `source` has, by argument name; networks are `Deferred`.
 
-    Raises `ValueError` for missing parts and for networks of another kind.
+    Raises `ValueError` for missing parts and for unsupported networks.
     """
 
     def prepare_vae(vae: Any) -> None:
@@ -149,7 +151,7 @@ def load_parts(
 
 
 def read_unconditional(file: Path) -> torch.Tensor:
-    """The one tensor in the file. Raises `ValueError` for another content."""
+    """The one tensor in the file. Raises `ValueError` for any other content."""
     stored = load_tensors(file)
     if set(stored) != {"unconditional"}:
         raise ValueError(f"{file} holds {sorted(stored)[:4]}, expected one tensor 'unconditional'")
@@ -178,7 +180,7 @@ def _diffusers_network(
             f"{source.where}: the {part} is a {name}; supported: {', '.join(supported)}"
         )
     kind = getattr(diffusers, name)
-    # Configs of older releases lack the arguments of newer ones: those have their defaults.
+    # Configs of older releases lack newer arguments: these take their defaults.
     arguments = inspect.signature(kind.__init__).parameters.values()
     known = {a.name: a.default for a in arguments if a.default is not a.empty}
 
@@ -223,7 +225,7 @@ def _model_index(modality: Modality, parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def forget_origin(folder: Path) -> None:
-    """Take from the configs below `folder` where their part was read from: it is a path of this
+    """Remove from the configs below `folder` the path their part was read from: it belongs to this
     machine.
     """
     for file in folder.rglob("config.json"):
@@ -241,7 +243,7 @@ def save_parts(
     mel: MelConfig | None,
     unconditional: torch.Tensor | None,
 ) -> None:
-    """Write a decoder folder whole or not at all, in the place of an earlier one.
+    """Write a decoder folder, whole or not at all, replacing an earlier one.
 
     Raises `ValueError` if `path` exists and is neither empty nor a decoder folder.
     """

@@ -1,10 +1,10 @@
 """One frozen latent diffusion decoder: one sampling loop and one denoising loss for image, video
 and audio.
 
-The models and schedulers are diffusers' own classes; with the same seed the loop equals diffusers'
-pipelines. Conditioning is always [B, Q, C]: a sequence for UNets with cross-attention, a vector (Q
-= 1) for UNets with a class embedding (AudioLDM). Nothing here knows a modality by name: what
-differs lives in the codec.
+The models and schedulers are diffusers' own classes; with the same seed, the loop gives the same
+results as diffusers' pipelines. Conditioning is always [B, Q, C]: a sequence for UNets with
+cross-attention, a vector (Q = 1) for UNets with a class embedding (AudioLDM). Nothing here depends
+on the modality: differences live in the codec.
 
 Shape legend: B batch, Q conditioning tokens, C their width, ``*latent`` one medium's latent axes.
 """
@@ -61,20 +61,20 @@ DEFAULT_STEPS = 20
 
 
 class LatentDiffusion(FrozenParts):
-    """A frozen decoder: conditioning [B, Q, C] -> media, and the loss that teaches others to
+    """A frozen decoder: conditioning [B, Q, C] -> media, and the loss that trains others to
     condition it.
 
-    Its parameters never require gradients and it never leaves eval mode. Parts that are given as
-    `Deferred` are read when first used: embedding captions reads no UNet, a reply no text encoder.
-    `text_encoder` and `tokenizer` may be None: replies need only the unconditional embedding, which
-    is saved with the folder.
+    Its parameters never require gradients and it never leaves eval mode. `Deferred` parts load on
+    first use: embedding captions loads no UNet, a reply no text encoder. `text_encoder` and
+    `tokenizer` may be None: replies need only the unconditional embedding, which is saved with the
+    folder.
     """
 
     edits = True
-    """It changes media by inversion: `generate_steps` takes `edit`."""
+    """It edits media by inversion: `generate_steps` takes `edit`."""
     denoiser_name = "unet"
     gradient_checkpointing: bool = False
-    """The denoising loss makes the UNet's activations again in backward, to save memory."""
+    """The denoising loss recomputes the UNet's activations in backward, to save memory."""
 
     def __init__(
         self,
@@ -93,10 +93,10 @@ class LatentDiffusion(FrozenParts):
         dtype: torch.dtype = torch.float32,
         offload: bool = False,
     ) -> None:
-        """`dtype` is that of deferred parts; with `offload` every network is on the device only
-        while it runs, and otherwise on the CPU.
+        """`dtype` applies to deferred parts. With `offload`, every network is on the device only
+        while it runs and on the CPU otherwise.
 
-        Raises `ValueError` for an unknown modality or for parts that do not belong together.
+        Raises `ValueError` for an unknown modality or for parts that do not fit together.
         """
         networks = {"unet": unet, "vae": vae, "text_encoder": text_encoder, "vocoder": vocoder}
         super().__init__(networks, dtype=dtype, offload=offload)
@@ -153,20 +153,20 @@ class LatentDiffusion(FrozenParts):
         subfolders: dict[str, str] | None = None,
         **defaults: Any,
     ) -> LatentDiffusion:
-        """Open a folder in the diffusers layout, or a repository of the model hub by its id.
+        """Open a folder in the diffusers layout, or a model hub repository by its id.
 
         `revision` to `subfolders` are those of `DecoderSource`.
 
-        Only configs are read now; each network follows when it is first used.
+        Only configs are read now; each network loads on first use.
 
         Args:
-            dtype: of all networks, "float16" for example; None is float32.
-            load_text_encoder: False never reads it, and `encode_captions` is not possible.
-            offload: a network is on the device only while it runs. For replies on small GPUs.
-            vae_slicing: one picture or frame at a time through the VAE: the same result in less
+            dtype: of all networks, for example "float16"; None is float32.
+            load_text_encoder: False never loads it; `encode_captions` then fails.
+            offload: keep a network on the device only while it runs. For replies on small GPUs.
+            vae_slicing: send one picture or frame at a time through the VAE: same result, less
                 memory.
-            vae_tiling: large pictures in overlapping tiles, blended: less memory, slightly another
-                result.
+            vae_tiling: process large pictures in overlapping, blended tiles: less memory, slightly
+                different result.
             defaults: override `DecoderDefaults`, for example ``height=320, width=576``.
 
         Raises:
@@ -218,12 +218,12 @@ class LatentDiffusion(FrozenParts):
 
     @property
     def rate(self) -> float | None:
-        """Hz of generated audio, frames/s of generated video, None for images."""
+        """Hz for audio, frames/s for video, None for images."""
         return self.codec.rate
 
     @property
     def denoiser(self) -> nn.Module:
-        """The UNet, read now if it was not. Adapters train inside it."""
+        """The UNet, loaded now if necessary. Adapters train inside it."""
         unet: nn.Module = self.unet
         return unet
 
@@ -234,7 +234,7 @@ class LatentDiffusion(FrozenParts):
 
     @property
     def guidance_scale(self) -> float:
-        """The guidance used where a call gives none."""
+        """The guidance scale for calls that give none."""
         stored = self.defaults.guidance_scale
         return GUIDANCE[self.modality] if stored is None else stored
 
@@ -247,9 +247,7 @@ class LatentDiffusion(FrozenParts):
 
     @property
     def conditioning_shape(self) -> tuple[int, int]:
-        """(Q, C) of the conditioning this decoder takes. Raises `ValueError` if the folder does not
-        tell Q.
-        """
+        """(Q, C) of the conditioning this decoder takes. Raises `ValueError` if Q is unknown."""
         width = self._conditioning_width
         if self.takes_vector:
             return 1, width
@@ -277,7 +275,7 @@ class LatentDiffusion(FrozenParts):
 
     def unconditional(self) -> Float[Tensor, "1 Q C"]:
         """The conditioning of the empty caption: from the folder, else from the user's cache, else
-        computed once (the text encoder is then forgotten again if nothing else had read it).
+        computed once (the text encoder is then dropped again if nothing else had loaded it).
         """
         if self._unconditional is None and self._remembered is not None:
             self._unconditional = self._remembered.get()
@@ -310,12 +308,12 @@ class LatentDiffusion(FrozenParts):
         num_frames: int | None = None,
         audio_length: float | None = None,
     ) -> Float[Tensor, " B *latent"]:
-        """Scaled latents of media, fitted to the given size or else to the decoder's own.
+        """Scaled latents of media, fitted to the given size, by default the decoder's own.
 
         Images [B, c, h, w], clips [B, c, F, h, w], waves [B, c, T/f, M/f] (at `rate` Hz).
-        `rates` are the media's own: clips are taken at their true speed, and waves of another rate
-        than the decoder's are refused with `ValueError`. Without it a clip is taken whole, in
-        evenly spaced frames. Deterministic.
+        `rates` are the media's own: clips keep their true speed, and a wave whose rate differs from
+        the decoder's raises `ValueError`. Without `rates`, evenly spaced frames cover the whole
+        clip. Deterministic.
         """
         if not media:
             raise ValueError(f"no {self.modality} given to encode")
@@ -354,9 +352,9 @@ class LatentDiffusion(FrozenParts):
         callback: Progress | None = None,
         **arguments: Any,
     ) -> list[np.ndarray]:
-        """Media of `conditioning`, one per row, each as if it were generated alone with its seed.
+        """Media of `conditioning`, one per row, each as if generated alone with its seed.
 
-        `callback(step, total)` follows every UNet call; `arguments` are those of
+        Calls `callback(step, total)` after every UNet call; `arguments` are those of
         `generate_steps`.
         """
         return drain(self.generate_steps(conditioning, seeds=seeds, **arguments), callback)
@@ -374,7 +372,7 @@ class LatentDiffusion(FrozenParts):
         **sampling: Any,
     ) -> Steps[list[np.ndarray]]:
         """`generate` step by step, in the caller's thread: yields a `Step` after every UNet
-        call and returns the media. Closing it ends the work there.
+        call and returns the media. Closing the generator stops the work.
 
         `sampling` takes the arguments of `latent_steps`. Raises `ValueError` for sizes the VAE
         cannot make.
@@ -395,7 +393,7 @@ class LatentDiffusion(FrozenParts):
         callback: Progress | None = None,
         **sampling: Any,
     ) -> Float[Tensor, " B *latent"]:
-        """All of `latent_steps` at once; `callback(step, total)` follows every UNet call."""
+        """All of `latent_steps` at once; calls `callback(step, total)` after every UNet call."""
         return drain(self.latent_steps(conditioning, seeds=seeds, **sampling), callback)
 
     @torch.no_grad()
@@ -420,11 +418,11 @@ class LatentDiffusion(FrozenParts):
 
         `num_inference_steps`, `guidance_scale` and `scheduler` (a name in `SCHEDULERS`, or "own"
         for the folder's) default to the decoder's `defaults`. `negative` replaces the unconditional
-        embedding under guidance; guidance at or below 1 is skipped and costs half. `latents` are
-        those of finished media to start from (SDEdit): they are noised as far as `strength` (0..1)
-        says and denoised from there. With `edit` they are inverted instead (see `editing`), by
-        deterministic steps: seeds and eta have no say, `edit.strength` is its own. `eta` is DDIM's.
-        With `previews` each step shows what will come of it, where the medium can be seen.
+        embedding under guidance; a scale of 1 or less skips guidance and halves the cost. `latents`
+        of finished media are a starting point (SDEdit): they are noised by `strength` (0..1) and
+        denoised from there. With `edit` they are inverted instead (see `editing`) in deterministic
+        steps: seeds and eta have no effect, and `edit.strength` applies. `eta` is DDIM's. With
+        `previews`, each step carries a preview of the result, if the medium can be seen.
         """
         conditioning = self._check_conditioning("conditioning", conditioning)
         if len(seeds) != len(conditioning):
@@ -492,7 +490,7 @@ class LatentDiffusion(FrozenParts):
             )
 
     def _course(self, steps: int) -> Course:
-        """The levels of noise of `steps` deterministic steps."""
+        """The noise levels of `steps` deterministic steps."""
         flow = isinstance(self.noising, Flow)
         sampler = build_scheduler(OWN if flow else "ddim", self.scheduler)
         sampler.set_timesteps(steps, device=self.device)
@@ -534,9 +532,9 @@ class LatentDiffusion(FrozenParts):
         the UNet's adapters.
 
         `latents` are scaled clean latents from `encode_media`. Noise and timesteps are drawn from
-        `generator` unless given. The target follows the scheduler (see `denoising`). `snr_gamma`
-        weights each sample by min-SNR (Hang et al., 2023), of diffusion only. An offloaded UNet
-        stays on the device afterwards: the backward pass needs it there.
+        `generator` unless given. The scheduler determines the target (see `denoising`). `snr_gamma`
+        weights each sample by min-SNR (Hang et al., 2023), for diffusion only. An offloaded UNet
+        stays on the device afterwards, as the backward pass needs it there.
         """
         conditioning = self._check_conditioning("conditioning", conditioning)
         batch = len(conditioning)

@@ -1,7 +1,7 @@
 """The named parts of a pipeline's conditioning, laid out as rows of one tensor [B, Q, C].
 
-So an output projector predicts all of them at once, a cache keeps one tensor, and conditioning of
-several replies is merged by concatenation, whatever the pipeline calls its arguments.
+An output projector can then predict them all at once, a cache stores one tensor, and conditioning
+of several replies merges by concatenation, whatever the pipeline calls its arguments.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SEQUENCE = "prompt_embeds"
 
 @dataclass(frozen=True)
 class Field:
-    """`tokens` rows of `width`; 0 rows is one vector without an axis for rows."""
+    """`tokens` rows of `width`; 0 means a single vector without a row axis."""
 
     name: str
     width: int
@@ -33,12 +33,12 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """`fields` come first, the `sequence_width` wide sequence takes the other rows; narrower rows
-    are filled with zeros.
+    """`fields` come first; the sequence, `sequence_width` wide, takes the remaining rows. Narrower
+    rows are zero-padded.
 
     `mask` is the argument that says which rows of the sequence count: those that are not all zero.
-    `listed`: sequences are a list without the rows that do not count. `padded`: sequences are
-    filled with zeros to so many rows.
+    `listed`: sequences are passed as a list, without the rows that do not count. `padded`:
+    sequences are zero-padded to this many rows.
     """
 
     sequence_width: int
@@ -58,13 +58,11 @@ class Layout:
 
     @property
     def masked(self) -> bool:
-        """Whether rows that are all zero are not seen."""
+        """Whether all-zero rows are ignored."""
         return self.mask is not None or self.listed
 
     def pack(self, parts: Mapping[str, Any], prefix: str = "") -> Float[Tensor, "B Q C"]:
-        """One tensor of what a pipeline's `encode_prompt` made; rows that its mask leaves out are
-        zero.
-        """
+        """Pack a pipeline's `encode_prompt` outputs into one tensor; masked rows are zero."""
         sequence = parts[prefix + SEQUENCE]
         if isinstance(sequence, list):
             sequence = torch.nn.utils.rnn.pad_sequence(sequence, batch_first=True)
@@ -77,7 +75,7 @@ class Layout:
         )
 
     def unpack(self, packed: Float[Tensor, "B Q C"], prefix: str = "") -> dict[str, Any]:
-        """Arguments of the pipeline's call, their names after `prefix`."""
+        """Arguments of the pipeline's call, their names prefixed with `prefix`."""
         sizes = [field.rows for field in self.fields]
         *rows, sequence = packed.split([*sizes, packed.shape[1] - self.fixed], dim=1)
         found: dict[str, Any] = {
@@ -86,7 +84,7 @@ class Layout:
         }
         sequence = sequence[..., : self.sequence_width]
         seen = (sequence != 0).any(-1)
-        seen[:, 0] |= ~seen.any(-1)  # nothing at all cannot be attended to
+        seen[:, 0] |= ~seen.any(-1)  # attention needs at least one row
         if self.listed:
             sequence = [row[kept] for row, kept in zip(sequence, seen, strict=True)]
         elif self.mask is not None:
@@ -96,5 +94,5 @@ class Layout:
         return found | {prefix + SEQUENCE: sequence}
 
     def fitted(self, packed: Float[Tensor, "B Q C"], tokens: int) -> Float[Tensor, "B tokens C"]:
-        """Cut, or filled with zeros, to so many rows."""
+        """Cut or zero-padded to `tokens` rows."""
         return F.pad(packed, (0, 0, 0, tokens - packed.shape[1]))

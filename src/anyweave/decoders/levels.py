@@ -1,4 +1,4 @@
-"""The noise that a pipeline's denoiser was trained with, at any level, by its scheduler."""
+"""The noise a pipeline's denoiser was trained with, at any level, according to its scheduler."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor
 from anyweave.decoders.denoising import Diffusion, Noised
 from anyweave.decoders.stepping import one_step
 
-NUM_LEVELS = 1000  # noise levels of processes whose time has no steps of its own
+NUM_LEVELS = 1000  # noise levels of continuous-time processes
 
 
 def is_flow(scheduler: Any) -> bool:
-    """Whether it leads along straight paths from data to noise."""
+    """Whether it follows straight paths from data to noise."""
     config = scheduler.config
     return bool(
         type(scheduler).__name__.startswith("FlowMatch")
@@ -27,8 +27,8 @@ def is_flow(scheduler: Any) -> bool:
 
 @dataclass(frozen=True)
 class Levels:
-    """The noise that a decoder was trained with, read from its scheduler, and what its denoiser
-    says at each level.
+    """The noise a decoder was trained with, read from its scheduler, and what its denoiser should
+    predict at each level.
     """
 
     scheduler: Any
@@ -46,7 +46,7 @@ class Levels:
 
     @property
     def num_timesteps(self) -> int:
-        """How many levels there are to draw from, from little noise to nothing else."""
+        """How many levels there are to draw from, from little noise to pure noise."""
         own = self.scheduler.config.get("num_train_timesteps", NUM_LEVELS)
         diffusion = "beta_schedule" in self.scheduler.config and not is_flow(self.scheduler)
         return int(own) if diffusion else NUM_LEVELS
@@ -54,7 +54,7 @@ class Levels:
     def at(
         self, level: int, clean: Tensor, noise: Tensor, snr_gamma: float | None
     ) -> tuple[Any, Noised]:
-        """A `one_step` scheduler that probes at `level`, and what goes in and should come out."""
+        """A `one_step` scheduler that probes at `level`, with the denoiser's input and target."""
         probe = one_step(self.scheduler)
         probe.probing = True
         name, config = type(self.scheduler).__name__, self.scheduler.config
@@ -81,8 +81,8 @@ class Levels:
         return Noised((1 - sigma) * clean + sigma * noise, probe.schedule, noise - clean, None)
 
     def _preconditioned(self, probe: Any, level: int, clean: Tensor, noise: Tensor) -> Noised:
-        """EDM (Karras et al., 2022): what the network itself says, before its output is mixed with
-        its input.
+        """EDM (Karras et al., 2022): the target of the network itself, before its output is mixed
+        with its input.
         """
         index = round((len(probe.timesteps) - 1) * (1 - level / (NUM_LEVELS - 1)))
         sigma = probe.sigmas[index].to(clean.device)

@@ -1,4 +1,4 @@
-"""Which class opens a decoder: what a spec names, or what the folder's `model_index.json` does."""
+"""Which class opens a decoder: the one named by a spec or by the folder's `model_index.json`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def open_decoder(
     options: Mapping[str, Any],
     hub: Mapping[str, Any],
 ) -> Any:
-    """The decoder of type `kind`; a folder or repository that names a pipeline of today is opened
-    as that. `hub` holds options of which a decoder may not take all.
+    """The decoder of type `kind`. A folder or repository that names a supported pipeline is opened
+    as that pipeline. `hub` options that the decoder does not take are ignored.
     """
     if kind == "latent_diffusion":
         from anyweave.decoders.pipeline_parts import named_family  # heavy

@@ -1,5 +1,5 @@
-"""The frozen networks of a decoder: read from disk when first used and, with `offload`, on the
-device only while they run.
+"""The frozen networks of a decoder: loaded on first use and, with `offload`, on the device only
+while they run.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Deferred:
-    """A network known by its `config` and read by `load` when it is first used."""
+    """A network known by its `config`; `load` reads it on first use."""
 
     config: Any
     load: Callable[[], nn.Module]
 
 
 class FrozenParts(nn.Module):
-    """Named networks that never train. ``decoder.unet`` reads the UNet if nobody did before.
+    """Named networks that never train. ``decoder.unet`` loads the UNet if necessary.
 
-    Moving and converting touches what was read; what is read later follows. Asking for weights
-    (`parameters`, `state_dict`) reads everything.
+    Moving and converting apply to loaded parts at once and to others when they load. Asking for
+    weights (`parameters`, `state_dict`) loads everything.
     """
 
     _anchor: Tensor
@@ -41,8 +41,8 @@ class FrozenParts(nn.Module):
         self.offload = offload
         self._loaders = {name: p.load for name, p in parts.items() if isinstance(p, Deferred)}
         self._changes: dict[str, list[Callable[[nn.Module], None]]] = {}
-        # An empty tensor that goes wherever the parts are sent: it tells device and type to parts
-        # that are read later, and to parts that only visit the device.
+        # An empty tensor that moves with the parts. It records device and dtype for parts that are
+        # loaded later or offloaded.
         given = next((p for p in parts.values() if isinstance(p, nn.Module)), None)
         weight = None if given is None else next(given.parameters(), None)
         anchor = torch.empty(0, dtype=dtype) if weight is None else weight.new_empty(0)
@@ -57,7 +57,7 @@ class FrozenParts(nn.Module):
         loaders = self.__dict__.get("_loaders", {})
         if name not in loaders or name in self._modules:
             return super().__getattr__(name)
-        # What is made in inference mode could never be trained through again.
+        # Tensors made in inference mode could never take part in training.
         with torch.inference_mode(False):
             part = loaders[name]().requires_grad_(False).eval()
             part = part.to("cpu" if self.offload else self.device)
@@ -67,9 +67,7 @@ class FrozenParts(nn.Module):
         return part
 
     def on_reading(self, name: str, change: Callable[[nn.Module], None]) -> None:
-        """Let `change` prepare the part `name`: at once if it is in memory, and whenever it is
-        read.
-        """
+        """Apply `change` to the part `name`: now if it is in memory, and every time it loads."""
         self._changes.setdefault(name, []).append(change)
         if name in self.in_memory:
             with torch.inference_mode(False):
@@ -77,17 +75,17 @@ class FrozenParts(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parts compute."""
+        """The device the parts compute on."""
         return self._anchor.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the parts compute in."""
+        """The dtype the parts compute in."""
         return self._anchor.dtype
 
     @contextmanager
     def use(self, name: str) -> Iterator[Any]:
-        """The part `name` on the device; an offloaded one goes back to the CPU afterwards."""
+        """The part `name`, on the device; an offloaded one returns to the CPU afterwards."""
         part = getattr(self, name)
         if not self.offload:
             yield part
@@ -102,26 +100,26 @@ class FrozenParts(nn.Module):
 
     @property
     def in_memory(self) -> tuple[str, ...]:
-        """Names of the parts that were given or read."""
+        """Names of the parts that were given or loaded."""
         return tuple(name for name, part in self._modules.items() if part is not None)
 
     def release(self, name: str) -> None:
-        """Forget a part that was read from disk; the next use reads it again."""
+        """Drop a part that was read from disk; the next use reads it again."""
         if name in self._loaders:
             self._modules.pop(name, None)
 
     def load(self) -> None:
-        """Read every part that was not used yet."""
+        """Load every part that is not in memory yet."""
         for name in self._loaders:
             getattr(self, name)
 
     def train(self, mode: bool = True) -> FrozenParts:
-        """Frozen parts stay in eval mode whatever their owner does."""
+        """Frozen parts stay in eval mode, whatever their owner does."""
         super().train(False)
         return self
 
     def requires_grad_(self, requires_grad: bool = True) -> FrozenParts:
-        """Of the parts in memory; whatever is read later is frozen."""
+        """Applies to parts in memory; parts loaded later are frozen."""
         for part in self.children():
             part.requires_grad_(requires_grad)
         return self

@@ -1,8 +1,8 @@
-"""One frozen decoder that is a pipeline of diffusers: transformers and UNets of today, several text
+"""A frozen decoder that is a diffusers pipeline: current transformers and UNets, several text
 encoders, flow matching, few steps.
 
 The pipeline itself samples, driven by predicted embeddings and without its text encoders, one step
-per call (see `stepping`); so it equals diffusers by construction. Conditioning is [B, Q, C] as
+per call (see `stepping`), so results equal diffusers' by construction. Conditioning is [B, Q, C] as
 everywhere: `layout` says which rows are the sequence, a pooled vector or a second sequence. Masks
 follow from the rows.
 
@@ -55,17 +55,17 @@ from anyweave.decoders.unconditional import RememberedUnconditional
 from anyweave.messages import Modality
 
 QUERIES = 64
-"""Rows that an output projector predicts where captions are longer than `MOST_ALIGNED` rows."""
+"""Rows that an output projector predicts if captions are longer than `MOST_ALIGNED` rows."""
 MOST_ALIGNED = 128
 
 
 class PipelineDecoder(DrivenPipeline):
-    """A frozen decoder: conditioning [B, Q, C] -> media by a pipeline of diffusers, and the loss
-    that teaches others to condition it.
+    """A frozen decoder: conditioning [B, Q, C] -> media through a diffusers pipeline, and the loss
+    that trains others to condition it.
     """
 
     gradient_checkpointing: bool = False
-    """The denoising loss makes the denoiser's activations again in backward, to save memory."""
+    """The denoising loss recomputes the denoiser's activations in backward, to save memory."""
 
     @classmethod
     def from_pretrained(
@@ -86,8 +86,8 @@ class PipelineDecoder(DrivenPipeline):
         token: str | bool | None = None,
         **defaults: Any,
     ) -> PipelineDecoder:
-        """Open a pipeline's folder, or a repository of the model hub by its id; the options are
-        those of `LatentDiffusion.from_pretrained`. Only configs are read now.
+        """Open a pipeline's folder, or a model hub repository by its id. The options are those of
+        `LatentDiffusion.from_pretrained`. Only configs are read now.
 
         Raises `ValueError` for a pipeline of another class or modality, and for missing parts.
         """
@@ -130,32 +130,32 @@ class PipelineDecoder(DrivenPipeline):
 
     @property
     def conditioning_shape(self) -> tuple[int, int]:
-        """(Q, C) of what an output projector had best predict: whole captions where they are short,
-        otherwise `QUERIES` rows.
+        """(Q, C) an output projector should predict: whole captions if they are short, otherwise
+        `QUERIES` rows.
         """
         rows = QUERIES if self.form.caption_rows > MOST_ALIGNED else self.form.caption_rows
         return self.form.layout.fixed + rows, self.form.layout.width
 
     def takes(self, tokens: int, width: int) -> bool:
-        """Whether conditioning may have so many rows of this width: any number that leaves some to
-        the sequence.
+        """Whether conditioning may have `tokens` rows of this `width`: any number that leaves some
+        for the sequence.
         """
         return tokens > self.form.layout.fixed and width == self.form.layout.width
 
     def aligns(self, tokens: int) -> bool:
-        """Whether so many predicted rows can be compared with encoded captions: where padding is
-        not seen a caption is as long as its words, elsewhere all rows must be predicted.
+        """Whether `tokens` predicted rows can be compared with encoded captions. If padding is
+        masked, a caption is as long as its words; otherwise all rows must be predicted.
         """
         return self.masks or tokens == self.form.layout.fixed + self.form.caption_rows
 
     @property
     def masks(self) -> bool:
-        """Whether conditioning rows of zeros are not seen: captions are as long as their words."""
+        """Whether all-zero conditioning rows are masked, so captions are as long as their words."""
         return self.form.layout.masked
 
     @property
     def rate(self) -> float | None:
-        """Hz of generated audio, frames/s of generated video, None for images."""
+        """Hz for audio, frames/s for video, None for images."""
         return self.form.rate
 
     @property
@@ -173,7 +173,7 @@ class PipelineDecoder(DrivenPipeline):
         callback: Progress | None = None,
         **arguments: Any,
     ) -> list[np.ndarray]:
-        """All of `generate_steps` at once; `callback(step, total)` follows every step."""
+        """All of `generate_steps` at once; calls `callback(step, total)` after every step."""
         return drain(self.generate_steps(conditioning, seeds=seeds, **arguments), callback)
 
     @torch.no_grad()
@@ -195,12 +195,12 @@ class PipelineDecoder(DrivenPipeline):
         eta: float = 0.0,
         previews: bool = False,
     ) -> Steps[list[np.ndarray]]:
-        """Media of `conditioning`, as the pipeline makes them with one generator per seed: yields
-        a `Step` after every one, in the caller's thread. Closing it ends the work there.
+        """Media of `conditioning`, as the pipeline makes them with one generator per seed. Yields
+        a `Step` after each step, in the caller's thread. Closing the generator stops the work.
 
-        The arguments are those of `LatentDiffusion.generate_steps`; what is not given is the
-        decoder's default, else the pipeline's. There are no previews. Raises `ValueError` for what
-        the pipeline refuses.
+        The arguments are those of `LatentDiffusion.generate_steps`; missing ones take the decoder's
+        default, else the pipeline's. There are no previews. Raises `ValueError` for what the
+        pipeline refuses.
         """
         conditioning = self._checked("conditioning", conditioning)
         if len(seeds) != len(conditioning):
@@ -218,7 +218,7 @@ class PipelineDecoder(DrivenPipeline):
         sampler = one_step(build_scheduler(scheduler or self.defaults.scheduler, self.scheduler))
         generators = sample_generators(seeds)
         with self.drawing(sampler) as pipeline:
-            sampler.planning = True  # whatever noise that draws is none of ours
+            sampler.planning = True  # any noise drawn here comes from throwaway generators
             self.ask(pipeline, arguments, generator=sample_generators(seeds))
             sampler.planning = False
             current, media = None, None
@@ -245,7 +245,7 @@ class PipelineDecoder(DrivenPipeline):
     def _guided(
         self, conditioning: Tensor, negative: Tensor | None, given: float | None
     ) -> tuple[Tensor, Tensor | None, float]:
-        """Conditioning, what to lead away from, and the scale, as the call wants them."""
+        """Conditioning, negative conditioning and guidance scale, as the call expects them."""
         family = self.family
         given = self.defaults.guidance_scale if given is None else given
         guidance = float(family.arguments[family.guidance]) if given is None else given
@@ -274,14 +274,14 @@ class PipelineDecoder(DrivenPipeline):
             raise ValueError(f"num_inference_steps must be at least 1, got {steps}")
         made: dict[str, Any] = {"num_inference_steps": steps}
         if steps != 2 and "intermediate_timesteps" in self.family.arguments:
-            made["intermediate_timesteps"] = None  # of two steps alone
+            made["intermediate_timesteps"] = None  # only valid for two steps
         return made
 
     def _renoised(
         self, sampler: Any, latents: Tensor, strength: float, generators: list[torch.Generator]
     ) -> Tensor:
-        """Finished latents with as much noise as the last `strength` (0..1) of the schedule begins
-        with (SDEdit).
+        """Finished latents, noised to the level at which the last `strength` (0..1) of the schedule
+        begins (SDEdit).
         """
         timesteps = edit_timesteps(sampler, sampler.total // sampler.order, strength)
         sampler.index = len(sampler.schedule) - len(timesteps)
@@ -295,7 +295,7 @@ class PipelineDecoder(DrivenPipeline):
         values = np.asarray(made)
         if self.modality != "audio":
             return list((values * 255).round().astype(np.uint8))
-        if values.ndim == 3:  # channels are mixed, as wherever this library hears a sound
+        if values.ndim == 3:  # mixed down to mono, as everywhere in this library
             values = values.mean(1)
         return list(values.astype(np.float32))
 
@@ -305,7 +305,7 @@ class PipelineDecoder(DrivenPipeline):
     def encode_media(
         self, media: Sequence[np.ndarray], *, rates: Rates | None = None, **size: Any
     ) -> Float[Tensor, " B *latent"]:
-        """Clean latents of media in the pipeline's own form, fitted to the given size or else to
+        """Clean latents of media in the pipeline's own form, fitted to the given size, by default
         the decoder's own. `rates` as in `LatentDiffusion.encode_media`. Deterministic.
         """
         if not media:
@@ -323,10 +323,11 @@ class PipelineDecoder(DrivenPipeline):
         noise: Float[Tensor, " B *latent"] | None = None,
         snr_gamma: float | None = None,
     ) -> Float[Tensor, " B"]:
-        """Each sample's mean squared denoising error; gradients reach only `conditioning`.
+        """Each sample's mean squared denoising error; gradients reach only `conditioning` and the
+        denoiser's adapters.
 
-        The pipeline itself predicts, one sample at a time, for all rows of its call share a noise
-        level; the target follows the scheduler. `snr_gamma` is of diffusion alone.
+        The pipeline itself predicts, one sample at a time, since all rows of a call share a noise
+        level. The scheduler determines the target. `snr_gamma` applies to diffusion only.
         """
         conditioning = self._checked("conditioning", conditioning)
         clean = latents.to(self.device, torch.float32)

@@ -1,4 +1,4 @@
-"""What a pipeline of diffusers takes and makes, as its signature and the configs of its parts tell:
+"""What a diffusers pipeline takes and makes, according to its signature and its parts' configs:
 rows of conditioning, sizes, rates, and the latents of media. Reads no weights.
 """
 
@@ -22,7 +22,7 @@ from anyweave.decoders.folder import DecoderDefaults
 from anyweave.decoders.layout import Field, Layout
 from anyweave.decoders.pipeline_latents import encode_frames, encode_waves, packed
 
-# Where denoisers say how wide the sequence is.
+# Config keys in which denoisers state the width of the sequence.
 _WIDTHS = (
     "caption_channels",
     "cap_feat_dim",
@@ -36,7 +36,7 @@ _GENERATED = 8  # states that AudioLDM 2's language model adds to a caption
 
 @dataclass(frozen=True)
 class PipelineForm:
-    """`configs` are those of the networks by component name, `tokenizer` reads the first one."""
+    """`configs` are the networks' configs by component name; `tokenizer` reads the first one."""
 
     family: Family
     configs: Mapping[str, Any]
@@ -45,22 +45,22 @@ class PipelineForm:
 
     @property
     def denoiser(self) -> str:
-        """The component that denoises."""
+        """Name of the component that denoises."""
         return "unet" if "unet" in self.configs else "transformer"
 
     @property
     def config(self) -> Any:
-        """The denoiser's."""
+        """The denoiser's config."""
         return self.configs[self.denoiser]
 
     @cached_property
     def layout(self) -> Layout:
-        """Which rows of the conditioning are what, by the denoiser's config."""
+        """What each row of the conditioning is, according to the denoiser's config."""
         config = self.config
         fields: list[Field] = []
         if self.family.argument("pooled_prompt_embeds"):
             pooled = config.get("pooled_projection_dim")
-            if pooled is None:  # what SDXL's time ids leave
+            if pooled is None:  # what SDXL's time ids leave over
                 added = config["projection_class_embeddings_input_dim"]
                 pooled = added - 6 * config["addition_time_embed_dim"]
             fields.append(Field("pooled_prompt_embeds", int(pooled)))
@@ -78,7 +78,7 @@ class PipelineForm:
         )
 
     def _sequence_width(self) -> int:
-        projection = self.configs.get("projection_model")  # it comes before the denoiser
+        projection = self.configs.get("projection_model")  # runs before the denoiser
         told = {**(self.configs.get("condition_encoder") or {}), **self.config}
         widths = [told.get(name) for name in _WIDTHS]
         if projection is not None:
@@ -87,7 +87,7 @@ class PipelineForm:
 
     @cached_property
     def caption_rows(self) -> int:
-        """Rows of an encoded caption's sequence, as far as the folder tells."""
+        """Rows of an encoded caption's sequence, as far as the folder states them."""
         rows = self.family.tokens
         if rows and self.tokenizer is not None:
             rows = min(rows, int(self.tokenizer().model_max_length))
@@ -95,7 +95,7 @@ class PipelineForm:
 
     @property
     def rate(self) -> float | None:
-        """Hz of generated audio, frames/s of generated video, None for images."""
+        """Hz for audio, frames/s for video, None for images."""
         if self.family.modality == "video":
             own = self.family.arguments.get("frame_rate") or self.family.fps
             return float(self.defaults.fps or own or 0)
@@ -104,7 +104,7 @@ class PipelineForm:
         return None
 
     def size(self, given: MediaSize) -> MediaSize:
-        """`given` filled up from the decoder's defaults, the pipeline's and its denoiser's."""
+        """`given`, completed from the defaults of decoder, pipeline and denoiser, in that order."""
         own, told = self.defaults.size, self.family.arguments
         config = self.config
         if self.family.modality == "audio":
@@ -128,7 +128,7 @@ class PipelineForm:
         return given.filled(default, modality=self.family.modality)
 
     def _longest(self) -> float:
-        """Seconds of the longest sound, where the pipeline does not say."""
+        """Seconds of the longest sound, if the pipeline does not state them."""
         cells = self.config.sample_size
         if self.configs.get("vocoder") is None:
             return float(cells * self.hop / self.configs["vae"].sampling_rate)
@@ -137,11 +137,11 @@ class PipelineForm:
 
     @property
     def hop(self) -> int:
-        """Samples of a wave that one latent cell spans."""
+        """Wave samples per latent cell."""
         return int(np.prod(self.configs["vae"].downsampling_ratios))
 
     def mel(self, lend: Lend, seconds: float) -> AudioCodec:
-        """Of pipelines that denoise a picture of the sound."""
+        """The codec of pipelines that denoise a spectrogram."""
         return AudioCodec(
             PictureVae(self.configs["vae"], lend),
             MediaSize(audio_length=seconds),
@@ -151,9 +151,7 @@ class PipelineForm:
     def encode(
         self, lend: Lend, media: Sequence[np.ndarray], size: MediaSize, rates: Rates | None
     ) -> Tensor:
-        """Clean latents of media in the form in which the pipeline denoises them; `lend` gives the
-        VAE.
-        """
+        """Clean latents of media in the form the pipeline denoises; `lend` provides the VAE."""
         if self.family.modality != "audio":
             latents = encode_frames(lend, media, size, self.rate, rates)
             return packed(self.family.type, self.config, latents)
@@ -161,12 +159,12 @@ class PipelineForm:
         if self.configs.get("vocoder") is not None:
             return self.mel(lend, size.audio_length).encode(media, MediaSize(), rates)
         check_rates(rates, int(self.rate))
-        if self.config.get("sample_size"):  # one length, the rest is silence
+        if self.config.get("sample_size"):  # a fixed length, padded with silence
             return encode_waves(lend, media, int(self.config.sample_size) * self.hop)
         samples = math.ceil(size.audio_length * self.rate / self.hop) * self.hop
         return encode_waves(lend, media, samples).transpose(1, 2)
 
 
 def nobody() -> Any:
-    """Lends nothing: of codecs that are only asked for sizes."""
+    """Lends nothing: for codecs used only to compute sizes."""
     raise AssertionError("sizes need no weights")

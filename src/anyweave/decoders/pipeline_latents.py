@@ -1,4 +1,4 @@
-"""Media -> the clean latents of a pipeline, in the form in which it denoises them."""
+"""Media -> a pipeline's clean latents, in the form it denoises."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from anyweave.decoders.codecs.video import shown_frames
 def encode_frames(
     lend: Lend, media: Sequence[np.ndarray], size: MediaSize, fps: float | None, rates: Rates | None
 ) -> Tensor:
-    """Scaled latents of pictures [B, c, h, w], or of clips through a VAE of clips [B, c, f, h, w]:
-    the mean of the posterior.
+    """Scaled latents of pictures [B, c, h, w], or of clips through a video VAE [B, c, f, h, w]: the
+    mean of the posterior.
     """
     assert size.height is not None and size.width is not None
     pixels = []
@@ -36,7 +36,7 @@ def encode_frames(
     with lend() as vae:
         weight = next(p for p in vae.encoder.parameters() if p.ndim >= 4)
         made = []
-        for medium_pixels in pixels:  # one medium at a time: a clip fills the memory
+        for medium_pixels in pixels:  # one at a time: a single clip can fill the memory
             shown = medium_pixels.to(weight.device, weight.dtype)
             shown = shown.transpose(0, 1)[None] if weight.ndim == 5 else shown
             made.append(_scaled(vae, encoded_latents(vae.encode(shown))))
@@ -44,7 +44,7 @@ def encode_frames(
 
 
 def _scaled(vae: Any, latents: Tensor) -> Tensor:
-    """Shifted and scaled by the VAE's own numbers, one for all or one per channel."""
+    """Shifted and scaled by the VAE's own constants, global or per channel."""
     config, buffers = vae.config, dict(vae.named_buffers())
     mean, std = (
         config.get(name) if config.get(name) is not None else buffers.get(name)
@@ -59,7 +59,7 @@ def _scaled(vae: Any, latents: Tensor) -> Tensor:
 
 
 def packed(family: Any, denoiser: Any, latents: Tensor) -> Tensor:
-    """In the form that the pipeline's own packing gives, where it packs."""
+    """Latents packed by the pipeline's own packing, if it has one."""
     pack = getattr(family, "_pack_latents", None)
     if pack is None:
         return latents
@@ -77,8 +77,8 @@ def packed(family: Any, denoiser: Any, latents: Tensor) -> Tensor:
 
 
 def encode_waves(lend: Lend, waves: Sequence[np.ndarray], samples: int) -> Tensor:
-    """Latents [B, c, t] of waves through a VAE of waves, cut or filled with silence to `samples`;
-    mono goes into every channel.
+    """Latents [B, c, t] of waves through an audio VAE, cut or padded with silence to `samples`.
+    Mono goes into every channel.
     """
     with lend() as vae:
         weight = next(vae.parameters())

@@ -1,5 +1,5 @@
-"""The parts of a diffusers pipeline on disk, as `model_index.json` names them: networks are read
-when first used.
+"""The parts of a diffusers pipeline on disk, as `model_index.json` names them. Networks load on
+first use.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from anyweave.decoders.parts import Deferred
 from anyweave.decoders.source import CAPTIONING, DecoderSource
 from anyweave.files import read_object
 
-# What only works that are not asked for would need.
+# Parts that only unused features need.
 _UNUSED = ("image_encoder", "feature_extractor", "audio_token", "safety_checker")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineParts:
-    """`networks` and `small` (schedulers, tokenizers) by component name; None where the folder has
-    none. `options` are the pipeline's other arguments.
+    """`networks` and `small` (schedulers, tokenizers) by component name; None if the folder lacks
+    one. `options` are the pipeline's other arguments.
     """
 
     networks: dict[str, nn.Module | Deferred | None]
@@ -38,9 +38,8 @@ class PipelineParts:
 
 
 def named_family(source: DecoderSource) -> Family | None:
-    """The family that a decoder's `model_index.json` names; None for one with a UNet of another
-    class, and without an index. Raises `ValueError` for other pipelines, naming those that there
-    are.
+    """The family that a decoder's `model_index.json` names; None without an index, or for another
+    class with a UNet. Raises `ValueError` for any other pipeline, naming the known ones.
     """
     file = source.file(INDEX_FILE)
     index = {} if file is None else read_object(file)
@@ -53,7 +52,7 @@ def named_family(source: DecoderSource) -> Family | None:
 
 
 def is_captioning(name: str) -> bool:
-    """Whether a component only makes embeddings of captions."""
+    """Whether a component only embeds captions."""
     return name.startswith(CAPTIONING)
 
 
@@ -65,11 +64,10 @@ def read_parts(
     load_text_encoder: bool,
     prepare_vae: Mapping[str, bool],
 ) -> PipelineParts:
-    """The parts of a pipeline's folder; only configs are read now. `prepare_vae` says what to
-    enable, "slicing" or "tiling".
+    """The parts of a pipeline's folder; only configs are read now. `prepare_vae` says whether to
+    enable "slicing" and "tiling".
 
-    Raises `ValueError` for a missing part, and for a class that neither diffusers nor transformers
-    has.
+    Raises `ValueError` for a missing part, or a class found in neither diffusers nor transformers.
     """
     file = source.file(INDEX_FILE, required=True)
     assert file is not None
@@ -99,7 +97,7 @@ def read_parts(
 
 
 def _class(source: DecoderSource, part: str, library: str, name: str) -> Any:
-    """The class of a part. The names come from a file, so only two packages are looked in."""
+    """The class of a part. The names come from a file, so only two packages are searched."""
     places = {"diffusers": diffusers, "transformers": transformers}
     home = places.get(library)
     if home is None and library in dir(diffusers.pipelines):

@@ -18,8 +18,8 @@ from anyweave.messages import Modality
 
 @runtime_checkable
 class Decoder(Protocol):
-    """Conditioning to media, captions to the conditioning to aim at, and the loss that teaches
-    others to condition it. The weights are frozen and never saved with a checkpoint of the system.
+    """Conditioning -> media, captions -> target conditioning, and the loss that trains others to
+    condition it. The weights are frozen and never saved in a checkpoint of the system.
     """
 
     modality: Modality
@@ -27,12 +27,12 @@ class Decoder(Protocol):
 
     @property
     def rate(self) -> float | None:
-        """Hz of sounds, frames/s of clips, None for pictures."""
+        """Hz for sounds, frames/s for clips, None for pictures."""
         ...
 
     @property
     def num_timesteps(self) -> int:
-        """How many noise levels `denoising_loss` knows: its `timesteps` are below it."""
+        """How many noise levels `denoising_loss` has: its `timesteps` are below this."""
         ...
 
     @property
@@ -41,21 +41,21 @@ class Decoder(Protocol):
         ...
 
     def encode_captions(self, captions: Sequence[str]) -> Float[Tensor, "B Q C"]:
-        """The conditioning of captions: what output projectors learn to give."""
+        """The conditioning of captions, which output projectors learn to predict."""
         ...
 
     def encode_media(
         self, media: Sequence[np.ndarray], *, rates: Rates | None = None, **size: Any
     ) -> Float[Tensor, " B *latent"]:
-        """Latents of media, fitted to the given size or else to the decoder's own."""
+        """Latents of media, fitted to the given size, by default the decoder's own."""
         ...
 
     def generate_steps(
         self, conditioning: Float[Tensor, "B Q C"], *, seeds: Sequence[int], **arguments: Any
     ) -> Steps[list[np.ndarray]]:
-        """Yields a `Step`, or a plain (number, total), after each step, in the caller's thread, and
-        returns the media, one for each row of `conditioning`. With ``previews=True`` steps show
-        what will come of them, where the decoder can.
+        """Yields a `Step`, or a plain (number, total), after each step in the caller's thread, and
+        returns the media, one per row of `conditioning`. With ``previews=True``, steps carry
+        previews if the decoder supports them.
         """
         ...
 
@@ -73,23 +73,23 @@ class Decoder(Protocol):
 
     @classmethod
     def from_pretrained(cls, modality: Modality, path: str | Path, **defaults: Any) -> Self:
-        """`defaults`: how it is used where a call says nothing else (`num_inference_steps`,
-        `guidance_scale`, sizes), and its own options.
+        """`defaults`: settings that calls may override (`num_inference_steps`, `guidance_scale`,
+        sizes), and the decoder's own options.
         """
         ...
 
 
 class Adaptable(Decoder, Protocol):
-    """A decoder in whose denoiser adapters can train."""
+    """A decoder whose denoiser can train adapters."""
 
     denoiser_name: str
-    """What diffusers calls the network that denoises: "unet" or "transformer"."""
+    """What diffusers calls the denoising network: "unet" or "transformer"."""
 
     @property
     def denoiser(self) -> nn.Module:
-        """The network that denoises, read now if it was not. Adapters train inside it."""
+        """The denoising network, loaded now if necessary. Adapters train inside it."""
         ...
 
     def on_reading(self, name: str, change: Callable[[nn.Module], None]) -> None:
-        """Let `change` prepare a network: at once if it is in memory, and whenever it is read."""
+        """Apply `change` to a network: now if it is in memory, and every time it is loaded."""
         ...

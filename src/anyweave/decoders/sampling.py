@@ -17,31 +17,31 @@ Previews = list[np.ndarray] | None
 
 
 class Step(NamedTuple):
-    """One step of a work is done: `number` of `total`, from 1."""
+    """One finished step: `number` of `total`, counted from 1."""
 
     number: int
     total: int
     previews: Previews = None
-    """Where they were asked for: small pictures ``uint8[h, w, 3]`` of what each medium will be."""
+    """If requested: small pictures ``uint8[h, w, 3]`` of what each medium will become."""
 
 
-# One after every step; what it returns is the work's result.
+# Yields after every step and returns the result.
 Steps = Generator[Step, None, T]
 # (latents, timestep, conditioning) -> what the UNet predicts
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
-# (what the UNet read, what it predicted, timestep) -> what will come of it
+# (the UNet's input, its prediction, timestep) -> previews of the result
 Preview = Callable[[Tensor, Tensor, Tensor], Previews]
 
 
 def sample_generators(seeds: Sequence[int]) -> list[torch.Generator]:
-    """One CPU generator per sample: neither the batch nor the device changes what a seed makes."""
+    """One CPU generator per sample, so a seed's result depends on neither batch nor device."""
     return [torch.Generator().manual_seed(int(seed)) for seed in seeds]
 
 
 def initial_noise(
     shape: tuple[int, ...], generators: Sequence[torch.Generator]
 ) -> Float[Tensor, " B *latent"]:
-    """Standard normal noise of `shape`, each row from its own generator."""
+    """Standard normal noise of `shape`, one row per generator."""
     return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
 
 
@@ -51,7 +51,7 @@ def renoised(
     noise: Float[Tensor, " B *latent"],
     timesteps: Tensor,
 ) -> Float[Tensor, " B *latent"]:
-    """Finished latents with as much noise as they have at `timesteps`, as the scheduler adds it."""
+    """Finished latents with the scheduler's noise of `timesteps` added."""
     if hasattr(sampler, "scale_noise"):  # flow matching
         mixed: Tensor = sampler.scale_noise(latents, timesteps, noise)
     else:
@@ -60,9 +60,9 @@ def renoised(
 
 
 def edit_timesteps(sampler: Any, num_inference_steps: int, strength: float) -> Tensor:
-    """The last `strength` (0..1) part of the schedule, for SDEdit (Meng et al., 2021).
+    """The last `strength` (0..1) of the schedule, for SDEdit (Meng et al., 2021).
 
-    Tells the scheduler where it begins. Raises `ValueError` if no step would be left.
+    Sets the scheduler's begin index. Raises `ValueError` if no step would be left.
     """
     # The small term undoes binary rounding: 0.7 of 10 steps is 7, not 6.
     steps = int(num_inference_steps * strength + 1e-9)
@@ -80,7 +80,7 @@ def edit_timesteps(sampler: Any, num_inference_steps: int, strength: float) -> T
 
 
 def drain(steps: Steps[T], callback: Progress | None = None) -> T:
-    """Take all steps at once and return their result; `callback(step, total)` hears of each."""
+    """Run all steps and return their result; calls `callback(step, total)` after each."""
     while True:
         try:
             step = Step(*next(steps))
@@ -106,9 +106,9 @@ def run_sampler(
 ) -> Steps[Tensor]:
     """Denoise `latents` over `timesteps`; yields after every step and returns the latents.
 
-    With `negative` every step predicts both halves in one forward and extrapolates from the
-    negative to the conditioned one by `guidance_scale` (Ho and Salimans, 2022); None runs the
-    conditioned half alone.
+    With `negative`, every step predicts both halves in one forward pass and extrapolates from the
+    negative to the conditioned one by `guidance_scale` (Ho and Salimans, 2022). Without it, only
+    the conditioned half runs.
     """
     accepted = inspect.signature(sampler.step).parameters
     extra = {"eta": eta, "generator": generators}

@@ -1,6 +1,4 @@
-"""Sampling schedulers by name: diffusers' own classes, built from the config the decoder was
-trained with.
-"""
+"""Sampling schedulers by name: diffusers' own classes, built from the decoder's training config."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ OWN = "own"  # the class in the decoder's folder
 
 
 def build_scheduler(name: str | None, trained: Any) -> Any:
-    """A fresh scheduler, so that calls never share state: the one named, or `trained`'s own class
+    """A fresh scheduler, so that calls never share state: the named one, or `trained`'s own class
     for "own" and None.
 
     Raises `ValueError` for an unknown name, naming the known ones.

@@ -13,20 +13,20 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidat
 from anyweave.files import read_object, settle
 from anyweave.tensors import check_complete, explained
 
-# What makes embeddings of captions, and only that; by the beginnings of parts' names.
+# Prefixes of the names of parts that only embed captions.
 CAPTIONING = ("text_encoder", "tokenizer", "language_model")
 PARTS = ("unet", "vae", "scheduler", "text_encoder", "tokenizer", "vocoder")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderSource:
-    """The place of a decoder's parts and how its files are chosen, as diffusers and transformers
-    name it.
+    """Where a decoder's parts are and how its files are chosen, with the option names of diffusers
+    and transformers.
 
     `variant`: weight files ``*.{variant}.safetensors`` ("fp16"). `use_safetensors`: None prefers
-    safetensors and reads a pickle of plain tensors where there are none, True refuses pickles.
-    `subfolders` renames parts (``{"unet": "unet_ema"}``). `revision`, `cache_dir`, `token` and
-    `local_files_only` are the hub's and mean nothing for a folder.
+    safetensors and otherwise reads a pickle of plain tensors; True refuses pickles. `subfolders`
+    renames parts (``{"unet": "unet_ema"}``). `revision`, `cache_dir`, `token` and
+    `local_files_only` apply to the hub only.
     """
 
     where: str
@@ -44,7 +44,7 @@ class DecoderSource:
 
     @property
     def folder(self) -> Path | None:
-        """The folder, if this is one."""
+        """The local folder; None for a hub id."""
         path = Path(self.where).expanduser()
         if not path.is_dir():
             return None
@@ -55,10 +55,10 @@ class DecoderSource:
         return self.subfolders.get(part, part)
 
     def pinned(self, by: str | None = None) -> DecoderSource:
-        """The same, and parts that are read later come from the same commit as those read now: that
-        of the file `by`, by default the UNet's config.
+        """The same source, pinned to the current commit of the file `by` (default: the UNet's
+        config), so that parts loaded later match those loaded now.
 
-        Raises `ValueError` for something that is neither a folder nor a decoder on the hub.
+        Raises `ValueError` for anything that is neither a folder nor a decoder on the hub.
         """
         by = by or f"{self.subfolder('unet')}/config.json"
         found = self.file(by, required=True)
@@ -69,9 +69,9 @@ class DecoderSource:
         return replace(self, revision=found.parents[len(Path(by).parts) - 1].name)
 
     def file(self, name: str, *, required: bool = False) -> Path | None:
-        """The local path of one file, downloaded if need be; None if the decoder has no such file.
+        """The local path of one file, downloaded if necessary; None if there is no such file.
 
-        Raises `ValueError` for a required file that is not there, or a hub that gives nothing.
+        Raises `ValueError` if a required file is missing or the hub fails.
         """
         if self.folder is not None:
             path = self.folder / name
@@ -91,7 +91,7 @@ class DecoderSource:
             raise self._not_given(error) from error
 
     def config(self, part: str, name: str = "config.json") -> dict[str, Any]:
-        """The JSON config of a part. Raises `ValueError` where it is missing."""
+        """The JSON config of a part. Raises `ValueError` if it is missing."""
         path = self.file(f"{self.subfolder(part)}/{name}", required=True)
         assert path is not None
         return read_object(path)
@@ -101,9 +101,9 @@ class DecoderSource:
         return self.file(f"{self.subfolder(part)}/{name}") is not None
 
     def read(self, kind: Any, part: str, **options: Any) -> Any:
-        """``kind.from_pretrained`` of a network: a class of diffusers or transformers.
+        """``kind.from_pretrained`` for a network class of diffusers or transformers.
 
-        Raises `ValueError` saying what was asked for where the files do not give it.
+        Raises `ValueError` saying what was requested if the files lack it.
         """
         chosen = {"variant": self.variant, "use_safetensors": self.use_safetensors}
         where = str(self.folder or self.where)
@@ -128,7 +128,7 @@ class DecoderSource:
             ) from error
 
     def read_small(self, kind: Any, part: str, **options: Any) -> Any:
-        """``kind.from_pretrained`` of what has no weights: a tokenizer, scheduler or config."""
+        """``kind.from_pretrained`` for parts without weights: tokenizer, scheduler or config."""
         root = self.folder
         if root is None:
             wanted = [f"{self.subfolder(part)}/*{end}" for end in (".json", ".txt", ".model")]
@@ -137,7 +137,7 @@ class DecoderSource:
             return kind.from_pretrained(root / self.subfolder(part), **options)
 
     def identity(self, *parts: str) -> list[Any]:
-        """Values that change when the files of `parts` change; costs no reading of weights."""
+        """Values that change when the files of `parts` change. Reads no weights."""
         if self.folder is None:
             return [self.where, self.revision, self.variant]
         root = self.folder.resolve()

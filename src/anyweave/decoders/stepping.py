@@ -1,9 +1,9 @@
 """A diffusers pipeline, one step at a time: its own undecorated call, with a scheduler that ends
 the loop after one step.
 
-So our generators can pause after every step in the caller's thread, nothing of a pipeline's loop is
-written a second time, and the denoiser's prediction can be had at any noise level with gradients to
-the embeddings.
+This lets our generators pause after every step in the caller's thread without duplicating a
+pipeline's loop, and gives the denoiser's prediction at any noise level with gradients to the
+embeddings.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ class StopHereError(Exception):
 
 
 def one_step(scheduler: Any, **settings: Any) -> Any:
-    """A fresh scheduler of the same class that a pipeline takes for an ordinary one.
+    """A fresh scheduler of the same class, which a pipeline takes for an ordinary one.
 
-    Of the schedule the pipeline sees the step at `index` alone; `step` takes it, keeps `latents`
-    and raises `StopHereError`, except for the last step, after which the pipeline goes on to
-    decode. `planning` stops as soon as the schedule is known; `probing` stops before the step and
-    keeps `output`, what the denoiser said.
+    The pipeline sees only the step at `index` of the schedule. `step` takes it, keeps `latents` and
+    raises `StopHereError`; after the last step the pipeline goes on to decode instead. `planning`
+    stops as soon as the schedule is known. `probing` stops before the step and keeps `output`, the
+    denoiser's prediction.
     """
     base: Any = type(scheduler)
-    # The schedule of a trigonometric flow (Sana-Sprint) counts its end too.
+    # The schedule of a trigonometric flow (Sana-Sprint) includes its end.
     tail = int(base.__name__ == "SCMScheduler")
 
     class OneStep(base):
@@ -58,7 +58,7 @@ def one_step(scheduler: Any, **settings: Any) -> Any:
         def total(self) -> int:
             return len(self.schedule) - tail
 
-        @functools.wraps(base.set_timesteps)  # pipelines look which arguments it takes
+        @functools.wraps(base.set_timesteps)  # pipelines inspect its arguments
         def set_timesteps(self, *args: Any, **kwargs: Any) -> None:
             if self.planning:
                 base.set_timesteps(self, *args, **kwargs)
@@ -72,11 +72,11 @@ def one_step(scheduler: Any, **settings: Any) -> Any:
         @functools.wraps(getattr(base, "scale_model_input", base.step))
         def scale_model_input(self, sample: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             if self.probing and not hasattr(base, "precondition_outputs"):
-                return sample  # it has the scale that the denoiser was trained at
+                return sample  # already at the scale the denoiser was trained on
             scaled: Tensor = base.scale_model_input(self, sample, *args, **kwargs)
             return scaled
 
-        @functools.wraps(base.step)  # pipelines look whether it takes a generator
+        @functools.wraps(base.step)  # pipelines check whether it takes a generator
         def step(self, model_output: Tensor, *args: Any, **kwargs: Any) -> Any:
             self.timesteps = self.schedule
             if self.probing:
@@ -95,7 +95,7 @@ def one_step(scheduler: Any, **settings: Any) -> Any:
 
 
 def call(pipeline: Any, **arguments: Any) -> Any:
-    """The pipeline's own call with whatever gradients the caller has; None where it was stopped."""
+    """The pipeline's own call, under the caller's gradient mode; None if it was stopped."""
     try:
         return inspect.unwrap(type(pipeline).__call__)(pipeline, return_dict=False, **arguments)[0]
     except StopHereError:
@@ -103,7 +103,7 @@ def call(pipeline: Any, **arguments: Any) -> Any:
 
 
 def entering(scheduler: Any, latents: Tensor) -> Tensor:
-    """Latents between two steps as the pipeline wants to be given them."""
+    """Latents between two steps, in the form the pipeline expects as input."""
     if type(scheduler).__mro__[1].__name__ == "SCMScheduler":
-        return latents / float(scheduler.config.sigma_data)  # it multiplies what it is given
+        return latents / float(scheduler.config.sigma_data)  # it multiplies its input by this
     return latents

@@ -1,4 +1,4 @@
-"""Tables from the words that a reply says before their signal tokens: nothing is learnt for it."""
+"""Tables from the words a reply says before their signal tokens. Nothing is learnt for this."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class TableDecoder(nn.Module):
-    """Conditioned by the bytes of words, ``[B, 4096, 1]``, 0 after their end."""
+    """Conditioned on the bytes of words, ``[B, 4096, 1]``, 0 after their end."""
 
     modality: Modality = "table"
     gradient_checkpointing = False
@@ -30,7 +30,7 @@ class TableDecoder(nn.Module):
     num_timesteps = 1
 
     def encode_captions(self, captions: Sequence[str]) -> Float[Tensor, "B Q C"]:
-        """Words as their bytes in UTF-8. Of longer ones the end counts, which is told."""
+        """Words as UTF-8 bytes. Longer ones keep only their end, with a warning."""
         rows = torch.zeros(len(captions), *self.conditioning_shape)
         for row, caption in zip(rows, captions, strict=True):
             said = caption.encode()
@@ -42,7 +42,9 @@ class TableDecoder(nn.Module):
     def generate_steps(
         self, conditioning: Float[Tensor, "B Q C"], *, seeds: Sequence[int], **arguments: Any
     ) -> Steps[list[np.ndarray]]:
-        """The tables in the words. What does not fit the header is filled up or cut, and told."""
+        """The tables in the words. Rows that do not fit the header are padded or cut, with a
+        warning.
+        """
         yield Step(1, 1)
         made = []
         for row in conditioning[..., 0].round().to(torch.uint8).tolist():
@@ -62,5 +64,5 @@ class TableDecoder(nn.Module):
 
     @classmethod
     def from_pretrained(cls, modality: Modality, path: str | Path, **defaults: Any) -> Self:
-        """It has no weights, so `path` says nothing."""
+        """There are no weights, so `path` is ignored."""
         return cls()

@@ -1,5 +1,5 @@
-"""The embedding of the empty caption, kept in the user's cache: guidance needs it in every reply,
-and with it at hand no reply needs a text encoder.
+"""The embedding of the empty caption, kept in the user's cache. Guidance needs it in every reply;
+with it cached, no reply needs a text encoder.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ logger = logging.getLogger(__name__)
 
 
 class RememberedUnconditional:
-    """One decoder's file in ``~/.cache/anyweave/decoders`` (or ``$ANYWEAVE_CACHE``), named by the
-    identity of its text encoder and tokenizer and the type they compute in.
+    """One decoder's file in ``~/.cache/anyweave/decoders`` (or ``$ANYWEAVE_CACHE``), named after
+    the identity of its text encoder and tokenizer and the dtype they compute in.
     """
 
     def __init__(self, source: DecoderSource, dtype: torch.dtype, *parts: str) -> None:
-        """`parts` are those that embed captions, by default one text encoder's."""
+        """`parts` are those that embed captions, by default one text encoder and its tokenizer."""
         parts = parts or ("text_encoder", "tokenizer")
         owner = fingerprint(source.identity(*parts), str(dtype))
         self.path = cache_folder() / "decoders" / f"unconditional-{owner}.safetensors"
 
     def get(self) -> Float[Tensor, "1 Q C"] | None:
-        """The embedding, if this decoder ever computed it on this machine."""
+        """The embedding, if this machine has computed it for this decoder before."""
         if not self.path.is_file():
             return None
         try:
@@ -41,7 +41,7 @@ class RememberedUnconditional:
             return None
 
     def put(self, embedding: Float[Tensor, "1 Q C"]) -> None:
-        """Keep it. A folder that cannot be written costs the next run some seconds, no more."""
+        """Store it. If the folder is not writable, the next run merely takes some seconds more."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             save_tensors({"unconditional": embedding}, self.path)

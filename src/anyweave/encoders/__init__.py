@@ -1,6 +1,4 @@
-"""Frozen encoders: media -> patch features, or words. A name written in a spec is looked up in
-`ENCODERS`.
-"""
+"""Frozen encoders: media -> patch features, or words. `ENCODERS` resolves the names in a spec."""
 
 from __future__ import annotations
 
@@ -21,8 +19,8 @@ __all__ = ["ENCODERS", "Encoder", "resolve"]
 
 
 def resolve(name: str) -> Any:
-    """The encoder class called `name`, ours or an installed package's entry point. Imported only
-    now.
+    """The encoder class called `name`, ours or from an installed package's entry point. Imported
+    only now.
 
     Raises `ValueError` listing the known names.
     """

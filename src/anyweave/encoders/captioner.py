@@ -1,8 +1,8 @@
-"""Frozen captioners of `transformers`: media in, words out, by hub id or folder.
+"""Frozen `transformers` captioners: media in, words out, by hub id or folder.
 
-Pictures are read by any image-text-to-text model (with a chat template or without one) or image
-classifier, clips by some of their frames, sounds by any model of speech recognition or audio
-classifier. What kind a model is, its configuration tells.
+Any image-text-to-text model (with or without a chat template) or image classifier reads pictures,
+and clips through some of their frames. Any speech recognition model or audio classifier reads
+sounds. The configuration says which kind a model is.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class Captioner(nn.Module):
     """`model` with its `processor` (image-text-to-text) or in its `pipe` (other tasks).
 
     Args:
-        task: the name that transformers gives to what the model does.
-        prompt: what an image-text-to-text model is asked; None asks `PROMPT` of one with a chat
-            template and nothing of another.
-        max_new_tokens: most tokens of a description.
-        video_frames: of a clip that are described, first to last.
-        labels: likeliest classes that a classifier names.
+        task: the transformers name of the model's task.
+        prompt: the prompt of an image-text-to-text model; None means `PROMPT` with a chat template
+            and no prompt without one.
+        max_new_tokens: maximum length of a description.
+        video_frames: how many frames of a clip to describe, first to last.
+        labels: how many of the likeliest classes a classifier names.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Captioner(nn.Module):
     @torch.inference_mode()
     def describe(self, modality: Modality, array: np.ndarray, *, rate: float | None = None) -> str:
         """One medium in words: picture ``uint8[H, W, 3]``, clip ``uint8[T, H, W, 3]``, sound
-        ``float32[S]`` at `sample_rate`. What changes in a clip is told in order.
+        ``float32[S]`` at `sample_rate`. Changes in a clip are described in order.
         """
         if modality not in self.modalities:
             raise ValueError(f"this captioner reads {', '.join(self.modalities)}, not {modality!r}")
@@ -106,7 +106,7 @@ class Captioner(nn.Module):
         if self.task in _CLASSIFIERS:
             return self._labels(sound)
         self._here()
-        # Whisper hears half a minute at a time, and goes on where it can tell when that ends.
+        # Whisper hears 30 seconds at a time and needs timestamps to continue beyond them.
         long = self.pipe.type == "seq2seq_whisper" and len(wave) > 30 * (self.sample_rate or 1)
         return str(self.pipe(sound, **({"return_timestamps": True} if long else {}))["text"])
 
@@ -119,7 +119,7 @@ class Captioner(nn.Module):
         return ", ".join(str(label["label"]) for label in found)
 
     def _here(self) -> None:
-        # A pipeline remembers where its model was when it was made.
+        # A pipeline keeps the device its model was on when it was created.
         self.pipe.device = next(self.model.parameters()).device
 
     def _caption(self, picture: PIL.Image.Image) -> str:
@@ -166,8 +166,8 @@ class Captioner(nn.Module):
         trust_remote_code: bool = False,
         **options: Any,
     ) -> Self:
-        """A folder or hub id. `task` is only needed where a configuration is of several; `dtype`
-        is the weights' own unless named. `options` are those of the class.
+        """Load a folder or hub id. `task` is needed only if a configuration fits several. `dtype`
+        defaults to the weights' own. `options` are those of the class.
 
         Raises `ValueError` for files that cannot be read, and for a model of another task.
         """
@@ -195,13 +195,13 @@ class Captioner(nn.Module):
             )
             check_complete(str(path), info["missing_keys"])
             processor: Any = AutoProcessor.from_pretrained(path, **hub)
-            if not hasattr(processor, "image_processor"):  # two halves lie side by side
+            if not hasattr(processor, "image_processor"):  # no combined processor
                 images: Any = AutoImageProcessor.from_pretrained(path, **hub)
                 processor = _Halves(images, AutoTokenizer.from_pretrained(path, **hub))
             return cls(model, task=task, processor=processor, **options).eval()
 
     def save_pretrained(self, path: str | Path) -> None:
-        """The model and what prepares its media, readable by `from_pretrained`."""
+        """Save the model and its preprocessors, readable by `from_pretrained`."""
         self.model.save_pretrained(path)  # type: ignore[operator]
         pipe = self.pipe
         held = (pipe.feature_extractor, pipe.image_processor, pipe.tokenizer) if pipe else ()
@@ -211,7 +211,7 @@ class Captioner(nn.Module):
 
 
 class _Halves:
-    """An image processor and a tokenizer where no processor holds both."""
+    """An image processor and a tokenizer, for models without a processor that holds both."""
 
     def __init__(self, images: Any, tokenizer: Any) -> None:
         self.images, self.tokenizer = images, tokenizer
@@ -226,7 +226,7 @@ class _Halves:
 
 
 def _task(path: str | Path, config: Any) -> str:
-    """What the model of a configuration does: by the class it was saved as, else by its type."""
+    """The task of a configuration's model, from the class it was saved as, else from its type."""
     named: Sequence[str] = getattr(config, "architectures", None) or ()
     able = [
         task

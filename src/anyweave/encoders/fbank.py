@@ -1,4 +1,4 @@
-"""Log-mel filterbank energies in the manner of Kaldi, the sounds that ImageBind was trained on."""
+"""Kaldi-style log-mel filterbank energies, the audio input that ImageBind was trained on."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def kaldi_fbank(
 
 @lru_cache(maxsize=8)
 def mel_filters(num_mel_bins: int, fft_size: int, sample_rate: int) -> Float[Tensor, "R K"]:
-    """R = fft_size/2 + 1 rows: how much each frequency bin adds to each of K triangles, linear in
+    """The weight of each of R = fft_size/2 + 1 frequency bins in each of K triangles, linear in
     mel.
 
     The Nyquist row is zero, as in Kaldi, whose filters stop one bin short of it.

@@ -1,10 +1,10 @@
 """ImageBind (Girdhar et al., CVPR 2023): pictures, clips, sounds, depth maps and text in one
-space, at any size.
+space, at any model size.
 
 Written from the paper and from the names and shapes of the public checkpoint, whose weights load
-unchanged (they are CC BY-NC-SA 4.0; whether you may use them is yours to check). The system reads
-*patch* features for grouping: CLS dropped, every patch through the modality's head, L2-normalised,
-views averaged position by position; or, for `linear`, the one *pooled* vector of CLS.
+unchanged (they are CC BY-NC-SA 4.0; check whether you may use them). For grouping, the system reads
+*patch* features: CLS dropped, every patch through the modality's head, L2-normalised, views
+averaged position by position. For `linear`, it reads the single *pooled* CLS vector.
 """
 
 from __future__ import annotations
@@ -94,10 +94,10 @@ class ImageBind(nn.Module):
     def preprocess(
         self, modality: Modality, array: np.ndarray, *, rate: float | None = None
     ) -> Tensor:
-        """One medium as this model's input, without batch axis. `rate`: frames/s of a video; Hz of
-        audio, if known.
+        """One medium as this model's input, without a batch axis. `rate`: frames/s of a video; Hz
+        of audio, if known.
 
-        Raises `ValueError` for a wrong shape or type, a video without rate, or audio at another
+        Raises `ValueError` for a wrong shape or dtype, a video without a rate, or audio at another
         sample rate.
         """
         self._tower(modality)
@@ -151,14 +151,14 @@ class ImageBind(nn.Module):
         )
 
     def set_audio_statistics(self, mean: float, std: float) -> None:
-        """What log-mel inputs are normalised with, for a model trained on its own sounds."""
+        """Set how log-mel inputs are normalised, for a model trained on its own sounds."""
         self.config = replace(self.config, audio_mean=mean, audio_std=std)
 
     # ------------------------------------------------------------------ tensors -> features
 
     def num_patches(self, modality: Modality) -> int:
-        """N of `forward`: 256 for the public model's images and videos, 228 for its sounds, 1
-        pooled; times the clips where those are kept apart.
+        """N of `forward`: for the public model, 256 for images and videos and 228 for sounds; 1 if
+        pooled; times the number of clips if those are kept apart.
         """
         self._tower(modality)
         c = self.config
@@ -172,12 +172,12 @@ class ImageBind(nn.Module):
         return vectors if c.average_clips or modality in ("image", "depth") else vectors * clips
 
     def forward(self, modality: Modality, inputs: Tensor) -> Float[Tensor, "M N D"]:
-        """The features that the system reads, views averaged: every patch (CLS dropped), or with
-        `features="pooled"` one vector. Each through the head, L2-normalised.
+        """The features the system reads, views averaged: every patch (CLS dropped), or one vector
+        with `features="pooled"`. Each passes through the head and is L2-normalised.
 
-        `average_clips=False` keeps clips apart, one after the other along N; `logit_scale=True`
-        multiplies sounds as the public model's output is; `normalize_patches=False` leaves the norm
-        of patches out.
+        `average_clips=False` keeps clips apart, concatenated along N. `logit_scale=True` scales
+        sounds and depth maps as the public model does. `normalize_patches=False` skips the
+        L2 normalisation of patches.
         """
         if modality == "text":
             raise ValueError("text has no patch features here; use pooled('text', ids)")
@@ -197,8 +197,8 @@ class ImageBind(nn.Module):
         """One vector per medium: CLS (text: the end-of-text token) through the head, L2-normalised,
         mean over views.
 
-        `logit_scale` multiplies audio by 20 and text by its learned scale, as the public model's
-        output does; NExT-GPT leaves it out, so that every modality's vectors have norm 1.
+        `logit_scale` multiplies audio by 20, depth by 5 and text by its learned scale, as the
+        public model does. NExT-GPT omits it, so that every modality's vectors have norm 1.
         """
         vectors, count = self._vectors(modality, inputs, pooled=True, scaled=logit_scale)
         return vectors[:, 0].unflatten(0, (-1, count)).mean(dim=1)
@@ -206,8 +206,8 @@ class ImageBind(nn.Module):
     def _vectors(
         self, modality: Modality, inputs: Tensor, *, pooled: bool, scaled: bool
     ) -> tuple[Float[Tensor, "MV N D"], int]:
-        """Projected patches of every view, or its one vector (N = 1), and how many views a medium
-        has.
+        """Projected patches of every view, or its single vector (N = 1), and the number of views
+        per medium.
         """
         tower = self._tower(modality)
         views, count = self._views(modality, inputs)
@@ -227,7 +227,7 @@ class ImageBind(nn.Module):
         return vectors, count
 
     def trunk(self, modality: Modality, views: Tensor) -> Float[Tensor, "MV T W"]:
-        """Tokens after the tower's last block, before its head, CLS first.
+        """Tokens after the tower's last block and before its head, CLS first.
 
         `views` has the clips folded into axis 0.
         """
@@ -237,7 +237,7 @@ class ImageBind(nn.Module):
         return self.modality_trunks[tower](stem(views), mask)
 
     def _views(self, modality: Modality, inputs: Tensor) -> tuple[Tensor, int]:
-        """Views folded into the batch axis, and how many a medium has."""
+        """Views folded into the batch axis, and the number of views per medium."""
         expected = {"image": 4, "video": 6, "audio": 5, "depth": 4, "text": 2}[modality]
         if inputs.ndim != expected:
             raise ValueError(
@@ -260,14 +260,14 @@ class ImageBind(nn.Module):
     def from_pretrained(
         cls, path: str | Path, *, dtype: torch.dtype | str = torch.float32, **overrides: Any
     ) -> Self:
-        """A folder written by `save_pretrained`, or one weight file: `.safetensors`, or the public
-        `.pth`.
+        """Load a folder written by `save_pretrained`, or a single weight file: `.safetensors`, or
+        the public `.pth`.
 
-        A bare file tells its sizes by its shapes; head counts and the sound and view settings do
-        not show in shapes and are the public model's unless given in `overrides`. Of a bare file
-        the vision and audio towers are kept; ``towers=("vision", "audio", "depth")`` keeps that
-        of depth too. Loading is strict: what is left out must belong to another tower of the public
-        file (text, depth, thermal, imu), and any other missing or unexpected name is an error.
+        The shapes of a bare file give its sizes. Head counts and the audio and view settings do not
+        show in shapes and are the public model's unless given in `overrides`. A bare file loads
+        its vision and audio towers; ``towers=("vision", "audio", "depth")`` adds depth. Loading
+        is strict: only other towers of the public file (text, depth, thermal, imu) may be left out,
+        and any other missing or unexpected name is an error.
         """
         path = Path(path).expanduser()
         model = cls.skeleton(path, **overrides)
@@ -285,7 +285,7 @@ class ImageBind(nn.Module):
         cls, path: str | Path, *, dtype: torch.dtype | str = torch.float32, **overrides: Any
     ) -> Self:
         """The encoder of `from_pretrained` on the meta device: it preprocesses and knows its
-        shapes. A folder's weights are not read; those of a bare file are mapped for their shapes.
+        shapes. A folder's weights are not read; a bare file's are mapped for their shapes.
         """
         path = Path(path).expanduser()
         if path.is_dir():
@@ -296,11 +296,11 @@ class ImageBind(nn.Module):
             raise ValueError(
                 f"no ImageBind at {path}: give a folder, a .safetensors or a .pth file"
             )
-        with torch.device("meta"):  # nothing is initialised: every tensor comes from the file
+        with torch.device("meta"):  # nothing to initialise: every tensor comes from the file
             return cls(**{**config, **overrides}).eval()
 
     def save_pretrained(self, path: str | Path) -> None:
-        """Writes config.json and model.safetensors into the folder `path`."""
+        """Write config.json and model.safetensors into the folder `path`."""
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / CONFIG_FILE, asdict(self.config))

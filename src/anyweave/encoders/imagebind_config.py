@@ -1,4 +1,4 @@
-"""Every size of an ImageBind, given as arguments or read off the shapes of a bare weight file."""
+"""Every size of an ImageBind, given as arguments or inferred from the shapes of a weight file."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from anyweave.encoders.preprocess import CLIP_MEAN, CLIP_STD
 class ImageBindConfig:
     """Every size of an `ImageBind`; the defaults are the public huge model with the paper's views.
 
-    `features` "patches" gives the patches of a medium (for grouping), "pooled" its one CLS vector
-    (the released NExT-GPT checkpoint, for `linear`). `clips_reach_end` True ends the last clip
-    of a video or sound where that ends (ImageBind's own preprocessing); False spreads clips as
+    `features` "patches" gives the patches of a medium (for grouping), "pooled" its single CLS
+    vector (the released NExT-GPT checkpoint, for `linear`). `clips_reach_end` True aligns the last
+    clip with the end of the video or sound (ImageBind's own preprocessing); False spaces clips as
     if there were one more (the code of that checkpoint, with pytorchvideo 0.1.5).
     `average_clips` True averages the views of a medium position by position (the paper's code;
-    the order of clips in time is lost); False lays the clips one after the other along N. Crops
-    are always averaged. `logit_scale` True multiplies sounds by the public model's 20, which
-    NExT-GPT leaves out. The tower "depth" reads depth maps as disparity, seen by the stereo camera
-    of `disparity_baseline` metres and `disparity_focal_length` pixels (a Kinect's, as in NYU-D).
+    the order of clips in time is lost); False concatenates the clips along N. Crops are always
+    averaged. `logit_scale` True multiplies sounds by the public model's 20 and depth maps by its 5,
+    which NExT-GPT omits. The "depth" tower reads depth maps as disparity, as seen by a stereo
+    camera with a baseline of `disparity_baseline` metres and a focal length of
+    `disparity_focal_length` pixels (a Kinect's, as in NYU-D).
     """
 
     towers: tuple[str, ...] = ("vision", "audio", "text")
@@ -126,10 +127,10 @@ class ImageBindConfig:
 
 
 def sizes_of(state: Mapping[str, Tensor], towers: Sequence[str] | None = None) -> dict[str, Any]:
-    """The arguments that the shapes of a bare checkpoint tell, of `towers`: None are those of its
-    media, vision and audio.
+    """The arguments that a bare checkpoint's shapes reveal for `towers`; None means its vision and
+    audio towers.
 
-    Raises `ValueError` for a file without them.
+    Raises `ValueError` if the file lacks them.
     """
     held = {tower_of(key) for key in state}
     towers = [t for t in ("vision", "audio") if t in held] if towers is None else towers

@@ -28,11 +28,11 @@ _SHOWN = 8  # names per list in an error
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a ``.safetensors`` file, or of a ``.pth`` read as weights only and mapped into
-    memory, so that towers nobody keeps are never read.
+    """The tensors of a ``.safetensors`` file, or of a ``.pth`` loaded as weights only and
+    memory-mapped, so that unused towers are never read.
 
     Raises `ValueError` for another kind of file, one that holds more than tensors, or one that is
-    not a flat list of them.
+    not a flat state dict.
     """
     if path.suffix == ".safetensors":
         return load_tensors(path)
@@ -57,7 +57,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def tower_of(key: str) -> str | None:
-    """The tower that a parameter of the public file belongs to; None for any other name."""
+    """The tower a parameter of the public file belongs to; None for any other name."""
     group, _, rest = key.partition(".")
     tower = rest.partition(".")[0]
     return tower if group in GROUPS and tower in PUBLIC_TOWERS else None
@@ -71,12 +71,11 @@ def load_strictly(
     dtype: torch.dtype,
     where: str,
 ) -> dict[str, int]:
-    """Give `model`, which may be on the meta device, the tensors of `towers`, floating ones as
-    `dtype`.
+    """Load the tensors of `towers` into `model`, which may be on the meta device; floating-point
+    tensors become `dtype`.
 
-    Returns how many tensors were left out per tower: only those of the public file's other towers
-    may be. Raises `ValueError` listing every kind of disagreement: missing and unexpected names,
-    and other shapes.
+    Returns how many tensors were left out per tower: only other towers of the public file may be.
+    Raises `ValueError` listing every mismatch: missing names, unexpected names and wrong shapes.
     """
     others = {key: tower for key in state if (tower := tower_of(key)) and tower not in towers}
     kept = {key: value for key, value in state.items() if key not in others}

@@ -15,7 +15,7 @@ TRUNK_NORM_EPS = 1e-6
 
 
 class PositionalEmbedding(nn.Module):
-    """Holds the learned positions ``[1, 1 + N, W]`` under the public file's name."""
+    """Holds the learned positions ``[1, 1 + N, W]`` under their name in the public file."""
 
     def __init__(self, tokens: int, width: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class VisionStem(nn.Module):
         kernel = (config.frames_per_clip, config.patch_size, config.patch_size)
         conv = nn.Conv3d(3, config.vision_width, kernel, stride=kernel, bias=False)
         self.frames = config.frames_per_clip
-        # index 0 of the public stem repeats a still picture along time and has no parameters
+        # index 0 of the public stem repeats a still image along time and has no parameters
         self.rgbt_stem = nn.ModuleDict({"proj": nn.Sequential(nn.Identity(), conv)})
         self.cls_token = nn.Parameter(torch.randn(1, 1, config.vision_width) * 0.02)
         patches = (config.image_size // config.patch_size) ** 2
@@ -44,7 +44,7 @@ class VisionStem(nn.Module):
 
 
 class NormalisedConv(nn.Module):
-    """Patches of a picture of one channel, each LayerNormed; those of a log-mel one overlap."""
+    """LayerNormed patches of a one-channel picture; those of a log-mel picture overlap."""
 
     def __init__(self, width: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class Block(nn.Module):
 
 
 class Trunk(nn.Module):
-    """The blocks of one tower; the vision tower LayerNorms its tokens first."""
+    """The blocks of one tower. The vision tower applies LayerNorm to its tokens first."""
 
     def __init__(
         self, width: int, depth: int, heads: int, *, bias_kv: bool, pre_norm: bool
@@ -159,7 +159,7 @@ class Trunk(nn.Module):
 
 
 class LogitScale(nn.Module):
-    """Multiplies by exp(log_logit_scale), at most 100."""
+    """Multiplies by exp(log_logit_scale), capped at 100."""
 
     log_logit_scale: Tensor
 

@@ -16,8 +16,8 @@ from torch.nn import functional
 from anyweave.encoders.fbank import kaldi_fbank
 
 MAX_ASPECT = 500
-"""The longer side of a picture over its shorter one. The shorter is scaled to the encoder's size
-before the crop, so a line of 40,000 pixels would take gigabytes."""
+"""Largest ratio of a picture's longer side to its shorter one. The shorter side is scaled to the
+encoder's size before the crop, so a line of 40,000 pixels would take gigabytes."""
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -25,7 +25,9 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 def image_views(
     array: np.ndarray, *, size: int, mean: Sequence[float], std: Sequence[float]
 ) -> Float[Tensor, "3 H W"]:
-    """``uint8[H, W, 3]`` -> short side to `size` (bicubic), centre crop, normalised colours."""
+    """``uint8[H, W, 3]`` -> short side scaled to `size` (bicubic), centre crop, normalised
+    colours.
+    """
     check_picture(array, 3, "an image is uint8[H, W, 3]")
     height, width = array.shape[:2]
     picture = PILImage.fromarray(np.ascontiguousarray(array))
@@ -54,10 +56,9 @@ def video_views(
     """``uint8[F, H, W, 3]`` at `rate` frames/s -> V = num_clips * num_crops views, clips in order,
     crops inside.
 
-    Clips are spaced uniformly over the video (see `clip_starts`); each gives `frames_per_clip`
-    frames, from the first that begins in it to the last. Frames are scaled by bilinear
-    interpolation without smoothing. Crops (1 or 3) lie along the longer side: centre, or both
-    ends and the centre.
+    Clips are spaced uniformly over the video (see `clip_starts`). Each gives `frames_per_clip`
+    frames, from the first to the last that begin in it. Frames are scaled bilinearly, without
+    antialiasing. Crops (1 or 3) lie along the longer side: centre, or both ends and the centre.
     """
     check_picture(array, 4, "a video is uint8[T, H, W, 3]")
     frames = array.shape[0]
@@ -71,7 +72,7 @@ def video_views(
         picked.append(np.linspace(first, last, frames_per_clip).round().astype(int))
     index = np.concatenate(picked)
     unique, inverse = np.unique(index, return_inverse=True)
-    # One frame at a time: of an elongated clip, only the crops are kept.
+    # One frame at a time, so that only the crops of an elongated clip stay in memory.
     cut = torch.stack([_frame_crops(array[number], size, num_crops) for number in unique])
     cut = (cut - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
     clips = cut[torch.from_numpy(inverse)].unflatten(0, (num_clips, frames_per_clip))
@@ -107,8 +108,8 @@ def audio_views(
 ) -> Float[Tensor, "V 1 num_mel_bins num_frames"]:
     """``float32[S]`` mono -> V = num_clips normalised log-mel pictures, frequency on rows.
 
-    Clips lie as in `clip_starts`. Each loses its own mean, becomes a Kaldi filterbank and is padded
-    with zeros or cut to `num_frames` *before* `(x - mean) / std`, so padding is not zero
+    `clip_starts` places the clips. Each has its mean subtracted, becomes a Kaldi filterbank and is
+    zero-padded or cut to `num_frames` *before* `(x - mean) / std`, so padding is not zero
     afterwards: ImageBind was trained this way.
     """
     if wave.ndim != 1 or wave.shape[0] == 0:
@@ -141,11 +142,12 @@ def depth_view(
     mean: float,
     std: float,
 ) -> Float[Tensor, "1 size size"]:
-    """``float32[H, W]`` metres -> disparity, short side to `size` (bilinear), centre crop.
+    """``float32[H, W]`` metres -> disparity, short side scaled to `size` (bilinear), centre crop.
 
-    As the published models were shown depth (Omnivore, ImageBind): ``baseline * focal_length /
-    depth``, depth within 0.01 to 50 m, at most `most` and divided by it, then ``(x - mean) / std``.
-    Those maps were filled; pixels without depth (0, NaN, infinity) get the middle of the others.
+    As in the published models (Omnivore, ImageBind): ``baseline * focal_length / depth``, depth
+    clipped to 0.01 to 50 m, disparity capped at `most` and divided by it, then ``(x - mean) /
+    std``. Their depth maps had no holes; here pixels without depth (0, NaN, infinity) get the
+    median of the others.
     """
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating) or 0 in array.shape:
         raise ValueError(
@@ -170,12 +172,12 @@ def depth_view(
 def clip_starts(
     seconds: Fraction, clip_seconds: Fraction, num_clips: int, reach_end: bool = True
 ) -> list[Fraction]:
-    """Starts of `num_clips` clips spread uniformly from the beginning to the last one that still
-    fits. Without `reach_end` that last one is left out, as if there were a clip more: so did
-    pytorchvideo up to 0.1.5.
+    """Starts of `num_clips` clips, spaced uniformly from the beginning to the last start that still
+    fits. Without `reach_end`, that last one is left out, as if there were one more clip:
+    pytorchvideo up to 0.1.5 did this.
 
-    A medium shorter than a clip gives the same start, 0, every time. Exact numbers: a start that
-    falls between two frames must not depend on the rounding of a division.
+    A medium shorter than a clip gives the start 0 every time. Fractions keep the numbers exact: a
+    start between two frames must not depend on the rounding of a division.
     """
     latest = max(seconds - clip_seconds, Fraction(0))
     steps = max(num_clips - 1, 1) if reach_end else num_clips
@@ -183,7 +185,7 @@ def clip_starts(
 
 
 def _exact(number: float) -> Fraction:
-    """The fraction that a decimal or a rate such as 30000/1001 stands for."""
+    """The fraction behind a decimal or a rate such as 30000/1001."""
     return Fraction(number).limit_denominator(100_000)
 
 
@@ -194,7 +196,7 @@ def _short_side(height: int, width: int, size: int) -> tuple[int, int]:
 
 
 def _covering(height: int, width: int, size: int) -> tuple[int, int]:
-    """As `_short_side`, in the order of floating-point steps that clips are scaled with."""
+    """Like `_short_side`, in the order of floating-point operations used for clips."""
     if width < height:
         return math.floor(height / width * size), size
     return size, math.floor(width / height * size)
@@ -210,7 +212,7 @@ def _crop_corners(height: int, width: int, size: int, num_crops: int) -> list[tu
 
 
 def check_picture(array: np.ndarray, ndim: int, rule: str) -> None:
-    """Raise `ValueError` unless `array` is ``uint8``, has `ndim` axes, the last of 3 colours."""
+    """Raise `ValueError` unless `array` is ``uint8`` with `ndim` axes, the last one 3 colours."""
     if array.ndim != ndim or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape:
         raise ValueError(f"{rule}, got {array.dtype}{list(array.shape)}")
     long, short = max(array.shape[-3:-1]), min(array.shape[-3:-1])

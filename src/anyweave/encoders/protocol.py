@@ -14,21 +14,21 @@ from anyweave.messages import Modality
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Media in, patch features out. The weights are frozen and never saved with a checkpoint of the
+    """Media in, patch features out. The weights are frozen and never saved in a checkpoint of the
     system.
 
-    `preprocess` runs in loader workers, on one medium and on the CPU, and is deterministic; calling
-    the encoder runs on the model's device, on a stack of preprocessed media ``[M, ...]``. Two
-    steps, so that slow decoding never sits inside a training step and features can be cached.
+    `preprocess` runs in loader workers, on one medium and on the CPU, and is deterministic. Calling
+    the encoder runs on the model's device, on a stack of preprocessed media ``[M, ...]``. The two
+    are separate so that slow decoding stays out of the training step and features can be cached.
     """
 
     modalities: tuple[Modality, ...]
     feature_dim: int
     sample_rate: int | None
-    """Hz of the sounds that it reads; None for one that reads none."""
+    """Hz of the sounds it reads; None if it reads none."""
 
     def num_patches(self, modality: Modality) -> int:
-        """N: how many feature vectors one medium gives."""
+        """N: the number of feature vectors per medium."""
         ...
 
     def preprocess(

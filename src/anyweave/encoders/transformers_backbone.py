@@ -1,7 +1,7 @@
-"""Any image or audio backbone of `transformers` as a frozen encoder, by hub id or folder.
+"""Any `transformers` image or audio backbone as a frozen encoder, by hub id or folder.
 
 The backbone's own processor prepares the media; its last hidden state gives the patch features. An
-image backbone also reads video, frame by frame, and keeps the order of the frames.
+image backbone also reads video, frame by frame and in order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from anyweave.encoders.preprocess import check_picture
 from anyweave.messages import Modality
 from anyweave.tensors import check_complete, explained, foreign_code_explained
 
-# What a two-tower model (CLIP, CLAP, SigLIP) calls the tower that we want.
+# What a two-tower model (CLIP, CLAP, SigLIP) calls the tower we want.
 TOWERS: dict[str, tuple[str, ...]] = {
     "image": ("vision_model",),
     "audio": ("audio_model", "encoder"),
@@ -35,11 +35,11 @@ class TransformersBackbone(nn.Module):
     """`model` and its `processor` behind the `Encoder` protocol.
 
     `reads`: "image" (then `modalities` may hold image and video) or "audio". `skip_tokens` drops
-    that many leading tokens (CLS, registers) of the hidden state; None drops what exceeds the patch
-    grid of an image backbone that tells its patch size, and nothing otherwise. Sounds are padded or
-    cut to `audio_seconds`, so that N is one number. Maps ``[M, C, H, W]`` of convolutional
-    backbones are read row by row. `frame_pooling` k averages k x k neighbouring patches of a
-    video's frames, so that a clip of many frames stays as long as a picture.
+    that many leading tokens (CLS, registers) of the hidden state; None drops those beyond the patch
+    grid of an image backbone that states its patch size, otherwise none. Sounds are padded or cut
+    to `audio_seconds`, so that N is constant. Maps ``[M, C, H, W]`` of convolutional backbones are
+    read row by row. `frame_pooling` k averages k x k neighbouring patches of a video's frames, to
+    keep a clip of many frames about as short as a picture.
     """
 
     def __init__(
@@ -74,8 +74,8 @@ class TransformersBackbone(nn.Module):
     def preprocess(
         self, modality: Modality, array: np.ndarray, *, rate: float | None = None
     ) -> Tensor:
-        """One medium by the backbone's own processor. Video: `video_frames` frames, first to last,
-        ``[F, ...]``.
+        """One medium, prepared by the backbone's own processor. Video: `video_frames` frames, first
+        to last, ``[F, ...]``.
 
         Audio must be at the processor's sampling rate; `ValueError` otherwise.
         """
@@ -87,7 +87,7 @@ class TransformersBackbone(nn.Module):
         if modality == "video":
             index = np.linspace(0, len(array) - 1, self.video_frames).round().astype(int)
             frames = list(array[index])
-        # Left to guess, a processor takes the rows of a picture 1 or 3 pixels high for channels.
+        # A processor left to guess mistakes the rows of a 1 or 3 pixel high picture for channels.
         made = self.processor(images=frames, return_tensors="pt", input_data_format="channels_last")
         pixels = made["pixel_values"]
         return pixels if modality == "video" else pixels[0]
@@ -114,7 +114,7 @@ class TransformersBackbone(nn.Module):
         )
 
     def num_patches(self, modality: Modality) -> int:
-        """N of `forward`; found by one forward of an empty medium, once."""
+        """N of `forward`, measured once with a forward pass of an empty medium."""
         self._check(modality)
         if modality != "video":
             return self._shape[0]
@@ -139,7 +139,7 @@ class TransformersBackbone(nn.Module):
         return hidden.shape[1], hidden.shape[2]
 
     def forward(self, modality: Modality, inputs: Tensor) -> Float[Tensor, "M N D"]:
-        """Patch features of M preprocessed media; a video's frames follow one another along N."""
+        """Patch features of M preprocessed media; a video's frames are concatenated along N."""
         self._check(modality)
         if modality != "video":
             return self._hidden(inputs)
@@ -189,18 +189,18 @@ class TransformersBackbone(nn.Module):
         trust_remote_code: bool = False,
         **options: Any,
     ) -> Self:
-        """A folder or hub id with a model and its processor. `options` are those of the class;
-        `revision`, `token` and `cache_dir` are the hub's and mean nothing for a folder.
+        """Load a model and its processor from a folder or hub id. `options` are those of the class;
+        `revision`, `token` and `cache_dir` apply to the hub only.
 
-        Of a two-tower model only the tower that reads the medium is kept. `trust_remote_code` lets
-        a model that needs Python code of its own run it. Raises `ValueError` for files that cannot
-        be read or lack weights.
+        Only the tower of a two-tower model that reads the medium is kept. `trust_remote_code` lets
+        a model run Python code of its own. Raises `ValueError` for files that cannot be read or
+        lack weights.
         """
         hub: dict[str, Any] = {"revision": revision, "token": token, "cache_dir": cache_dir}
         hub["trust_remote_code"] = trust_remote_code
         with explained(f"the encoder {path}"), foreign_code_explained(path):
             whole, info = AutoModel.from_pretrained(path, output_loading_info=True, **hub)
-            # Poolers come after the hidden state that is read here, and many files lack them.
+            # Poolers come after the hidden state used here, and many files lack them.
             check_complete(str(path), (k for k in info["missing_keys"] if "pooler" not in k))
             return cls._of(whole, path, reads, hub, options)
 
@@ -248,6 +248,6 @@ class TransformersBackbone(nn.Module):
         return cls(model, processor, reads=reads, **options).eval()
 
     def save_pretrained(self, path: str | Path) -> None:
-        """The backbone and its processor, readable by `from_pretrained` and by transformers."""
+        """Save the backbone and its processor, readable by `from_pretrained` and transformers."""
         self.model.save_pretrained(path)  # type: ignore[operator]
         self.processor.save_pretrained(path)

@@ -30,7 +30,7 @@ REQUESTS, MADE = "requests.jsonl", "made.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Saved:
-    """One request and its saved reply: `parts` as in the JSON file, paths made whole."""
+    """One request and its saved reply: `parts` as in the JSON file, with full paths."""
 
     id: str
     asked: tuple[dict[str, Any], ...]
@@ -38,13 +38,13 @@ class Saved:
     parts: tuple[dict[str, Any], ...]
 
     def media(self) -> list[Media]:
-        """Those that were made."""
+        """The media that were made."""
         found = [part for part in self.parts if part["type"] != "text" and part.get("path")]
         return [MEDIA_TYPES[part["type"]](part["path"], caption=part["caption"]) for part in found]
 
 
 def read_requests(path: str | Path) -> list[Conversation]:
-    """What to ask: a line each of a ``.txt`` file, the ``prompt`` of every row of a ``.jsonl`` file
+    """What to ask: each line of a ``.txt`` file, the ``prompt`` of every row of a ``.jsonl`` file
     (GenEval's, and many others), or conversations of a data file in any format, up to the last turn
     of the user. Raises `ValueError` where there is none.
     """
@@ -86,8 +86,8 @@ def fill_folder(
     options: GenerationOptions,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Save the model's reply to every request; those that are there already stay. Reply n has the
-    seed of `options` plus n, so two models or bridges get the same ones.
+    """Save the model's reply to every request; existing replies stay. Reply n has the seed of
+    `options` plus n, so two models or bridges get the same ones.
 
     Raises `ValueError` if the folder holds replies of another model, to other requests or with
     other options.

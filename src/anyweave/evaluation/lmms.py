@@ -1,8 +1,8 @@
-"""A model of ours inside lmms-eval: ``lmms-eval --model anyweave --model_args pretrained=...``.
+"""One of our models in lmms-eval: ``lmms-eval --model anyweave --model_args pretrained=...``.
 
-lmms-eval finds this by itself (entry point ``lmms_eval.models``) where both are installed. It is no
-extra of ours: it asks for torchvision and an old PyAV, which our pins refuse, so it needs an
-environment of its own (docs/judging.md).
+lmms-eval finds this by itself (entry point ``lmms_eval.models``) where both are installed. It is
+not one of our extras: it wants torchvision and an old PyAV, which our pins refuse, so it needs its
+own environment (docs/judging.md).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from anyweave.model.any_to_any import NextGPT
 
 try:
     from lmms_eval.api.model import lmms as _Base
-except ModuleNotFoundError:  # nobody can ask for the class then, but the module is read with all
+except ModuleNotFoundError:  # the class is unused then, but the module may still be imported
     _Base = object
 
 _NOT_A_NAME = re.compile(r"[^\w-]+")
@@ -35,14 +35,14 @@ def manifest() -> Any:
 
 
 class Anyweave(_Base):
-    """Tasks that generate, with pictures, clips and sounds in what is asked.
+    """Answers generation tasks, with pictures, clips and sounds in the prompt.
 
     Args:
         pretrained: a model by name, folder or hub id.
         media_dir: make the media of replies too, and save them there as ``TASK-DOC-NUMBER.png``;
             None answers in words alone, which is what nearly all tasks of lmms-eval score.
         batch_size: conversations at once.
-        max_new_tokens: where a task does not say.
+        max_new_tokens: for tasks that do not say.
 
     Tasks of the output type "loglikelihood" are refused, and so are those of several rounds.
     """
@@ -67,7 +67,7 @@ class Anyweave(_Base):
         self.media_dir = None if media_dir is None else Path(media_dir)
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
-        """The words of every reply, up to the first of the task's endings."""
+        """The words of every reply, up to the first of the task's stop strings."""
         with ReplyBatcher(self.model, max_rows=self.max_rows) as batcher:
             return list(batcher.map(partial(self._answer, batcher), requests))
 
@@ -97,7 +97,7 @@ class Anyweave(_Base):
 
 
 def options_of(settings: dict[str, Any], max_new_tokens: int) -> GenerationOptions:
-    """The task's settings as ours. `top_p` and `temperature` count only where it samples."""
+    """The task's settings as our options. `top_p` and `temperature` count only when it samples."""
     sampling = settings.get("do_sample", bool(settings.get("temperature")))
     return GenerationOptions(
         max_new_tokens=int(settings.get("max_new_tokens") or max_new_tokens),

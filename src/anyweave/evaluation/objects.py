@@ -3,7 +3,7 @@ al. 2023) and of T2I-CompBench's spatial score (Huang et al. 2023), with any det
 
 Records are GenEval's own (`evaluation_metadata.jsonl`): ``{"tag", "prompt", "include": [{"class",
 "count", "color"?, "position"?: ["left of", 0]}], "exclude": [{"class", "count"}]}``. Figures are
-comparable between models judged by the same detector, and not with those of another.
+comparable only between models judged by the same detector.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Detector(Protocol):
 class PipelineDetector:
     """transformers' zero-shot pipelines: `detector` such as ``google/owlv2-base-patch16-ensemble``,
     and `classifier` such as ``openai/clip-vit-base-patch32`` for colours; a hub id, a folder or a
-    pipeline. Boxes below `threshold` are not seen.
+    pipeline. Boxes below `threshold` are ignored.
     """
 
     def __init__(self, detector: Any, classifier: Any = None, *, threshold: float = 0.3) -> None:
@@ -103,7 +103,7 @@ def overlap(one: Box, other: Box) -> float:
 
 def relations(one: Box, other: Box) -> set[str]:
     """Where `one` is, seen from `other`, by GenEval's rule: centres must differ by more than a
-    tenth of both sizes, and in the direction named by at least half of the distance.
+    tenth of both sizes, and in the direction named by more than half of the distance.
     """
     apart = []
     for axis in (0, 1):
@@ -170,7 +170,7 @@ def judge(record: Mapping[str, Any], picture: PIL.Image.Image, detector: Detecto
 
 
 def read_records(path: str | Path) -> list[dict[str, Any]]:
-    """GenEval's records. Raises `ValueError` naming the line of one that is none."""
+    """GenEval's records. Raises `ValueError` naming the line of one that is not."""
     records = []
     for number, line in enumerate(Path(path).read_text("utf-8").splitlines(), 1):
         row = json.loads(line) if line.strip() else None
@@ -181,9 +181,9 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
 
 
 def pictures_of(folder: str | Path, records: Sequence[Mapping[str, Any]]) -> list[list[Path]]:
-    """The pictures of every record: of a folder that `anyweave eval folder` filled from the same
-    file, or in GenEval's own layout, ``00000/samples/0000.png``. Raises `ValueError` where
-    neither fits.
+    """The pictures of every record: from a folder that `anyweave eval folder` filled from the same
+    file, or in GenEval's own layout, ``00000/samples/0000.png``. Raises `ValueError` where neither
+    fits.
     """
     folder = Path(folder)
     if (folder / "requests.jsonl").is_file():

@@ -17,7 +17,7 @@ from anyweave.model.any_to_any import NextGPT
 from anyweave.training.held_out import held_out_losses
 
 Progress = Callable[[int, int], None]
-# The likeliest words, and no decoder runs: what is judged is which media are asked for.
+# Greedy, and no decoder runs: only which media are asked for is judged.
 _DECIDING = GenerationOptions(temperature=0.0, max_new_tokens=128, seed=0, decode_media=False)
 
 
@@ -30,7 +30,7 @@ class DataReport:
     """Nats per token of what the assistant says."""
     alignment: Mapping[Modality, Figure]
     """Per modality, the share of the captions' variance that the conditioning misses: 0 is perfect,
-    1 says nothing of the caption. Of media that have one.
+    1 says nothing of the caption. Over media that have one.
     """
     decisions: Decisions
     """The media of replies against those of the assistant in the data, turn by turn."""
@@ -53,7 +53,7 @@ class DataReport:
         named = {"language, nats per token": self.language}
         named |= {f"alignment error, {m}": found for m, found in self.alignment.items()}
         for name, figure in named.items():
-            # Of captions that are all alike no share of their variance can be told.
+            # If all captions are alike, they have no variance to take a share of.
             alike = figure.trials and figure.value is None
             lines.append(f"| {name} | {figure.trials} | {'captions alike' if alike else figure} |")
         lines += ["", "| media | precision | recall | F1 | false draws |", "|---|---|---|---|---|"]
@@ -76,15 +76,15 @@ def evaluate(
 ) -> DataReport:
     """Measure a model on a data file in any format, or on conversations.
 
-    Every turn of the assistant is asked for after the data's own turns before it; its media are
-    not made. Turns that do not follow a user's are part of the losses alone.
+    Every assistant turn is asked for after the data's own turns before it; its media are not made.
+    Turns that do not follow a user's count only in the losses.
 
     Args:
         model: a model, or what `anyweave.load` takes; `device` is then where to put it.
         data: a file, a data set or shards; `anyweave.Records` says more about how to read them.
-        format: of a file, by name; None is known by sight.
-        options: of the replies; the default is greedy, of at most 128 tokens.
-        batch_size: of the losses.
+        format: a file's format by name; None detects it.
+        options: for the replies; the default is greedy, with at most 128 tokens.
+        batch_size: for the losses.
         progress: called with (conversations answered, all).
 
     Raises:
@@ -123,7 +123,7 @@ def evaluate(
 def _turns(
     batcher: ReplyBatcher, options: GenerationOptions, conversation: Conversation
 ) -> list[tuple[set[Modality], set[Modality]]]:
-    """Of every turn that answers a user's: the modalities in the data, and in the model's reply."""
+    """For every turn that answers a user's: the modalities in the data and in the model's reply."""
     session, found = batcher.chat(options), []
     for place, message in enumerate(conversation):
         if message.role == "assistant" and place and conversation[place - 1].role == "user":

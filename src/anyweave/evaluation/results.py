@@ -1,4 +1,4 @@
-"""What was measured, cell by cell, and the page that gathers all: published, ours, difference."""
+"""What was measured, cell by cell, and the page that collects it: published, ours, difference."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Cell:
     of: int
     """Records that the data set has."""
     failed: int
-    """Records that could not be asked or gave no medium; `failures` says why, of the first."""
+    """Records that could not be asked or gave no medium; `failures` says why for the first few."""
     failures: tuple[str, ...]
     protocol: str
     backbones: Mapping[str, Mapping[str, str]]
     preprocessing: str
     usual: bool
-    """Whether the backbones are those that figures of this name are computed with."""
+    """Whether the backbones are those that figures of this name usually use."""
     published: Mapping[str, float]
     """The paper's value by table."""
     note: str
@@ -69,7 +69,7 @@ _HEAD = [
 
 
 def write_result(out: Path, name: str, task: Task, cells: list[Cell]) -> list[Cell]:
-    """``result.json`` and ``result.md`` in the task's folder; returns the cells."""
+    """Write ``result.json`` and ``result.md`` in the task's folder; returns the cells."""
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "result.json", {"task": name, "cells": [asdict(cell) for cell in cells]})
     write_text(out / "result.md", to_markdown(cells))
@@ -77,7 +77,7 @@ def write_result(out: Path, name: str, task: Task, cells: list[Cell]) -> list[Ce
 
 
 def to_markdown(cells: Sequence[Cell]) -> str:
-    """The table, then of each metric that was computed how."""
+    """The table, then how each metric was computed."""
     lines = [*_HEAD, *(row for cell in cells for row in cell.rows()), ""]
     for cell in cells:
         if cell.value is not None:
@@ -92,7 +92,7 @@ def to_markdown(cells: Sequence[Cell]) -> str:
 
 
 def gather(folder: Path) -> list[Cell]:
-    """The cells of all results below `folder`. Raises `ValueError` where there is none."""
+    """The cells of all results in `folder`. Raises `ValueError` where there is none."""
     found = sorted(folder.glob("*/result.json"))
     if not found:
         raise ValueError(f"{folder}: no result there; anyweave eval all --out {folder} makes some")
@@ -105,7 +105,7 @@ def _cell(row: dict[str, Any]) -> Cell:
 
 
 def write_report(folder: Path) -> list[Cell]:
-    """``report.md``, ``report.json`` and, of figures that were published too, ``report.png``."""
+    """Write ``report.md``, ``report.json`` and, for figures also published, ``report.png``."""
     cells = gather(folder)
     models = ", ".join(dict.fromkeys(cell.model for cell in cells))
     pairs = [(f"{c.task} {c.metric} (T{t})", c.value / p) for c in cells if c.value is not None

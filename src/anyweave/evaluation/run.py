@@ -1,4 +1,4 @@
-"""Ask a task's records, keep every answer, score. A killed run goes on where it stopped.
+"""Ask a task's records, keep every answer, score. A killed run resumes where it stopped.
 
 FOLDER/settings.json   what was asked of whom; another model or seed is refused
 FOLDER/answers.jsonl   one line for each record that was answered, or could not be
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class ModelSpeaker:
-    """A model of ours: greedy, in batches, one seed for every record."""
+    """One of our models: greedy, in batches, each record with its own seed."""
 
     def __init__(self, model: NextGPT, name: str, *, seed: int = 0, rows: int = 8) -> None:
         self.model, self.name, self.seed, self.rows = model, name, seed, rows
@@ -64,7 +64,7 @@ class ModelSpeaker:
             if record.source is None:
                 return session.reply(turn)
             return edit(session, record.source, turn.text)
-        except ValueError as error:  # one record that cannot be asked ends no run; it is counted
+        except ValueError as error:  # a record that cannot be asked is counted, not fatal
             return error
 
 
@@ -145,7 +145,7 @@ def _ask(
     rows: dict[str, Any],
     left: Callable[[int], None],
 ) -> None:
-    """Append an answer to the journal as soon as it is there."""
+    """Append an answer to the journal as soon as it arrives."""
     there = []
     with open(out / "answers.jsonl", "a", encoding="utf-8") as journal:
 
@@ -179,7 +179,7 @@ def _ask(
 
 
 def check_settings(out: Path, settings: dict[str, Any]) -> None:
-    """Write down what answers are kept in `out`. Raises `ValueError` where others are."""
+    """Record the settings of the answers in `out`. Raises `ValueError` if it holds others."""
     path = out / "settings.json"
     found = read_object(path) if path.is_file() else settings
     if found != settings:

@@ -1,7 +1,7 @@
 """What a benchmark is: records, what is asked, how an answer is read, which metrics.
 
-A `Task` is a value. `run.run_task` asks a `Speaker` (a model of ours, or anything else that answers
-messages), keeps the answers and scores them.
+A `Task` is a value. `run.run_task` asks a `Speaker` (one of our models, or anything else that
+answers messages), keeps the answers and scores them.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class Record:
     references: tuple[str, ...] = ()
     """Right answers in words; captions of what is to be made."""
     real: Media | None = None
-    """The medium that what is made is compared with."""
+    """The medium that the generated one is compared with."""
     source: Media | None = None
     """A medium to be edited."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """What else the metrics need."""
 
     def media(self) -> list[Media]:
-        """All media that must be there."""
+        """All media that must exist."""
         shown = [part for message in self.ask for part in message.media()]
         return shown + [part for part in (self.real, self.source) if part is not None]
 
@@ -86,7 +86,7 @@ class Metric:
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """`records` reads the data set's folder as its owners publish it (`layout` names the files) and
-    raises `ValueError` that says which file is not there.
+    raises `ValueError` naming a missing file.
     """
 
     title: str
@@ -96,7 +96,7 @@ class Task:
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """The paper's figures: metric -> table -> value."""
     folder: str
-    """What the data set's folder is called below the one of all."""
+    """The data set's folder name inside the folder of all data sets."""
     makes: Modality | None = None
     """The medium that every answer must hold; None is words alone."""
     reads: tuple[Modality, ...] = ()
@@ -122,7 +122,7 @@ class Speaker(Protocol):
 
 
 def first_file(folder: Path, *names: str) -> str:
-    """The first of `names` below `folder` that is a file; the first where none is."""
+    """The first of `names` in `folder` that is a file; the first name if none is."""
     found = (name for name in names if os.path.isfile(folder / name))
     return str(folder / next(found, names[0]))
 

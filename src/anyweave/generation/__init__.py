@@ -1,4 +1,4 @@
-"""Replies: the token loop, its events, and the conversation that makes messages of them."""
+"""Replies: the token loop, its events, and the conversation that turns them into messages."""
 
 from anyweave.generation.batching import ReplyBatcher
 from anyweave.generation.chat import ChatSession

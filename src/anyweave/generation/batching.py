@@ -1,14 +1,14 @@
-"""Replies of several conversations together: one thread owns the model, and every forward of the
-language model serves all conversations that speak just then.
+"""Batched replies: one thread owns the model, and every forward of the language model serves all
+conversations that are generating text.
 
-    threads that ask              the worker, between two steps
+    calling threads               the worker, between two steps
     chat.send() -- prompt -->     rows: each one sequence, its token loop and its own KV cache
-                                  step: what all rows want next is packed into one forward
+                                  step: all rows' next inputs are packed into one forward
                 <- events --      each row samples from its own logits with its own seed
-                -- spans -->      denoising: works of one decoder with equal options are one
+                -- spans -->      denoising: jobs of one decoder with equal options are merged
                 <- progress --    its steps alternate with those of the rows
 
-Rows join and leave between two steps; nothing is padded or copied for that (`language/packing.py`).
+Rows join and leave between steps, without padding or copying (`language/packing.py`).
 """
 
 from __future__ import annotations
@@ -41,21 +41,19 @@ T = TypeVar("T")
 
 
 class ReplyBatcher:
-    """Conversations with one model that are answered together. Thread-safe: open conversations and
-    send from as many threads as you like, one thread at a time for each conversation.
+    """Answers several conversations with one model together. Thread-safe: open conversations and
+    send from as many threads as you like, one thread at a time per conversation.
 
-    While it is open the model is its own: nobody else may train it, move it or reply with it.
-    A language model that cannot take several sequences at once is fed one conversation at a time,
-    in turns, and a warning says so. Closing it (or leaving its `with` block) ends its replies with
-    a `ValueError`.
+    While open, it owns the model: nothing else may train it, move it or reply with it. A language
+    model that cannot batch sequences serves conversations in turns, and a warning says so. Closing
+    it (or leaving its `with` block) ends pending replies with a `ValueError`.
 
     Args:
-        max_rows: conversations that speak at once; more wait for their turn, first come, first
-            served. As many media at most are denoised together.
+        max_rows: conversations that generate at once; others wait, first come, first served. Also
+            the most media denoised together.
         max_cached_tokens: positions whose keys and values are kept, over all conversations. Beyond
-            it the conversation that was used least recently, and is not answering now, loses
-            its own, and has them computed again at its next turn. None is `max_rows` times the
-            model's context, or times 2048 where that is longer.
+            it the least recently used idle conversation loses its own, and recomputes them at its
+            next turn. None is `max_rows` times the model's context (at most 2048).
     """
 
     def __init__(
@@ -66,7 +64,7 @@ class ReplyBatcher:
         max_cached_tokens: int | None = None,
         finder: Finder | None = None,
     ) -> None:
-        """`finder` is asked for each medium of every conversation, as in `ChatSession`."""
+        """`finder` is called for each medium of every conversation, as in `ChatSession`."""
         for name, value in (("max_rows", max_rows), ("max_cached_tokens", max_cached_tokens)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
@@ -81,7 +79,7 @@ class ReplyBatcher:
     def chat(
         self, options: GenerationOptions | None = None, *, messages: Iterable[Message] = ()
     ) -> ChatSession:
-        """A new conversation, or one that goes on after `messages`, answered in the batch."""
+        """A new conversation, or one that continues after `messages`, answered in the batch."""
         return _BatchedChat(
             self.model, options, messages, self._worker, self._kept, finder=self._finder
         )
@@ -93,7 +91,7 @@ class ReplyBatcher:
         seed: int = 0,
         options: GenerationOptions | None = None,
     ) -> Media | None:
-        """As `depicting.depict`, together with what other threads ask for."""
+        """Like `depicting.depict`, batched with other threads' requests."""
         if modality not in self.model.decoders:
             return None
         options = options or GenerationOptions()
@@ -103,15 +101,15 @@ class ReplyBatcher:
 
     def map(self, work: Callable[[A], T], items: Iterable[A]) -> Iterator[T]:
         """``work(item)`` for each item, in as many threads as there are rows; results come in the
-        order of the items, which are taken as they are needed. `work` opens and ends its own
-        conversations. Who stops taking results waits for the works that have begun.
+        order of the items, which are consumed lazily. `work` opens and ends its own conversations.
+        Closing the iterator early waits for running calls.
         """
         running: deque[Future[T]] = deque()
         with ThreadPoolExecutor(self.max_rows, "anyweave-asking") as pool:
             try:
                 for item in items:
                     running.append(pool.submit(work, item))
-                    if len(running) > 2 * self.max_rows:  # a slow one does not stop the others
+                    if len(running) > 2 * self.max_rows:  # slack, so a slow one stalls no others
                         yield running.popleft().result()
                 while running:
                     yield running.popleft().result()
@@ -120,7 +118,7 @@ class ReplyBatcher:
                     future.cancel()
 
     def close(self) -> None:
-        """Stop now: replies that are not complete end with a `ValueError`."""
+        """Stop now: incomplete replies end with a `ValueError`."""
         self._worker.close()
 
     def __enter__(self) -> ReplyBatcher:
@@ -159,7 +157,7 @@ class _BatchedChat(ChatSession):
         return drain(self._worker.do(Call(work)))
 
     def _on_decoders(self, work: Callable[[], T]) -> T:
-        # Those elsewhere are waited for here: the worker would wait too, and all with it.
+        # Remote decoders are waited for here; in the worker they would block every conversation.
         return work() if self.model.decoders.elsewhere else self._on_model(work)
 
     def _speak(
@@ -174,12 +172,12 @@ class _BatchedChat(ChatSession):
 
 
 class _Kept:
-    """Which engines hold keys and values, and who has to let go of them."""
+    """Tracks which engines hold keys and values, and which must release them."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._clock = count()
-        self._lock = threading.RLock()  # a lost generator may be collected while it is held
+        self._lock = threading.RLock()  # garbage collection of a generator may re-enter
         self._busy: set[TokenEngine] = set()
         self._used: weakref.WeakKeyDictionary[TokenEngine, int] = weakref.WeakKeyDictionary()
 

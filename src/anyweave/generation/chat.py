@@ -1,4 +1,4 @@
-"""A conversation: messages in, events or messages out, with keys, values and encoded media kept
+"""A conversation: messages in, events or messages out. Keys, values and encoded media are kept
 between turns.
 """
 
@@ -48,7 +48,7 @@ from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import collate
 
 T = TypeVar("T")
-# (modality, what the user said, what would be drawn) -> what is found instead
+# (modality, the user's text, caption of the medium) -> a medium found instead
 Finder = Callable[[Modality, str, str], Retrieved | None]
 Said = Message | str | Part | Iterable[Part | str]
 """A user's turn: a message, or the parts of one."""
@@ -57,13 +57,13 @@ Said = Message | str | Part | Iterable[Part | str]
 class ChatSession:
     """One conversation with one model.
 
-    Not thread-safe: its work runs in the caller's thread, so neither one session nor several of one
-    model may be used from two threads at a time. `batching.ReplyBatcher.chat` opens conversations
-    that may be, each from a thread of its own, and that are answered together.
+    Not thread-safe: its work runs in the caller's thread, so sessions of one model must not be used
+    from two threads at once. `batching.ReplyBatcher.chat` opens conversations that can each have
+    their own thread and are answered together.
 
-    A turn that ends in an error, or whose events are not read to `Done`, leaves the conversation as
-    it was. `messages` are what the model still knows: where a turn and its reply no longer fit into
-    the language model's positions, the oldest exchanges leave with their media, and the reply's
+    A turn that ends in an error, or whose events are not read to `Done`, leaves the conversation
+    unchanged. `messages` holds what the model still knows: when a turn and its reply no longer fit
+    into the context, the oldest exchanges are dropped with their media, and the reply's
     `usage.dropped` says how many.
     """
 
@@ -75,13 +75,13 @@ class ChatSession:
         messages: Iterable[Message] = (),
         finder: Finder | None = None,
     ) -> None:
-        """`finder` is asked for each medium before it is made (`retrieval.Finder`)."""
-        # `eval` walks every module, which a model of many layers feels at each new conversation.
+        """`finder` is called for each medium before it is made (`retrieval.Finder`)."""
+        # `eval` walks every module: slow for each new conversation with a model of many layers.
         self.model = model.eval() if _in_training(model) else model
         self.options = options or GenerationOptions()
         self.messages: list[Message] = list(messages)
-        self._ids: list[int] = []  # what was said; the engine may lack the end of it
-        self._seen: list[Message] = []  # the messages whose media are among it
+        self._ids: list[int] = []  # ids so far; the engine may lack the last ones
+        self._seen: list[Message] = []  # the messages whose media they include
         self._sources = Sources()
         self._finder = finder
         self._shortened: tuple[str, ...] = ()
@@ -93,13 +93,13 @@ class ChatSession:
         return tuple(self.model.spec.decoders)
 
     def conditioning_of(self, part: Media) -> Float[Tensor, "1 Q C"] | None:
-        """What the decoder was told of a medium that this session drew; None for others."""
+        """The decoder's conditioning for a medium that this session made; None for others."""
         return self._sources.old(part)
 
     def reply(
         self, message: Said, options: GenerationOptions | None = None, **overrides: Any
     ) -> Reply:
-        """Say something and wait for the whole answer. Arguments as in `send`."""
+        """Send a message and wait for the whole reply. Arguments as in `send`."""
         for event in self.send(message, options, **overrides):
             if isinstance(event, Done):
                 return event.message
@@ -113,12 +113,12 @@ class ChatSession:
         source: Media | None = None,
         **overrides: Any,
     ) -> Generator[Event, None, None]:
-        """Say something and watch the answer come: text at once, then each medium with its
-        progress, then `Done`.
+        """Send a message and stream the reply: text at once, then each medium with its progress,
+        then `Done`.
 
-        `overrides` replace single options for this turn. `source` is a medium to be edited:
-        decoders of its modality start from it (see `editing.edit`). Raises `ValueError` for a
-        message that is not the user's, or that alone is longer than the model's context.
+        `overrides` replace single options for this turn. `source` is a medium to edit: decoders of
+        its modality start from it (see `editing.edit`). Raises `ValueError` for a message that is
+        not the user's, or that alone exceeds the model's context.
         """
         user = message if isinstance(message, Message) else Message("user", message)
         if user.role != "user":
@@ -146,7 +146,7 @@ class ChatSession:
                 if isinstance(event, TextDelta):
                     self._ids.extend(event.token_ids or ())
                     draft.add_text(event)
-                    if event.text:  # ids that never became a character are kept, not shown
+                    if event.text:  # ids without a complete character are kept, not shown
                         yield event
                 elif isinstance(event, SignalSpan):
                     self._ids.extend((*event.call_ids, *event.token_ids))
@@ -173,8 +173,8 @@ class ChatSession:
         yield Done(message=reply, finish_reason=finished.finish_reason, usage=usage)
 
     def _described(self, user: Message) -> tuple[Described, ...]:
-        """What captioners say of a message's media; they read those of earlier turns too, if they
-        have not yet.
+        """Captioners' words for the media of `user`. Also describes those of earlier turns if not
+        yet done.
         """
         processor = self.model.processor
 
@@ -206,7 +206,7 @@ class ChatSession:
     def _prompt(
         self, conversation: Sequence[Message], options: GenerationOptions
     ) -> tuple[Float[Tensor, "1 L D"], int]:
-        """What the engine has not seen yet, and how many tokens of the prompt it has."""
+        """Embeddings the engine has not seen yet, and how many prompt tokens it already has."""
         language = self._on_model(
             partial(
                 for_replies,
@@ -217,7 +217,7 @@ class ChatSession:
         )
         engine = self._engine
         if options.use_cache != engine.use_cache or language is not engine.language:
-            # Keys and values of other weights are of no use.
+            # Keys and values from other weights are useless.
             engine.use_cache, engine.language = options.use_cache, language
             engine.reset()
             self._ids, self._seen = [], []
@@ -227,13 +227,12 @@ class ChatSession:
             sample, common = self._plan(conversation, 0)
         self._ids, self._seen = self._ids[:common], []
         embeds = self._on_model(partial(self._embed_from, sample, common))
-        # The engine lacks them until it speaks.
+        # The engine consumes them when it generates.
         self._ids, self._seen = sample.input_ids.tolist(), list(conversation)
         self._shortened = sample.shortened
         return embeds, common
 
-    # What works on the model, in one place: `batching` has it done together with other
-    # conversations.
+    # All work on the model is here: `batching` overrides it to serve conversations together.
 
     def _on_model(self, work: Callable[[], T]) -> T:
         return work()
@@ -250,10 +249,8 @@ class ChatSession:
         return work.steps()
 
     def _plan(self, conversation: Sequence[Message], seen: int) -> tuple[Sample, int]:
-        """Render with media of the messages after the first `seen` ones; how many positions need no
-        feeding.
-
-        -1 where a medium that was left out would have to be fed after all.
+        """Render with the media of the messages after the first `seen` ones. Also returns how many
+        positions need no feeding, or -1 if an omitted medium would have to be fed after all.
         """
         sample = self.model.processor.render(
             conversation,
@@ -263,8 +260,8 @@ class ChatSession:
             load_targets=False,
         )
         ids: list[int] = sample.input_ids.tolist()
-        # The last position is always fed again: its state is what the first token is sampled from.
-        # Equal ids say nothing about equal media, so a medium that was rendered now is fed now.
+        # The last position is always fed again: the first token is sampled from its state.
+        # Equal ids do not imply equal media, so media rendered now are fed now.
         common = min(
             [common_prefix(self._ids, ids), len(ids) - 1, *(m.start for m in sample.media)]
         )
@@ -279,7 +276,7 @@ class ChatSession:
 
     @torch.inference_mode()
     def _embed_from(self, sample: Sample, start: int) -> Float[Tensor, "1 L D"]:
-        """Embeddings of the positions from `start`; media before it is neither encoded nor
+        """Embeddings of the positions from `start`; media before it are neither encoded nor
         projected again.
         """
         rest = replace(
@@ -414,7 +411,7 @@ def _edited(work: Denoising, found: Source | None, place: int) -> Edited | None:
 
 
 def _in_training(model: NextGPT) -> bool:
-    """Whether the model, or a part that `train` switches by itself, is in training mode."""
+    """Whether the model, or a part that `train` switches separately, is in training mode."""
     parts = (model, model.language, *model.input_projectors.values())
     return any(part.training for part in (*parts, *model.output_projectors.values()))
 
@@ -422,8 +419,8 @@ def _in_training(model: NextGPT) -> bool:
 def _groups(
     spans: Sequence[SignalSpan], *, batched: bool, but: Collection[int] = ()
 ) -> list[tuple[Modality, tuple[int, ...]]]:
-    """Indices of spans to decode together, in the order in which each group was first asked for;
-    without those in `but`.
+    """Indices of spans to decode together, in the order of each group's first span, without those
+    in `but`.
     """
     left = [(index, span) for index, span in enumerate(spans) if index not in but]
     if not batched:
@@ -437,7 +434,7 @@ def _groups(
 def common_prefix(
     left: Sequence[Any], right: Sequence[Any], same: Callable[[Any, Any], bool] = operator.eq
 ) -> int:
-    """How many items both begin with."""
+    """Length of the common prefix."""
     length = 0
     for a, b in zip(left, right, strict=False):
         if not same(a, b):

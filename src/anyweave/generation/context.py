@@ -1,8 +1,7 @@
-"""The end of the context: which turns a conversation keeps when the language model has no position
-left for all of them.
+"""Decides which turns a conversation keeps when they no longer all fit the context.
 
-What leaves is the oldest exchange, whole, with its media; a system message stays. Nothing leaves
-unsaid: `Usage.dropped` counts it.
+The oldest exchange is dropped first, whole, with its media; a system message stays. `Usage.dropped`
+counts everything dropped.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from anyweave.messages import Message
 from anyweave.processing import Processor
 
 SLACK = 0.25
-"""After a cut so much of the room stays free: the next turns then need no cut, and no prefill."""
+"""Share of the room left free after a cut, so that the next turns need no cut or new prefill."""
 
 
 def context_limit(language: CausalLM, options: GenerationOptions) -> int | None:
-    """Positions that a prompt and its reply may take together; None is no limit.
+    """Positions that a prompt and its reply may take together; None means no limit.
 
-    Raises `ValueError` for `options.context_length` above what the model has positions for.
+    Raises `ValueError` if `options.context_length` exceeds the model's position table.
     """
     asked, own = options.context_length, language.context_length
     if asked is None or own is None:
@@ -41,11 +40,11 @@ def fit_context(
     options: GenerationOptions,
     limit: int | None,
 ) -> tuple[list[Message], Dropped]:
-    """The conversation that fits, and what left it.
+    """The conversation that fits, and what was dropped from it.
 
-    Room is kept for `max_new_tokens` and forced media, or for half of `limit` where these are more.
-    The exchange before the last turn leaves only if it must; a reply then has the room that is
-    left, at least one token.
+    Room is kept for `max_new_tokens` and forced media, but for at most half of `limit`. `SLACK` is
+    ignored where it alone would drop the exchange before the last turn. The reply gets the room
+    that is left, at least one token.
 
     Raises `ValueError` if the last turn alone, with forced media, does not fit.
     """
@@ -59,7 +58,7 @@ def fit_context(
     room = limit - min(options.max_new_tokens + forced, limit // 2)
     system = kept[:1] if kept[0].role == "system" else []
     groups = _exchanges(costs, kept, len(system))
-    left = 0  # exchanges that leave
+    left = 0  # exchanges to drop
     if length > room:
         while left < len(groups) - 1:
             is_last = left == len(groups) - 2
@@ -86,8 +85,8 @@ def fit_context(
 
 
 def _exchanges(costs: Sequence[int], messages: Sequence[Message], first: int) -> list[list[int]]:
-    """Indices from `first` in groups: each but perhaps the first begins with a user's message that
-    follows a reply.
+    """Indices from `first` in groups. Each, except perhaps the first, begins with a user's message
+    that follows a reply.
     """
     groups: list[list[int]] = []
     for index in range(first, len(costs)):

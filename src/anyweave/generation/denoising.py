@@ -1,4 +1,4 @@
-"""What a decoder is told to make, and whether several such works can be one."""
+"""Denoising jobs: what a decoder is to make, and merging several jobs into one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from anyweave.messages import Media, Modality, kind_of
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.processor import DEFAULT_RATE, load_array
 
-SDEDIT_STRENGTH = 0.6  # where a decoder cannot invert and nothing else is said
+SDEDIT_STRENGTH = 0.6  # default where a decoder cannot invert
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +29,15 @@ class Denoising:
     conditioning: Float[Tensor, "K Q C"]
     seeds: Sequence[int]
     arguments: dict[str, Any]
-    """Of `generate_steps`: steps, guidance, size."""
+    """Arguments of `generate_steps`: steps, guidance, size."""
     alone: bool = False
-    """Never to be merged with another work."""
+    """Never merge with another job."""
     previews: bool = False
-    """Whether somebody wants to see the media in the making."""
+    """Whether to show previews of the media."""
 
     @torch.inference_mode()
     def steps(self) -> Steps[list[np.ndarray]]:
-        """Step by step; returns the media."""
+        """Yield step by step; returns the media."""
         more = {"previews": True} if self.previews else {}
         made: list[np.ndarray] = yield from self.decoder.generate_steps(
             self.conditioning, seeds=self.seeds, **self.arguments, **more
@@ -45,8 +45,8 @@ class Denoising:
         return made
 
     def fits(self, other: Denoising) -> bool:
-        """Whether both can be made together: the same decoder and equal arguments. What is edited
-        starts from latents of its own, so it is made alone.
+        """Whether both can be merged: same decoder and equal arguments. Edits start from their own
+        latents, so they are made alone.
         """
         ours, theirs = self.arguments, other.arguments
         return (
@@ -59,7 +59,7 @@ class Denoising:
 
 
 def merged(works: Sequence[Denoising]) -> Denoising:
-    """Works that fit each other as one, its media in their order; each as if made alone."""
+    """Merge jobs that fit each other, keeping the order; each medium is as if made alone."""
     first = works[0]
     return Denoising(
         decoder=first.decoder,
@@ -79,8 +79,8 @@ def decoder_arguments(
     source: Media | None = None,
     old: Float[Tensor, "1 Q C"] | None = None,
 ) -> dict[str, Any]:
-    """What the decoder is told beside conditioning and seeds. `source` is a medium to be changed,
-    for all `count` media; `old` is the conditioning of what it shows, where that is known.
+    """The decoder's arguments besides conditioning and seeds. `source` is a medium to edit, for all
+    `count` media; `old` is the conditioning it was made with, if known.
     """
     decoder = model.decoders[modality]
     arguments = options.decoder_arguments(modality)
@@ -89,14 +89,13 @@ def decoder_arguments(
     if source is not None and source.modality == modality:
         # Only sounds are resampled; a clip keeps its own rate, and its speed.
         array, rate = load_array(source, round(decoder.rate or DEFAULT_RATE))
-        # The source is fitted to the asked size, and the decoder then keeps the size of its
-        # latents.
+        # The source is fitted to the requested size; the decoder then keeps its latents' size.
         size = {n: arguments.pop(n) for n in kind_of(modality).sizes if n in arguments}
         arguments["latents"] = decoder.encode_media([array] * count, rates=[rate] * count, **size)
         if getattr(decoder, "edits", False):
             old = decoder.unconditional() if old is None else old
             arguments["edit"] = Edit(old.expand(count, -1, -1), options.strength)
-        else:  # SDEdit, which every decoder knows
+        else:  # SDEdit, which every decoder supports
             arguments["strength"] = options.strength or SDEDIT_STRENGTH
     return arguments
 

@@ -1,4 +1,4 @@
-"""Media of captions through the frozen decoders alone: no language model has a say."""
+"""Makes media from captions with the frozen decoders alone, without the language model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def depict(
     seed: int = 0,
     options: GenerationOptions | None = None,
 ) -> Media | None:
-    """A medium of `caption`, an array with its rate; None where the model has no such decoder.
+    """A medium for `caption`, an array with its rate; None if the model has no such decoder.
     `ReplyBatcher.depict` makes several together.
 
     Raises `ValueError` if the decoder's text encoder is not loaded (load the model with
@@ -36,7 +36,7 @@ def depict(
 def depiction(
     model: NextGPT, modality: Modality, caption: str, seed: int, options: GenerationOptions
 ) -> Denoising:
-    """The work of `depict`."""
+    """The denoising job of `depict`."""
     decoder = model.decoders[modality]
     return Denoising(
         decoder=decoder,
@@ -49,6 +49,6 @@ def depiction(
 def depicted(
     model: NextGPT, modality: Modality, caption: str, options: GenerationOptions, array: np.ndarray
 ) -> Media:
-    """What came of `depiction`, as a medium."""
+    """The result of `depiction`, as a medium."""
     rate = options.rate(modality, model.decoders[modality].rate)
     return MEDIA_TYPES[modality](source=array, caption=caption, rate=rate, generated=True)

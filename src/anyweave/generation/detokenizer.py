@@ -1,4 +1,4 @@
-"""Text from ids as they come, whole characters only."""
+"""Decodes ids to text incrementally, whole characters only."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ REPLACEMENT = "\ufffd"
 class IncrementalDetokenizer:
     """Feed ids one at a time; text comes out as soon as it is certain.
 
-    A character may take several tokens, and some tokenizers strip the first space: so each step
-    decodes a short window twice, without and with the new ids, and gives the difference (cost
-    independent of the reply's length).
+    A character may take several tokens, and some tokenizers strip the first space. So each step
+    decodes a short window twice, without and with the new ids, and returns the difference; the cost
+    is independent of the reply's length.
     """
 
     def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
         self._decode = decode
         self._ids: list[int] = []
-        self._start = 0  # window begin
-        self._read = 0  # ids already given out as text
+        self._start = 0  # start of the window
+        self._read = 0  # ids already returned as text
 
     def push(self, token_id: int) -> tuple[str, tuple[int, ...]] | None:
         """The new text and its ids, or None while a character is incomplete."""
@@ -30,8 +30,8 @@ class IncrementalDetokenizer:
         return self._give(now[len(before) :])
 
     def flush(self) -> tuple[str, tuple[int, ...]] | None:
-        """What is left at the end of a run. Bytes that never became a character are dropped from
-        the text, not the ids.
+        """What is left at the end of a run. Incomplete characters are dropped from the text, but
+        their ids are kept.
         """
         if self._read == len(self._ids):
             return None

@@ -1,4 +1,4 @@
-"""A reply in the making: text and media in the order in which the model speaks them."""
+"""A reply in progress: text and media in the order in which the model generates them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anyweave.messages import Media, Modality, Part, Text
 
 @dataclass
 class Draft:
-    """A reply in the making: what was said, in order, and the spans that wait for their decoder."""
+    """A reply in progress: its parts in order, and the spans that wait for their decoder."""
 
     said: list[Text | MediaStarted] = field(default_factory=list)
     spans: list[SignalSpan] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Draft:
         return started
 
     def words(self, index: int) -> str:
-        """What was said before medium `index` and after the one before it."""
+        """The text between medium `index` and the previous one."""
         words = ""
         for part in self.said:
             if isinstance(part, MediaStarted) and part.index == index:
@@ -63,22 +63,22 @@ class Draft:
         return Reply("assistant", parts)
 
 
-# Tables and code between lines of backticks: no sentence about a medium.
+# Tables and code between lines of backticks: not sentences about a medium.
 _BLOCK = re.compile(r"^```.*?^```[ ]*$", re.DOTALL | re.MULTILINE)
 
 
 def _joined(before: tuple[int, ...] | None, delta: TextDelta) -> tuple[int, ...] | None:
-    """The ids of a text that goes on; None once those of a piece are unknown."""
+    """The joined ids of a growing text; None once any of them are unknown."""
     if before is None or delta.token_ids is None:
         return None
     return before + delta.token_ids
 
 
 def spoken_caption(texts: Sequence[str]) -> str:
-    """What the reply says of the medium it asks for now: the last sentence before the signal run,
-    without its lead-in ("Sure! Here is a picture of ...") and full stop.
+    """The caption that a reply's text gives the medium it now asks for: the last sentence before
+    the signal run, without its lead-in ("Sure! Here is a picture of ...") and full stop.
 
-    `texts` are the reply's text runs so far. Empty when nothing was said yet.
+    `texts` are the reply's text runs so far. Empty if there is no text yet.
     """
     for text in reversed(texts):
         sentences = [part.strip() for part in re.split(r"(?<=[.!?:])\s+|\n+", text) if part.strip()]
@@ -87,7 +87,7 @@ def spoken_caption(texts: Sequence[str]) -> str:
     return ""
 
 
-# How people and models introduce a medium. A decoder's text encoder wants the caption alone.
+# How people and models introduce a medium. A decoder's text encoder needs the caption alone.
 _LEAD_IN = re.compile(
     r"(?:sure|of course|okay|ok|yes|listen|look)\b[!,.:]*\s+"
     r"|(?:here (?:is|are|comes?)|(?:this|that|it) is|these are)\s+"

@@ -1,4 +1,4 @@
-"""Change a medium by instruction, and which of a conversation's media is to be changed."""
+"""Edit a medium by instruction."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def edit(
     options: GenerationOptions | None = None,
     **overrides: Any,
 ) -> Reply:
-    """Show the model `part`, ask for the change, and let the decoder change it (see
+    """Show the model `part`, ask for the change, and let the decoder edit it (see
     `decoders.editing`).
 
-    The model sees the medium where it has an encoder for it. The reply always holds a medium of the
+    The model sees the medium if it has an encoder for it. The reply always holds a medium of the
     same kind.
     """
     if part.source is None:

@@ -1,4 +1,4 @@
-"""Where a reply ends: runs of ids, and strings, that may take several tokens to say."""
+"""Where a reply ends: stop sequences of ids, and stop strings, that may span several tokens."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from anyweave.generation.events import TextDelta
 
 
 class EndOfTurn:
-    """Holds ids back while they may be the beginning of one of `stops`, so that no part of an
-    ending is ever shown as text; likewise the last ids that `uncertain` counts.
+    """Holds back ids that may begin one of `stops`, so that no part of an ending is ever shown as
+    text; likewise the last ids that `uncertain` counts.
     """
 
     def __init__(
@@ -18,7 +18,7 @@ class EndOfTurn:
         uncertain: Callable[[Sequence[int]], int] = lambda ids: 0,
     ) -> None:
         self._uncertain = uncertain
-        self._stops = sorted(stops, key=len, reverse=True)  # the longest ending that fits counts
+        self._stops = sorted(stops, key=len, reverse=True)  # the longest match wins
         self._held: list[int] = []
 
     @property
@@ -26,7 +26,7 @@ class EndOfTurn:
         return tuple(self._held)
 
     def completed_by(self, token_id: int) -> tuple[int, ...]:
-        """The ending that `token_id`, not pushed yet, completes, or (). No longer held then."""
+        """The ending that `token_id`, not pushed yet, completes, or (). Its ids are released."""
         said = (*self._held, token_id)
         for stop in self._stops:
             if said[-len(stop) :] == stop:
@@ -35,7 +35,7 @@ class EndOfTurn:
         return ()
 
     def push(self, token_id: int) -> list[int]:
-        """Take one more id; returns the ids that are certain to be text now, in order."""
+        """Take one more id; returns the ids now certain to be text, in order."""
         self._held.append(token_id)
         keep = max(
             (
@@ -52,14 +52,14 @@ class EndOfTurn:
         return certain
 
     def release(self) -> list[int]:
-        """What is still held: it is text, for no ending follows."""
+        """Return the ids still held: they are text, as no ending follows."""
         held, self._held = self._held, []
         return held
 
 
 class StopStrings:
-    """Holds text back while it may be the beginning of one of `stops`. Once one was said,
-    `found` is True, and it and what follows are never given out.
+    """Holds back text that may begin one of `stops`. Once one appears, `found` is True, and neither
+    it nor what follows is returned.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -68,7 +68,7 @@ class StopStrings:
         self.found = False
 
     def push(self, delta: TextDelta) -> Iterator[TextDelta]:
-        """Take more text; gives what is certain now."""
+        """Take more text; yields what is now certain."""
         self._held.append(delta)
         if self.found:
             return
@@ -84,19 +84,19 @@ class StopStrings:
         yield from self._give(len(text) - keep)
 
     def release(self) -> Iterator[TextDelta]:
-        """What is still held: it is text, for something else than text follows."""
+        """Yield the text still held: something other than text follows."""
         if not self.found:
             yield from self._held
             self._held = []
 
     @property
     def hidden(self) -> int:
-        """How many ids were taken and not given out."""
+        """How many ids were taken and not returned."""
         return sum(len(held.token_ids or ()) for held in self._held)
 
     def _give(self, length: int) -> Iterator[TextDelta]:
-        """The first `length` characters: whole deltas with their ids, and of one in which a stop
-        string begins the text before that, whose ids are unknown.
+        """The first `length` characters: whole deltas with their ids, and, from one in which a stop
+        string begins, the text before it, whose ids are unknown.
         """
         while self._held and len(self._held[0].text) <= length:
             length -= len(self._held[0].text)

@@ -1,5 +1,5 @@
-"""The token loop: ids and embeddings in, text and signal spans out. It knows no messages, media or
-decoders.
+"""The token loop: ids and embeddings in, text and signal spans out. It knows nothing of messages,
+media or decoders.
 
     prefill [1, L, D] -> sample a token -> feed it -> ...   one forward per text token
                       -> a first signal id -> feed its whole run of S ids in one forward
@@ -33,16 +33,16 @@ from anyweave.processing.calls import MOST_WORDS, Calls
 
 @dataclass(frozen=True)
 class Wanted:
-    """The engine goes on once these positions were fed: `embeds` ``[1, L, D]``."""
+    """The engine continues once these positions are fed: `embeds` ``[1, L, D]``."""
 
     embeds: Tensor
 
 
 class TokenEngine:
-    """One sequence in the making: what the language model has consumed, and its key-value cache.
+    """One sequence in progress: what the language model has consumed, and its key-value cache.
 
-    Each of `stops` is a run of ids that ends a turn: it is no part of the reply. `decode` turns
-    text ids into text. With `calls` the model asks in words, and a run follows what it wrote.
+    Each of `stops` is a run of ids that ends a turn and is not part of the reply. `decode` turns
+    text ids into text. With `calls` the model asks for media in words, followed by a signal run.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class TokenEngine:
         self.signals = signals
         self.stops = tuple(tuple(stop) for stop in stops)
         self.decode = decode
-        # An embedding matrix may have more rows than the tokenizer has tokens: those are no text.
+        # An embedding matrix may have more rows than the tokenizer has tokens; these are not text.
         self.num_text_ids = signals.base_vocab if num_text_ids is None else num_text_ids
         self.use_cache = use_cache
         self.num_forwards = 0
@@ -69,12 +69,12 @@ class TokenEngine:
 
     @property
     def caches(self) -> bool:
-        """A model that cannot continue from a cache is fed everything again: right, and slower."""
+        """Whether the cache is used. Without it everything is fed again: correct, but slower."""
         return self.use_cache and self.language.feeding.cached
 
     @property
     def _cuttable(self) -> Cache | None:
-        """The cache where it can be cut: without sliding windows or running states."""
+        """The cache if it can be cropped: no sliding windows or running states."""
         cache, croppable = self.cache, self.language.feeding.croppable
         return None if cache is None or not croppable or any(cache.is_sliding) else cache
 
@@ -82,14 +82,14 @@ class TokenEngine:
         """Forget everything consumed."""
         self.length = 0
         self.cache: Cache | None = None
-        self._embeds_1LD: Tensor | None = None  # all of them, only without cache
+        self._embeds_1LD: Tensor | None = None  # everything consumed, only without cache
         self._fed_LD: Tensor | None = None  # states after the positions consumed last
-        self._logits_V: Tensor | None = None  # of the last of them, where known already
+        self._logits_V: Tensor | None = None  # at the last position, if already known
 
     def keep(self, length: int) -> int:
-        """Shorten the consumed sequence to `length` positions; returns how many really remain.
+        """Truncate the consumed sequence to `length` positions; returns how many actually remain.
 
-        A cache that cannot be cut (sliding windows, running states) is dropped: then 0 remain.
+        A cache that cannot be cropped (sliding windows, running states) is dropped: 0 remain.
         """
         if length >= self.length:
             return self.length
@@ -132,14 +132,14 @@ class TokenEngine:
         return hidden_LD
 
     def open_cache(self) -> Cache:
-        """The key-value cache of what was consumed, for whoever feeds."""
+        """The key-value cache of what was consumed, created if needed."""
         if self.cache is None:
             self.cache = self.language.new_cache()
         return self.cache
 
     def take_back(self) -> bool:
-        """Undo a forward that ended half-way: some layers of the cache have positions that others
-        lack. False where it cannot be undone and all is forgotten.
+        """Undo a forward that failed half-way, leaving positions in only some cache layers. False
+        if it cannot be undone; everything is then forgotten.
         """
         cache = self._cuttable
         if cache is None:
@@ -150,8 +150,8 @@ class TokenEngine:
         return True
 
     def fed(self, hidden: Float[Tensor, "L D"], logits: Float[Tensor, "V"] | None = None) -> None:
-        """New positions were consumed, here or by whoever holds `cache`: the state after each, and
-        the logits of the last if they are known.
+        """Record that new positions were consumed, here or by whoever holds `cache`: the state
+        after each, and the last one's logits if known.
         """
         self.num_forwards += 1
         self.length += len(hidden)
@@ -164,9 +164,9 @@ class TokenEngine:
     def generate(
         self, options: GenerationOptions, prompt: Float[Tensor, "1 L D"] | None = None
     ) -> Generator[EngineEvent, None, None]:
-        """Consume `prompt`, then speak until the end of turn, `max_new_tokens` or the model's last
-        position; the last event is `Finished`. Forced media are always completed: their positions
-        are kept free.
+        """Consume `prompt`, then generate until the end of turn, `max_new_tokens` or the model's
+        last position; the last event is `Finished`. Forced media are always completed: their
+        positions are reserved.
 
         Raises `ValueError` for a forced or allowed modality without signal tokens, when nothing was
         fed, or when forced media no longer fit.
@@ -180,8 +180,8 @@ class TokenEngine:
     def steps(
         self, options: GenerationOptions, prompt: Float[Tensor, "1 L D"] | None = None
     ) -> Generator[EngineEvent | Wanted, None, None]:
-        """`generate` for somebody who feeds: after each `Wanted` its positions are to be consumed,
-        by `feed` or together with those of other sequences (then `fed` tells what came of it).
+        """`generate` for a caller that feeds: after each `Wanted` the caller must consume its
+        positions, by `feed` or together with other sequences (then it reports them with `fed`).
         """
         if prompt is not None:
             yield Wanted(prompt)
@@ -250,8 +250,8 @@ class TokenEngine:
                 continue
             said.append(token_id)
             count += 1
-            # Said before it is consumed: the listener need not wait for the forward that only the
-            # next token needs. Who stops listening here leaves a sequence without this token.
+            # Yielded before it is consumed: the listener need not wait for the forward that only
+            # the next token needs. Stopping here leaves a sequence without this token.
             for certain in ending.push(token_id):
                 yield from _deltas(text.push(certain), strings)
             if strings.found:
@@ -273,8 +273,8 @@ class TokenEngine:
         yield Finished(finish_reason=finish_reason, num_tokens=count)
 
     def allowed_ids(self, media: Sequence[Modality]) -> Bool[Tensor, "V"]:
-        """Mask of what may be sampled: every text id, and of each modality in `media` only the id
-        that opens a run. `V` counts base vocabulary and signal ids.
+        """Mask of ids that may be sampled: every text id, and for each modality in `media` only the
+        id that opens a run. `V` counts base vocabulary and signal ids.
         """
         allowed_V = torch.zeros(self.signals.base_vocab + self.signals.total, dtype=torch.bool)
         allowed_V[: self.num_text_ids] = True
@@ -283,20 +283,20 @@ class TokenEngine:
         return allowed_V
 
     def _room(self, limit: int | None, owed: Sequence[Modality]) -> float:
-        """Positions left to speak in when those of the media that must follow are kept free."""
+        """Positions left for text after reserving those of the media that must follow."""
         if limit is None:
             return math.inf
         return limit - self.length - sum(map(self._cost, owed))
 
     def _cost(self, modality: Modality, *, begun: bool = False) -> int:
-        """Positions that asking for a medium takes at least; `begun`: once a tag's name is said."""
+        """Least number of positions a medium takes; `begun`: once its tag's name is generated."""
         words = 0 if self.calls is None else self.calls.length(modality, begun=begun)
         return self.signals.count(modality) + words
 
     def _speakable(
         self, options: GenerationOptions, num_media: int, owed: Sequence[Modality], room: float
     ) -> tuple[Modality, ...]:
-        """The media that may be asked for now: allowed, not too many, and with room for the run."""
+        """The media that may be requested now: allowed, below the limit, with room for the run."""
         if num_media >= options.max_media:
             return ()
         return tuple(
@@ -307,7 +307,7 @@ class TokenEngine:
         )
 
     def _forget(self, count: int, options: GenerationOptions) -> None:
-        """Take back the ids of an ending that were consumed before it was complete."""
+        """Remove the ids of an ending that were consumed before it was complete."""
         if self.keep(self.length - count) == 0 and options.force:
             raise ValueError(
                 "nothing can be forced after this reply: its ending takes several tokens, and the "
@@ -330,8 +330,8 @@ class TokenEngine:
         generator: torch.Generator,
         held: Sequence[int],
     ) -> tuple[int, Modality | None]:
-        """The next token, and the modality that it calls for in words. What would call for another
-        one than `media`, or close what is not open, is not said.
+        """The next token, and the modality that it calls for in words, if any. Tokens that would
+        call for a modality outside `media`, or close an unopened tag, are rejected.
         """
         if (calls := self.calls) is None:
             return self._sample(options, said, media, generator), None
@@ -353,11 +353,11 @@ class TokenEngine:
         room: float,
         ids: Sequence[int] = (),
     ) -> Generator[SignalSpan | Wanted, None, int]:
-        """A call in words, then its run; returns how many ids they are, those in `ids` included.
+        """A call in words, then its run; returns their number of ids, including `ids`.
 
-        `ids` are the opening tag as the model began it, all but the last consumed already; without
-        them it is forced. Once begun, a call always ends well: its caption says something, and
-        ends in a closing tag when the model closes it, ends its line or its turn, or after
+        `ids` are the opening tag as the model began it, all but the last already consumed; without
+        them the call is forced. Once begun, a call is always well-formed: its caption is not empty,
+        and a closing tag follows when the model closes it, ends its line or its turn, or after
         `MOST_WORDS`.
         """
         assert self.calls is not None
@@ -443,7 +443,7 @@ def _deltas(given: tuple[str, tuple[int, ...]] | None, strings: StopStrings) -> 
 def _last_words(
     ending: EndOfTurn, text: IncrementalDetokenizer, strings: StopStrings
 ) -> Iterator[TextDelta]:
-    """What was held back, where no more text follows."""
+    """Yield held-back text when no more text follows."""
     for held in ending.release():
         yield from _deltas(text.push(held), strings)
     yield from _deltas(text.flush(), strings)

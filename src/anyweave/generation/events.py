@@ -1,6 +1,4 @@
-"""What a reply in the making says, as it happens. The engine yields the first two, the chat all of
-them.
-"""
+"""Events of a reply in progress: the engine yields an `EngineEvent`, the chat an `Event`."""
 
 from __future__ import annotations
 
@@ -36,11 +34,11 @@ class SignalSpan:
     hidden: Float[Tensor, "S D"]
     token_ids: tuple[int, ...]
     forced: bool = False
-    """True where the run was appended because the caller demanded it."""
+    """True if the run was appended because the caller forced it."""
     caption: str | None = None
-    """The words between the tags of a call; None where the model asks with its signal tokens."""
+    """The words between the tags of a call; None if the model asks with signal tokens."""
     call_ids: tuple[int, ...] = ()
-    """The ids of such a call, which the run follows."""
+    """The ids of such a call, which precedes the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +46,14 @@ class Finished:
     """The engine's last event."""
 
     finish_reason: FinishReason
-    """ "length" where `max_new_tokens` or the last position of the model was reached."""
+    """ "length" if `max_new_tokens` or the model's last position was reached."""
     num_tokens: int
-    """Tokens generated, signal runs included, the end of turn excluded."""
+    """Tokens generated, including signal runs, excluding the end of turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MediaStarted:
-    """The model asked for a medium. `index` counts this reply's media in the order of speech."""
+    """The model asked for a medium. `index` numbers this reply's media in the order requested."""
 
     index: int
     modality: Modality
@@ -63,7 +61,7 @@ class MediaStarted:
     token_ids: tuple[int, ...] = ()
     """The signal tokens with which it asked."""
     forced: bool = False
-    """True where the caller demanded it."""
+    """True if the caller forced it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,22 +73,21 @@ class Progress:
     step: int
     total: int
     previews: tuple[UInt8[np.ndarray, "h w 3"], ...] | None = None
-    """With the option `previews`, and where the medium can be seen: a small picture of what each of
-    `indices` will be.
+    """With the option `previews`, for visual media: a small preview picture of each of `indices`.
     """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Edited:
-    """A medium was not drawn anew: an earlier one, whose caption was `caption`, was changed."""
+    """A medium was not made anew: an earlier one, with caption `caption`, was edited."""
 
     caption: str
     strength: float | None
-    """How far back towards noise it went, 0..1; None where the decoder does not tell."""
+    """How far back towards noise it went, 0..1; None if the decoder does not report it."""
     changed: float | None
-    """The share of it that was open to change; the rest is as it was."""
+    """The share of it that was open to change; the rest is unchanged."""
     known: bool
-    """Whether the words of the source were known to the decoder."""
+    """Whether the conditioning of the source was known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +102,8 @@ class Retrieved:
 
 @dataclass(frozen=True, kw_only=True)
 class MediaDone:
-    """A medium is ready: `part` holds its array, rate and caption. `edited` says from what it was
-    made, `retrieved` where it was found; both are None where it was drawn anew.
+    """A medium is ready: `part` holds its array, rate and caption. `edited` says what it was made
+    from, `retrieved` where it was found; both are None if it was made anew.
     """
 
     index: int
@@ -117,8 +114,8 @@ class MediaDone:
 
 @dataclass(frozen=True, kw_only=True)
 class Dropped:
-    """What left the conversation before this reply, oldest first, because the language model has no
-    more positions: whole exchanges with their media.
+    """What was dropped from the conversation before this reply to fit the context: the oldest whole
+    exchanges with their media.
     """
 
     exchanges: int = 0
@@ -132,7 +129,7 @@ class Dropped:
 
 @dataclass(frozen=True, kw_only=True)
 class Described:
-    """A user's medium of this turn of which the language model saw a captioner's words alone."""
+    """A user's medium in this turn that the language model saw only as a captioner's words."""
 
     modality: Modality
     words: str
@@ -140,7 +137,7 @@ class Described:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What a reply cost. `cached_tokens` of the prompt were already in the key-value cache."""
+    """What a reply cost. `cached_tokens` prompt tokens were already in the key-value cache."""
 
     prompt_tokens: int
     cached_tokens: int
@@ -148,9 +145,9 @@ class Usage:
     dropped: Dropped = Dropped()
     described: tuple[Described, ...] = ()
     context_length: int | None = None
-    """Positions that prompt and reply could take; None where the model has no limit."""
+    """Positions available to prompt and reply; None if the model has no limit."""
     shortened: tuple[str, ...] = ()
-    """Media of the conversation that are read as words, and what of them is not read."""
+    """Media of the conversation that are read as words, and which part of them is not read."""
     seconds: Mapping[Modality, float] = field(default_factory=dict)
     """Wall-clock seconds per modality; "text" is prefill and decoding."""
     steps: Mapping[Modality, int] = field(default_factory=dict)

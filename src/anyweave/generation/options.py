@@ -1,4 +1,4 @@
-"""How one reply is made. Every knob works; none is accepted and ignored."""
+"""Options of one reply. None is accepted and then ignored."""
 
 from __future__ import annotations
 
@@ -12,41 +12,38 @@ from anyweave.messages import MEDIA_MODALITIES, MODALITIES, Modality, kind_of
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationOptions:
-    """Options of one reply: language first, then the diffusion decoders (None = the decoder's own
-    default).
+    """Options of one reply: first the language model's, then the diffusion decoders' (None is the
+    decoder's own default).
 
     Raises `ValueError` for a value out of range or a modality that does not exist.
     """
 
     max_new_tokens: int = 256
-    """The model is stopped after so many tokens; a signal run that has begun is always completed.
-    """
+    """Stop after this many tokens; a signal run that has begun is always completed."""
     context_length: int | None = None
     """Positions that a prompt and its reply may take together. None is the language model's own
-    limit; oldest exchanges leave a conversation that grows beyond it.
+    limit; a longer conversation drops its oldest exchanges.
     """
     temperature: float = 0.7
     """0 is greedy: always the likeliest token."""
     top_p: float = 1.0
-    """Sample from the smallest set of tokens that holds this share of probability."""
+    """Sample from the smallest set of tokens with at least this share of probability."""
     top_k: int = 0
-    """Sample from the k likeliest tokens; 0 is all."""
+    """Sample from the k likeliest tokens; 0 means all."""
     repetition_penalty: float = 1.0
-    """Above 1: tokens of this reply lose logit when they come again (signal tokens excepted)."""
+    """Above 1, lowers the logits of tokens already in this reply, except signal tokens."""
     seed: int | None = None
-    """Seeds the sampling and, plus the number of the medium in the reply, each decoder. None draws
-    one.
+    """Seeds the sampling and, offset by the medium's number in the reply, each decoder. None draws
+    a random one.
     """
     stop: tuple[str, ...] = ()
-    """A reply's text ends before the first of these strings that it would say."""
+    """A reply's text ends before the first occurrence of any of these strings."""
     modalities: tuple[Modality, ...] | None = None
-    """Media the model may answer with; None leaves it the choice. Text is always allowed."""
+    """Media the model may answer with; None allows all. Text is always allowed."""
     force: tuple[Modality, ...] = ()
-    """Media that the reply must hold: what the model has not asked for itself is appended at its
-    end.
-    """
+    """Media that the reply must contain; those the model did not ask for are appended."""
     max_media: int = 4
-    """After so many media the model can ask for no more (forced ones excepted)."""
+    """After this many media the model can ask for no more; forced ones are exempt."""
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
     scheduler: str | None = None
@@ -61,33 +58,33 @@ class GenerationOptions:
     audio_length: float | None = None
     """Seconds of sound."""
     edit: Literal["never", "auto", "always"] = "never"
-    """Whether a new medium is made from the latest of its kind in the conversation: one thing is
-    changed and the rest stays. "auto" does so where the model asks for nearly the same as before.
+    """Whether a new medium is made from the latest of its kind in the conversation, changing one
+    thing and keeping the rest. "auto" does so if the model asks for nearly the same as before.
     """
     strength: float | None = None
-    """Editing only: how far back towards noise the source goes, near 0 keeps it. None is chosen
-    by what is to be changed.
+    """Editing only: how far back towards noise the source goes; near 0 keeps it. None chooses it
+    from what is to be changed.
     """
     retrieve: bool = True
-    """Whether media may be answered from the conversation's index, where it has one."""
+    """Whether media may come from the conversation's index, if it has one."""
     decode_media: bool = True
-    """False makes no media: the reply holds those it asked for by their captions alone."""
+    """False makes no media: the reply holds only their captions."""
     batch_media: bool = True
     """Decode the media of one modality in one batch; False decodes one at a time and needs less
     memory.
     """
     previews: bool = False
-    """Show pictures and clips in the making: small pictures in the events of progress."""
+    """Add small preview pictures of pictures and clips to the progress events."""
     use_cache: bool = True
     """Keep keys and values between steps. False recomputes everything: slow, for tests."""
 
     merge_adapters: bool = True
-    """Reply with the adapters folded into copies of the matrices they adapt: faster, for the memory
-    of these copies. Training and saving see the model without them.
+    """Reply with the adapters merged into copies of the matrices they adapt: faster, at the cost of
+    these copies' memory. Training and saving do not see the copies.
     """
     quantization: Literal["int8"] | None = None
-    """8-bit copies of the language model's weights, for replies on a CPU: faster, for half of its
-    memory more. Weights alone are rounded, and prompts are read with the weights as they are.
+    """8-bit copies of the language model's weights, for replies on a CPU: faster, for 50% more
+    memory. Only weights are quantised, and prompts are read with the original weights.
     """
 
     def __post_init__(self) -> None:
@@ -135,16 +132,14 @@ class GenerationOptions:
         return replace(self, **overrides)
 
     def decoder_arguments(self, modality: Modality) -> dict[str, Any]:
-        """Keyword arguments of a decoder's `generate`: what was set here and applies. One reply may
-        hold several kinds of media: a size applies where it has a meaning.
+        """Keyword arguments for a decoder's `generate`: the options that are set and apply to this
+        modality. A reply may hold several kinds of media, so sizes apply only where meaningful.
         """
         names = (*_SAMPLING_OPTIONS, *kind_of(modality).sizes)
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def rate(self, modality: Modality, default: float | None) -> float | None:
-        """The rate to write on a generated medium: the decoder's own, or `fps` where frames are
-        counted.
-        """
+        """The rate of a generated medium: the decoder's own, or `fps` for media with frames."""
         counts_frames = "num_frames" in kind_of(modality).sizes
         return self.fps if counts_frames and self.fps is not None else default
 

@@ -1,4 +1,4 @@
-"""A conversation with a model behind a server: the events of `ChatSession.send`, from the wire."""
+"""A conversation with a model on a server: the events of `ChatSession.send`, over HTTP."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from anyweave.generation.events import (
 from anyweave.media import encode_part
 from anyweave.messages import MEDIA_MODALITIES, MEDIA_TYPES, Media, Message, Modality, Text, kind_of
 
-_PATIENCE = httpx2.Timeout(10, read=600)  # seconds; a decoder may be silent for minutes
+_PATIENCE = httpx2.Timeout(10, read=600)  # seconds; a decoder may send nothing for minutes
 
 
 class RemoteSession:
     """One conversation with the model at `url`, over OpenAI's chat completions with media in both
     directions (docs/serving.md). Not thread-safe.
 
-    `model` is what the server calls the model, by default the first that it lists; `fields` are
-    further fields of every request, such as ``temperature``. A turn that ends in an error, or whose
-    events are not read to `Done`, leaves the conversation as it was. Raises `ValueError` for
-    whatever the server or the way there refuses.
+    `model` is the server's name for the model, by default the first that it lists; `fields` are
+    extra fields of every request, such as ``temperature``. A turn that ends in an error, or whose
+    events are not read to `Done`, leaves the conversation unchanged. Raises `ValueError` for server
+    and network errors.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class RemoteSession:
     def send(
         self, message: Message, *, force: tuple[Modality, ...] = ()
     ) -> Generator[Event, None, None]:
-        """Say something and watch the answer come, as `ChatSession.send`."""
+        """Send a message and stream the reply, like `ChatSession.send`."""
         asked = {"role": "user", "content": [_wire_part(part) for part in message.parts]}
         body = {**self._fields, "messages": [*self._messages, asked]}
         if force:
@@ -76,7 +76,7 @@ class RemoteSession:
 
     @contextmanager
     def _answer(self, method: str, route: str, **content: Any) -> Iterator[httpx2.Response]:
-        """A successful answer whose body is still to be read; whatever else came is told."""
+        """A successful response whose body is still to be read. Raises `ValueError` otherwise."""
         try:
             with self._client.stream(method, f"{self._url}/v1/{route}", **content) as response:
                 if not response.is_success:
@@ -91,7 +91,7 @@ class RemoteSession:
 
 
 class _Incoming:
-    """A reply that arrives in pieces."""
+    """A streamed reply."""
 
     def __init__(self) -> None:
         self._draft = Draft()
@@ -101,7 +101,7 @@ class _Incoming:
         self._finish: str | None = None
 
     def read(self, chunk: dict[str, Any]) -> Iterator[Event]:
-        """The events that one server-sent event stands for. Raises `ValueError` for an error."""
+        """The events of one server-sent event. Raises `ValueError` if it reports an error."""
         if "error" in chunk:
             raise ValueError(chunk["error"]["message"])
         self._usage = chunk.get("usage") or self._usage
@@ -125,7 +125,7 @@ class _Incoming:
                     yield from self._medium(modality, entry, data)
 
     def done(self, url: str) -> Done:
-        """The last event. Raises `ValueError` where the stream broke off."""
+        """The last event. Raises `ValueError` if the stream broke off."""
         if self._finish is None:
             raise ValueError(f"{url} stopped in the middle of its reply")
         lost = [s for i, s in enumerate(self._started.values()) if i not in self._draft.parts]
@@ -149,7 +149,7 @@ class _Incoming:
         )
 
     def heard(self) -> dict[str, Any]:
-        """The reply as the next request tells of it: media by their ids."""
+        """The reply as the next request sends it back: media by their ids."""
         if self._parts is not None:
             return {"role": "assistant", "content_parts": self._parts}
         return {"role": "assistant", "content": self._draft.message().text}
@@ -174,7 +174,7 @@ class _Incoming:
         name = entry.get("id") or f"medium-{len(self._started)}"
         known = name in self._started
         started = self._start(name, modality, entry.get("caption"))
-        if not known:  # a server that tells of no progress
+        if not known:  # the server sent no progress
             yield started
         content = base64.b64decode(data)
         part = MEDIA_TYPES[modality](content, caption=started.caption, generated=True)
@@ -195,12 +195,12 @@ def _wire_part(part: Text | Media) -> dict[str, Any]:
         return {"type": "text", "text": part.text}
     kind = f"{part.modality}_url"
     data = base64.b64encode(encode_part(part)[1]).decode()
-    # The server looks at the bytes, so the type need not say more.
+    # The server detects the format from the bytes, so the type needs no detail.
     return {"type": kind, kind: {"url": f"data:{part.modality}/*;base64,{data}"}}
 
 
 def _reason(response: httpx2.Response) -> str:
-    """What an answer that is none says, in one line."""
+    """The message of an error response, in one line."""
     text = response.read().decode(errors="replace").strip()
     try:
         said = json.loads(text)["error"]["message"]

@@ -1,4 +1,4 @@
-"""What the model answered: a message whose media can be taken, saved and seen."""
+"""The model's reply: a message whose media can be accessed, saved and displayed."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Sampled(NamedTuple):
 
 
 class Reply(Message):
-    """The assistant's message. It equals a plain `Message` of the same parts; a notebook shows it.
+    """The assistant's message. It equals a plain `Message` of the same parts; notebooks render it.
 
-    `images`, `videos` and `audios` leave out media that are known by their caption alone, which
-    only replies with ``decode_media=False`` have.
+    `images`, `videos` and `audios` omit media that have only a caption, which occur only with
+    ``decode_media=False``.
     """
 
     @property
     def images(self) -> list[PIL.Image.Image]:
-        """The pictures as PIL images, in the order in which they came."""
+        """The pictures as PIL images, in order."""
         return [PIL.Image.fromarray(media.load(part)) for part in self._made("image")]
 
     @property
@@ -47,8 +47,8 @@ class Reply(Message):
         return [Sampled(*array_and_rate(part)) for part in self._made("audio")]
 
     def save(self, folder: str | Path, stem: str = "reply") -> list[dict[str, Any]]:
-        """Write the media as ``STEM-NUMBER.png|mp4|wav`` and the parts in order as ``STEM.json``;
-        returns these parts, as `write_message` does. Files of the same names are replaced.
+        """Write the media as ``STEM-NUMBER.png|mp4|wav`` and the parts in order as ``STEM.json``.
+        Returns these parts, as `write_message` does. Existing files are replaced.
         """
         parts = write_message(self, folder, stem)
         write_json(Path(folder) / f"{stem}.json", parts)

@@ -1,4 +1,4 @@
-"""Replies to fixed prompts while a model trains: what its losses cannot show."""
+"""Replies to fixed prompts during training: they show what the losses cannot."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def write_samples(
     prompts: Sequence[str],
     options: GenerationOptions | None = None,
 ) -> None:
-    """Answer each prompt in a conversation of its own: ``samples.json`` and the media beside it.
+    """Answer each prompt in its own conversation; writes ``samples.json`` with the media beside it.
 
-    By default greedy and always with the same seed, so that two steps of a run can be compared.
+    By default greedy and with a fixed seed, so that steps of a run can be compared.
     """
     settings = options or GenerationOptions(max_new_tokens=64, temperature=0, seed=0)
     folder = Path(folder)
-    clear(folder, ["[0-9][0-9]-[0-9]*.*"])  # of the same step, before the run was resumed
+    clear(folder, ["[0-9][0-9]-[0-9]*.*"])  # from the same step, before the run was resumed
     written = [
         {
             "prompt": prompt,

@@ -25,8 +25,8 @@ def sample_token(
     """Pick an allowed id: the likeliest at temperature 0, else drawn after penalty, top-k and
     top-p.
 
-    `said` are the ids that `repetition_penalty` holds against themselves (divides a positive logit,
-    multiplies a negative one; Keskar et al. 2019). V ids, K of them left by top-k (or all).
+    `said` are the ids that `repetition_penalty` penalises (divides a positive logit, multiplies a
+    negative one; Keskar et al. 2019). V ids, K of them left by top-k (or all).
     """
     scores_V = logits.float().cpu().masked_fill(~allowed, -torch.inf)
     if repetition_penalty != 1.0 and said:
@@ -39,7 +39,7 @@ def sample_token(
         return int(scores_V.argmax())
     scores_V = scores_V / temperature
     if 0 < top_k < scores_V.numel():
-        scores_K, ids_K = scores_V.topk(top_k)  # likeliest first: top-p need not sort again
+        scores_K, ids_K = scores_V.topk(top_k)  # sorted, as top-p needs
         total = scores_K.logsumexp(-1)
     elif top_p < 1.0:
         total = scores_V.logsumexp(-1)
@@ -52,7 +52,7 @@ def sample_token(
         keep_K = (probabilities_K.cumsum(-1) - probabilities_K) < top_p
         keep_K[0] = True
         probabilities_K = probabilities_K * keep_K
-    # Drawn in the order of the ids, so that a seed says the same whatever was sorted.
+    # Drawn in id order, so that a seed gives the same token however the scores were sorted.
     probabilities_V = torch.zeros_like(scores_V).scatter(0, ids_K, probabilities_K)
     return int(torch.multinomial(probabilities_V, 1, generator=generator))
 
@@ -60,8 +60,8 @@ def sample_token(
 def _likeliest(
     scores: Float[Tensor, "V"], total: Float[Tensor, ""], share: float
 ) -> tuple[Float[Tensor, "K"], Int[Tensor, "K"]]:
-    """At least so many of the likeliest that they hold `share` of the probability, sorted: nearly
-    always a few, and all need not be sorted for them.
+    """At least enough of the likeliest to hold `share` of the probability, sorted. A few nearly
+    always suffice, which avoids sorting all.
     """
     few = scores.topk(min(_FEW, scores.numel()))
     if float((few.values - total).exp().sum()) > share:

@@ -14,24 +14,24 @@ from anyweave.generation.options import GenerationOptions
 from anyweave.messages import Media, Message, Modality
 
 ALIKE = 0.5
-"""Share of the words of the shorter caption that the other one has too: from here on "auto" takes
-the new medium for the old one with a change. (What decoders are told does not say so: in emoji-mini
-a place outweighs all that is in it.)
+"""Share of the shorter caption's words that the other one also has: from this value on, "auto"
+treats the new medium as an edit of the old one. (Comparing the conditioning does not work: in
+emoji-mini the place outweighs everything in it.)
 """
 _WORD = re.compile(r"[^\W_]{3,}")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A medium that may be changed; `old` is the conditioning it was drawn with, where known."""
+    """A medium that may be edited; `old` is the conditioning it was made with, if known."""
 
     part: Media
     old: Float[Tensor, "1 Q C"] | None
     demanded: bool
 
     def serves(self, caption: str, options: GenerationOptions, decoder: Any) -> bool:
-        """Whether the medium of `caption` is made from it. "auto" keeps away from where an edit
-        would be SDEdit, or go by another scheduler than was asked for, or from unknown words.
+        """Whether the medium of `caption` is made from it. "auto" does not edit if that would mean
+        SDEdit, a scheduler other than the requested one, or unknown source conditioning.
         """
         if self.demanded or options.edit == "always":
             return True
@@ -41,13 +41,13 @@ class Source:
 
 
 def likeness(one: str, other: str) -> float:
-    """Share of the shorter caption's words, of three letters and more, that both have."""
+    """Share of the shorter caption's words, of three or more letters, that both have."""
     words, others = (set(_WORD.findall(text.lower())) for text in (one, other))
     return len(words & others) / max(1, min(len(words), len(others)))
 
 
 class Sources:
-    """What a session drew, with the conditioning of each."""
+    """The media a session made, with the conditioning of each."""
 
     def __init__(self) -> None:
         self._drawn: list[tuple[Media, Tensor]] = []
@@ -68,8 +68,8 @@ class Sources:
         options: GenerationOptions,
         count: int,
     ) -> Source | None:
-        """The `given` medium, else with `options.edit` the latest of its kind in the conversation;
-        several new media at once are drawn anew.
+        """The `given` medium, else with `options.edit` the latest of its kind in the conversation.
+        Several new media at once are made anew.
         """
         if given is not None:
             return Source(given, self.old(given), True) if given.modality == modality else None

@@ -1,4 +1,4 @@
-"""A conversation in the terminal, testable without one: what is asked and said is injected."""
+"""A conversation in the terminal, testable without one: input and output are injected."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ Write anything. Name media by path: @dog.png what is this?   @"my sounds/bell.wa
   /help                      this text
   /quit                      leave (or Ctrl-D); Ctrl-C stops a reply"""
 
-# An @ inside a word, as in a mail address, names no file.
+# An @ inside a word, as in an email address, does not name a file.
 _MEDIUM = re.compile(r"""(?<!\S)@(?:"(?P<double>[^"]+)"|'(?P<single>[^']+)'|(?P<bare>\S+))""")
 _AFTER_A_WORD = ".,;:!?)"
 
 
 class Session(Protocol):
-    """A conversation with a model, here (`ChatSession`) or behind a server (`RemoteSession`)."""
+    """A conversation with a model, local (`ChatSession`) or on a server (`RemoteSession`)."""
 
     @property
     def generates(self) -> tuple[Modality, ...]: ...
@@ -60,11 +60,11 @@ class Say(Protocol):
 
 
 def _no_status(text: str | None) -> None:
-    """Where nothing can be shown for a moment."""
+    """Show no status line."""
 
 
 def _show_nothing(part: Media) -> None:
-    """Where media are named and not shown."""
+    """Name media without showing them."""
 
 
 @dataclass
@@ -85,11 +85,11 @@ def converse(
 ) -> None:
     """Talk until `ask` raises `EOFError` or the user says ``/quit``.
 
-    `make_session` begins a conversation, `ask` reads a line, `say` prints. `status` shows one line
-    for a while (a decoder's progress) and removes it when given None. Replies' media are saved
-    below `output` as ``turn-N-K``, named and given to `show`; files of earlier chats stay. Mistakes
-    of the user are said and end nothing; `KeyboardInterrupt` during a reply stops it, and the turn
-    is forgotten.
+    `make_session` begins a conversation, `ask` reads a line, `say` prints. `status` shows a
+    temporary line (a decoder's progress) and removes it when given None. Replies' media are saved
+    below `output` as ``turn-N-K``, named and passed to `show`; files of earlier chats stay. User
+    errors are printed and the chat continues; `KeyboardInterrupt` during a reply stops it, and the
+    turn is forgotten.
     """
     output = Path(output)
     chat = _Chat(make_session(), _first_free_turn(output))
@@ -117,10 +117,10 @@ def converse(
 
 
 def parse_line(line: str) -> list[Part]:
-    """Words and media in the order in which they were written; ``@path`` names a medium.
+    """Words and media in the order written; ``@path`` names a medium.
 
-    Quotes hold a path with spaces together; ``~`` is the home folder. Raises `MediaError` for a
-    path that leads to no medium.
+    Quote paths with spaces; ``~`` is the home folder. Raises `MediaError` for a path that is not a
+    medium.
     """
     parts: list[Part] = []
     end = 0
@@ -134,7 +134,7 @@ def parse_line(line: str) -> list[Part]:
 
 
 def _path(found: re.Match[str]) -> tuple[Path, str]:
-    """The path of an @ token, and what of the token does not belong to it."""
+    """The path of an @ token, and the rest of the token."""
     quoted = found["double"] or found["single"]
     name = quoted or found["bare"]
     stripped = name.rstrip(_AFTER_A_WORD)
@@ -150,7 +150,7 @@ def _add_text(parts: list[Part], text: str) -> None:
 
 
 def _obey(line: str, chat: _Chat, make_session: Callable[[], Session], say: Say) -> str:
-    """Carry out a command; what is left to be sent as a message."""
+    """Carry out a command; returns what is left to send as a message."""
     if not line.startswith("/"):
         return line
     command, *words = line.split()
@@ -211,7 +211,7 @@ def _tell(event: Event, say: Say, status: Callable[[str | None], None]) -> None:
 
 
 def told(edited: Edited | Retrieved) -> str:
-    """Where a medium comes from, in words."""
+    """Describe where a medium comes from."""
     if isinstance(edited, Retrieved):
         whose = f" from {edited.source}" if edited.source else ""
         return (
@@ -246,7 +246,7 @@ def _report(done: Done, turn: int, output: Path, say: Say, show: Callable[[Media
 
 
 def why_cut_off(done: Done) -> str:
-    """Why a reply did not end by itself; empty where it did."""
+    """Why a reply was cut off; empty if it ended by itself."""
     usage = done.usage
     if done.finish_reason != "length":
         return ""

@@ -1,9 +1,9 @@
-"""The thread that owns a model and does what many conversations want of it, step by step.
+"""The thread that owns a model and does the work of many conversations, step by step.
 
-A task is what one thread waits for: a call, a row (a conversation that speaks) or a making (media).
-The token loop of a row and the sampling loop of a decoder are generators, so the worker goes round
-them all: it feeds what every row wants in one forward, takes a step of a decoder, and looks who has
-come or gone.
+A task is what one thread waits for: a call, a row (a conversation that generates text) or a making
+(media). A row's token loop and a decoder's sampling loop are generators, so the worker alternates
+between them: it feeds every row in one forward, takes one step of a decoder, and admits or removes
+tasks.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ logger = logging.getLogger(__name__)
 
 K = TypeVar("K", bound="Task")
 PROMPT_TOKENS = 256
-"""So many tokens of prompts are read in one step, the oldest first: long ones are read in pieces,
-and the others go on speaking.
+"""Prompt tokens read per step, oldest prompt first: long prompts are read in pieces while the other
+rows keep generating.
 """
 
 
 class Task:
-    """Something that a thread waits for, and what came of it so far."""
+    """Something that a thread waits for, and its output so far."""
 
     def __init__(self) -> None:
         self.cancelled = False
-        self.over = threading.Event()  # the worker has no more to do with it
+        self.over = threading.Event()  # the worker is done with it
         self._said: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 
     def say(self, item: Any) -> None:
@@ -55,14 +55,14 @@ class Task:
         self.over.set()
 
     def attempt(self, work: Callable[[], None]) -> None:
-        """An error is this task's own: it is raised where somebody waits for it."""
+        """Run `work`; an error fails only this task, and is raised in the thread waiting for it."""
         try:
             work()
         except BaseException as error:  # noqa: BLE001  raised in the thread that waits for it
             self.fail(error)
 
     def follow(self) -> Generator[Any, None, Any]:
-        """What is said, as it comes; returns the result or raises the error."""
+        """Yield items as they come; returns the result or raises the error."""
         while True:
             kind, value = self._said.get()
             if kind == "error":
@@ -73,7 +73,7 @@ class Task:
 
 
 class Call(Task):
-    """Work that cannot be shared: an encoder, a projector."""
+    """Work that cannot be batched: an encoder, a projector."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
         super().__init__()
@@ -84,18 +84,18 @@ class Call(Task):
 
 
 class Row(Task):
-    """A conversation that speaks. `wanted` is what its token loop must have consumed to go on."""
+    """A conversation that generates text. `wanted` is what its token loop must consume next."""
 
     def __init__(self, engine: TokenEngine, options: GenerationOptions, prompt: Tensor) -> None:
         super().__init__()
         self.engine = engine
         self.wanted: Tensor | None = None
-        self.share = 0  # how much of it is consumed in this step
+        self.share = 0  # how much of `wanted` is consumed in this step
         self._reading = True  # the prompt comes first
         self._steps = engine.steps(options, prompt)
 
     def speak(self) -> None:
-        """Go on up to where something must be consumed, or to the end."""
+        """Continue until something must be consumed, or to the end."""
         if self.wanted is not None:  # a long prompt is being read
             return
         for event in self._steps:
@@ -106,8 +106,8 @@ class Row(Task):
         self.end()
 
     def take(self, room: int) -> int:
-        """Choose how much is consumed in this step, of a prompt at most `room`; returns the room
-        that is left for other prompts.
+        """Choose how much to consume in this step, at most `room` of a prompt. Returns the room
+        left for other prompts.
         """
         assert self.wanted is not None
         self.share = self.wanted.shape[1]
@@ -122,12 +122,12 @@ class Row(Task):
         return self.wanted[:, : self.share]
 
     def feed(self) -> None:
-        """Consume the next piece alone."""
+        """Consume the next piece, unbatched."""
         self.engine.feed(self.piece)
         self._consumed()
 
     def fed(self, hidden: Tensor, logits: Tensor) -> None:
-        """The next piece was consumed together with those of others."""
+        """Record that the next piece was consumed in a batch."""
         self.engine.fed(hidden, logits)
         self._consumed()
 
@@ -147,15 +147,15 @@ class Making(Task):
 
 
 class _Decoding:
-    """Makings that are one work now."""
+    """Makings merged into one job."""
 
     def __init__(self, makings: list[Making]) -> None:
         self.makings = makings
         self._steps = merged([making.work for making in makings]).steps()
 
     def step(self) -> bool:
-        """One step further; False once there is no more to do, also because nobody waits. What
-        failed together is tried again alone, so that it fails for the guilty alone.
+        """Take one step; False once finished, or if nobody waits any more. Makings that fail
+        together are retried one by one, so that only the culprit fails.
         """
         waiting = [making for making in self.makings if not making.over.is_set()]
         if not waiting:
@@ -193,7 +193,7 @@ class Worker:
         self._changed = threading.Condition()
         self._closed = False
         self._new: list[Task] = []
-        self._tasks: list[Task] = []  # in the order in which they came
+        self._tasks: list[Task] = []  # in order of arrival
         self._decoding: _Decoding | None = None
         self._packed: weakref.WeakKeyDictionary[CausalLM, PackedRows | None] = (
             weakref.WeakKeyDictionary()
@@ -205,7 +205,7 @@ class Worker:
 
     def do(self, task: Task) -> Generator[Any, None, Any]:
         """Hand `task` to the worker and follow it. Closing the generator cancels the task, and
-        comes back when the worker has let go of it.
+        returns once the worker has released it.
         """
         with self._changed:
             if self._closed:
@@ -216,7 +216,7 @@ class Worker:
             return (yield from task.follow())
         finally:
             task.cancelled = True
-            # Python may collect a generator that somebody lost in any thread, in this one too.
+            # Python may garbage-collect an abandoned generator in any thread, even the worker's.
             if threading.current_thread() is not self._thread:
                 task.over.wait()
 
@@ -243,7 +243,7 @@ class Worker:
                 task.fail(ValueError("this reply is not complete: its ReplyBatcher was closed"))
 
     def _take_in(self) -> bool:
-        """Wait for work, take in what is new and let go of what is over; False once closed."""
+        """Wait for work, add new tasks and remove finished ones; False once closed."""
         with self._changed:
             self._changed.wait_for(
                 lambda: self._closed or self._new or self._tasks or self._decoding
@@ -264,7 +264,7 @@ class Worker:
             call.attempt(call.run)
 
     def _step_rows(self, rows: list[Row]) -> None:
-        """Let each row speak, and feed what they want then: together where that can be."""
+        """Advance each row, then feed what they want: batched where possible."""
         together: dict[PackedRows | None, list[Row]] = {}
         room = PROMPT_TOKENS
         for row in rows:
@@ -309,8 +309,8 @@ class Worker:
 
 @torch.inference_mode()
 def _feed_together(packed: PackedRows, rows: list[Row]) -> bool:
-    """One forward for all `rows`; False, and nothing consumed, where it failed and each can be
-    tried alone.
+    """One forward for all `rows`. False if it failed: nothing was consumed, and rows that can be
+    retried alone are not marked as failed.
     """
     engines = [row.engine for row in rows]
     pieces = [row.piece for row in rows]
@@ -318,7 +318,7 @@ def _feed_together(packed: PackedRows, rows: list[Row]) -> bool:
         hidden = packed.feed(pieces, [e.open_cache() for e in engines], [e.length for e in engines])
         last_RD = torch.stack([states[-1] for states in hidden])
         logits_RV = engines[0].language.logits(last_RD).float().cpu()
-    except Exception as error:  # noqa: BLE001  raised where it comes again, or where all is lost
+    except Exception as error:  # noqa: BLE001  raised if it recurs, or if a row cannot be undone
         logger.warning(
             "%d conversations failed together and are tried one by one: %s", len(rows), error
         )

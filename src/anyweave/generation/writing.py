@@ -1,5 +1,5 @@
-"""Replies on disk: each medium of a message as a file of the usual kind, and the parts in order as
-plain JSON.
+"""Writes replies to disk: each medium as a file in a common format, and the parts in order as plain
+JSON.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ def write_message(
 
     A text part is ``{"type": "text", "text": ...}``; a medium ``{"type", "path", "caption"}``,
     named ``stem-NUMBER.png|mp4|wav`` where NUMBER counts the message's media from 1. A medium that
-    is a file already stays where it is; one that is known by its caption alone has the path None.
-    Raises `MediaError` when a file cannot be written.
+    is already a file stays where it is; one with only a caption has the path None. Raises
+    `MediaError` if a file cannot be written.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

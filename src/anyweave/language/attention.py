@@ -1,11 +1,11 @@
-"""Two functions that a view of a language model may look up for attention in place of PyTorch's
-plain one ("sdpa"), which both of them use.
+"""Two attention functions for views of a language model, in place of PyTorch's plain one ("sdpa"),
+which both build on.
 
-`GROUPED` is what "sdpa" is, and faster for a step of one token. `PACKED` attends in several
-sequences that lie end to end in one row, each by itself.
+`GROUPED` equals "sdpa" but is faster for a step of one token. `PACKED` attends to several sequences
+that lie end to end in one row, each separately.
 
-Legend: H heads of queries, G groups of them with keys of their own, L new positions of one row, T
-of all rows, K keys of one row, C width of a head.
+Legend: H query heads, G groups of them that share keys, L new positions of one row, T of all rows,
+K keys of one row, C head width.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ _NOT_OURS = ("softcap", "s_aux", "position_bias")
 
 
 def attend_with(view: nn.Module, name: str) -> None:
-    """Let all modules of `view` look up attention by `name`; configs that they share with other
-    models are copied.
+    """Make all modules of `view` look up attention by `name`; configs shared with other models are
+    copied.
     """
     configs: dict[int, Any] = {}
     for module in view.modules():
         config = getattr(module, "config", None)
         if hasattr(config, "_attn_implementation"):
-            if id(config) not in configs:  # what modules share they go on sharing
+            if id(config) not in configs:  # modules that share a config still share its copy
                 configs[id(config)] = copy.deepcopy(config)
                 configs[id(config)]._attn_implementation = name
             module.config = configs[id(config)]
 
 
 def takes_grouped(model: PreTrainedModel) -> bool:
-    """Whether attention is looked up at all and is PyTorch's plain one, over plain keys and values:
-    families that choose among them (sparse attention) do so by the name of the function.
+    """Whether attention is looked up by name and is PyTorch's plain one, over plain keys and
+    values. Sparse attention families depend on the function's name.
     """
     looked_up = getattr(model, "_supports_attention_backend", False)
     plain = looked_up and model.config._attn_implementation == "sdpa"
@@ -54,8 +54,8 @@ def takes_grouped(model: PreTrainedModel) -> bool:
 
 @dataclass(frozen=True)
 class Rows:
-    """Keys or values ``[1, G, K, C]`` of each packed row, on their way from the caches to
-    attention; `lengths` are the new positions of each, `window` is how far they see.
+    """Keys or values ``[1, G, K, C]`` of each packed row, passed from the caches to attention.
+    `lengths` counts each row's new positions; `window` is how far back they see.
     """
 
     known: list[Tensor]
@@ -71,7 +71,7 @@ def _attend_grouped(
     attention_mask: Tensor | None,
     **options: Any,
 ) -> tuple[Float[Tensor, "B L H C"], None]:
-    """transformers' own function but for a step of one token."""
+    """transformers' own function, except for a step of one token."""
     ours = all(options.get(name) is None for name in _NOT_OURS)
     if query.shape[2] == 1 and attention_mask is None and ours:
         return _attend_one(query, key, value, options), None
@@ -87,7 +87,7 @@ def _attend_packed(
     attention_mask: Tensor | None,
     **options: Any,
 ) -> tuple[Float[Tensor, "1 T H C"], None]:
-    """Each row by itself. There is no mask for them all: what a row needs is made here."""
+    """Attend in each row separately. There is no common mask: each row's is made here."""
     if unknown := [name for name in _NOT_OURS if options.get(name) is not None]:
         raise ValueError(f"packed rows know no {', '.join(unknown)}")
     made = [
@@ -102,8 +102,8 @@ def _attend_packed(
 def _attend_one(
     query: Float[Tensor, "B H 1 C"], keys: Tensor, values: Tensor, options: dict[str, Any]
 ) -> Float[Tensor, "B 1 H C"]:
-    """The queries of a group of heads as if they were positions: in bfloat16 on a CPU four times as
-    fast as PyTorch's kernel when that is told of groups.
+    """Treat the queries of a group of heads as positions: in bfloat16 on a CPU, four times as fast
+    as PyTorch's kernel with grouped-query attention enabled.
     """
     batch, heads, _, width = query.shape
     grouped = query.reshape(batch, keys.shape[1], -1, width)
@@ -112,8 +112,8 @@ def _attend_one(
 
 
 def _mask(query: Tensor, keys: Tensor, window: int | None) -> Bool[Tensor, "1 1 L K"] | None:
-    """Which of its keys each new position of a row may see; None where that goes without saying:
-    one new position, of which the cache keeps what it sees, or a row's first ones.
+    """Which of its keys each new position of a row may see. None if no mask is needed: one new
+    position, for which the cache keeps only what it sees, or a row's first positions.
     """
     new, known = query.shape[2], keys.shape[2]
     if new == 1 or (new == known and (window is None or known <= window)):

@@ -1,4 +1,4 @@
-"""A tokenizer of bytes, without files: for tiny models, and for large ones with random weights."""
+"""A byte tokenizer without files, for tiny models and for large ones with random weights."""
 
 from __future__ import annotations
 

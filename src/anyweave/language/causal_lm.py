@@ -1,9 +1,9 @@
-"""A frozen causal language model of the Hugging Face family with trainable signal rows beside it.
+"""A frozen Hugging Face causal language model with trainable signal rows beside it.
 
 Legend: B batch, L sequence length, D hidden size, V rows of the base embedding matrix, S signal
 tokens.
 Ids: ``[0, V)`` base vocabulary, ``[V, V+S)`` signal tokens, from ``V+S`` placeholders that
-projected media replaces.
+projected media replace.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", 
 
 
 class CausalLM(nn.Module):
-    """The language model as the rest sees it: embed, forward to final hidden states, logits.
+    """The language model's interface: embed, forward to final hidden states, logits.
 
-    `model` is any Hugging Face causal LM; all its parameters are frozen here and stay in eval mode.
-    Only `signals` (a `SignalRows`) and LoRA adapters (`anyweave.language.lora`) can train.
+    `model` is any Hugging Face causal LM; it is frozen here and stays in eval mode. Only `signals`
+    (a `SignalRows`) and LoRA adapters (`anyweave.language.lora`) can train.
 
-    A few tokens are run through it at once, or were when the same `source` was last read: `readout`
-    is what it does to its logits, `feeding` whether a key-value cache continues it. Raises
-    `ValueError` for a model that cannot be right.
+    A probe runs a few tokens through it now, unless the result for the same `source` is cached:
+    `readout` is how it computes logits, `feeding` whether it can continue from a key-value cache.
+    Raises `ValueError` for a model that cannot work correctly.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class CausalLM(nn.Module):
         self.signals = SignalRows(num_signals, self.hidden_size)
         if not blank:
             self.signals.initialise(_looked_up(embeddings), head.weight, seed=seed)
-        # As their rows start from the mean word's, so does what a bias adds to every word.
+        # Signal rows start from the mean word; their bias does too.
         bias = getattr(head, "bias", None)
         self._mean_bias = 0.0 if bias is None else float(bias.detach().float().mean())
         self.gradient_checkpointing = False
@@ -101,22 +101,22 @@ class CausalLM(nn.Module):
         token: str | bool | None = None,
         cache_dir: str | Path | None = None,
     ) -> CausalLM:
-        """Load a model and its tokenizer from a folder, a hub id, or a name of
+        """Load a model and its tokenizer from a folder, a hub id, or a name in
         `anyweave.language.fetch.SOURCES`.
 
         Args:
             gguf_file: a GGUF file inside the folder or repository, dequantised while loading.
-            dtype: of the base weights; None keeps the stored type. Trained parameters are always
+            dtype: of the base weights; None keeps the stored dtype. Trained parameters are always
                 float32.
             num_signals: rows to train, `SignalTokens.total`.
-            blank: leave these rows to be read.
+            blank: leave these rows at zero, to be loaded later.
             quantization: "nf4" quantises the linear layers while loading (see `quantization`).
-            trust_remote_code: let a model that needs Python code of its own (``auto_map``) run it.
-            token: of the hub; it means nothing for a folder.
+            trust_remote_code: let a model run Python code of its own (``auto_map``).
+            token: for the hub; ignored for a folder.
             cache_dir: likewise.
 
         Raises:
-            ValueError: the folder or id cannot be loaded, lacks weights, or not quantised.
+            ValueError: the folder or id cannot be loaded or quantised, or lacks weights.
         """
         source = Path(id_or_folder) if Path(id_or_folder).is_dir() else id_or_folder
         if source in SOURCES:
@@ -153,8 +153,8 @@ class CausalLM(nn.Module):
         return cls(model, tokenizer, num_signals=num_signals, seed=seed, blank=blank, source=source)
 
     def with_signals(self, origins: Sequence[int | None], *, seed: int = 0) -> CausalLM:
-        """The same language model, sharing all that it is made of, with other signal rows: each the
-        row of this number, or a new one for None.
+        """The same language model, sharing all its parts, with other signal rows: each a copy of
+        the row with this number, or a new one for None.
         """
         grown = copy.copy(self)
         grown._modules = dict(self._modules)
@@ -173,14 +173,14 @@ class CausalLM(nn.Module):
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """A copy of the one given: whether special tokens are split is state of a tokenizer, and
-        the given one is the processor's, which threads may be using.
+        """A copy of the given one: whether special tokens are split is tokenizer state, and the
+        given one belongs to the processor, which other threads may be using.
         """
         return copy.deepcopy(self.given_tokenizer)
 
     @property
     def decoder(self) -> nn.Module:
-        """The base model without its head; its last hidden state is taken after the final norm."""
+        """The base model without its head; its last hidden state comes after the final norm."""
         decoder: nn.Module = self.model.get_decoder()
         return decoder
 
@@ -200,8 +200,8 @@ class CausalLM(nn.Module):
 
     @property
     def context_length(self) -> int | None:
-        """Positions the model was made for, as its config says under one of several names; None for
-        a model without such a limit, a recurrent one for example.
+        """The number of positions the model was made for, which configs store under several names;
+        None for a model without such a limit, for example a recurrent one.
         """
         config = self.model.config.get_text_config()
         named = (getattr(config, name, None) for name in _POSITIONS)
@@ -209,8 +209,8 @@ class CausalLM(nn.Module):
 
     @property
     def has_position_table(self) -> bool:
-        """Whether positions are looked up in a table of `context_length` rows, so that a later one
-        does not exist; rotary positions are computed and go on, beyond what was trained.
+        """Whether positions are looked up in a table of `context_length` rows, so later ones do not
+        exist. Rotary positions are computed and continue beyond what was trained.
         """
         limit, words = self.context_length, self.model.get_input_embeddings()
         if limit is None:
@@ -218,12 +218,12 @@ class CausalLM(nn.Module):
         tables = [m.weight for m in self.decoder.modules() if isinstance(m, nn.Embedding)]
         tables = [table for table in tables if table is not words.weight]
         tables += [buffer for buffer in self.decoder.buffers() if buffer.ndim == 2]
-        # Some tables begin with two rows for padding.
+        # Some tables start with two padding rows.
         return any(limit <= table.shape[0] <= limit + 2 for table in tables)
 
     @property
     def eos_ids(self) -> tuple[int, ...]:
-        """All ids at which the base model itself stops."""
+        """All ids that end the base model's own output."""
         found: list[int] = []
         for value in (
             self.given_tokenizer.eos_token_id,
@@ -235,9 +235,9 @@ class CausalLM(nn.Module):
 
     @torch.no_grad()
     def _probe(self) -> tuple[Readout, Feeding]:
-        """How this model's logits come about and how it can be fed, from a few tokens through it.
+        """How this model computes logits and how it can be fed, found by running a few tokens.
 
-        Raises `ValueError` for a model that cannot be used rightly.
+        Raises `ValueError` for a model that cannot be used correctly.
         """
         step = max(min(self.base_vocab_size, len(self.given_tokenizer)) // (PROBED + 1), 1)
         ids = torch.arange(1, PROBED + 1, device=self.device)[None] * step % self.base_vocab_size
@@ -253,13 +253,13 @@ class CausalLM(nn.Module):
         return readout, try_feeding(name, feed, self.embed(ids), hidden)
 
     def embed(self, input_ids: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
-        """Rows of the frozen matrix for base ids, `signals.input_rows` for signal ids, zeros for
-        placeholders.
+        """Embeddings from the frozen matrix for base ids, `signals.input_rows` for signal ids,
+        zeros for placeholders.
         """
         is_base = input_ids < self.base_vocab_size
         base = self.model.get_input_embeddings()(input_ids.masked_fill(~is_base, 0))
         rows = self.signals.input_rows.to(base.dtype)
-        # One zero row after the signal rows serves every placeholder id.
+        # A zero row after the signal rows serves every placeholder id.
         rows = torch.cat([rows, rows.new_zeros(1, self.hidden_size)])
         extra = rows[(input_ids - self.base_vocab_size).clamp(0, self.num_signals)]
         return torch.where(is_base.unsqueeze(-1), base, extra)
@@ -274,9 +274,9 @@ class CausalLM(nn.Module):
     ) -> tuple[Float[Tensor, "B L D"], Cache | None]:
         """Hidden states after the final norm, and the key-value cache when `use_cache`.
 
-        `attention_mask` covers past and new positions (P = past + L). Positions are counted over
-        the mask's ones when `position_ids` is absent, so padding on either side does not shift
-        them. Raises `ValueError` for a cache where `feeding` says that it does not work.
+        `attention_mask` covers past and new positions (P = past + L). Without `position_ids`,
+        positions count the mask's ones, so padding on either side does not shift them. Raises
+        `ValueError` for a cache if `feeding` says that caching does not work.
         """
         if use_cache and not self.feeding.cached:
             raise ValueError(
@@ -286,7 +286,7 @@ class CausalLM(nn.Module):
         return self._run(inputs_embeds, attention_mask, past_key_values, use_cache, position_ids)
 
     def new_cache(self) -> Cache:
-        """An empty key-value cache of the kind that this model needs."""
+        """An empty key-value cache of the kind this model needs."""
         return growing_cache(self.model.config)
 
     def _run(
@@ -328,7 +328,7 @@ class CausalLM(nn.Module):
         return self.readout.leave(torch.cat([base, signal], dim=-1))
 
     def enable_gradient_checkpointing(self, enabled: bool = True) -> None:
-        """Trade compute for memory in training: activations are made again in backward."""
+        """Trade compute for memory in training: activations are recomputed in backward."""
         self.gradient_checkpointing = enabled
         if enabled:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -339,7 +339,7 @@ class CausalLM(nn.Module):
     def train(self, mode: bool = True) -> CausalLM:
         """Frozen parts stay in eval mode; adapters (their dropout) follow `mode`."""
         super().train(mode)
-        if not mode:  # all of it: nothing is left to tell apart
+        if not mode:  # everything is in eval mode now
             return self
         self.view_for_replies = None  # training needs its memory
         self.model.eval()
@@ -347,7 +347,7 @@ class CausalLM(nn.Module):
             module.train()
             module.get_base_layer().eval()
         for module in self.model.modules():
-            # transformers recomputes a layer only if the layer itself (not its children) is in
+            # transformers recomputes a layer only if the layer itself, not its children, is in
             # training mode.
             if isinstance(module, GradientCheckpointingLayer):
                 module.training = self.gradient_checkpointing
@@ -358,7 +358,7 @@ class CausalLM(nn.Module):
 
 
 def _looked_up(embeddings: nn.Module) -> Float[Tensor, "V D"]:
-    """The rows as the model sees them: some families (Gemma) scale them while looking them up."""
+    """The rows as the model sees them: some families (Gemma) scale them during look-up."""
     weight = embeddings.weight
     assert isinstance(weight, Tensor)
     rows: Tensor = embeddings(torch.arange(len(weight), device=weight.device))

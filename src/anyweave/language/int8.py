@@ -1,8 +1,8 @@
-"""Linear layers whose weights are read as 8-bit integers: a step of one token takes as long as
-reading the weights, and those are half of bfloat16.
+"""Linear layers with 8-bit integer weights. A step of one token takes as long as reading the
+weights, and these are half the size of bfloat16.
 
-Only weights are rounded, with one scale for each output (PyTorch's own CPU kernel). Activations
-keep 16 bits: quantised with the weights they change what a language model of this size says.
+Only weights are rounded, with one scale per output (PyTorch's own CPU kernel). Activations keep 16
+bits: quantising them too changes what a language model of this size says.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 MOST_ROWS = 4
-"""Up to so many tokens at once the kernel wins; prefills and longer signal runs use the weights as
-they are. Measured: 2.6 times at 1, 1.3 to 1.6 at 4, 0.9 at 8, 0.3 at 128 (AVX-512, bfloat16).
+"""The most tokens at once for which the kernel is faster; prefills and longer signal runs use the
+original weights. Measured speed-up: 2.6 at 1, 1.3 to 1.6 at 4, 0.9 at 8, 0.3 at 128 (AVX-512,
+bfloat16).
 """
 
 
 class Int8Linear(nn.Module):
-    """`linear`, and an 8-bit copy of its matrix for few rows. Takes half as much memory again."""
+    """`linear`, plus an 8-bit copy of its matrix for few rows. Takes half as much memory again."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
@@ -30,7 +31,7 @@ class Int8Linear(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The matrix as it was."""
+        """The original matrix."""
         return self.linear.weight
 
     def forward(self, inputs: Float[Tensor, "*N I"]) -> Float[Tensor, "*N O"]:
@@ -39,7 +40,7 @@ class Int8Linear(nn.Module):
             plain: Tensor = self.linear(inputs)
             return plain
         rows_NI = rows_NI.to(torch.bfloat16).contiguous()
-        # The kernel is slow for other types than bfloat16.
+        # The kernel is slow for dtypes other than bfloat16.
         made: Tensor = torch.ops.aten._weight_int8pack_mm(rows_NI, self.integers, self.scales)
         made = made.view(*inputs.shape[:-1], -1).to(inputs.dtype)
         return made if self.linear.bias is None else made + self.linear.bias

@@ -1,6 +1,4 @@
-"""LoRA adapters on the frozen language model (paper section 5: tuned in instruction tuning
-only).
-"""
+"""LoRA on the frozen language model (paper section 5: trained only in instruction tuning)."""
 
 from __future__ import annotations
 
@@ -25,8 +23,8 @@ def attach(
     seed: int = 0,
     blank: bool = False,
 ) -> None:
-    """Add adapters to linear layers; see `attach_adapters`. Raises `ValueError` too when adapters
-    are already there.
+    """Add adapters to linear layers; see `attach_adapters`. Also raises `ValueError` if the model
+    already has adapters.
     """
     if has_lora(lm):
         raise ValueError("this language model already has LoRA adapters; attach them once")
@@ -53,18 +51,18 @@ def lora_parameters(lm: CausalLM) -> dict[str, nn.Parameter]:
 
 
 def set_enabled(lm: CausalLM, enabled: bool) -> None:
-    """Let adapters take part, or make the model its base self. What trains does not change."""
+    """Enable adapters, or restore the base model. Does not change what trains."""
     trains = {name: p.requires_grad for name, p in lora_parameters(lm).items()}
     for layer in lora_layers(lm):
         layer.enable_adapters(enabled)
-    # peft ties "enabled" to requires_grad; here stages alone decide what trains.
+    # peft ties "enabled" to requires_grad; here only stages decide what trains.
     for name, parameter in lora_parameters(lm).items():
         parameter.requires_grad_(trains[name])
 
 
 @contextmanager
 def adapters_disabled(lm: CausalLM) -> Iterator[None]:
-    """Within the block the language model is its base self."""
+    """Within the block, the language model runs without its adapters."""
     set_enabled(lm, False)
     try:
         yield

@@ -1,13 +1,13 @@
-"""New tokens of several sequences in one forward, end to end in one row, without padding.
+"""New tokens of several sequences in one forward pass, end to end in one row, without padding.
 
     rows [1, L_1, D] ... [1, L_R, D] -> packed [1, T, D] -> layers: every matrix is read once
                                       -> attention: each row with its own keys and values
 
-Each row keeps its own key-value cache, so it may join, leave, be cut or be fed alone between two
-forwards, and nothing is copied or padded for that. The model's own layers run, with another
-function for attention (`attention.PACKED`).
+Each row keeps its own key-value cache, so it may join, leave, be cropped or be fed alone between
+forward passes, without copying or padding. The model's own layers run with a different attention
+function (`attention.PACKED`).
 
-Legend: R rows, L new positions of one row, T of all of them, D width.
+Legend: R rows, L new positions of one row, T of all rows, D width.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class PackedRows:
-    """`language` for several sequences at once; made by `pack_rows`, which tries whether it can."""
+    """`language` for several sequences at once; made by `pack_rows`, which tests that it works."""
 
     def __init__(self, language: CausalLM) -> None:
         with torch.inference_mode(False):
@@ -43,8 +43,8 @@ class PackedRows:
     def feed(
         self, rows: Sequence[Float[Tensor, "1 L D"]], caches: Sequence[Cache], starts: Sequence[int]
     ) -> list[Float[Tensor, "L D"]]:
-        """Append new positions to each row, whose cache knows the first `starts` ones; the states
-        after each new one.
+        """Append new positions to each row, whose cache holds the first `starts` positions. Returns
+        the states after each new one.
         """
         lengths = [row.shape[1] for row in rows]
         ends = [start + length for start, length in zip(starts, lengths, strict=True)]
@@ -58,15 +58,15 @@ class PackedRows:
         return list(hidden_1TD[0].split(lengths))
 
 
-_FIRST = ((0, 3), (5, 6), (4, 8))  # positions of the tried rows: what is fed first,
-_SECOND = ((3, 5), (6, 7), (8, 11))  # and what is fed then
+_FIRST = ((0, 3), (5, 6), (4, 8))  # positions of the test rows: fed first,
+_SECOND = ((3, 5), (6, 7), (8, 11))  # and fed second
 
 
 @torch.no_grad()
 def pack_rows(language: CausalLM) -> PackedRows | None:
-    """`language` for several sequences at once, or None where a few tokens show that rows do not
-    say the same as alone: families with a running state instead of keys and values, or with an
-    attention of their own.
+    """`language` for several sequences at once, or None if a few tokens show that packed rows give
+    other results than single ones: families with a running state instead of keys and values, or
+    with their own attention.
     """
     name = type(language.model).__name__
     if not language.feeding.cached or not is_plain(language.model.config):
@@ -91,7 +91,7 @@ def pack_rows(language: CausalLM) -> PackedRows | None:
 
 
 class _Caches(Cache):
-    """The caches of all rows as one: it gives out the keys and values of each."""
+    """The caches of all rows as one, which returns the keys and values of each."""
 
     def __init__(self, caches: Sequence[Cache], lengths: Sequence[int]) -> None:
         super().__init__(layers=[])

@@ -1,8 +1,8 @@
 """The frozen language model in 4 bits (QLoRA, Dettmers et al., NeurIPS 2023): the base takes a
-quarter of its bfloat16 memory, adapters and rows stay float32 beside it.
+quarter of its bfloat16 memory; adapters and rows stay float32.
 
-``bitsandbytes`` does the arithmetic through transformers' own config; the extra ``qlora`` installs
-it. Quantised weights are as frozen as others: bit-identical after any training step.
+``bitsandbytes``, installed by the extra ``qlora``, does the arithmetic through transformers' own
+config. Quantised weights are frozen like any others: bit-identical after any training step.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def quantization_config(name: str) -> Any:
     """transformers' `BitsAndBytesConfig` for 4-bit NormalFloat with double quantisation, computing
     in bfloat16.
 
-    Embedding and head stay in the model's own type: signal rows stand beside them. Raises
-    `ValueError` for an unknown name, or when bitsandbytes is not installed.
+    Embedding and head keep the model's own dtype, since signal rows extend them. Raises
+    `ValueError` for an unknown name, or if bitsandbytes is not installed.
     """
     if name == "int8":
         raise ValueError(

@@ -1,9 +1,9 @@
-"""What a language model does around its output head, found out from the model itself.
+"""What a language model does around its output head, measured on the model itself.
 
 Families differ between the last hidden state and the logits: Granite divides, Cohere and Falcon-H1
-multiply, Gemma 2 caps with a tanh. Names in configs are no guide to a family that nobody has seen
-yet, so the model is run once: known numbers stand in for the decoder's states and for the head's
-output, and what comes out tells the function between them. It is reproduced exactly, or refused.
+multiply, Gemma 2 caps with a tanh. Config names do not help with unknown families, so the model
+runs once with known numbers in place of the decoder's states and the head's output; the result
+reveals the function between them. We reproduce that function exactly or refuse the model.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TINY, _LARGE = 2.0**-10, 2.0**14  # powers of two: measuring a factor with them
 
 @dataclass(frozen=True)
 class Readout:
-    """``logits = soft_cap(after * head(before * hidden))``, for signal rows as for the head's own.
+    """``logits = soft_cap(after * head(before * hidden))``, for signal rows and the head's own.
 
     `cap` c is Gemma 2's ``c * tanh(x / c)``; None is no cap.
     """
@@ -33,11 +33,11 @@ class Readout:
     cap: float | None = None
 
     def enter(self, hidden: Tensor) -> Tensor:
-        """What the head reads."""
+        """The head's input."""
         return hidden if self.before == 1.0 else hidden * self.before
 
     def leave(self, scores: Tensor) -> Tensor:
-        """What becomes of the head's output."""
+        """The logits, from the head's output."""
         if self.after != 1.0:
             scores = scores * self.after
         return scores if self.cap is None else self.cap * torch.tanh(scores / self.cap)
@@ -47,7 +47,8 @@ class Readout:
 def measure_readout(
     model: PreTrainedModel, decoder: nn.Module, head: nn.Module, ids: Int[Tensor, "1 L"]
 ) -> tuple[Readout, Float[Tensor, "1 L D"]]:
-    """The model's readout, and its decoder's true last hidden states of `ids`, from one forward.
+    """The model's readout and its decoder's true last hidden states of `ids`, from one forward
+    pass.
 
     Raises `ValueError` for a model whose logits are another function of the last hidden state.
     """
@@ -56,7 +57,7 @@ def measure_readout(
     rows, hidden_size = weight.shape
     draw = torch.Generator().manual_seed(0)
     device = ids.device
-    # Sixteenths are exact in every type, so casts on the way change nothing.
+    # Sixteenths are exact in every dtype, so casts along the way change nothing.
     states = torch.randint(-32, 33, (*ids.shape, hidden_size), generator=draw).to(device) / 16
     scores = torch.randint(-640, 641, (*ids.shape, rows), generator=draw).to(device) / 16
     scores[:, 0] = torch.where(scores[:, 0] < 0, -_TINY, _TINY)
@@ -95,19 +96,19 @@ def measure_readout(
 
 
 def _fit(logits: Tensor, scores: Tensor, before: float) -> Readout | None:
-    """The factor from tiny scores, where every cap is straight; the cap from large ones."""
+    """The factor from tiny scores, where any cap is linear; the cap from large ones."""
     after = float((logits[:, 0] / scores[:, 0]).median())
     after = 1.0 if abs(after - 1.0) < 1e-4 else after
     limit = float(logits[:, 1].abs().median())
     capped = limit < 0.99 * abs(after) * _LARGE
     readout = Readout(before, after, limit if capped else None)
     expected = readout.leave(scores)
-    # A head in half precision may round its logits before it gives them.
+    # A half-precision head may round its logits.
     return readout if torch.allclose(logits, expected, rtol=1e-2, atol=1e-6) else None
 
 
 def _factor(values: Tensor, reference: Tensor) -> float | None:
-    """The one number that `reference` is multiplied by to give `values`, or None."""
+    """The number by which to multiply `reference` to get `values`, or None."""
     found = reference != 0
     factor = float((values[found] / reference[found]).median())
     factor = 1.0 if abs(factor - 1.0) < 1e-4 else factor
@@ -116,7 +117,7 @@ def _factor(values: Tensor, reference: Tensor) -> float | None:
 
 @contextmanager
 def _replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """For a while `module` does something else; a wrapper that stands there already comes back."""
+    """Replace `module`'s forward within the block, then restore it, including any wrapper."""
     own = vars(module).get("forward")
     module.forward = forward
     try:

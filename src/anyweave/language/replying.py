@@ -1,8 +1,8 @@
-"""The language model as replies use it: the same one, with its adapters folded into copies of the
-matrices they adapt, and on request with 8-bit weights.
+"""The language model as replies use it, with its adapters folded into copies of the matrices they
+adapt and, on request, 8-bit weights.
 
 A view shares every module and parameter that it does not replace, and replaces modules only in its
-own tree: training and saving see the model as it always was, whatever replies do meanwhile.
+own tree. Training and saving see the model unchanged, whatever replies do meanwhile.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ ReplyQuantization = Literal["int8"]
 def for_replies(
     lm: CausalLM, *, merge: bool = True, quantization: ReplyQuantization | None = None
 ) -> CausalLM:
-    """A view of `lm` that says the same, faster. It is kept with `lm` and made again when adapters
-    or base matrices have changed since; `lm` itself where there is nothing to replace.
+    """An equivalent, faster view of `lm`. It is kept on `lm` and rebuilt when adapters or base
+    matrices have changed since; if there is nothing to replace, it is `lm` itself.
 
     Args:
         merge: fold adapters in. Takes one more copy of each adapted matrix.
@@ -35,7 +35,7 @@ def for_replies(
             CPU (`int8.Int8Linear`). Folds adapters in too.
 
     Raises:
-        ValueError: 8-bit weights on another device than a CPU, or of a 4-bit model.
+        ValueError: 8-bit weights on a device other than a CPU, or of a 4-bit model.
     """
     if quantization is not None:
         _check_int8(lm)
@@ -46,15 +46,16 @@ def for_replies(
         return lm
     kept: _View | None = lm.view_for_replies
     if kept is None or not kept.is_of(lm, fold, quantization):
-        lm.view_for_replies = None  # the old copies go before the new ones come
+        lm.view_for_replies = None  # free the old copies before making new ones
         kept = lm.view_for_replies = _View(lm, fold, quantization)
     return kept.language
 
 
 class _View:
-    """A view, and all it was made of, to tell when it is out of date.
+    """A view, and what it was made from, to detect when it is out of date.
 
-    The adapters are compared by value: optimizers and `.data` may write where no counter looks.
+    Adapters are compared by value: optimizers and `.data` may write without bumping a version
+    counter.
     """
 
     def __init__(self, lm: CausalLM, fold: bool, quantization: ReplyQuantization | None) -> None:
@@ -77,7 +78,7 @@ class _View:
         self.language.view_for_replies = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
-        """A copy of the language model makes its own view when it replies."""
+        """Not copied: a copy of the language model makes its own view when it replies."""
 
     def is_of(self, lm: CausalLM, fold: bool, quantization: ReplyQuantization | None) -> bool:
         now = lora_parameters(lm)
@@ -90,8 +91,8 @@ class _View:
 
 
 def _base_state(lm: CausalLM) -> list[Any]:
-    """What the replaced modules take from the frozen model: which tensors, and whether adapters
-    take part.
+    """What the replaced modules take from the frozen model: which tensors, and which adapters are
+    active.
     """
     weights = [m.weight for m in lm.model.modules() if isinstance(m, nn.Linear)]
     versions = [0 if w.is_inference() else w._version for w in weights]

@@ -1,8 +1,7 @@
-"""The few rows of embedding and head that we train, beside the frozen matrices and never inside
-them.
+"""The few trained rows of embedding and head, kept beside the frozen matrices, never inside them.
 
-Resizing the base matrices would make all of their rows trainable, or need gradient masks; separate
-parameters keep the base model bit-identical and a checkpoint small. S signal tokens, D hidden size.
+Resizing the base matrices would make all their rows trainable or need gradient masks. Separate
+parameters keep the base model bit-identical and checkpoints small. S signal tokens, D hidden size.
 """
 
 from __future__ import annotations
@@ -13,11 +12,10 @@ from torch import Tensor, nn
 
 
 class SignalRows(nn.Module):
-    """`input_rows` are what a signal token is when fed in, `output_rows` what it is compared with
-    when spoken.
+    """`input_rows` embed signal tokens as input; `output_rows` score them as output.
 
-    Both ``[num_rows, hidden]`` and float32 whatever the base model's type is, so that small steps
-    are not lost.
+    Both are ``[num_rows, hidden]`` and float32 whatever the base model's dtype, so that small
+    updates are not lost.
     """
 
     def __init__(self, num_rows: int, hidden: int) -> None:
@@ -34,11 +32,11 @@ class SignalRows(nn.Module):
         noise: float = 0.1,
         seed: int = 0,
     ) -> None:
-        """Every row becomes the mean row of its base matrix plus noise of `noise` times that
-        matrix's deviation.
+        """Set every row to the mean row of its base matrix, plus noise of `noise` times that
+        matrix's standard deviation.
 
-        The mean makes a fresh signal token as likely as an average word; the noise tells the tokens
-        apart.
+        The mean makes a new signal token as likely as an average word; the noise makes the tokens
+        distinct.
         """
         generator = torch.Generator().manual_seed(seed)
         for rows, base in ((self.input_rows, embeddings), (self.output_rows, head)):

@@ -1,9 +1,9 @@
-"""A lone row through bfloat16 matrices on a CPU: PyTorch's matrix-vector kernel, not oneDNN's.
+"""A single row through bfloat16 matrices on a CPU: PyTorch's matrix-vector kernel, not oneDNN's.
 
-A step of one token reads every weight once, and what it costs is how fast they are read. For one
-row oneDNN's matrix product reads at about 13 GB/s and PyTorch's own kernel at 22
-(`benchmarks/against_peers.py`); from two rows on oneDNN is the faster one. Which of them runs is a
-switch of the whole process, so it is held only while such a step runs.
+A step of one token reads every weight once, and reading speed sets its cost. For one row, oneDNN's
+matrix product reads at about 13 GB/s and PyTorch's own kernel at 22
+(`benchmarks/against_peers.py`); from two rows on, oneDNN is faster. The choice is a process-wide
+switch, so it is held only while such a step runs.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _before = True
 
 @contextmanager
 def matrix_vector(rows: Tensor) -> Iterator[None]:
-    """Within the block matrix products take the kernel for one row, if `rows` ``[..., D]`` is a
-    lone one in bfloat16 on a CPU where that pays, and nothing is to be learned from it.
+    """Within the block, matrix products use the single-row kernel, if `rows` ``[..., D]`` is a
+    single bfloat16 row without gradients, on a CPU where that pays.
     """
     if not (_is_lone(rows) and _pays()):
         yield
@@ -47,13 +47,13 @@ def _is_lone(rows: Tensor) -> bool:
 
 @cache
 def _pays() -> bool:
-    """Measured where a CPU multiplies bfloat16 itself; elsewhere it is left as it is."""
+    """Measured only on CPUs with native bfloat16 products; elsewhere nothing changes."""
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
 def _switch_off() -> None:
     global _inside, _before
-    with _lock:  # threads that overlap must not take each other's switch for the user's
+    with _lock:  # overlapping threads must not mistake each other's switch for the user's
         if _inside == 0:
             _before = torch.backends.mkldnn.set_flags(_enabled=False, _fp32_precision=None)[0]
         _inside += 1

@@ -1,5 +1,5 @@
-"""What a few tokens through a large language model showed, kept in the user's cache: the same files
-show the same.
+"""Probe results of large language models, kept in the user's cache: the same files give the same
+results.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from anyweave.processing.cache import fingerprint
 
 logger = logging.getLogger(__name__)
 
-LARGE = 50_000_000  # parameters; smaller models are tried again in no time
+LARGE = 50_000_000  # parameters; smaller models are quick to probe again
 
 
 def tried_before(
     model: PreTrainedModel, source: str | Path, probe: Callable[[], tuple[Readout, Feeding]]
 ) -> tuple[Readout, Feeding]:
-    """What `probe` found for a model from `source`, now or when the same files were last read.
+    """What `probe` finds for a model from `source`, now or when the same files were last read.
 
-    Only what needs no word is kept: refusals and warnings come every time.
+    Only unremarkable results are cached, so refusals and warnings recur every time.
     """
     identity = _identity(model, source)
     if identity is None or model.num_parameters() < LARGE:
@@ -52,7 +52,7 @@ def tried_before(
 
 
 def _identity(model: PreTrainedModel, source: str | Path) -> str | None:
-    """Names files, type and software; None where nothing tells which files they are."""
+    """A fingerprint of files, dtype and software; None if the files cannot be identified."""
     config: Any = model.config
     files = disk_stamp(source) if Path(source).is_dir() else getattr(config, "_commit_hash", None)
     quantized = str(getattr(config, "quantization_config", None))

@@ -1,7 +1,7 @@
 """Bytes, files and pictures to arrays and back. Knows no model and no tensor.
 
 An image is ``uint8[H, W, 3]``, a video ``uint8[T, H, W, 3]``, audio ``float32[S]`` mono in -1..1;
-of other kinds (see `anyweave.modalities`) it is whatever array their reader makes.
+other kinds (see `anyweave.modalities`) are whatever array their reader makes.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def load(part: Media, *, sample_rate: int = 16_000, limits: Limits = DEFAULT_LIM
 def read(
     part: Media, *, sample_rate: int = 16_000, limits: Limits = DEFAULT_LIMITS
 ) -> tuple[np.ndarray, float | None]:
-    """`load`, and the rate that belongs to the array: frames/s, Hz, None for images and for a video
-    array that tells none.
+    """`load`, and the array's rate: frames/s, Hz, or None for images and for a video array without
+    one.
 
-    The one door to decoding: by another process where `isolation` says so.
+    All decoding goes through here, in another process where `isolation` says so.
     """
     if not sample_rate > 0:
         raise ValueError(f"sample_rate must be positive, got {sample_rate}")
@@ -117,8 +117,8 @@ def save(
 
 
 def store(part: Media, stem: str | Path) -> Path:
-    """Write a part's medium, as `encode_part`, to a file called `stem` plus the suffix of its
-    format. A path is not copied but returned. Raises `MediaError`.
+    """Write a part's medium, as `encode_part` gives it, to a file called `stem` plus the suffix of
+    its format. A path is returned, not copied. Raises `MediaError`.
     """
     if isinstance(part.source, (str, Path)):
         return Path(part.source)
@@ -131,8 +131,8 @@ def store(part: Media, stem: str | Path) -> Path:
 def encode_part(part: Media) -> tuple[str, bytes]:
     """The suffix and the bytes of a part's medium.
 
-    What is encoded already, a file or bytes, is checked to be whole and kept as it is. Arrays
-    become PNG, MP4 (which loses a little) or 16-bit WAV, marked where a model made them. Raises
+    A source that is already encoded, a file or bytes, is checked to be whole and kept as it is.
+    Arrays become PNG, MP4 (slightly lossy) or 16-bit WAV, marked if a model made them. Raises
     `MediaError`.
     """
     if isinstance(part.source, (str, Path, bytes, bytearray, memoryview)):

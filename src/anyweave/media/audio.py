@@ -1,7 +1,7 @@
 """Audio: a path, bytes or an array in, ``float32[S]`` mono in -1..1 out, and back.
 
-Channels are averaged to mono, the rate is changed with soxr, values beyond -1..1 are clipped after
-that. The sound of an MP4 or WebM counts as audio.
+Channels are averaged to mono and resampled with soxr, then values beyond -1..1 are clipped. The
+sound of an MP4 or WebM counts as audio.
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ def _read_file(encoded: Encoded, limits: Limits) -> tuple[Float[np.ndarray, " S"
 
 
 def _source(encoded: Encoded) -> BinaryIO:
-    """The file without its name, from which libsndfile would guess what it holds, and a WAV with
-    the length that its writer could not know.
+    """The file without its name, from which libsndfile would guess what it holds; a streamed WAV
+    gets the length that its writer could not know.
     """
     file = encoded.file
     found = wav_data(file, encoded.size) if encoded.format == "WAV" else None
@@ -180,7 +180,7 @@ def _source(encoded: Encoded) -> BinaryIO:
 
 
 def _read_track(encoded: Encoded, limits: Limits) -> tuple[Float[np.ndarray, " S"], float]:
-    """The first audio track of what FFmpeg reads; a container may hold video too."""
+    """The first audio track of a file that FFmpeg reads; a container may hold video too."""
     meter = Meter(encoded.name, limits)
     file = _frames_alone(encoded) if encoded.format in ESTIMATED else encoded.file
     with av.open(file, mode="r", format=DEMUXERS[encoded.format]) as container:
@@ -203,7 +203,7 @@ def _read_track(encoded: Encoded, limits: Limits) -> tuple[Float[np.ndarray, " S
             size = round(seconds * rate) * stream.channels * 4
             limits.check(encoded.name, seconds=seconds, decoded_bytes=size)
         stream.codec_context.options = {"err_detect": "crccheck+explode"}
-        # Packed: PyAV reads planes beyond the last where there are eight channels, and crashes.
+        # Packed: with eight channels in planes, PyAV reads past the last plane and crashes.
         resampler = av.AudioResampler(format="flt", rate=rate)
         pieces: list[np.ndarray] = []
         count = 0
@@ -222,7 +222,7 @@ def _read_track(encoded: Encoded, limits: Limits) -> tuple[Float[np.ndarray, " S
 
 
 def _frames_alone(encoded: Encoded) -> BinaryIO:
-    """An MP3 or AAC stream without the tags and other bytes that stand around its frames."""
+    """An MP3 or AAC stream without the tags and other bytes around its frames."""
     spans = mpeg_frames(encoded.file, encoded.size, encoded.format).spans
     encoded.file.seek(0)
     data = encoded.file.read()

@@ -1,8 +1,8 @@
-"""Is a container whole? Decoders read one that stops early without complaint.
+"""Is a container whole? Decoders read a truncated one without complaint.
 
 A WAV becomes shorter, an MP4 loses its last frames; so the containers' own lengths are checked.
-Only media data that is declared and not there counts: what stands after it (tags, a camera's
-footer, a line break) is no damage, and a length that a pipe's writer could not know is none.
+Only media data that is declared but missing counts: anything after it (tags, a camera's footer, a
+line break) is not damage, and neither is a length that a pipe's writer could not know.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import BinaryIO
 from anyweave.media.matroska import segment_missing
 from anyweave.media.mpeg import mpeg_frames
 
-_ENDLESS = 0x7FFF_F000  # what writers to a pipe put for a length, or the largest, less a header
+_ENDLESS = 0x7FFF_F000  # unknown from here on: pipes get this, or the largest less a header
 _BOXES = {
     b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"pdin",
     b"sidx", b"ssix", b"prft", b"emsg", b"meta", b"uuid", b"udta", b"pnot", b"PICT", b"junk",
@@ -51,8 +51,8 @@ def _short(declared: int, size: int) -> str | None:
 
 @dataclass(frozen=True)
 class WavData:
-    """Where the samples of a WAV begin and how many bytes they have. `streamed`: the header does
-    not know, they go to the end of the file.
+    """Where the samples of a WAV begin and how many bytes they take. `streamed`: the header does
+    not say, so they run to the end of the file.
     """
 
     start: int
@@ -67,7 +67,7 @@ def wav_data(file: BinaryIO, size: int) -> WavData | None:
         file.seek(position)
         kind, length = file.read(4), int.from_bytes(file.read(4), "little")
         start = position + 8
-        if kind == b"ds64":  # RF64 keeps its lengths of 64 bits here
+        if kind == b"ds64":  # RF64 keeps its 64-bit lengths here
             long = int.from_bytes(file.read(16)[8:], "little")
         elif kind == b"data":
             if length == 0xFFFF_FFFF and long not in (None, 0) and long < 1 << 62:
@@ -81,7 +81,7 @@ def wav_data(file: BinaryIO, size: int) -> WavData | None:
 
 
 def _only_chunks(file: BinaryIO, position: int, size: int) -> bool:
-    """Whether nothing but RIFF chunks stands from `position` on."""
+    """Whether only RIFF chunks follow from `position` on."""
     while position + 8 <= size:
         file.seek(position)
         kind, length = file.read(4), int.from_bytes(file.read(4), "little")
@@ -99,7 +99,7 @@ def _wav_missing(file: BinaryIO, size: int) -> str | None:
 
 
 def _riff_missing(file: BinaryIO, size: int) -> str | None:
-    """RIFF: its length, unless nobody knew it, and for AVI those of the RIFFs that continue it."""
+    """RIFF: its length, unless unknown, and for AVI those of the RIFFs that continue it."""
     position = 0
     while position + 12 <= size:
         file.seek(position)
@@ -115,7 +115,7 @@ def _riff_missing(file: BinaryIO, size: int) -> str | None:
 
 
 def _webp_broken(file: BinaryIO) -> str | None:
-    """WebP: readers stop at a chunk they cannot follow, with the frames so far."""
+    """WebP: readers stop at a chunk they cannot follow and return the frames so far."""
     file.seek(4)
     end = 8 + int.from_bytes(file.read(4), "little")
     position = 12
@@ -139,7 +139,7 @@ def _boxes_missing(file: BinaryIO, size: int, needed: bytes) -> str | None:
         file.seek(position)
         length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
         if kind not in _BOXES:
-            break  # no box: trailing bytes, or damage that the decoder tells
+            break  # not a box: trailing bytes, or damage that the decoder reports
         if length == 1:
             length = int.from_bytes(file.read(8), "big")
         kinds.add(kind)
@@ -199,5 +199,5 @@ def _gif_missing(file: BinaryIO, size: int) -> str | None:
 
 
 def _palette(flags: bytes) -> int:
-    """Bytes of the colour table that `flags` tells of."""
+    """Bytes of the colour table that `flags` declares."""
     return 3 * 2 ** ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0

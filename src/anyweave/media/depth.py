@@ -1,7 +1,7 @@
 """Depth maps: how far away everything is, ``float32[H, W]`` in metres; 0 and NaN are unknown.
 
-Files are NumPy arrays in metres (``.npy``), or PNG of 16 bits in millimetres, as depth cameras and
-most data sets write them. SUN RGB-D's PNG have their bits turned by 3: convert those first.
+Files are NumPy arrays in metres (``.npy``), or 16-bit PNGs in millimetres, as depth cameras and
+most data sets write them. SUN RGB-D's PNGs have their bits rotated by 3: convert those first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def read(content: bytes) -> Float[np.ndarray, "H W"]:
-    """The map of a PNG or NumPy file. Raises `ValueError` for another."""
+    """The map of a PNG or NumPy file. Raises `ValueError` for anything else."""
     if content.startswith(_PNG):
         with PIL.Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
             if not picture.mode.startswith("I"):

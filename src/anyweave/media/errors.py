@@ -47,15 +47,15 @@ DAMAGE: tuple[type[BaseException], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The largest medium that is read. Checked against the headers before anything is decoded, and
-    again while it is decoded: headers may lie.
+    """The largest medium that we read. Checked against the headers before decoding, and again while
+    decoding: headers may lie.
 
     `max_pixels`: width x height of an image or of one video frame.
     `max_seconds`: length of audio or video.
     `max_frames`: frames of a video.
     `max_bytes`: size of the encoded file.
-    `max_decoded_bytes`: what it decodes to: height x width x 3 of all frames, 4 bytes for each
-    sample of every channel. Time and memory follow it.
+    `max_decoded_bytes`: decoded size: height x width x 3 for all frames, 4 bytes per sample and
+    channel. Time and memory grow with it.
     `max_work_seconds`: time that decoding may take.
     """
 
@@ -85,7 +85,7 @@ class Limits:
 
 
 class Meter:
-    """Counts what is decoded of one medium, before room is made for it, and the time it takes.
+    """Counts the decoded bytes of one medium, before memory is allocated, and the time taken.
 
     Raises `MediaError` once a limit is passed.
     """

@@ -1,4 +1,4 @@
-"""Media files are written whole or not at all, and what kept them from it is told."""
+"""Media files are written whole or not at all, and errors say what prevented it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from anyweave.media.errors import media_error
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that nobody ever sees half of.
+    """Write a file that nobody ever sees half written.
 
     Raises `MediaError` (with the system's reason, such as a full disk) and leaves `path` as it was.
     """

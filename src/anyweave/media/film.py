@@ -1,8 +1,8 @@
-"""The frames of what FFmpeg reads: MP4, WebM, MKV, AVI, Ogg video.
+"""The frames of files that FFmpeg reads: MP4, WebM, MKV, AVI, Ogg video.
 
-Frames are shown as players do: turned by the rotation flag, pixels that are not square made so.
-FFmpeg leaves out what it cannot read and goes on; so frames are counted against what the file
-declares and against the packets that came in.
+Frames look as players show them: rotated by the rotation flag, with pixels made square. FFmpeg
+skips what it cannot read and carries on, so frames are counted against what the file declares and
+against the packets read.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from anyweave.media.errors import Limits, MediaError, Meter, media_error
 from anyweave.media.source import Encoded
 
 _ONE_TO_ONE = ("h264", "vp9", "av1", "mjpeg", "ffv1")
-"""Codecs of which each packet is one frame that is shown; others have packets of hidden frames."""
+"""Codecs in which each packet is one shown frame; others have packets of hidden frames."""
 
 
 class Frames:
-    """Frames ``uint8[H, W, 3]`` of one size, gathered without ever being held twice."""
+    """Frames ``uint8[H, W, 3]`` of one size, collected without ever holding two copies."""
 
     def __init__(self, name: str, limits: Limits) -> None:
         self._name = name
@@ -40,7 +40,7 @@ class Frames:
         return self._count
 
     def add(self, frame: UInt8[np.ndarray, "H W 3"]) -> None:
-        """Append a frame. Raises `MediaError` once they are more than the limits allow."""
+        """Append a frame. Raises `MediaError` once the limits are exceeded."""
         self.shape = self.shape or frame.shape
         assert frame.shape == self.shape, "all frames of a clip have one size"
         self._count += 1
@@ -56,17 +56,17 @@ class Frames:
 
 @dataclass
 class _Seen:
-    """What came out of a file: packets of the track, how many of them are not to be shown, and the
-    times of the frames in seconds.
+    """What came out of a file: packets of the track, how many of them are not shown, and the times
+    of the frames in seconds.
     """
 
     packets: int = 0
     hidden: int = 0
     times: list[float] = field(default_factory=list)
-    last: float = 0.0  # the last frame's own duration, 0 if it tells none
+    last: float = 0.0  # the last frame's own duration, 0 if unknown
 
     def note(self, frame: av.VideoFrame) -> None:
-        """Note when a frame is shown, as far as it tells."""
+        """Note when a frame is shown, if it says so."""
         if frame.time is not None:
             self.times.append(frame.time)
         self.last = float((frame.duration or 0) * (frame.time_base or 0))
@@ -95,7 +95,7 @@ def read_film(encoded: Encoded, limits: Limits) -> tuple[UInt8[np.ndarray, "T H 
         stream.thread_type = "AUTO"
         frames, seen = Frames(encoded.name, limits), _Seen()
         for packet in container.demux(stream):
-            if packet.size or packet.dts is not None:  # the last one only asks for what is left
+            if packet.size or packet.dts is not None:  # the last one only flushes the decoder
                 seen.packets += 1
                 seen.hidden += packet.is_discard or not packet.size
             for frame in packet.decode():
@@ -135,8 +135,8 @@ def video_tracks(container: av.container.InputContainer) -> list[av.VideoStream]
 def _upright(
     frame: av.VideoFrame, pixel_shape: Fraction, shape: tuple[int, ...] | None
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The frame as RGB with square pixels, turned as its rotation flag says, in the size of its
-    forerunners.
+    """The frame as RGB with square pixels, rotated as its flag says, in the size of those before
+    it.
     """
     turns = round(frame.rotation / 90) % 4
     height, width = frame.height, max(1, round(frame.width * pixel_shape))
@@ -152,7 +152,7 @@ def _lost(
     seen: _Seen,
     count: int,
 ) -> str | None:
-    """What the file declares and did not give, or None."""
+    """What the file declares but did not deliver, or None."""
     shown = seen.packets - seen.hidden
     if stream.codec_context.name in _ONE_TO_ONE and count < shown:
         return f"{shown - count:,} of its {shown:,} frames cannot be decoded"
@@ -183,9 +183,9 @@ def _stored_packets(encoded: Encoded) -> int:
 
 
 def _declared_seconds(container: av.container.InputContainer, stream: av.VideoStream) -> float:
-    """When the track ends, as the file itself says; 0 if it does not.
+    """When the track ends according to the file; 0 if it does not say.
 
-    The length of the whole is that of the video only where nothing else may be longer.
+    The duration of the file is that of the video only if no other track can be longer.
     """
     told = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))
     if told:
@@ -196,8 +196,8 @@ def _declared_seconds(container: av.container.InputContainer, stream: av.VideoSt
 
 
 def _mean_rate(encoded: Encoded, seen: _Seen, told: float, tick: float) -> float:
-    """Frames/s by the times of the first and the last frame; what the header tells is exacter
-    where it agrees with them.
+    """Frames/s from the times of the first and the last frame; the header's rate is more exact if
+    it agrees with them.
     """
     gaps = len(seen.times) - 1
     span = seen.times[-1] - seen.times[0] if seen.times else 0.0

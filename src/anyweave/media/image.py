@@ -1,8 +1,8 @@
 """Images: a path, bytes, a PIL image or an array in, ``uint8[H, W, 3]`` out, and back.
 
-What is read is the picture as a person sees it: EXIF orientation is honoured, transparency is laid
-on white, palettes, 16-bit and CMYK become 8-bit RGB. Colour profiles are ignored. An animation is a
-video, not an image.
+Pictures are read as a person sees them: EXIF orientation is honoured, transparency is laid on
+white, and palettes, 16-bit and CMYK become 8-bit RGB. Colour profiles are ignored. An animation is
+a video, not an image.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def check_image(array: np.ndarray, name: str) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def encode_image(array: np.ndarray, format: str, name: str, generated: bool) -> bytes:
-    """Encode ``uint8[H, W, 3]``: PNG exactly, JPEG and WebP at high quality."""
+    """Encode ``uint8[H, W, 3]``: PNG losslessly, JPEG and WebP at high quality."""
     picture = PIL.Image.fromarray(check_image(array, name))
     packet = xmp(generated)
     text = PngInfo()
@@ -113,7 +113,7 @@ def flatten(picture: PIL.Image.Image, name: str) -> PIL.Image.Image:
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         picture = _to_8_bit(picture, name)
     if picture.mode in ("RGBA", "LA", "La", "PA", "RGBa") or "transparency" in picture.info:
-        if picture.mode == "La":  # Pillow turns it into nothing else
+        if picture.mode == "La":  # the only mode Pillow converts it to
             picture = picture.convert("LA")
         opaque = PIL.Image.new("RGBA", picture.size, "white")
         opaque.alpha_composite(picture.convert("RGBA"))
@@ -122,7 +122,7 @@ def flatten(picture: PIL.Image.Image, name: str) -> PIL.Image.Image:
 
 
 def _to_8_bit(picture: PIL.Image.Image, name: str) -> PIL.Image.Image:
-    """16 bits of grey in 8. Pillow's own conversion clips at 255 and turns such pictures white."""
+    """16-bit grey as 8-bit. Pillow's own conversion clips at 255 and turns such pictures white."""
     values = np.asarray(picture)
     if picture.mode == "F" or values.min() < 0 or values.max() > 65_535:
         raise media_error(

@@ -1,10 +1,10 @@
-"""Decoding of media that nobody vouches for, in processes that may die.
+"""Decoding of untrusted media, in processes that may die.
 
-Decoders are C: a hostile file can crash one, fill the memory or keep it busy for minutes, where no
-limit of ours is asked. A process that can be replaced calls `may_die`: its memory is bounded, and
-the processor time of each medium; the system ends it otherwise. One that has to live calls
-`isolate`: a child that may die decodes for it, and what happens to the child is one `MediaError`.
-Arrays are never sent there, they are decoded already.
+Decoders are C: a hostile file can crash one, fill the memory or keep it busy for minutes, where our
+limits are not checked. A replaceable process calls `may_die`: its memory and the CPU time of each
+medium are bounded, and the system kills it beyond that. A process that must survive calls
+`isolate`: a child that may die decodes for it, and whatever happens to the child is one
+`MediaError`. Arrays are never sent there: they are already decoded.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ except ImportError:  # Windows has no such bounds; a child still dies alone
     resource = None  # type: ignore[assignment]
 
 MEMORY = 6 * 2**30
-"""Bytes that decoding may take beyond what the process has when it begins."""
-_PATIENCE = 4  # seconds of waiting per second of processor time: machines are shared
+"""Bytes that decoding may use beyond what the process has when it begins."""
+_PATIENCE = 4  # seconds of waiting per second of CPU time: machines are shared
 _START = (
     "import sys; from anyweave import media; media.isolation.serve(int(sys.argv[1]), media.read)"
 )
@@ -44,7 +44,7 @@ Read = tuple[np.ndarray, float | None]
 
 
 class Decoder:
-    """A child process that decodes, started when it is needed and again after it died. Threads take
+    """A child process that decodes, started on demand and restarted after it dies. Threads take
     turns; a fork gets a child of its own.
     """
 
@@ -68,7 +68,7 @@ class Decoder:
                 shape, dtype, rate = answer
                 array = np.empty(shape, dtype)
                 connection.recv_bytes_into(_bytes(array))
-            except (EOFError, OSError) as error:  # it died, or has to
+            except (EOFError, OSError) as error:  # it died, or must
                 raise _death(part.name, self._end(), limits, error) from None
         return array, rate
 
@@ -89,7 +89,7 @@ class Decoder:
         theirs.close()
         self._connection, self._owner = ours, os.getpid()
         try:
-            ours.recv()  # it is ready; what happens from now on is the medium's doing
+            ours.recv()  # it is ready; from now on, failures are the medium's fault
         except EOFError:
             status = self._end()
             raise RuntimeError(
@@ -103,7 +103,7 @@ class Decoder:
         self._process = self._connection = None
         if process is None or connection is None or self._owner != os.getpid():
             return 0
-        connection.close()  # a child that waits for work ends by itself
+        connection.close()  # an idle child then exits by itself
         try:
             return process.wait(timeout=0.5)
         except subprocess.TimeoutExpired:
@@ -117,13 +117,13 @@ _mortal = False
 
 
 def isolate() -> None:
-    """From now on a child decodes for this process: for workers of a training run and servers."""
+    """From now on a child decodes for this process: for training workers and servers."""
     global _decoder
     _decoder = _decoder or Decoder()
 
 
 def may_die(memory: int = MEMORY) -> None:
-    """From now on this process is ended rather than that a medium takes more than its share."""
+    """From now on the system kills this process if a medium takes more than its share."""
     global _mortal
     if resource is None or not Path("/proc/self/statm").exists():
         return
@@ -136,8 +136,8 @@ def may_die(memory: int = MEMORY) -> None:
 
 
 def decoder_for(part: Media) -> Decoder | None:
-    """The child that has to decode a part, None if this process does: an array, and a medium whose
-    reader is only here, such as one of a notebook.
+    """The child that must decode a part, None if this process does: for an array, or a medium whose
+    reader exists only here, such as one in a notebook.
     """
     encoded = isinstance(part.source, (str, os.PathLike, bytes, bytearray, memoryview))
     return _decoder if encoded and kind_of(part.modality).travels else None
@@ -145,7 +145,7 @@ def decoder_for(part: Media) -> Decoder | None:
 
 @contextmanager
 def bounded_time(limits: Limits) -> Iterator[None]:
-    """Of a process that may die: the system ends it when the block takes too long."""
+    """In a process that may die: the system kills it if the block takes too long."""
     if not _mortal:
         yield
         return
@@ -159,7 +159,7 @@ def bounded_time(limits: Limits) -> Iterator[None]:
 
 
 def serve(descriptor: int, read: Callable[..., Read]) -> None:
-    """The child: `read` what comes in until nobody asks any more."""
+    """The child: `read` each request until the parent hangs up."""
     may_die()
     with Connection(descriptor) as connection:
         connection.send("ready")
@@ -179,7 +179,7 @@ def serve(descriptor: int, read: Callable[..., Read]) -> None:
 
 
 def _bytes(array: np.ndarray) -> memoryview:
-    return array.reshape(-1).view(np.uint8).data  # letters have no buffer of their own
+    return array.reshape(-1).view(np.uint8).data  # str arrays export no buffer
 
 
 def _plain(source: Any) -> Any:

@@ -1,11 +1,11 @@
-"""The mark of generated media: who finds a file can tell that a model made it.
+"""The mark of generated media: anyone who finds a file can tell that a model made it.
 
 It is the IPTC digital source type ``trainedAlgorithmicMedia`` in an XMP packet, where the XMP
 specification (part 3) or the container's own (PNG, WebP) puts one: PNG, JPEG, WebP, GIF, MP4, WAV.
-FLAC, OGG, MP3 and WebM have no such place for XMP in common use; there the same two properties are
-the comment. Metadata readers show both, and pixels and samples are what they are without it. A C2PA
-manifest would say it signed; but without a certificate that somebody issued every reader calls it
-untrusted, it takes tens of kilobytes and a library of 50 MB, and OGG and WebM cannot carry one.
+FLAC, OGG, MP3 and WebM have no such place for XMP in common use; there the comment holds the same
+two properties. Metadata readers show both, and pixels and samples are unchanged. A C2PA manifest
+would be signed, but every reader calls it untrusted without an issued certificate, it takes tens of
+kilobytes and a library of 50 MB, and OGG and WebM cannot carry one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def xmp(generated: bool) -> bytes:
 
 
 def comment(generated: bool) -> str:
-    """The mark as a line of text, for containers that have comments and no XMP."""
+    """The mark as a line of text, for containers with comments but no XMP."""
     return _PROPERTIES if generated else ""
 
 
@@ -43,15 +43,14 @@ def mp4_box(generated: bool) -> bytes:
 
 
 def mark_gif(data: bytes, generated: bool) -> bytes:
-    """A GIF with the packet as an application extension after its header. The extension's
-    sub-blocks are the packet itself, so 258 bytes follow that lead any reader, wherever it stands,
-    to the end.
+    """A GIF with the packet as an application extension after its header. Readers take the packet
+    itself for sub-blocks, so 258 bytes follow that lead from any position to the end.
     """
     packet = xmp(generated)
     if not packet:
         return data
     flags = data[10]
-    start = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)  # after the common palette
+    start = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)  # after the global palette
     tail = bytes([1, *range(255, -1, -1), 0])
     return data[:start] + b"\x21\xff\x0bXMP DataXMP" + packet + tail + data[start:]
 

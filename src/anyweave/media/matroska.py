@@ -1,5 +1,5 @@
-"""Is a Matroska or WebM file whole? FFmpeg skips what it cannot follow to the next cluster, without
-a word; so the elements are walked here (RFC 8794, RFC 9559).
+"""Is a Matroska or WebM file whole? FFmpeg silently skips what it cannot follow up to the next
+cluster, so the elements are walked here (RFC 8794, RFC 9559).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _IN_CLUSTER = {_BLOCK_GROUP, *_VOID, b"\xe7", b"\x58\x54", b"\xa7", b"\xab", b"\
 
 
 def segment_missing(file: BinaryIO, size: int) -> str | None:
-    """Why the segment cannot be whole, or None. What follows a segment of known length is not
-    looked at; one of a live recording ends where its elements do.
+    """Why the segment cannot be whole, or None. Anything after a segment of known length is
+    ignored; a live recording's segment ends where its elements do.
     """
     file.seek(4)
     header = vint(file.read(8))
@@ -59,7 +59,7 @@ def _walk(file: BinaryIO, position: int, end: int, *, live: bool) -> str | None:
 
 
 def _element(file: BinaryIO, position: int) -> tuple[bytes, int | None, int]:
-    """The element at `position`: its id, the length of its content if known, where that begins."""
+    """The element at `position`: its id, its content's length if known, and where that begins."""
     file.seek(position)
     head = file.read(12)
     if not head:

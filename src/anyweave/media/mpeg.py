@@ -1,5 +1,5 @@
-"""Is a stream of MPEG audio frames (MP3, ADTS AAC) whole? Each frame's header tells its length
-(ISO 11172-3, 13818-7); there is no length of the whole, and estimates of it are wrong.
+"""Is a stream of MPEG audio frames (MP3, ADTS AAC) whole? Each frame's header gives its length
+(ISO 11172-3, 13818-7); the stream as a whole has none, and estimates of it are wrong.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def id3_length(head: bytes) -> int:
 
 @dataclass
 class MpegFrames:
-    """The frames of a stream: `spans` of bytes that hold nothing else, how many frames those are,
-    and why they cannot be `whole`, or None.
+    """The frames of a stream: `spans` of bytes that hold nothing else, the `count` of frames in
+    them, and what is `missing`, or None.
     """
 
     spans: list[tuple[int, int]] = field(default_factory=list)
@@ -40,8 +40,8 @@ def mpeg_frames(file: BinaryIO, size: int, format: str) -> MpegFrames:
     """Walk the frames of an MP3 or AAC stream.
 
     The last frame must be complete, and there must be as many as a Xing header declares. Tags
-    between the frames and whatever stands after the last are nobody's loss; other bytes between
-    them are damage.
+    between the frames and anything after the last are harmless; other bytes between them are
+    damage.
     """
     file.seek(0)
     data = file.read()
@@ -126,7 +126,7 @@ def _adts_length(data: bytes, position: int) -> int:
 
 
 def _declared_frames(frame: bytes) -> int | None:
-    """What a Xing or Info header in the first frame says of how many frames follow it."""
+    """How many frames follow, according to a Xing or Info header in the first frame."""
     whole, mono = frame[1] >> 3 & 3 == 3, frame[3] >> 6 == 3
     at = 4 + ((17 if mono else 32) if whole else (9 if mono else 17))
     if (

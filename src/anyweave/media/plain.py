@@ -1,4 +1,4 @@
-"""Kinds of media that are no pictures, clips or sounds: what their own functions make of bytes."""
+"""Kinds of media other than pictures, clips and sounds, read and written by their own functions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from anyweave.messages import Media, MediaKind, Modality, kind_of
 
 
 def read(part: Media, sample_rate: int, limits: Limits) -> tuple[np.ndarray, float | None]:
-    """The array of a medium by the `read` of its kind, and the part's own rate. An array is
-    returned as it is. Raises `MediaError` for what that function refuses or stumbles over.
+    """The array of a medium, read by the `read` of its kind, and the part's own rate. An array is
+    only checked. Raises `MediaError` for anything that these functions reject.
     """
     kind = kind_of(part.modality)
     if isinstance(part.source, np.ndarray):
@@ -42,8 +42,8 @@ def encode(
     name: str,
     generated: bool,
 ) -> bytes:
-    """The bytes of an array by the `write` of its kind; `name` is for errors, and `generated` has
-    no place in them. Raises `MediaError`.
+    """The bytes of an array, written by the `write` of its kind; `name` is for errors, and
+    `generated` is ignored. Raises `MediaError`.
     """
     kind = kind_of(modality)
     assert kind.write is not None

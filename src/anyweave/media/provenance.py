@@ -1,4 +1,4 @@
-"""What a medium's file says of where it comes from: whether a model made it."""
+"""What a media file says about its origin: whether a model made it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from anyweave.media.sniffing import sniff
 from anyweave.media.source import open_encoded
 from anyweave.messages import MEDIA_TYPES, Modality
 
-# What the vocabulary calls wholly or partly made by a trained model.
+# The vocabulary's terms for wholly or partly made by a trained model.
 _BY_MODEL = (GENERATED, "compositeWithTrainedAlgorithmicMedia")
-# XMP is plain bytes in every container, made to be found by whoever does not know the container.
+# XMP is plain bytes in every container, meant to be found without knowing the container.
 _SOURCE_TYPE = re.compile(re.escape(VOCABULARY.partition(":")[2]).encode() + rb"(\w+)")
 _TOOL = re.compile(rb"""xmp:CreatorTool(?:\s*=\s*["']|>)([^"'<]{1,80})""")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileReport:
-    """A medium's file, and what it says of where it comes from."""
+    """A media file, and what it says about its origin."""
 
     path: str
     modality: Modality
     format: str
     bytes: int
     digital_source_type: str | None
-    """A term of IPTC's vocabulary; None where the file has no mark, which proves nothing."""
+    """A term of IPTC's vocabulary; None if the file has no mark, which proves nothing."""
     creator_tool: str | None
 
     @property
     def generated(self) -> bool:
-        """Whether it says that a model made it, or a part of it."""
+        """Whether it says that a model made it, or part of it."""
         return self.digital_source_type in _BY_MODEL
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,8 +52,8 @@ class FileReport:
 
 
 def inspect_file(path: str | Path) -> FileReport:
-    """What a medium's file is and whether it is marked as generated, by us or by any program that
-    uses IPTC's vocabulary. Nothing is decoded for it. Raises `MediaError`.
+    """What a media file is and whether it is marked as generated, by us or by any program that uses
+    IPTC's vocabulary. Nothing is decoded. Raises `MediaError`.
     """
     modality = sniff(path)
     with open_encoded(MEDIA_TYPES[modality](path), DEFAULT_LIMITS) as encoded:

@@ -1,4 +1,4 @@
-"""Messages and media as HTML for notebooks: media stand inside the page, all text is escaped."""
+"""Messages and media as HTML for notebooks: media are embedded, all text is escaped."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 from anyweave import media
 from anyweave.messages import Image, Media, Message, Modality, Text, kind_of
 
-# The element that holds it; browsers play the usual format of each.
+# The HTML element for each; browsers play their usual formats.
 _ELEMENTS: Mapping[Modality, str] = {
     "image": '<img src="{data}" alt="{caption}" title="{caption}">',
     "video": '<video src="{data}" title="{caption}" controls loop></video>',
     "audio": '<audio src="{data}" title="{caption}" controls></audio>',
 }
 _DOWNLOAD = '<a href="{data}" download="{name}">{modality}: {caption}</a>'
-_SOUND_RATE = 48_000  # Hz; of sounds that are not arrays
+_SOUND_RATE = 48_000  # Hz, for sounds that are not arrays
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ def show(what: Media | Message | Sequence[Message]) -> Shown:
 
 
 def conversation_html(messages: Sequence[Message]) -> str:
-    """The messages one below the other, each with its role."""
+    """The messages, one below the other, each with its role."""
     return "".join(
         f"<div><b>{escape(message.role)}</b> {message_html(message)}</div>" for message in messages
     )
 
 
 def message_html(message: Message) -> str:
-    """The parts of a message in their order."""
+    """The parts of a message in order."""
     parts = (
         f'<span style="white-space: pre-wrap">{escape(part.text)}</span>'
         if isinstance(part, Text)
@@ -61,7 +61,7 @@ def message_html(message: Message) -> str:
 
 
 def media_html(part: Media) -> str:
-    """One element with the whole medium in it; words where it is known by its caption alone."""
+    """One element with the whole medium in it; text if it has only a caption."""
     caption = escape(part.caption or "")
     if part.source is None:
         return f"<em>[{part.modality}: {caption}]</em>"
@@ -81,7 +81,7 @@ def media_html(part: Media) -> str:
 
 
 def array_and_rate(part: Media) -> tuple[np.ndarray, float | None]:
-    """A medium as its array, with Hz of a sound, frames/s of a clip, None for a picture.
+    """A medium's array and rate: Hz for a sound, frames/s for a clip, None for a picture.
 
     Arrays keep their rate; other sounds are read at 48 kHz. Raises `MediaError`.
     """

@@ -1,4 +1,4 @@
-"""Which modality a file holds, for people who only name a path."""
+"""Which modality a file holds, if only its path is given."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from anyweave.modalities import other_by_suffix
 def sniff(path: str | Path) -> Modality:
     """The modality of a file, by its content and not by its name.
 
-    Where a container holds several kinds the suffix decides; a GIF, WebP, PNG or AVIF is a video
-    when it has several frames, an MP4 or WebM without a picture track is audio. Raises `MediaError`
-    for what is not a whole medium. Of other kinds the suffix decides, if the file can be read so.
+    If a container holds several kinds, the suffix decides; a GIF, WebP, PNG or AVIF with several
+    frames is a video, an MP4 or WebM without a video track is audio. For other kinds the suffix
+    decides, if the file can be read as such. Raises `MediaError` for anything but a whole medium.
     """
     named = (mimetypes.guess_type(str(path))[0] or "").partition("/")[0]
     if Path(path).suffix.lower() in (".3gp", ".3g2"):  # systems call these audio
@@ -42,7 +42,7 @@ def sniff(path: str | Path) -> Modality:
     try:
         read(MEDIA_TYPES[other](path))
     except MediaError:
-        if named in PAPER_MODALITIES:  # what a picture's suffix promises is a picture first
+        if named in PAPER_MODALITIES:  # report the error for what the suffix promises
             raise first from None
         raise
     return other

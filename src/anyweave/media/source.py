@@ -1,4 +1,4 @@
-"""Open a medium's source and say what its bytes hold: we believe the content, not the extension."""
+"""Open a medium's source and say what its bytes hold: we trust the content, not the extension."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Encoded:
 
 @contextmanager
 def open_encoded(part: Media, limits: Limits) -> Iterator[Encoded]:
-    """Open the path or the bytes of `part`; check their size, their kind and that they are whole.
+    """Open the path or the bytes of `part`; check their size and kind, and that they are whole.
 
-    Raises `MediaError` for whatever is not a file of the part's modality.
+    Raises `MediaError` for anything that is not a file of the part's modality.
     """
     source = part.source
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -49,7 +49,7 @@ def open_encoded(part: Media, limits: Limits) -> Iterator[Encoded]:
             yield Encoded(part.name, file, size, _format(part), (part.modality,))
             return
         head = file.read(512)
-        if tag := id3_length(head):  # a tag says nothing of what follows it
+        if tag := id3_length(head):  # a tag says nothing about what follows it
             file.seek(tag)
             head = file.read(512) or head
         format, modalities = _identify(part.name, part.modality, head)
@@ -72,14 +72,14 @@ def open_encoded(part: Media, limits: Limits) -> Iterator[Encoded]:
 
 
 def _format(part: Media) -> str:
-    """The format of a file of a kind of its own: by its suffix where the kind knows that."""
+    """The format of a file of another kind than the paper's: its suffix, if the kind has it."""
     kind = kind_of(part.modality)
     named = Path(part.source).suffix[1:].lower() if isinstance(part.source, (str, Path)) else ""
     return named if named in kind.suffixes else kind.formats[0]
 
 
 def check_source(part: Media, accepted: str) -> None:
-    """Raise `MediaError` unless the source is a path or bytes; readers take their arrays."""
+    """Raise `MediaError` unless the source is a path or bytes; readers handle arrays themselves."""
     if isinstance(part.source, (str, os.PathLike, bytes, bytearray, memoryview)):
         return
     if part.source is None:

@@ -1,7 +1,7 @@
-"""Tables: letters ``str[R, C]``, the first row the header; files are CSV.
+"""Tables: text ``str[R, C]`` with the header as the first row; files are CSV.
 
-A language model reads a table as words and says one as words: CSV between two lines of three
-backticks, as models write it anyway. What it reads is bounded, and what is left out is told.
+A language model reads and writes a table as text: CSV between two lines of three backticks, as
+models write it anyway. What it reads is bounded, and what is left out is reported.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ import numpy as np
 from anyweave.modalities import MediaKind
 
 ROWS, COLUMNS, CELL, LETTERS = 50, 12, 80, 4000
-"""What a language model is given of one table: rows beside the header, columns, letters of a cell,
-letters altogether."""
+"""How much of one table a language model is given: rows besides the header, columns, characters per
+cell, characters in all."""
 SAID = 4096
-"""Bytes of words that one table may be made of."""
-_MOST_BYTES = 2**28  # of an array, whose cells all take as much as the longest
+"""Bytes of text that one table may be made from."""
+_MOST_BYTES = 2**28  # of an array, whose cells all take as much space as the longest
 _DELIMITERS = ",;\t|"
 _SPECIAL = re.compile(r'[,;\t|"\r\n]')
 _QUOTED = re.compile(r'"[^"]*"')
-_LOOKED_AT = 65_536  # letters, for the delimiter
+_LOOKED_AT = 65_536  # characters, to find the delimiter
 _BLOCK = re.compile(r"^```[a-z]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 def read(content: bytes) -> np.ndarray:
-    """The cells of a CSV file in UTF-8, its delimiter found by its first line. Raises `ValueError`
-    for rows of different lengths.
+    """The cells of a UTF-8 CSV file, whose first line shows the delimiter. Raises `ValueError` for
+    rows of different lengths.
     """
     text = content.decode("utf-8-sig")
     if "\0" in text:
         raise ValueError("it has null bytes, so it is no text")
-    bare = _QUOTED.sub("", text[:_LOOKED_AT])  # what is quoted separates nothing
+    bare = _QUOTED.sub("", text[:_LOOKED_AT])  # quoted delimiters do not count
     first = bare.lstrip("\r\n").partition("\n")[0]
     delimiter = max(_DELIMITERS, key=first.count)
     rows = _rows(text, delimiter)
@@ -48,8 +48,8 @@ def read(content: bytes) -> np.ndarray:
 
 
 def check(array: np.ndarray) -> np.ndarray:
-    """`array` as letters ``str[R, C]``; numbers become their digits. Raises `ValueError` for
-    another shape.
+    """`array` as text ``str[R, C]``; numbers become digits. Raises `ValueError` for any other
+    shape.
     """
     if array.ndim != 2 or 0 in array.shape or array.dtype.kind not in "Uiufb":
         raise ValueError(
@@ -60,8 +60,8 @@ def check(array: np.ndarray) -> np.ndarray:
 
 
 def write(array: np.ndarray) -> bytes:
-    """CSV with commas, UTF-8. Cells with anything that `read` may take for a separator are quoted:
-    every table comes back as it was.
+    """CSV with commas, UTF-8. Cells with anything that `read` may take for a separator are quoted,
+    so every table reads back unchanged.
     """
     rows = (",".join(_quoted(cell, alone=len(row) == 1) for cell in row) for row in array.tolist())
     return "".join(f"{row}\n" for row in rows).encode()
@@ -73,8 +73,8 @@ def _quoted(cell: str, alone: bool) -> str:
 
 
 def said(array: np.ndarray) -> str:
-    """The words that stand for a whole table; `of_words` makes it again. Raises `ValueError` for
-    one that is too large to be said.
+    """The text that stands for a whole table; `of_words` restores it. Raises `ValueError` if it
+    would be too long.
     """
     words = f"```csv\n{write(array).decode()}```\n"
     if "```" in words[3:-4] or len(words.encode()) > SAID:
@@ -85,12 +85,12 @@ def said(array: np.ndarray) -> str:
 
 
 def of_words(words: str) -> tuple[np.ndarray, str]:
-    """The table that words hold last, and what had to be changed for it; "" for nothing.
+    """The last table in a text, and what had to be changed in it; "" for nothing.
 
-    Short rows are filled up with empty cells, long ones are cut. Words without a table become one
+    Short rows are padded with empty cells, long ones are cut. A text without a table becomes one
     cell below the header "text".
     """
-    words = words.replace("\0", "")  # which no text file holds
+    words = words.replace("\0", "")  # no text file holds these
     blocks: list[str] = _BLOCK.findall(words)
     if not blocks:
         return np.array([["text"], [words.strip()]]), "there is no table in the words"
@@ -105,9 +105,7 @@ def of_words(words: str) -> tuple[np.ndarray, str]:
 
 
 def as_text(array: np.ndarray) -> tuple[str, str]:
-    """What a language model is given of a table, and what it is not given; "" where that is
-    nothing.
-    """
+    """What a language model is given of a table, and how it was cut; "" if it was not."""
     part = array[: ROWS + 1, :COLUMNS]
     short = np.array([[cell[:CELL] for cell in row] for row in part.tolist()])
     while len(short) > 2 and len(words := write(short).decode()) > LETTERS:

@@ -29,7 +29,7 @@ _CODECS = {
     # Macroblock trees round differently from build to build.
     "mp4": ("libx264", "mp4", {"crf": "17", "preset": "veryfast", "x264-params": "mbtree=0"}),
     "webm": ("libvpx-vp9", "webm", {"crf": "18", "b": "0", "deadline": "good", "cpu-used": "5"}),
-    # A pixel of the same number is not of the same colour where every frame has its own palette.
+    # Every frame has its own palette, so the same pixel value is not the same colour.
     "gif": ("gif", "gif", {"gifflags": "-transdiff"}),
 }
 _GIF_TICK = Fraction(1, 100)  # seconds
@@ -44,7 +44,7 @@ def read(
 
 
 def load_video(part: Media, limits: Limits) -> tuple[UInt8[np.ndarray, "T H W 3"], float | None]:
-    """The frames of a video part and their rate in frames/s, for an array the part's own rate.
+    """The frames of a video part and their rate in frames/s; for an array, the part's own rate.
 
     Raises `MediaError`.
     """
@@ -89,9 +89,9 @@ def encode(
 ) -> bytes:
     """Encode ``uint8[T, H, W, 3]`` at `rate` frames/s.
 
-    H.264 (yuv420p, what every player reads) needs even sides: an odd side of a clip for MP4 is
-    filled up by repeating its last line. A GIF has a palette for each frame, and times in 10 ms
-    that add up to the clip's true length.
+    H.264 (yuv420p, which every player reads) needs even sides: for MP4, an odd side is padded by
+    repeating its last line. A GIF has a palette for each frame, and times in units of 10 ms that
+    add up to the clip's true length.
     """
     frames = check_video(array, name)
     if not rate or not 0 < rate <= 1000:
@@ -147,13 +147,13 @@ def _paletted(pixels: UInt8[np.ndarray, "H W 3"]) -> av.VideoFrame:
     colours = np.asarray(picture.getpalette(), np.uint8).reshape(-1, 3)
     palette = np.full((256, 4), 255, np.uint8)  # opaque
     palette[: len(colours), 1:] = colours
-    both: Any = np.asarray(picture), palette  # which PyAV takes, and its annotations do not
+    both: Any = np.asarray(picture), palette  # PyAV takes it, but its annotations do not
     return av.VideoFrame.from_ndarray(both, format="pal8")
 
 
 def _read_animation(encoded: Encoded, limits: Limits) -> tuple[UInt8[np.ndarray, "T H W 3"], float]:
     with PIL.Image.open(encoded.file, formats=ANIMATED) as picture:
-        # The first picture of an APNG may be a still for readers that know no animation.
+        # The first picture of an APNG may be a still for readers without animation.
         first = int(getattr(picture, "default_image", False))
         count = getattr(picture, "n_frames", 1) - first
         if count == 1 and encoded.format in ("PNG", "AVIF"):
@@ -173,7 +173,7 @@ def _read_animation(encoded: Encoded, limits: Limits) -> tuple[UInt8[np.ndarray,
         seconds = 0.0
         for number in range(first, first + count):
             picture.seek(number)
-            picture.load()  # some tell the time of a frame only then
+            picture.load()  # some formats give a frame's duration only then
             seconds += picture.info.get("duration", 0) / 1000 or _UNTIMED_SECONDS
             limits.check(encoded.name, seconds=seconds)
             frames.add(np.asarray(flatten(picture, encoded.name)))

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-import anyweave  # the front door, for what stands above a model: conversations, checkpoints
+import anyweave  # the top-level API, for layers above the model: conversations, checkpoints
 from anyweave.batch import IGNORE_INDEX, Batch, BatchMedia, ModelOutput
 from anyweave.language import CausalLM
 from anyweave.language.lora import lora_parameters
@@ -60,9 +60,9 @@ class NextGPT(nn.Module):
     ) -> None:
         super().__init__()
         self.spec = spec
-        self.root = root  # what the spec's relative sources are relative to
+        self.root = root  # base folder of the spec's relative sources
         self.processor = processor
-        # What the frozen parts are called in the keys of feature caches.
+        # Names of the frozen parts in feature cache keys.
         self.fingerprints: Fingerprints = fingerprints or {}
         self.language = language
         self.encoders = nn.ModuleDict(dict(encoders.items()))
@@ -145,7 +145,7 @@ class NextGPT(nn.Module):
     def chat(
         self, options: GenerationOptions | None = None, *, messages: Iterable[Message] = ()
     ) -> ChatSession:
-        """A new conversation, or one that goes on after `messages`."""
+        """A new conversation, or one that continues after `messages`."""
         return anyweave.ChatSession(self, options, messages=messages)
 
     @property
@@ -157,8 +157,7 @@ class NextGPT(nn.Module):
         """Logits at supervised positions and the decoders' conditioning at signal spans."""
         inputs_embeds_BLD = self.embed(batch)
         hidden_BLD, _ = self.language(inputs_embeds_BLD, attention_mask=batch.attention_mask)
-        # The state before a token predicts it; the head runs only where there is something to
-        # predict.
+        # The state before a token predicts it; the head runs only at supervised positions.
         labels_BL = batch.labels[:, 1:]
         supervised = labels_BL != IGNORE_INDEX
         logits_PV = self.language.logits(hidden_BLD[:, :-1][supervised])
@@ -175,18 +174,18 @@ class NextGPT(nn.Module):
         )
 
     def embed(self, batch: Batch) -> Float[Tensor, "B L D"]:
-        """Token embeddings with the user's media in their places."""
+        """Token embeddings with the user's media in place of the placeholders."""
         inputs_embeds_BLD = self.embed_tokens(batch.input_ids)
         return scatter_media(inputs_embeds_BLD, batch.media, self.embed_media(batch))
 
     def embed_tokens(self, input_ids: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
-        """Rows of the frozen embedding and of the signal tokens. Placeholders are zero, for media
-        to replace.
+        """Rows of the frozen embedding and of the signal tokens. Placeholders are zero until media
+        replace them.
         """
         return self.language.embed(input_ids)
 
     def embed_media(self, batch: Batch) -> dict[Modality, Float[Tensor, "M S D"]]:
-        """Every user medium of the batch as language-model embeddings, per modality."""
+        """Every user medium in the batch as language-model embeddings, per modality."""
         return {
             modality: self.project(modality, self.encode(modality, entry))
             for modality, entry in batch.media.items()
@@ -194,7 +193,7 @@ class NextGPT(nn.Module):
 
     @torch.no_grad()
     def encode(self, modality: Modality, media: BatchMedia) -> Float[Tensor, "M N F"]:
-        """Frozen encoder features; given (cached) features are used as they are."""
+        """Frozen encoder features; cached features are used unchanged."""
         if media.features is not None:
             return media.features
         if modality not in self.encoders:
@@ -235,22 +234,20 @@ class NextGPT(nn.Module):
     def encode_targets(
         self, modality: Modality, arrays: Sequence[np.ndarray], rates: Sequence[float | None]
     ) -> Float[Tensor, " T *latent"]:
-        """Latents of the assistant's media, at the size and speed that replies are made at."""
+        """Latents of the assistant's media, at the size and rate used for replies."""
         latents: Tensor = self.decoders[modality].encode_media(arrays, rates=rates)
         return latents
 
     def train(self, mode: bool = True) -> NextGPT:
-        """Training mode for the parts that train; frozen parts stay in eval, whatever the caller
-        says.
-        """
+        """Training mode for the parts that train; frozen parts always stay in eval mode."""
         super().train(False)
         if not mode:
             return self
         self.training = True
         for projector in (*self.input_projectors.values(), *self.output_projectors.values()):
             projector.train(any(p.requires_grad for p in projector.parameters()))
-        # The language model needs to know even if nothing in it trains: gradients may flow through
-        # it, and its layers may be checkpointed. It keeps its own frozen modules in eval.
+        # The language model needs training mode even if nothing in it trains: gradients may flow
+        # through it, and its layers may be checkpointed. It keeps its own frozen modules in eval.
         self.language.train()
         if not any(p.requires_grad for p in self.parameters_of("lora").values()):
             for module in self.language.modules():
@@ -259,8 +256,7 @@ class NextGPT(nn.Module):
         return self
 
     def parameters_of(self, role: TrainedRole) -> dict[str, nn.Parameter]:
-        """The parameters of one role by name, names relative to the role. Shared modules appear
-        once.
+        """The parameters of one role by name, relative to the role. Shared modules appear once.
 
         Raises `ValueError` for an unknown role.
         """

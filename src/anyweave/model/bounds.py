@@ -1,5 +1,5 @@
-"""What values a spec may have: it comes with a checkpoint from anywhere, so its types, sizes and
-paths are checked before anything is built from them.
+"""Bounds on a spec's values. A checkpoint may come from anywhere, so types, sizes and paths are
+checked before anything is built from them.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
     "format_version": (0, 1_000_000),
 }
 _TEXT = 4096  # characters
-_LONG_TEXT = 100_000  # of a system prompt
+_LONG_TEXT = 100_000  # characters of a system prompt
 _NUMBER = 1_000_000  # in arguments: widths, lengths, rates
 _LAYERS = 1000
 _ITEMS, _DEPTH = 256, 6
 
 
 def check_fields(value: Any, where: str) -> None:
-    """Raise `ValueError` unless every field of a dataclass is of its annotated type, and within the
-    bounds for its name. Values that are specs themselves have checked themselves.
+    """Raise `ValueError` unless every field of a dataclass has its annotated type and is within the
+    bounds for its name. Nested specs have already checked themselves.
     """
     hints = get_type_hints(type(value))
     for item in fields(value):
@@ -52,7 +52,7 @@ def check_fields(value: Any, where: str) -> None:
 
 
 def check_source(source: str, where: str) -> None:
-    """Raise `ValueError` for a relative path that leaves the folder it is relative to."""
+    """Raise `ValueError` for an empty source, or a relative path that leaves its base folder."""
     path = PurePosixPath(source.replace("\\", "/"))
     if not source or not path.parts or "\0" in source:
         raise ValueError(f"{where} names nothing: {shown(source)}; give a folder or a hub id")
@@ -70,7 +70,7 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin in (Union, types.UnionType):
         return any(_fits(value, one) for one in inner)
     if origin is Literal:
-        return isinstance(value, str)  # the known values are checked with a hint at the nearest
+        return isinstance(value, str)  # values are checked later, with a hint at the nearest
     if origin is tuple:
         return isinstance(value, tuple) and all(_fits(one, inner[0]) for one in value)
     if origin is not None and issubclass(origin, Mapping):
@@ -121,6 +121,6 @@ def _named(hint: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value for an error: not all of one that is long."""
+    """A value for an error message; long ones are truncated."""
     text = repr(value)
     return text if len(text) < 100 else f"{text[:100]}..."

@@ -1,8 +1,7 @@
-"""From a spec to a model: the only code that reads a `ModelSpec`; every part gets flat arguments.
+"""Builds a model from a spec. Only this code reads a `ModelSpec`; every part gets flat arguments.
 
-Frozen parts are loaded with their weights (decoders when first used), trained parts start from
-their seeded initial values. `checkpoint.load_pretrained` calls this and then reads the trained
-weights.
+Frozen parts are loaded with their weights (decoders on first use); trained parts start from seeded
+initial values. `checkpoint.load_pretrained` calls this and then reads the trained weights.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from anyweave.processing.processor import DEFAULT_RATE
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Where and how frozen parts are read; the arguments of `build` of the same names."""
+    """Where and how frozen parts are read; see the arguments of `build` with the same names."""
 
     root: Path | None = None
     dtype: str | None = None
@@ -66,16 +65,15 @@ def build(
     """The model that `spec` describes, everything frozen, in eval mode.
 
     Args:
-        root: the folder that sources beginning with ``./`` are relative to.
-        device: where to put it; None leaves it on the CPU.
+        root: base folder for sources beginning with ``./``.
+        device: where to put the model; None leaves it on the CPU.
         dtype: of the frozen language model and decoders; None takes the spec's. Trained parts are
             float32.
         verify: compare the frozen parts with the hashes in the spec.
-        seed: of the trained parts' initial values.
-        lazy_encoders: read an encoder when it first encodes, as decoders always are. None: if its
-            folder was just found to be the one that the spec names, so that nothing is left to go
-            wrong.
-        blank: leave the trained parts' values to be read, every one of them.
+        seed: for the trained parts' initial values.
+        lazy_encoders: read an encoder on first use, as decoders always are. None: only if its
+            folder's hash has just been verified, so that reading it later should not fail.
+        blank: leave all trained parts uninitialised; the caller reads their values.
         quantization: "nf4" keeps the language model in 4 bits (QLoRA).
         trust_remote_code: let frozen parts that need Python code of their own run it.
         hub: `token` and `cache_dir` for frozen parts that come from the hub. Never saved.
@@ -109,8 +107,8 @@ def assemble(
     root: Path | None = None,
     blank: bool = False,
 ) -> NextGPT:
-    """The model of frozen parts that are there already; projectors take their first values from
-    torch's random state, or wait for theirs.
+    """Assemble a model from frozen parts already built. Projectors are initialised from torch's
+    random state, or left uninitialised if `blank`.
     """
     inputs = _build_input_projectors(spec, perception, language.hidden_size, blank)
     outputs = build_output_projectors(spec, language.hidden_size, blank)
@@ -128,7 +126,7 @@ def assemble(
 
 
 def decoder_pool(spec: ModelSpec, how: Reading) -> DecoderPool:
-    """The decoders of a spec, each loaded when it is first asked for."""
+    """The decoders of a spec, each loaded on first use."""
     return DecoderPool(
         {
             modality: partial(_load_decoder, modality, part, how)
@@ -139,8 +137,8 @@ def decoder_pool(spec: ModelSpec, how: Reading) -> DecoderPool:
 
 
 def resolve_source(source: str, root: Path | None) -> str | Path:
-    """A source of the spec as something to load: ``./x`` below `root`, a folder that exists, a copy
-    in the folder of models (see `sources`), or the name as it is.
+    """Resolve a spec's source to something loadable: ``./x`` below `root`, an existing folder, a
+    copy in the models folder (see `sources`), or else the name unchanged.
     """
     if source.startswith("./"):
         if root is None:
@@ -210,7 +208,7 @@ def _to_unit_length(module: nn.Module, args: Any, conditioning: Tensor) -> Tenso
 def build_encoders(
     parts: Sequence[EncoderSpec], how: Reading, lazy: bool | None
 ) -> dict[Modality, nn.Module]:
-    """Frozen encoders by modality; `lazy` as `lazy_encoders` of `build`."""
+    """Frozen encoders by modality; `lazy` is `lazy_encoders` of `build`."""
     reading = {**how.hub, "trust_remote_code": how.trust_remote_code}
     built: dict[Modality, nn.Module] = {}
     for part in parts:
@@ -243,7 +241,7 @@ def build_encoders(
 
 
 def describes(part: EncoderSpec) -> bool:
-    """Whether an encoder gives words and no features: then nothing projects what it reads."""
+    """Whether an encoder gives words instead of features, and so needs no projector."""
     return hasattr(encoders.resolve(part.type), "describe")
 
 
@@ -313,7 +311,7 @@ def _build_processor(
 
 
 def _fingerprints(spec: ModelSpec, root: Path | None) -> Fingerprints:
-    """What the frozen parts are called in the keys of feature caches."""
+    """Names of the frozen parts in feature cache keys."""
     return {
         "features": {m: _identity(part, root) for part in spec.encoders for m in part.modalities},
         "caption": {m: _identity(part, root) for m, part in spec.decoders.items()},
@@ -322,32 +320,32 @@ def _fingerprints(spec: ModelSpec, root: Path | None) -> Fingerprints:
 
 
 def _target_rate(pool: DecoderPool) -> int:
-    """At what rate the assistant's sounds are read: their decoder's."""
+    """The rate at which the assistant's sounds are read: their decoder's."""
     return round(pool.rate("audio") or DEFAULT_RATE)
 
 
 def _latents_identity(part: DecoderSpec, root: Path | None) -> str:
-    """Names a decoder and how media are fitted to it, for latents in the cache. The number counts
-    the ways of fitting: with another, those in old caches are no longer asked for.
+    """Identifies a decoder and how media are fitted to it, for cached latents. The number is the
+    version of the fitting; changing it invalidates latents in old caches.
     """
     return fingerprint("latents", 2, _identity(part, root), part.size)
 
 
 def _reading(part: EncoderSpec | DecoderSpec) -> dict[str, Any]:
-    """What `from_pretrained` of a part is given: its `args`, and a revision where one is named."""
+    """Arguments for a part's `from_pretrained`: its `args`, and the revision if one is named."""
     return dict(part.args) | ({} if part.revision is None else {"revision": part.revision})
 
 
 def _identity(part: EncoderSpec | DecoderSpec, root: Path | None) -> str:
-    """Names a frozen part in cache keys: by its hash if it has one, so that moving a folder keeps
-    the cache; a folder without one by where it is and what stands in it now, so that another folder
-    or other weights never find what these made.
+    """Identifies a frozen part in cache keys: by its hash if it has one, so that moving the folder
+    keeps the cache valid; otherwise by the folder's path and current content, so that another
+    folder or other weights never match its entries.
     """
     return fingerprint(part.type, part.sha256 or _whereabouts(part, root), dict(part.args))
 
 
 def _whereabouts(part: EncoderSpec | DecoderSpec, root: Path | None) -> tuple[str, str | None]:
-    # Not `resolve_source`: a decoder that is not there is an error only when it is needed.
+    # Not `resolve_source`: a missing decoder is an error only when it is needed.
     below = root if root is not None and part.source.startswith("./") else Path()
     path = below / Path(part.source).expanduser()
     if path.exists():
@@ -356,8 +354,8 @@ def _whereabouts(part: EncoderSpec | DecoderSpec, root: Path | None) -> tuple[st
 
 
 def understood(load: Any, reading: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of reading that a part takes: one that is read from plain files takes none, and
-    who cannot be asked to run foreign code never does.
+    """The reading options that a part's loader accepts. One that reads plain files takes none; one
+    without `trust_remote_code` never runs foreign code.
     """
     taken = inspect.signature(load).parameters
     return {name: value for name, value in reading.items() if name in taken}
@@ -373,7 +371,7 @@ def _load_decoder(modality: Modality, part: DecoderSpec, how: Reading) -> Any:
     with missing_weights_explained(f"{modality} decoder", source):
         decoder = open_decoder(part.type, modality, source, arguments, how.hub)
     want = (part.conditioning_tokens, part.conditioning_dim)
-    takes = getattr(decoder, "takes", None)  # of those that leave the number of rows open
+    takes = getattr(decoder, "takes", None)  # decoders that accept any number of rows have it
     if tuple(decoder.conditioning_shape) != want and not (takes is not None and takes(*want)):
         raise ValueError(
             f"the {modality} decoder in {source} is conditioned by "
@@ -384,8 +382,8 @@ def _load_decoder(modality: Modality, part: DecoderSpec, how: Reading) -> Any:
 
 
 def _construct(what: str, kind: Any, blank: bool = False, **arguments: Any) -> nn.Module:
-    """A projector of these arguments, which may come from anywhere: their sizes are counted before
-    memory is taken.
+    """Build a projector. The arguments may come from anywhere, so its size is computed before any
+    memory is allocated.
     """
     try:
         sketch = _sketch(kind, arguments)
@@ -400,12 +398,12 @@ def _construct(what: str, kind: Any, blank: bool = False, **arguments: Any) -> n
         raise ValueError(
             f"{what}: {kind.__name__} does not take these arguments: {error}"
         ) from error
-    except RuntimeError as error:  # torch, of sizes below zero or beyond all memory
+    except RuntimeError as error:  # torch, on negative sizes or out of memory
         raise ValueError(f"{what}: {kind.__name__} cannot be made: {error}") from error
 
 
 def _sketch(kind: Any, arguments: dict[str, Any]) -> nn.Module | None:
-    """The projector without numbers; None for one of others that computes while it is made."""
+    """The projector on the meta device; None for a third-party one that computes in `__init__`."""
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             sketch: nn.Module = kind(**arguments)
@@ -415,8 +413,8 @@ def _sketch(kind: Any, arguments: dict[str, Any]) -> nn.Module | None:
 
 
 def _emptied(sketch: nn.Module) -> nn.Module | None:
-    """`sketch` with memory for its numbers, or None where something would be lost by that: weights
-    that are shared, tensors that nothing saves.
+    """`sketch` with uninitialised memory, or None where that would lose something: shared weights,
+    or tensors that are neither parameters nor buffers.
     """
     names = {name for name, _ in sketch.named_parameters()}
     loose = any(isinstance(v, Tensor) for m in sketch.modules() for v in vars(m).values())

@@ -1,9 +1,9 @@
-"""Specs by name: the paper's system, systems of today's parts for the hardware that people own,
-and two cascades, which need no training.
+"""Specs by name: the paper's system, systems of current parts for common hardware, and two
+cascades, which need no training.
 
-A named spec is a model that was not trained yet: frozen parts by their public names, projectors,
-signal rows and adapters to be learnt. `anyweave inspect NAME` shows what it is made of without any
-weights; ``NextGPT.from_pretrained(NAME)`` loads the parts and starts the rest at random.
+A named spec is an untrained model: frozen parts by their public names, and projectors, signal rows
+and adapters still to be trained. `anyweave inspect NAME` shows its parts without needing weights;
+``NextGPT.from_pretrained(NAME)`` loads the frozen parts and initialises the rest at random.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from anyweave.model.spec import (
     ProjectorSpec,
 )
 
-# Half precision by a spec's own word; bfloat16 has float32's range, so no VAE overflows.
+# Half precision set by the spec; bfloat16 has float32's range, so no VAE overflows.
 _HALF = {"dtype": "bfloat16"}
 
 _STABLE_DIFFUSION_1_5 = DecoderSpec(
@@ -46,7 +46,7 @@ _AUDIOLDM_L_FULL = DecoderSpec(
     args=_HALF,
     generate={"audio_length": 10.0},
 )
-# 256 px pictures and a text encoder of its own, in folders that it names in its own way.
+# 256 px pictures and its own text encoder, in folders with non-standard names.
 _LDM_TEXT2IM_LARGE = DecoderSpec(
     source="CompVis/ldm-text2im-large-256",
     conditioning_tokens=77,
@@ -73,7 +73,7 @@ PAPER_7B = ModelSpec(
             source="imagebind_huge.pth",
             modalities=PAPER_MODALITIES,
             feature_dim=1024,
-            # Nothing reads the text tower, nor those of depth, heat and motion.
+            # The text, depth, thermal and motion towers are not used.
             args={"towers": ["vision", "audio"]},
         ),
     ),
@@ -132,7 +132,7 @@ PERMISSIVE_3B = ModelSpec(
             source="MIT/ast-finetuned-audioset-10-10-0.4593",
             modalities=("audio",),
             feature_dim=768,
-            # 1024 frames of 10 ms; a class and a distillation token lead the patches.
+            # 1024 frames of 10 ms; a class and a distillation token precede the patches.
             args={"reads": "audio", "audio_seconds": 10.24, "skip_tokens": 2},
         ),
     ),
@@ -142,7 +142,7 @@ PERMISSIVE_3B = ModelSpec(
     signal_tokens={"image": 4},
 )
 
-# On the device only while they run: the largest network decides, not their sum.
+# Networks are on the device only while they run: peak memory is the largest, not the sum.
 _VISITING = {**_HALF, "offload": True}
 _Z_IMAGE_TURBO = DecoderSpec(
     source="Tongyi-MAI/Z-Image-Turbo",
@@ -224,7 +224,7 @@ CPU = replace(
 )
 
 # The cascade that the paper compares with (section 6.2): captioners read, the language model is
-# asked to call, decoders read its words. Nothing in it trains.
+# prompted to make calls, decoders read its words. Nothing in it trains.
 CASCADE_24GB = ModelSpec(
     name="cascade-24gb",
     language=LanguageSpec(source="Qwen/Qwen3-4B-Instruct-2507", dtype="bfloat16"),
@@ -245,9 +245,9 @@ CASCADE_24GB = ModelSpec(
     calls="words",
 )
 
-# Clips are drawn in the pictures' latents; their autoencoder is on disk once.
+# Clips use the pictures' latents, so both share one autoencoder on disk.
 _SHARED_VAE = {"subfolders": {"vae": "../image/vae"}}
-# The parts that emoji-mini is made of, as a cascade: nothing in it was trained to work together.
+# emoji-mini's parts as a cascade: they were not trained to work together.
 CASCADE_MINI = ModelSpec(
     name="cascade-mini",
     language=LanguageSpec(source="smollm2-135m-instruct", dtype="bfloat16"),
@@ -269,7 +269,7 @@ CASCADE_MINI = ModelSpec(
 _SPECS = (PAPER_7B, QWEN3_4B, PERMISSIVE_3B, STUDIO_24GB, LAPTOP_8GB, CPU)
 SPECS: Mapping[str, ModelSpec] = {spec.name: spec for spec in (*_SPECS, CASCADE_24GB, CASCADE_MINI)}
 
-# Table 1 of the paper, by our names of the parts.
+# Table 1 of the paper, keyed by our part names.
 PAPER_TABLE_1: Mapping[str, str] = {
     "language model": "7B",
     "encoder imagebind (image, video, audio)": "1.2B",
@@ -299,5 +299,5 @@ def named_spec(name: str) -> ModelSpec:
 
 
 def is_spec_name(source: str | Path) -> bool:
-    """Whether `source` names a spec. A folder of that name goes first."""
+    """Whether `source` names a spec. A folder of that name takes precedence."""
     return str(source) in SPECS and not Path(source).is_dir()

@@ -1,16 +1,15 @@
-"""Checkpoints on disk: what was trained, by role, as safetensors, and the spec that names the rest.
+"""Checkpoints on disk: trained weights by role, as safetensors, and the spec that names the rest.
 
     spec.json                        the ModelSpec; frozen parts by source, revision and hash
     input_projectors.safetensors     output_projectors.safetensors
     signal_rows.safetensors          lora.safetensors
     decoder_lora.image.safetensors   optional: adapters of a decoder, as diffusers loads them
-    processor.json                   ids and lengths that must come out the same when the model is
-                                     built again
+    processor.json                   ids and lengths that must match when the model is rebuilt
     sha256.json                      the hash of every file, checked on loading
     encoders/ decoders/              optional: frozen parts that travel with the checkpoint
 
-Never pickle. A checkpoint is whole at any time, whenever its writer is killed: it is the old one or
-the new one. Loading is strict per role.
+Never pickle. Writes are atomic: whenever the writer is killed, the checkpoint is either the old one
+or the new one. Loading is strict per role.
 """
 
 from __future__ import annotations
@@ -66,34 +65,34 @@ def load_pretrained(
     verify: bool = True,
     trust_remote_code: bool = False,
 ) -> NextGPT:
-    """A trained model by embedded name, folder or hub id; or by a name of `catalogue.SPECS`, frozen
-    parts with everything that trains at its first, random values. Decoders are read when they are
-    first used.
+    """Load a trained model by embedded name, folder or hub id; or, by a name of `catalogue.SPECS`,
+    frozen parts with randomly initialised trainable ones. Decoders are read on first use.
 
     Args:
         device: where to put it; None is the CPU.
-        dtype: of the frozen parts, `torch.bfloat16` or its name, "bfloat16"; so with float32 and
-            float16. None takes the checkpoint's.
+        dtype: of the frozen parts: `torch.bfloat16` or its name, "bfloat16", and likewise float32
+            and float16. None takes the checkpoint's.
         revision: of a hub id.
-        token: of the hub, for the frozen parts too; None is the one that ``hf auth login`` stored.
-        cache_dir: of the hub, likewise.
-        decoders: other ones by modality, each a folder, a hub id or a `DecoderSpec`. Their sizes
-            are found by themselves; their output projectors are new (see `swapping`).
+        token: for the hub, also for the frozen parts; None is the one that ``hf auth login``
+            stored.
+        cache_dir: for the hub, likewise.
+        decoders: replacements by modality, each a folder, a hub id or a `DecoderSpec`. Their sizes
+            are detected; their output projectors are new (see `swapping`).
         bridge: what conditions the decoders, "signal" or "caption"; None takes the spec's.
         decoder_lora: new adapters for decoders that have none, by modality:
-            ``{"image": {"r": 16}}`` (see `DecoderLoraSpec`). They change nothing until a stage
+            ``{"image": {"r": 16}}`` (see `DecoderLoraSpec`). They have no effect until a stage
             trains `decoder_lora`.
         quantization: "nf4" keeps the language model in 4 bits (QLoRA).
-        lazy_encoders: read an encoder when it first encodes. None: if its folder was just found to
-            be the one that the spec names.
-        verify: refuse files that are not as they were written (``sha256.json``), and frozen parts
-            whose hash is not the one in the spec.
+        lazy_encoders: read an encoder on first use. None: only if its folder's hash has just been
+            verified.
+        verify: refuse files changed since they were written (``sha256.json``), and frozen parts
+            whose hash differs from the spec's.
         trust_remote_code: let frozen parts that need Python code of their own (``auto_map``) run
-            it. Without it such a part is an error: nothing asks, nothing runs.
+            it. Without it such a part is an error: nothing prompts, nothing runs.
 
     Raises:
-        ValueError: nothing there, a file is damaged, a frozen part is another one, or a role's
-            weights do not fit.
+        ValueError: nothing was found, a file is damaged, a frozen part is a different one, or a
+            role's weights do not fit.
     """
     dtype = _dtype_name(dtype)
     hub: dict[str, Any] = {"token": token, "cache_dir": cache_dir}
@@ -128,9 +127,7 @@ def load_pretrained(
 
 
 def load_decoders(path_or_id: str | Path) -> DecoderPool:
-    """The decoders of a model alone, each read when it is first asked for. Raises `ValueError` as
-    `load_pretrained`.
-    """
+    """A model's decoders alone, each read on first use. Raises as `load_pretrained` does."""
     folder, spec = _found(path_or_id)
     pool = decoder_pool(spec, Reading(root=folder))
     if folder is not None:
@@ -141,7 +138,7 @@ def load_decoders(path_or_id: str | Path) -> DecoderPool:
 def _found(
     path_or_id: str | Path, *, revision: str | None = None, verify: bool = True, **hub: Any
 ) -> tuple[Path | None, ModelSpec]:
-    """The folder of a checkpoint, none for a spec's name, and the spec."""
+    """The checkpoint's folder (None for a named spec) and the spec."""
     if is_spec_name(path_or_id):
         return None, named_spec(str(path_or_id))
     folder = find_checkpoint(path_or_id, revision=revision, **hub)
@@ -157,16 +154,16 @@ def save_pretrained(
     dtype: torch.dtype | str | None = None,
     include_frozen: bool = False,
 ) -> Path:
-    """Write what was trained, and the spec with the frozen parts' hashes.
+    """Write the trained weights, and the spec with the frozen parts' hashes.
 
     Args:
         folder: a new or empty folder, or an earlier checkpoint, whose other files stay.
-        dtype: "float16" or "bfloat16", or the type itself, halves the files; None writes the
-            weights as they are.
-        include_frozen: copy local encoders and decoders into the checkpoint, so that it can travel.
+        dtype: "float16" or "bfloat16", or the type itself, halves the file sizes; None keeps the
+            weights' own.
+        include_frozen: copy local encoders and decoders into the checkpoint, to make it portable.
 
     Raises:
-        ValueError: `folder` holds something that is no checkpoint.
+        ValueError: `folder` holds something that is not a checkpoint.
     """
     folder = Path(folder)
     check_target(folder)
@@ -186,7 +183,7 @@ def save_pretrained(
 
 
 def check_target(folder: Path) -> None:
-    """Raise `ValueError` if `folder` holds something that is no checkpoint."""
+    """Raise `ValueError` if `folder` holds something that is not a checkpoint."""
     settle(folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; choose another folder")
@@ -228,7 +225,7 @@ def find_checkpoint(
 
 def read_spec(folder: str | Path) -> ModelSpec:
     """The spec of a checkpoint folder. Raises `ValueError` for an unknown key, naming the nearest
-    known one, and for values that no model has.
+    known one, and for values out of bounds.
     """
     return ModelSpec.from_dict(read_object(Path(folder) / SPEC_FILE))
 
@@ -238,7 +235,7 @@ def _own() -> tuple[str, ...]:
 
 
 def role_tensors(model: NextGPT, role: TrainedRole) -> dict[str, Tensor]:
-    """The tensors of one role by name: parameters, and for projectors their buffers. Shared ones
+    """The tensors of one role by name: parameters, and the buffers of projectors. Shared ones
     appear once.
     """
     tensors: dict[str, Tensor] = dict(model.parameters_of(role))
@@ -248,8 +245,8 @@ def role_tensors(model: NextGPT, role: TrainedRole) -> dict[str, Tensor]:
 
 
 def _role_files(model: NextGPT, role: TrainedRole) -> dict[str, dict[str, Tensor]]:
-    """A role's tensors by file: one file, but for every decoder one of its own, as diffusers reads
-    it.
+    """A role's tensors by file: one file, except that each decoder's adapters have their own, as
+    diffusers reads it.
     """
     if role == "decoder_lora":
         pool = model.decoders
@@ -260,10 +257,10 @@ def _role_files(model: NextGPT, role: TrainedRole) -> dict[str, dict[str, Tensor
 
 @torch.no_grad()
 def load_role(model: NextGPT, role: TrainedRole, folder: str | Path) -> None:
-    """Read one role's weights into the model. Names and shapes must be exactly the model's, and all
-    numbers finite.
+    """Read one role's weights into the model. Names and shapes must match the model's exactly, and
+    all values must be finite.
 
-    Raises `ValueError` with what is missing, unexpected, of another shape or damaged.
+    Raises `ValueError` saying what is missing, unexpected, of another shape or damaged.
     """
     if role == "decoder_lora":
         read_adapters(model.decoders.adapters, folder)
@@ -321,7 +318,7 @@ def _dtype_name(dtype: torch.dtype | str | None) -> str | None:
 
 
 def _portable_spec(model: NextGPT, folder: Path, target: Path, include_frozen: bool) -> ModelSpec:
-    """The spec as it is true from `folder`: hashes filled in, relative sources still pointing to
+    """The spec as seen from `folder`: with hashes, and with relative sources that still point to
     their parts.
     """
     spec = model.spec
@@ -352,8 +349,8 @@ def _portable_spec(model: NextGPT, folder: Path, target: Path, include_frozen: b
 
 
 def _with_own_parts(part: Any, source: Path, copy: Path) -> Any:
-    """The part of a `copy` of `source`, into which comes what stood outside of it: an autoencoder
-    that decoders share, named by ``subfolders={"vae": "../image/vae"}``.
+    """The part for a `copy` of `source`, after also copying what lies outside the folder: an
+    autoencoder that decoders share, named by ``subfolders={"vae": "../image/vae"}``.
     """
     places: dict[str, str] = part.args.get("subfolders", {})
     shared = [name for name, place in places.items() if ".." in Path(place).parts]
@@ -366,7 +363,7 @@ def _with_own_parts(part: Any, source: Path, copy: Path) -> Any:
 
 
 def _checked_files(spec: ModelSpec, folder: Path, fresh: Path) -> dict[str, Path]:
-    """What ``sha256.json`` lists: the new files, and those of the parts that stay in `folder`."""
+    """Files for ``sha256.json``: the new ones, and those of the parts that stay in `folder`."""
     files = {path.relative_to(fresh).as_posix(): path for path in checkable(fresh)}
     sources = [spec.language.source, *(part.source for part in spec.encoders)]
     sources += [part.source for part in spec.decoders.values()]

@@ -1,5 +1,5 @@
-"""Sizes of a spec's frozen parts without their weights: architectures on the meta device, or the
-headers of safetensors files where only another package knows how to build the part.
+"""Sizes of a spec's frozen parts without their weights: from architectures on the meta device, or
+from safetensors headers where only another package can build the part.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from anyweave.tensors import explained
 
 
 def _architecture(source: str, root: Path | None) -> Architecture | None:
-    # By name first: a public part that lies in the folder of models is still the public part.
+    # By name first: a public part in the models folder is still the public part.
     return ARCHITECTURES.get(source) or architecture(resolve_source(source, root))
 
 
 def meta_language(spec: ModelSpec, root: Path | None) -> Any:
-    """The language model on the meta device; None where nothing here tells its configuration."""
+    """The language model on the meta device; None if its configuration is not available."""
     found = _architecture(spec.language.source, root)
     if found is not None:
         return found.build()["model"]
@@ -48,7 +48,7 @@ def meta_language(spec: ModelSpec, root: Path | None) -> Any:
 
 
 def encoder_shape(part: EncoderSpec, root: Path | None) -> tuple[int | None, int | None]:
-    """Parameters and feature width; None for what only the weights would tell."""
+    """Parameter count and feature width; None where only the weights would tell."""
     known = ARCHITECTURES.get(part.source)
     counted = part.type == "transformers" and part.feature_dim is not None
     if known is not None and (counted or describes(part)):
@@ -66,21 +66,21 @@ def encoder_shape(part: EncoderSpec, root: Path | None) -> tuple[int | None, int
 
 
 def network_parameters(source: str, root: Path | None) -> dict[str, int]:
-    """Parameters of a decoder by network; empty where its architecture is not known."""
+    """A decoder's parameter count by network; empty if its architecture is not known."""
     found = _architecture(source, root)
     return {} if found is None else found.parameters
 
 
 def quantizable_parameters(language: Any) -> int:
-    """Weights in the language model's linear layers, its head excepted."""
+    """Number of weights in the language model's linear layers, except its head."""
     head = language.get_output_embeddings()
     linear = [m for m in language.modules() if isinstance(m, nn.Linear) and m is not head]
     return sum(module.weight.numel() for module in linear)
 
 
 def stored_parameters(source: str | Path) -> int | None:
-    """Weights in one safetensors file or in those of a folder, from their headers alone: integer
-    buffers are not counted, the few floating-point ones are.
+    """Number of weights in a safetensors file or a folder of them, from the headers alone. Integer
+    buffers are not counted; the few floating-point ones are.
     """
     given = Path(source)
     files = [given] if given.is_file() else sorted(given.rglob("*.safetensors"))

@@ -1,6 +1,4 @@
-"""Adapters in the denoisers of decoders: the role `decoder_lora`, which nothing has unless it is
-asked for.
-"""
+"""Adapters in the decoders' denoisers: the role `decoder_lora`, which is opt-in."""
 
 from __future__ import annotations
 
@@ -24,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class DecoderAdapters:
-    """The adapters of one denoiser. Their parameters stay the same objects whenever the denoiser is
-    read, moved or forgotten.
+    """The adapters of one denoiser. Their parameters stay the same objects when the denoiser is
+    loaded, moved or unloaded.
 
     Names are those of diffusers' files: ``unet.down_blocks.0. ... .to_q.lora_A.weight``. Empty
-    until the weights are read (`take`) or the denoiser is (`join`).
+    until the weights (`take`) or the denoiser (`join`) are read.
     """
 
     def __init__(self, modality: Modality, part: DecoderLoraSpec, seed: int = 0) -> None:
@@ -37,9 +35,7 @@ class DecoderAdapters:
 
     @torch.no_grad()
     def take(self, tensors: Mapping[str, Tensor]) -> None:
-        """Hold these values from now on. Raises `ValueError` where they are not of the same names
-        and shapes as what is there.
-        """
+        """Replace the values. Raises `ValueError` if names or shapes differ from existing ones."""
         given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         held = {name: tuple(parameter.shape) for name, parameter in self.parameters.items()}
         if held and held != given:
@@ -51,8 +47,8 @@ class DecoderAdapters:
             self.parameters[name].copy_(tensor)
 
     def join(self, name: str, denoiser: nn.Module) -> None:
-        """Let the denoiser, which diffusers calls `name`, compute with the adapters. Raises
-        `ValueError` where they do not fit it.
+        """Attach the adapters to the denoiser, which diffusers calls `name`. Raises `ValueError` if
+        they do not fit it.
         """
         if not any(True for _ in adapter_layers(denoiser)):
             attach_adapters(
@@ -81,9 +77,7 @@ class DecoderAdapters:
 
 
 def read_adapters(found: Mapping[Modality, DecoderAdapters], folder: str | Path) -> None:
-    """Take the weights of a checkpoint. Raises `ValueError` for a file that is missing or
-    damaged.
-    """
+    """Read a checkpoint's adapter weights. Raises `ValueError` for a missing or damaged file."""
     for modality, adapters in found.items():
         path = Path(folder) / adapters_file(modality)
         if not path.is_file():
@@ -96,7 +90,7 @@ def read_adapters(found: Mapping[Modality, DecoderAdapters], folder: str | Path)
 def with_lora(
     spec: ModelSpec, wanted: Mapping[Modality, DecoderLoraSpec | Mapping[str, Any]]
 ) -> ModelSpec:
-    """The spec with adapters in these decoders; those that have some keep theirs.
+    """The spec with adapters in these decoders; existing adapters are kept.
 
     Raises `ValueError` for a decoder that the model does not have.
     """
@@ -114,9 +108,8 @@ def with_lora(
 def add_adapters(
     model: NextGPT, wanted: Mapping[Modality, DecoderLoraSpec | Mapping[str, Any]]
 ) -> None:
-    """Give decoders of a model new adapters, which change nothing yet; `wanted` as for `with_lora`.
-
-    Raises `ValueError` as that does.
+    """Give a model's decoders new adapters, which have no effect until trained; `wanted` and
+    `ValueError` as for `with_lora`.
     """
     before = model.decoders.adapters
     model.spec = with_lora(model.spec, wanted)
@@ -125,7 +118,7 @@ def add_adapters(
 
 
 def adapters_of(spec: ModelSpec, seed: int = 0) -> dict[Modality, DecoderAdapters]:
-    """New adapters for every decoder that the spec gives some."""
+    """New adapters for every decoder whose spec has `lora`."""
     return {
         modality: DecoderAdapters(modality, part.lora, seed)
         for modality, part in spec.decoders.items()

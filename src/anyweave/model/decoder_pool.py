@@ -1,6 +1,4 @@
-"""The frozen decoders, loaded when first asked for: stage 1 needs none, a chat may need one of
-three.
-"""
+"""The frozen decoders, loaded on first use: stage 1 needs none, a chat may need one of three."""
 
 from __future__ import annotations
 
@@ -18,12 +16,10 @@ Loader = Callable[[], Any]
 
 
 class DecoderPool(Mapping[Modality, Any]):
-    """Modality -> decoder. Holds loaders; `pool[modality]` loads once, `unload` frees the memory
-    again.
-    """
+    """Modality -> decoder. Holds loaders; `pool[modality]` loads once, `unload` frees memory."""
 
     elsewhere = False
-    """True of decoders that another process runs: waiting for them is no work."""
+    """True for decoders that run in another process: waiting for them costs no work here."""
 
     def __init__(
         self,
@@ -32,7 +28,7 @@ class DecoderPool(Mapping[Modality, Any]):
     ) -> None:
         self._loaders = dict(loaders)
         self.adapters = dict(adapters or {})
-        """What trains inside the denoisers: of most models nothing."""
+        """What trains inside the denoisers: in most models, nothing."""
         self._loaded: dict[Modality, Any] = {}
         self._rates: dict[Modality, float | None] = {}
         self._device: torch.device | None = None
@@ -73,8 +69,8 @@ class DecoderPool(Mapping[Modality, Any]):
         return tuple(self._loaded)
 
     def rate(self, modality: Modality) -> float | None:
-        """Hz or frames/s of what the decoder of `modality` makes; None for pictures, and where
-        there is no decoder. It is not kept or placed for that: data workers ask too.
+        """Hz or frames/s of the output of the decoder of `modality`; None for pictures, and where
+        there is no decoder. The decoder is not kept or placed for this: data workers ask too.
         """
         if modality not in self._loaders:
             return None
@@ -85,14 +81,14 @@ class DecoderPool(Mapping[Modality, Any]):
         return self._rates[modality]
 
     def adapt(self, adapters: Mapping[Modality, DecoderAdapters]) -> None:
-        """Give decoders adapters, those in memory and those read later."""
+        """Give adapters to decoders, whether in memory or loaded later."""
         self.adapters |= adapters
         for modality in adapters.keys() & self._loaded.keys():
             self._adapt(modality, self._loaded[modality])
 
     def adapter_parameters(self, modality: Modality) -> dict[str, nn.Parameter]:
-        """What trains inside one denoiser, by diffusers' names. New adapters have their shapes from
-        it: it is read then.
+        """What trains inside one denoiser, by diffusers' names. New adapters take their shapes from
+        the denoiser, which is then loaded.
         """
         adapters = self.adapters[modality]
         if not adapters.parameters:
@@ -117,15 +113,15 @@ class DecoderPool(Mapping[Modality, Any]):
         return self
 
     def enable_gradient_checkpointing(self) -> None:
-        """In the denoising loss make activations again in backward: for decoders in memory and
-        those read later.
+        """Recompute the denoising loss's activations in backward, for decoders in memory and those
+        loaded later.
         """
         self._checkpointing = True
         for decoder in self._loaded.values():
             decoder.gradient_checkpointing = True
 
     def unload(self, modality: Modality | None = None) -> None:
-        """Forget one decoder, or all; the next use loads it again."""
+        """Unload one decoder, or all; the next use loads it again."""
         for name in [modality] if modality is not None else list(self._loaded):
             self._loaded.pop(name, None)
 

@@ -1,4 +1,4 @@
-"""A model that learns one more kind of media: all that it has, and bridges for the new parts."""
+"""Adds a modality to a model: it keeps all its parts and gets bridges for the new ones."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def with_modality(
     signal_tokens: int | None = None,
     seed: int = 0,
 ) -> NextGPT:
-    """The model with an encoder, a decoder or both for a modality that it does not have; by default
-    with those that the kind of media brings itself.
+    """The model with an encoder, a decoder or both for a new modality; by default those that the
+    media kind provides.
 
-    All other parts are `model`'s own, and it still says what it said. New are the projectors, by
-    default of the kind that the model has for others, and the rows of `signal_tokens` signal tokens
-    (None: as many as the kind has by itself). They begin at random and learn in stages 1 and 2,
-    which a warning tells.
+    All other parts are shared with `model`, whose behaviour does not change. New are the
+    projectors, by default of the type used for other modalities, and the rows of `signal_tokens`
+    signal tokens (None: the kind's default). They are initialised at random and learn in stages 1
+    and 2; a warning says so.
 
-    Raises `ValueError` for a modality that the model has already, and for parts that do not fit.
+    Raises `ValueError` for a modality that the model already has, and for parts that do not fit.
     """
     kind = kind_of(modality)
     if encoder is None and decoder is None:
@@ -80,7 +80,7 @@ def with_modality(
 
 
 def _brought(kind: MediaKind) -> tuple[EncoderSpec | None, DecoderSpec | None]:
-    """The parts that a kind brings, as specs of a type of its name: weights are their matter."""
+    """The parts that a kind provides, as specs of a type of its name. They load their weights."""
     encoder = decoder = None
     if kind.encoder is not None:
         encoder = EncoderSpec(type=kind.name, source=kind.name, modalities=(kind.name,))
@@ -107,7 +107,7 @@ def _reading(
         raise ValueError(f"the encoder of {modality} reads {', '.join(encoder.modalities)}")
     projectors = {m: spec.input_projector_for(m) for m in spec.input_modalities}
     one = next(iter(projectors.values()), ProjectorSpec(type="grouping"))
-    # A shared projector stays shared by those that share it: the new features may be of any width.
+    # The new modality gets its own projector: its features may have another width.
     projectors[modality] = projector or replace(one, shared=False)
     return replace(spec, encoders=(*spec.encoders, encoder), input_projector=projectors)
 

@@ -1,4 +1,4 @@
-"""Where media enters and leaves the token sequence: pure indexing, differentiable, out of place.
+"""Where media enter and leave the token sequence: pure indexing, differentiable, out of place.
 
 Legend: B batch, L sequence, D width, M media, T targets, S tokens of one medium.
 """
@@ -22,7 +22,7 @@ def scatter_media(
 ) -> Float[Tensor, "B L D"]:
     """The embeddings with every placeholder run replaced by its medium's projected features.
 
-    Raises `ValueError` if a projection has not as many tokens as the processor left places.
+    Raises `ValueError` if a projection's token count differs from the places the processor left.
     """
     for modality, entry in media.items():
         tokens_MSD = projected[modality]
@@ -51,6 +51,6 @@ def span_index(
     starts: Int[Tensor, "T"],
     length: int,
 ) -> tuple[Int[Tensor, "T S"], Int[Tensor, "T S"]]:
-    """Index pair that selects the runs: rows ``[T, S]`` and columns ``[T, S]``."""
+    """Index pair selecting the runs: rows ``[T, S]`` and columns ``[T, S]``."""
     columns_TS = starts[:, None] + torch.arange(length, device=starts.device)
     return rows[:, None].expand_as(columns_TS), columns_TS

@@ -1,5 +1,5 @@
-"""Hashes: one over a frozen part's weights and configs, its identity; and one for every file of a
-checkpoint, so that a damaged one is not loaded.
+"""Hashes: one over a frozen part's weights and configs, which is its identity; and one per file of
+a checkpoint, so that damaged files are not loaded.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ logger = logging.getLogger(__name__)
 
 HASHES_FILE = "sha256.json"
 
-# Written by libraries when they save, and different from version to version without a change of the
-# part.
+# Written by libraries on saving; they change between versions even if the part does not.
 _VOLATILE = ("transformers_version", "_diffusers_version", "_name_or_path", "torch_dtype", "dtype")
 
 
 def folder_sha256(folder: str | Path) -> str:
     """sha256 over the safetensors and JSON files below `folder`, by sorted relative name.
 
-    JSON is read and written again without the keys that libraries stamp, so saving a part anew does
-    not change it. Raises `ValueError` if there is nothing to hash.
+    JSON is normalised without the keys that libraries stamp, so saving a part again does not change
+    the hash. Raises `ValueError` if there is nothing to hash.
     """
     folder = Path(folder)
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".safetensors", ".json"))
@@ -47,8 +46,8 @@ def folder_sha256(folder: str | Path) -> str:
 
 
 def check_sha256(part: str, folder: Path, expected: str | None) -> None:
-    """Raises `ValueError` saying what was expected, what was found and what to do. None expects
-    nothing.
+    """Raises `ValueError` saying what was expected, what was found and what to do. None skips the
+    check.
     """
     if expected is None:
         return
@@ -69,11 +68,11 @@ def _canonical(value: Any) -> bytes:
 
 
 def write_hashes(folder: str | Path, files: Mapping[str, Path] | None = None) -> None:
-    """Write ``sha256.json`` into a checkpoint: the hash of every file by its name in there.
+    """Write ``sha256.json`` into a checkpoint: the hash of every file by its relative name.
 
     Args:
-        files: which, and where their content stands now; None takes all in `folder`. Weights of
-            frozen parts are left out, as the spec holds their hashes.
+        files: name -> current path of its content; None takes all in `folder`, except weights of
+            frozen parts, whose hashes are in the spec.
     """
     folder = Path(folder)
     if files is None:
@@ -83,23 +82,23 @@ def write_hashes(folder: str | Path, files: Mapping[str, Path] | None = None) ->
 
 
 def checkable(folder: Path) -> list[Path]:
-    """The files below `folder` that ``sha256.json`` speaks of."""
+    """The files below `folder` that ``sha256.json`` covers."""
     return [
         path
         for path in folder.rglob("*")
         if path.is_file()
         and path.name != HASHES_FILE
-        and path.suffix != ".md"  # for people: anybody may edit it
+        and path.suffix != ".md"  # for people, who may edit it
         and not path.name.startswith(".")
         and not (path.suffix == ".safetensors" and path.parent != folder)
     ]
 
 
 def check_hashes(folder: Path, needed: tuple[str, ...] = ()) -> None:
-    """Raise `ValueError` that names the first file which is missing, or not what was written. A
-    folder without ``sha256.json`` is of an older version: that is noted and nothing is checked.
+    """Raise `ValueError` naming the first file that is missing or was changed. A folder without
+    ``sha256.json`` was written by an older version: that is logged and nothing is checked.
 
-    `needed`: names that must be in the list if they are in the folder.
+    `needed`: names that must be listed if they are in the folder.
     """
     path = folder / HASHES_FILE
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""What a model is made of: parameters, licences, memory. Data here; `inspect_tables` draws them.
+"""What a model is made of: parameters, licences, memory. `inspect_tables` renders this data.
 
 `inspect_model` counts a model in memory. `inspect_checkpoint` and `inspect_spec` count without
 reading any weight.
@@ -44,7 +44,7 @@ from anyweave.model.spec import EncoderSpec, ModelSpec, ProjectorSpec
 
 @dataclass(frozen=True, kw_only=True)
 class PartInfo:
-    """One row: `role` is what the part trains as, None for frozen parts."""
+    """One row. `role` is the role the part trains in, None for frozen parts."""
 
     part: str
     source: str
@@ -54,21 +54,22 @@ class PartInfo:
     loaded: bool = True
     title: str | None = None
     networks: Mapping[str, int] = field(default_factory=dict)
-    """Parameters by network, of a decoder whose architecture is known."""
+    """Parameters by network, for a decoder whose architecture is known."""
     visiting: int = 0
-    """Parameters of the largest network that replies need, of a decoder whose networks are on the
+    """Parameters of the largest network that replies need, for a decoder whose networks are on the
     device only while they run.
     """
     quantizable: int = 0
-    """Parameters in linear layers that can be held in 8 or 4 bits: the language model's alone."""
+    """Parameters in linear layers that can be held in 8 or 4 bits: only the language model has any.
+    """
     licence: str | None = None
-    """None for what is trained here, and for folders, which do not tell."""
+    """None for trained parts, and for folders, which do not state one."""
     non_commercial: bool = False
     permissive: bool = False
     here: bool = True
     """Whether the weights are on this machine."""
     paper: str | None = None
-    """What the paper's Table 1 says of this part."""
+    """This part's size in the paper's Table 1."""
 
     @property
     def trained(self) -> bool:
@@ -81,7 +82,7 @@ class PartInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelReport:
-    """What a model consists of. `source` is the name it was asked for by."""
+    """What a model consists of. `source` is the name it was requested by."""
 
     source: str
     parts: tuple[PartInfo, ...]
@@ -89,16 +90,16 @@ class ModelReport:
 
     @property
     def parameters(self) -> int:
-        """Of all parts whose size is known."""
+        """Total over all parts whose size is known."""
         return sum(part.parameters or 0 for part in self.parts)
 
     @property
     def memory(self) -> tuple[Memory, ...]:
-        """What the weights take, per precision."""
+        """Memory of the weights, per precision."""
         return tuple(memory(self.parts, precision) for precision in PRECISIONS)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, with the sums."""
+        """Plain JSON values, including the sums."""
         return {
             "source": self.source,
             "parts": [asdict(part) for part in self.parts],
@@ -124,7 +125,7 @@ def inspect_checkpoint(source: str | Path, *, revision: str | None = None) -> Mo
     """Every part of a named spec or a saved model, without loading weights.
 
     `source` is a name of `catalogue.SPECS`, an embedded name, a folder or a hub id. Raises
-    `ValueError` where it leads nowhere.
+    `ValueError` if it is not found.
     """
     folder = None if is_spec_name(source) else find_checkpoint(source, revision=revision)
     spec = named_spec(str(source)) if folder is None else read_spec(folder)
@@ -136,14 +137,14 @@ def inspect_checkpoint(source: str | Path, *, revision: str | None = None) -> Mo
 
 
 def trained_share(parts: Sequence[PartInfo]) -> float:
-    """Trained parameters over all that are known, 0..1."""
+    """Trained parameters as a share of all known ones, 0..1."""
     total = sum(part.parameters or 0 for part in parts)
     trained = sum(part.parameters or 0 for part in parts if part.trained)
     return trained / total if total else 0.0
 
 
 def inspect_model(model: NextGPT) -> list[PartInfo]:
-    """Every part of a model in memory. What is read when first used is counted without it."""
+    """Every part of a model in memory. Parts that load on first use are counted without loading."""
     spec = model.spec
     own = {role: _count(model.parameters_of(role).values()) for role in ROLES}
     language = _count(model.language.parameters()) - own["signal_rows"] - own["lora"]
@@ -201,7 +202,7 @@ def _trained_projectors(model: NextGPT) -> list[PartInfo]:
     rows: dict[str, PartInfo] = {}
     for modality in model.spec.input_modalities:
         if modality not in model.input_projectors:
-            continue  # a captioner's words need none
+            continue  # a captioner's words need no projector
         shared = model.spec.input_projector_for(modality).shared
         name = _projector_name("input", modality, shared=shared)
         count = parameter_count(model.input_projectors[modality])
@@ -263,7 +264,7 @@ def _count(parameters: Iterable[nn.Parameter]) -> int:
 
 
 def _encoder_name(part: EncoderSpec) -> str:
-    # Captioners are read in half precision as language models are, encoders in float32.
+    # Captioners are read in half precision, like language models; encoders in float32.
     kind = "captioner" if part.type == "captioner" else f"encoder {part.type}"
     return f"{kind} ({', '.join(part.modalities)})"
 

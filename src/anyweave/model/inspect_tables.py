@@ -27,7 +27,7 @@ _MEMORY_ROWS: tuple[tuple[str, str], ...] = (
 
 def render_report(report: ModelReport) -> RenderableType:
     """Parts with parameters and licences, the sums, the memory of the weights, and, for the paper's
-    own spec, why figures differ from its Table 1.
+    own spec, why the figures differ from Table 1.
     """
     shown: list[RenderableType] = [_parts(report), _sums(report), Text(""), _memory(report.memory)]
     if report.paper_trained_share is not None:

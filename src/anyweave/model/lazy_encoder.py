@@ -1,5 +1,5 @@
-"""A frozen encoder whose weights are read when a medium is first encoded: with a complete feature
-cache, never.
+"""A frozen encoder that reads its weights when it first encodes a medium: never, if the feature
+cache is complete.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 class LazyEncoder(nn.Module):
-    """An `anyweave.encoders.Encoder` of which only the `skeleton` (shapes and preprocessing) is
-    there.
+    """An `anyweave.encoders.Encoder` that starts with only a `skeleton` (shapes, preprocessing).
 
     Args:
         skeleton: the same encoder on the meta device.
-        load: reads the real one. Called once, in the process that encodes: data workers only
+        load: reads the real one. Called once, in the process that encodes; data workers only
             preprocess.
     """
 
@@ -31,7 +30,7 @@ class LazyEncoder(nn.Module):
 
     def __init__(self, skeleton: Any, load: Callable[[], Any]) -> None:
         super().__init__()
-        # Not a submodule: it has nothing to move, count or save.
+        # Not registered as a submodule: it has nothing to move, count or save.
         self.__dict__["skeleton"] = skeleton
         self._load = load
         self._device = torch.device("cpu")
@@ -58,7 +57,7 @@ class LazyEncoder(nn.Module):
         """Features ``[M, N, D]`` of preprocessed media; the first call reads the weights."""
         if not self.loaded:
             logger.info("reading the encoder of %s", ", ".join(self.modalities))
-            # What is made in inference mode could never be moved or trained through again.
+            # Tensors made in inference mode cannot be moved or trained through later.
             with torch.inference_mode(False):
                 self.encoder = self._load().requires_grad_(False).eval().to(self._device)
         weight = next(self.encoder.parameters(), None)

@@ -1,7 +1,7 @@
-"""Memory that the weights of a model take, by precision: arithmetic on parameter counts.
+"""Memory of a model's weights, by precision: arithmetic on parameter counts.
 
-Activations, the KV cache and temporary buffers come on top; they depend on the use and are what the
-benchmarks measure.
+Activations, the KV cache and temporary buffers come on top. They depend on usage; the benchmarks
+measure them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from typing import Literal, Protocol, get_args
 Precision = Literal["fp32", "bf16", "int8", "int4"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
-# Bytes of a weight. Only the linear layers of the language model are ever quantised; decoders, and
-# the rest of the language model, are bfloat16 then. Encoders are read in float32 whatever the
-# others are.
+# Bytes per weight. Only the language model's linear layers are ever quantised; the rest of it and
+# the decoders are then bfloat16. Encoders are always float32.
 _PLAIN: dict[Precision, float] = {"fp32": 4, "bf16": 2, "int8": 2, "int4": 2}
-# NF4 with double quantisation keeps 0.127 bits of scales per weight (QLoRA, section 3).
+# NF4 with double quantisation adds 0.127 bits of scales per weight (QLoRA, section 3).
 _QUANTISED: dict[Precision, float] = {"fp32": 4, "bf16": 2, "int8": 1, "int4": (4 + 0.127) / 8}
 
 TRAINED_BYTES = 4  # trained weights are float32 at every precision
@@ -25,7 +24,7 @@ OPTIMIZER_BYTES = 4 + 4 + 4  # a gradient and Adam's two moments, float32
 
 
 class Counted(Protocol):
-    """What the arithmetic needs of a part."""
+    """What the arithmetic needs to know about a part."""
 
     @property
     def parameters(self) -> int | None: ...
@@ -49,13 +48,13 @@ class Memory:
     trained: int
     optimizer: int
     visiting: int = 0
-    """Of the frozen ones what is not on the device at once: text encoders, which no reply needs,
-    and all networks but the largest of decoders that are offloaded.
+    """Frozen bytes of offloaded decoders that are not on the device at once: text encoders, which
+    no reply needs, and all networks but the largest.
     """
 
     @property
     def reply_offloaded(self) -> int:
-        """What is on the device at once in replies, of which offloaded decoders are the reason."""
+        """What is on the device at once during replies, given that some decoders are offloaded."""
         return self.reply - self.visiting
 
     @property
@@ -65,19 +64,19 @@ class Memory:
 
     @property
     def training(self) -> int:
-        """Everything loaded, everything trained that ever is."""
+        """Everything loaded, every trainable part trained."""
         return self.reply + self.optimizer
 
     @property
     def training_from_caches(self) -> int:
-        """The same with features, caption embeddings and latents from caches: of the frozen parts
-        only the language model.
+        """The same with features, caption embeddings and latents from caches: the language model is
+        the only frozen part loaded.
         """
         return self.language_model + self.trained + self.optimizer
 
 
 def frozen_bytes(part: Counted, precision: Precision) -> int:
-    """Of one frozen part; 0 where its size is not known."""
+    """Bytes of one frozen part; 0 if its size is not known."""
     if part.is_encoder:
         return round((part.parameters or 0) * _PLAIN["fp32"])
     plain = (part.parameters or 0) - part.quantizable
@@ -85,7 +84,7 @@ def frozen_bytes(part: Counted, precision: Precision) -> int:
 
 
 def memory(parts: Iterable[Counted], precision: Precision) -> Memory:
-    """Sums over `parts`; those of unknown size count nothing."""
+    """Sums over `parts`; those of unknown size count as 0."""
     parts = list(parts)
     visitors = [part for part in parts if part.visiting]
     away = sum(frozen_bytes(part, precision) for part in visitors)

@@ -1,4 +1,4 @@
-"""A model on the hub: everything that a stranger needs to load it."""
+"""Publishes a model on the hub, with everything needed to load it elsewhere."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def push_to_hub(
     commit_message: str = "Upload of an anyweave model",
     dtype: torch.dtype | str | None = None,
 ) -> str:
-    """Write the model, with its local encoders and decoders, into a repository of the hub, which is
-    made if need be; returns the address of the commit.
+    """Upload the model, with its local encoders and decoders, to a hub repository, which is created
+    if needed. Returns the URL of the commit.
 
     Args:
-        private: whether a new repository is; None is the account's default.
-        token: of the hub; None is the one that ``hf auth login`` stored.
-        revision: the branch, which is made if need be; None is the main one.
+        private: whether a new repository is private; None is the account's default.
+        token: for the hub; None is the one that ``hf auth login`` stored.
+        revision: the branch, created if needed; None is the main one.
         dtype: see `save_pretrained`.
 
     Raises:
-        ValueError: the language model is a folder of this machine, which nobody else has.
+        ValueError: the language model is a local folder, which nobody else has.
     """
     _check_language(model.spec, model.root)
     api = HfApi(token=token)

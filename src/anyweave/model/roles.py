@@ -1,5 +1,5 @@
-"""What trains, by role; a checkpoint has a file of weights for each, and one per decoder for
-`decoder_lora`.
+"""What trains, by role. A checkpoint has one weights file per role; `decoder_lora` has one per
+decoder.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ROLES: tuple[TrainedRole, ...] = get_args(TrainedRole)
 
 
 def adapters_file(modality: Modality) -> str:
-    """The file of one decoder's adapters, in the form that diffusers loads."""
+    """The file of one decoder's adapters, in diffusers' format."""
     return f"decoder_lora.{modality}.safetensors"
 
 
@@ -25,6 +25,6 @@ def role_file(role: TrainedRole) -> str:
 
 
 def role_files() -> tuple[str, ...]:
-    """All files that a checkpoint may have of what trains."""
+    """All weights files that a checkpoint may have."""
     whole = (role_file(role) for role in ROLES if role != "decoder_lora")
     return (*whole, *map(adapters_file, MEDIA_MODALITIES))

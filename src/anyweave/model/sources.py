@@ -1,9 +1,8 @@
-"""Where the weights of public parts lie on this machine, and what to do when they do not.
+"""Where the weights of public parts are on this machine, and what to do when they are missing.
 
-A source that a spec names in public (a hub id, or a file such as ``imagebind_huge.pth``) is looked
-for in the folder of models first: ``$ANYWEAVE_MODELS/<source>``, by default
-``~/.cache/anyweave/models/<source>``. Hub ids that are not there come through the hub's client and
-its cache.
+A public source (a hub id, or a file such as ``imagebind_huge.pth``) is looked up in the models
+folder first: ``$ANYWEAVE_MODELS/<source>``, by default ``~/.cache/anyweave/models/<source>``. Hub
+ids not found there come through the hub's client and its cache.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from anyweave.tensors import explained
 
 WEIGHTS = Path(anyweave.__file__).parent / "weights"
 EMBEDDED = {"emoji-mini": "emoji_mini"}
-# Public files that no hub holds under this name.
+# Public files that are not on the hub under this name.
 DOWNLOADS = {
     "imagebind_huge.pth": "https://dl.fbaipublicfiles.com/imagebind/imagebind_huge.pth",
 }
@@ -35,20 +34,20 @@ def models_folder() -> Path:
 
 
 def local_copy(source: str) -> Path | None:
-    """The public part `source` in the folder of models, or a part of an embedded model
-    (``emoji-mini/decoders/image``), if it is there.
+    """The public part `source` in the models folder, or a part of an embedded model
+    (``emoji-mini/decoders/image``); None if it is not there.
     """
     name, _, part = source.partition("/")
     if part and name in EMBEDDED and (WEIGHTS / EMBEDDED[name] / part).is_dir():
         return WEIGHTS / EMBEDDED[name] / part
     path = models_folder() / source
-    # A source that is a path of its own (the slash throws the folder away) is no copy.
+    # An absolute source replaces the folder when joined: that is not a copy.
     return path if path.is_relative_to(models_folder()) and path.exists() else None
 
 
 def is_here(source: str | Path) -> bool:
-    """Whether a resolved source can be read without a network; of a hub id, whether its cache has
-    the configuration.
+    """Whether a resolved source can be read without a network. For a hub id: whether the hub's
+    cache has its configuration.
     """
     if Path(source).expanduser().exists() or local_copy(str(source)):
         return True
@@ -79,8 +78,8 @@ def how_to_get(source: str) -> str:
 
 @contextmanager
 def missing_weights_explained(part: str, source: str | Path) -> Iterator[None]:
-    """Within the block, failing to load a public source that is not on this machine says how to get
-    it, and failing to load one that is says what part it is. Raises `ValueError`.
+    """Within the block, loading errors raise a `ValueError` that names the part, and says how to
+    get a public source that is not on this machine.
     """
     try:
         with explained(f"the {part} from {source}"):

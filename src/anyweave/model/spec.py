@@ -66,13 +66,13 @@ class LoraSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderLoraSpec:
-    """Low-rank adapters in a decoder's denoiser: what they add is not scaled (alpha is `r`), which
-    is how diffusers reads files that say nothing of it.
+    """Low-rank adapters in a decoder's denoiser. Their output is not scaled (alpha is `r`), which
+    is how diffusers reads files that do not state alpha.
     """
 
     r: int = 16
     target_modules: tuple[str, ...] = ()
-    """Names, or ends of names, of linear layers and convolutions; empty is all of them."""
+    """Names, or name suffixes, of linear layers and convolutions; empty means all."""
 
     def __post_init__(self) -> None:
         check_fields(self, "decoder.lora")
@@ -80,7 +80,7 @@ class DecoderLoraSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSpec:
-    """A frozen encoder and the modalities it reads. `type` is a name of
+    """A frozen encoder and the modalities it reads. `type` is a name in
     `anyweave.encoders.ENCODERS`.
     """
 
@@ -90,7 +90,7 @@ class EncoderSpec:
     sha256: str | None = None
     revision: str | None = None
     feature_dim: int | None = None
-    """Width of the features: checked if given, and lets `inspect` count without the weights."""
+    """Width of the features: checked if given; lets `inspect` count without the weights."""
     args: Mapping[str, Any] = field(default_factory=dict)
     """Keyword overrides of the encoder's `from_pretrained`."""
 
@@ -103,8 +103,8 @@ class EncoderSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectorSpec:
-    """A trained projector: a name of `anyweave.projectors` and its keyword arguments, widths
-    excepted.
+    """A trained projector: a name in `anyweave.projectors` and its keyword arguments, without the
+    widths.
     """
 
     type: str
@@ -112,7 +112,8 @@ class ProjectorSpec:
     shared: bool = False
     """Input side only: one module for all modalities (paper) or one each."""
     normalize: bool = False
-    """Output side only: bring every conditioning vector to length 1, as CLAP's text embeddings are.
+    """Output side only: scale every conditioning vector to unit length, like CLAP's text
+    embeddings.
     """
 
     def __post_init__(self) -> None:
@@ -121,7 +122,7 @@ class ProjectorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderSpec:
-    """A frozen latent diffusion decoder and its defaults per call. `type` is a name of
+    """A frozen latent diffusion decoder and the defaults of its calls. `type` is a name in
     `anyweave.decoders.DECODERS`.
     """
 
@@ -139,15 +140,15 @@ class DecoderSpec:
     args: Mapping[str, Any] = field(default_factory=dict)
     """Keyword overrides of the decoder's `from_pretrained`."""
     generate: Mapping[str, Any] = field(default_factory=dict)
-    """Further defaults of its calls, such as height, width, num_frames, audio_length, scheduler."""
+    """Further call defaults, such as height, width, num_frames, audio_length, scheduler."""
     lora: DecoderLoraSpec | None = None
-    """Adapters in the denoiser, which train as the role `decoder_lora`. None, the paper's, leaves
-    the decoder as it is.
+    """Adapters in the denoiser, which train in the role `decoder_lora`. None, as in the paper,
+    leaves the decoder unchanged.
     """
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """What a call of the decoder means unless it says otherwise."""
+        """Default arguments of the decoder's calls."""
         said = {
             "num_inference_steps": self.num_inference_steps,
             "guidance_scale": self.guidance_scale,
@@ -157,8 +158,8 @@ class DecoderSpec:
 
     @property
     def size(self) -> dict[str, Any]:
-        """How large its media are, where `generate` says so: replies are made at this size, and the
-        denoising loss is trained at it.
+        """The size of its media, where `generate` gives one: used for replies and for training the
+        denoising loss.
         """
         return {name: self.generate[name] for name in SIZE_NAMES if name in self.generate}
 
@@ -178,7 +179,7 @@ class ModelSpec:
     name: str
     language: LanguageSpec
     template: str = "native"
-    """A name of `anyweave.processing.TEMPLATES`, or "native": the language model's own
+    """A name in `anyweave.processing.TEMPLATES`, or "native": the language model's own
     `chat_template`."""
     lora: LoraSpec | None = None
     encoders: tuple[EncoderSpec, ...] = ()
@@ -188,19 +189,19 @@ class ModelSpec:
     output_projectors: Mapping[Modality, ProjectorSpec] = field(default_factory=dict)
     decoders: Mapping[Modality, DecoderSpec] = field(default_factory=dict)
     signal_tokens: Mapping[Modality, int] = field(default_factory=dict)
-    """How many signal tokens ask for one medium, per modality that can be generated."""
+    """How many signal tokens request one medium, per modality that can be generated."""
     system_prompt: str = ""
     bridge: Bridge = "signal"
     """"signal": hidden states condition the decoder; "caption": the reply's own words do (pipeline
     ablation).
     """
     calls: CallsBy = "signals"
-    """How the language model asks for media: "signals", as it was trained to; "words": untrained,
-    by tags that it is told of (`processing.calls`). Words need the caption bridge.
+    """How the language model asks for media: "signals", as trained; "words", untrained, with tags
+    that its prompt explains (`processing.calls`). Words need the caption bridge.
     """
     fine_tuning: Mapping[str, Any] = field(default_factory=dict)
     """How stages that start from this checkpoint differ from `training.recipes.fine_tune`, as
-    settings of a `TrainConfig`: ``{"optimizer.learning_rate": 2e-4}``.
+    `TrainConfig` settings: ``{"optimizer.learning_rate": 2e-4}``.
     """
     format_version: int = FORMAT_VERSION
 
@@ -234,13 +235,13 @@ class ModelSpec:
         return tuple(modality for modality in MEDIA_MODALITIES if modality in self.signal_tokens)
 
     def input_projector_for(self, modality: Modality) -> ProjectorSpec:
-        """The input projector of one modality, whether given once for all or per modality."""
+        """The input projector of one modality, whether one is given for all or one per modality."""
         if isinstance(self.input_projector, ProjectorSpec):
             return self.input_projector
         return self.input_projector[modality]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; `from_dict` of it equals this spec."""
+        """Plain JSON values; `from_dict` restores an equal spec."""
         return _plain(asdict(self))
 
     @classmethod
@@ -270,7 +271,7 @@ class ModelSpec:
 
 
 def read_decoder_lora(given: DecoderLoraSpec | Mapping[str, Any]) -> DecoderLoraSpec:
-    """The shape of adapters, from plain values too. Raises `ValueError` for an unknown key."""
+    """A `DecoderLoraSpec`, also from plain values. Raises `ValueError` for an unknown key."""
     if isinstance(given, DecoderLoraSpec):
         return given
     return _read(DecoderLoraSpec, given, "decoder_lora")
@@ -293,7 +294,7 @@ def _read(kind: type[SpecT], data: Any, where: str) -> SpecT:
 
 
 def _known(kind: type, data: Any, where: str) -> dict[str, Any]:
-    """The keyword arguments in `data`, lists as tuples, after checking its keys against the
+    """The keyword arguments in `data`, with lists as tuples, after checking the keys against the
     dataclass `kind`.
     """
     data = _mapping(data, where)

@@ -1,5 +1,5 @@
-"""Another decoder in place of one that a model has: its sizes are read from its own files, and the
-output projector that conditions it begins anew.
+"""Replaces a model's decoder: the new one's sizes are read from its own files, and its output
+projector is reinitialised.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 Replacements = Mapping[Modality, str | Path | DecoderSpec]
 _DEFAULT_STEPS = 20
-# Options of how a decoder is held in memory, which its successor takes over.
+# Options for how a decoder is held in memory, inherited by its replacement.
 _KEPT = ("dtype", "offload", "vae_slicing", "vae_tiling")
 
 
@@ -37,10 +37,11 @@ def with_decoders(
 ) -> NextGPT:
     """The model with other decoders, each a folder, a hub id or a `DecoderSpec`.
 
-    All other parts are `model`'s own. The output projectors of replaced decoders have their first
-    values, which is told by a warning.
+    All other parts are shared with `model`. The output projectors of replaced decoders are
+    reinitialised; a warning says so.
 
-    Raises `ValueError` for a modality that the model does not make, and for what is no decoder.
+    Raises `ValueError` for a modality that the model does not make, and for anything that is not a
+    decoder.
     """
     found = {
         modality: _decoder_spec(modality, model.spec, given, how)
@@ -75,16 +76,14 @@ def with_decoders(
 def _with_old_adapters(
     spec: ModelSpec, model: NextGPT, pool: DecoderPool, replacements: Replacements
 ) -> ModelSpec:
-    """The adapters of replaced decoders go on in their successors where they fit; where not, that
-    is told.
-    """
+    """Carry the adapters of replaced decoders over where they fit; otherwise warn and drop them."""
     parts = dict(spec.decoders)
     for modality, held in model.decoders.adapters.items():
         if modality not in replacements or isinstance(replacements[modality], DecoderSpec):
             continue
         try:
             pool.adapt({modality: held})
-            pool[modality].denoiser  # noqa: B018  (reading it joins them)
+            pool[modality].denoiser  # noqa: B018  (loading it attaches them)
         except ValueError as error:
             pool.adapters.pop(modality)
             pool.unload(modality)
@@ -100,7 +99,7 @@ def _decoder_spec(
     given: str | Path | DecoderSpec,
     how: Reading,
 ) -> DecoderSpec:
-    """What the files of a decoder say of it. Reads its configs, no weights."""
+    """The spec of a decoder, from its files. Reads its configs, no weights."""
     if modality not in spec.decoders:
         raise ValueError(
             f"decoders names {modality!r}, which {spec.name} does not make; it makes "
@@ -109,7 +108,7 @@ def _decoder_spec(
     if isinstance(given, DecoderSpec):
         return given
     folder = Path(given).expanduser()
-    # A spec's own "./x" is relative to the checkpoint; what a caller writes is not.
+    # A spec's "./x" is relative to the checkpoint; a caller's path is not.
     source = str(folder.resolve()) if folder.is_dir() else str(given)
     old = spec.decoders[modality]
     args = {name: old.args[name] for name in _KEPT if name in old.args}
@@ -118,7 +117,7 @@ def _decoder_spec(
     with missing_weights_explained(f"{modality} decoder", where):
         decoder = open_decoder(old.type, modality, where, options, how.hub)
     tokens, width = decoder.conditioning_shape
-    # Guidance, sizes and rates stay the decoder's own: a spec says only what differs from them.
+    # Guidance, sizes and rates stay the decoder's own: a spec holds only overrides.
     return DecoderSpec(
         source=source,
         conditioning_tokens=tokens,

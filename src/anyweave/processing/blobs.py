@@ -1,15 +1,15 @@
 """Bytes by key in a few large files, for several processes at once, on a local disk.
 
-    index.sqlite     (kind, key) -> shard, offset, size, checksum; how far every shard is given away
+    index.sqlite     (kind, key) -> shard, offset, size, checksum; how much of every shard is taken
     000001.shard     the bytes, one blob after another
 
 A writer reserves a place in the newest shard, writes there, and only then enters the blob into the
-index; both entries are transactions of SQLite. A writer that is killed leaves at most a hole that
-nobody reads. A blob is checked whenever it is read.
+index; both steps are SQLite transactions. A killed writer leaves at most a hole that nobody reads.
+A blob is checked whenever it is read.
 
-LMDB was tried instead: it maps its file, so a file that was cut off ends the process with SIGBUS,
-where here the blobs behind the cut are made again. All in one SQLite file was tried too: 20 lines
-less, and one cut would cost everything. Files of safetensors cannot be added to.
+LMDB was tried instead: it maps its file, so a truncated file kills the process with SIGBUS, whereas
+here the blobs after the cut are made again. A single SQLite file was tried too: 20 lines less, but
+one truncation would cost everything. Safetensors files cannot be appended to.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from filelock import FileLock
 logger = logging.getLogger(__name__)
 
 SHARD_BYTES = 1 << 28
-_OWN = re.compile(r"index\..*|\d{6}\.shard|\..*")  # names that may be there before the index is
+_OWN = re.compile(r"index\..*|\d{6}\.shard|\..*")  # names that may exist before the index does
 _PATIENCE = 60.0  # seconds that a writer waits for the others
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -43,14 +43,14 @@ CREATE TABLE IF NOT EXISTS blobs (
 
 
 class CacheError(ValueError):
-    """A cache cannot be used, or not for more. It says what to do."""
+    """A cache cannot be used. The message says what to do."""
 
 
 class BlobStore:
-    """Blobs below `folder`, which is made when the first is put.
+    """Blobs below `folder`, which the first `put` creates.
 
-    `max_bytes` bounds the shards, for all who use the folder from then on; None leaves the bound as
-    it is. `shard_bytes`: size of a shard, the unit in which `prune` frees space.
+    `max_bytes` bounds the shards, from then on for every user of the folder; None leaves the bound
+    as it is. `shard_bytes`: size of a shard, the unit in which `prune` frees space.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class BlobStore:
         _stores.add(self)
 
     def get(self, kind: str, key: str) -> bytes | None:
-        """The blob, or None when there is none, or a damaged one (it is reported and removed)."""
+        """The blob, or None if it is absent or damaged (then it is reported and removed)."""
         with self._index() as db:
             row = None if db is None else db.execute(_FIND, (kind, _raw(key))).fetchone()
         if row is None:
@@ -81,7 +81,7 @@ class BlobStore:
         return None
 
     def put(self, kind: str, key: str, blob: bytes) -> bool:
-        """Store a blob unless there is one already. False when it would pass `max_bytes`."""
+        """Store a blob unless there is one already. False if it would exceed `max_bytes`."""
         with self._transaction() as db:
             if db.execute(_FIND, (kind, _raw(key))).fetchone() is not None:
                 return True
@@ -100,7 +100,7 @@ class BlobStore:
         return True
 
     def remove(self, kind: str, key: str, reason: str) -> None:
-        """Forget a damaged blob, and say so. No job counts as done any more."""
+        """Remove a damaged blob and log it. No job counts as done any more."""
         logger.warning("damaged cache entry (%s): removed, it will be computed again", reason)
         with self._transaction() as db:
             db.execute("DELETE FROM blobs WHERE kind = ? AND key = ?", (kind, _raw(key)))
@@ -121,7 +121,7 @@ class BlobStore:
             return int(count), _total(db)
 
     def prune(self, max_bytes: int) -> int:
-        """Remove the oldest shards until at most `max_bytes` remain; how many blobs that were."""
+        """Remove the oldest shards to leave at most `max_bytes`; returns how many blobs went."""
         removed, gone = 0, []
         with self._transaction() as db:
             shards = db.execute("SELECT number, size FROM shards ORDER BY number").fetchall()
@@ -158,7 +158,7 @@ class BlobStore:
             db.execute("INSERT OR IGNORE INTO done VALUES (?, ?)", (job, part))
 
     def close(self) -> None:
-        """Let go of the index; the next use opens it again."""
+        """Close the index; the next use opens it again."""
         with self._lock:
             if self._db is not None:
                 self._db.close()
@@ -218,8 +218,8 @@ class BlobStore:
                     "choose another folder"
                 )
         self.folder.mkdir(parents=True, exist_ok=True)
-        # Two that make the index at once would not wait for each other: SQLite gives up where
-        # changing the journal's mode might deadlock.
+        # Two processes that create the index at once would not wait for each other: SQLite gives up
+        # where changing the journal mode might deadlock.
         with FileLock(self.folder / "index.lock"):
             db = sqlite3.connect(
                 self.folder / "index.sqlite",
@@ -252,7 +252,7 @@ def _total(db: sqlite3.Connection) -> int:
 
 
 # SQLite's locks belong to a process and do not survive a fork: all connections are closed before
-# one, and opened again on both sides when they are needed.
+# one, and both sides open them again on demand.
 _stores: weakref.WeakSet[BlobStore] = weakref.WeakSet()
 _forking = threading.local()
 

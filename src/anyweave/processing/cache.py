@@ -44,8 +44,8 @@ logger = logging.getLogger(__name__)
 Kind = Literal["features", "caption", "latents"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 READER = 2
-"""Raised when the same file is read or prepared as other values than before: old entries of caches
-are made again."""
+"""Incremented when the same file is read or prepared as other values than before, so that old cache
+entries are made again."""
 
 
 def fingerprint(*values: Any) -> str:
@@ -59,9 +59,9 @@ def fingerprint(*values: Any) -> str:
 def media_digest(part: Media) -> str:
     """sha256 of what a model is given of a medium: the bytes of a file, or decoded values.
 
-    Pictures and arrays count as what `media.load` makes of them: colours, not palette indices, and
-    not how numbers lie in memory. Shape and rate belong to it, a caption does not. Raises
-    `MediaError` for a source that cannot be read.
+    Pictures and arrays are hashed as `media.load` decodes them: colours, not palette indices or
+    memory layout. Shape and rate are included, a caption is not. Raises `MediaError` for a source
+    that cannot be read.
     """
     source = part.source
     digest = hashlib.sha256(f"{part.modality} {READER}".encode())
@@ -97,12 +97,13 @@ class FeatureCache:
 
     Args:
         dtype: stores floating tensors in another type (``torch.float16`` halves the space), and
-            `get` returns them so. The first writer chooses for the folder; None takes its choice.
-        max_bytes: bound of the folder, kept in it; None leaves it as it is. A cache that is full
-            takes nothing more: entries are computed every time, and those that are in it stay of
-            use. (Training goes through its data in circles, where making room for each entry would
-            drop the one that is needed next.) `prune` makes room.
-        shard_bytes: what `prune` frees at once.
+            `get` returns them in it. The first writer chooses for the folder; None accepts its
+            choice.
+        max_bytes: bound on the folder, stored in it; None leaves it as it is. A full cache takes
+            nothing more: new entries are computed every time, and existing ones stay usable.
+            (Training cycles through its data, so making room for each entry would drop the one
+            that is needed next.) `prune` makes room.
+        shard_bytes: the unit in which `prune` frees space.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class FeatureCache:
         self.dtype = dtype
         self.store = BlobStore(folder, max_bytes=max_bytes, shard_bytes=shard_bytes)
         self.full = False
-        """Whether an entry was turned away since this object was made."""
+        """Whether an entry was rejected since this object was made or `prune` ran."""
         self._agreed: str | None = None
         if any((self.folder / kind).is_dir() for kind in KINDS):
             logger.warning(
@@ -133,19 +134,19 @@ class FeatureCache:
         return hashlib.sha256(f"{content}\n{encoder}".encode()).hexdigest()
 
     def get(self, kind: Kind, key: str) -> dict[str, Tensor] | None:
-        """The stored tensors, or None when the entry is absent or damaged (and removed)."""
+        """The stored tensors, or None if the entry is absent or damaged (and removed)."""
         blob = self.store.get(_known(kind), key)
         if blob is None:
             return None
         try:
             return load(blob)
-        except SafetensorError as error:  # its checksum is right: it was written so
+        except SafetensorError as error:  # its checksum is right: it was written like this
             self.store.remove(kind, key, str(error))
             return None
 
     def put(self, kind: Kind, key: str, tensors: Mapping[str, Tensor]) -> bool:
-        """Store `tensors` under the key; the first of several writers wins, all write the same
-        content. False when the cache is full.
+        """Store `tensors` under the key; the first of several writers wins, as all write the same
+        content. False if the cache is full.
         """
         stored = {name: self._stored(tensor) for name, tensor in tensors.items()}
         if self.store.put(_known(kind), key, save(stored)):
@@ -162,7 +163,7 @@ class FeatureCache:
     def get_or_compute(
         self, kind: Kind, key: str, compute: Callable[[], Mapping[str, Tensor]]
     ) -> dict[str, Tensor]:
-        """The stored tensors, computed and stored first when absent. Both ways return the same
+        """The stored tensors, computed and stored first if absent. Both ways return the same
         values.
         """
         found = self.get(kind, key)
@@ -173,11 +174,11 @@ class FeatureCache:
         return tensors
 
     def verify(self) -> int:
-        """Read everything; damaged entries are reported and removed. How many those were."""
+        """Read everything, reporting and removing damaged entries; returns how many there were."""
         return sum(self.get(cast(Kind, kind), key) is None for kind, key in self.store.keys())
 
     def prune(self, max_bytes: int) -> int:
-        """Remove the oldest shards until at most `max_bytes` remain; how many entries that were."""
+        """Remove the oldest shards to leave at most `max_bytes`; returns how many entries went."""
         self.full = False
         return self.store.prune(max_bytes)
 

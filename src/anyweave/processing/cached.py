@@ -1,5 +1,5 @@
 """What frozen parts made of the media and captions of samples: found in a feature cache, or kept
-there. Nobody else reads or writes one for samples.
+there. Nothing else reads or writes the cache for samples.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from anyweave.messages import Media, Modality
 from anyweave.processing.cache import FeatureCache, Kind, media_digest, text_digest
 
 Fingerprints = Mapping[Kind, Mapping[Modality, str]]
-"""What the frozen parts are called in keys, by what they make and of which modality."""
+"""The names of the frozen parts in keys, by what they make and by modality."""
 
 
 class SampleCache:
-    """Features, caption embeddings and latents by content and frozen part. Without a `cache`
-    nothing has a key, so nothing is found and nothing kept.
+    """Features, caption embeddings and latents by content and frozen part. Without a `cache`,
+    nothing has a key, so nothing is found or kept.
     """
 
     def __init__(self, fingerprints: Fingerprints, cache: FeatureCache | None = None) -> None:
@@ -28,7 +28,7 @@ class SampleCache:
 
     def find(self, sample: Sample, *, targets: bool) -> Sample:
         """The sample with a key on each medium that can be kept, and with what is stored under it,
-        so that the medium need not be read. `targets`: those of the assistant too. Raises
+        so that the medium need not be read. `targets`: the assistant's media too. Raises
         `MediaError` for a file that cannot be read.
         """
         if self.cache is None:
@@ -43,7 +43,7 @@ class SampleCache:
         return replace(sample, media=tuple(media), targets=tuple(made))
 
     def media_key(self, kind: Kind, part: Media | None) -> str | None:
-        """The key of what is made of a medium."""
+        """The key of what is made from a medium."""
         if part is None or part.source is None:
             return None
         owner = self._owner(kind, part.modality)
@@ -60,8 +60,8 @@ class SampleCache:
         return None if found is None else found[kind]
 
     def keep(self, kind: Kind, key: str | None, tensor: Tensor) -> Tensor:
-        """The tensor as the cache will return it, so that the first and later epochs see the same
-        values.
+        """Store the tensor and return it as the cache will, so that the first and later epochs see
+        the same values.
         """
         tensor = tensor.detach().cpu().contiguous()
         if self.cache is None or key is None:

@@ -1,8 +1,8 @@
 """Calls in words: how a language model that knows no signal tokens asks for media.
 
-It is told how (`explanation`), sees some (`examples`), and writes ``<image>a red apple</image>``.
-What stands between the tags is the caption that the decoder's own text encoder reads. The signal
-run follows the closing tag, so whatever comes after the language model sees its usual stream.
+It is told how (`explanation`), sees `examples`, and writes ``<image>a red apple</image>``. The text
+between the tags is the caption that the decoder's own text encoder reads. The signal run follows
+the closing tag, so everything after the language model sees its usual stream.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from anyweave.messages import Audio, Image, Media, Message, Modality, Video
 
 MOST_WORDS = 64
-"""Tokens of one caption; a longer one is closed there."""
+"""Most tokens in one caption; a longer one is closed there."""
 # Shown before every conversation: small models copy what they see and overlook what they are told.
 _EXAMPLES: tuple[tuple[str, str | Media], ...] = (
     ("What is two plus three?", "Two plus three is five."),
@@ -30,7 +30,7 @@ class Calls:
     """The tags of some modalities as ids and as text.
 
     Args:
-        modalities: that can be asked for.
+        modalities: those that can be asked for.
         encode: ordinary text as ids.
         decode: ids as text.
     """
@@ -50,7 +50,7 @@ class Calls:
 
     @property
     def explanation(self) -> str:
-        """What every system message says of them."""
+        """What every system message says about calls."""
         if not self.modalities:
             return ""
         tags = ", ".join(f"<{m}>...</{m}>" for m in self.modalities)
@@ -61,7 +61,7 @@ class Calls:
 
     @property
     def examples(self) -> list[Message]:
-        """An exchange for each of them, and some without."""
+        """An exchange for each modality, and some without media."""
         return [
             message
             for ask, answer in _EXAMPLES
@@ -71,20 +71,20 @@ class Calls:
 
     def length(self, modality: Modality, *, begun: bool = False) -> int:
         """Positions that the shortest call takes: both tags, and a word. `begun`: what is left of
-        it when the name in the opening tag is to be completed.
+        it when the name in the opening tag is yet to be completed.
         """
         opening = len(self._bracket) + 1 if begun else len(self.opening[modality])
         return opening + 1 + len(self.closing[modality])
 
     def ids(self, part: Media) -> tuple[int, ...]:
-        """A call as it is written for a medium: as the model spoke it, or of its caption."""
+        """The call for a medium: as the model spoke it, or made from its caption."""
         if part.token_ids is not None:
             return part.token_ids
         caption = " ".join((part.caption or "").replace("<", " ").split()) or part.modality
         return self.encode(f"<{part.modality}>{caption}</{part.modality}>")
 
     def begun(self, ids: Sequence[int]) -> Modality | None:
-        """The modality whose opening tag the last of `ids` completes, up to its bracket perhaps."""
+        """The modality whose opening tag the last of `ids` completes, perhaps without its `>`."""
         return self._ending(ids, "<")
 
     def closes(self, ids: Sequence[int]) -> bool:
@@ -118,8 +118,8 @@ class Calls:
         return count
 
     def opened(self, ids: Sequence[int], modality: Modality) -> tuple[int, str, tuple[int, ...]]:
-        """Of ids that end in an opening tag: how many write it, the text that the first of them
-        brings before it, and the ids that complete it.
+        """For ids that end in an opening tag: how many of them write it, the text before it in the
+        first of these, and the ids that complete it.
         """
         count = self._covering(ids, f"<{modality}")
         text = self.decode(ids[len(ids) - count :])
@@ -127,7 +127,7 @@ class Calls:
         return count, before.rstrip(), () if rest else self._bracket
 
     def caption(self, ids: Sequence[int], modality: Modality) -> str:
-        """The words of a call that is open or complete, as they were written."""
+        """The words of an open or complete call, as written."""
         return self.decode(ids).partition(f"<{modality}>")[2].replace("\ufffd", "")
 
     @staticmethod

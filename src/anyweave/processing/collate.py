@@ -109,9 +109,9 @@ def bucketed_batches(
     batches.
 
     Indices are shuffled, sorted by length within windows of `window` batches, cut into batches, and
-    the batches shuffled. Every index appears exactly once. With `drop_last` no batch is short: what
-    is too much for full ones is left out before anything is sorted, so that chance decides, and not
-    the length, who waits for the next epoch.
+    the batches shuffled. Every index appears exactly once. With `drop_last` no batch is short: the
+    surplus is dropped before sorting, so that chance, not length, decides which samples wait for
+    the next epoch.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it is at least 1")

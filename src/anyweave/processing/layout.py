@@ -1,8 +1,8 @@
-"""The plan of a rendered conversation: pieces of ids with what each is, before any medium is read.
+"""The plan of a rendered conversation: pieces of ids and what each is, before any medium is read.
 
 A piece is the smallest unit of rendering: control ids, one text part, the placeholders of one user
 medium or the signal run of one assistant medium. Lengths and truncation are decided on pieces, so
-nothing is loaded for turns that drop out.
+nothing is loaded for turns that are cut.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Truncation = Literal["error", "end"]
 
 
 class ConversationTooLongError(ValueError):
-    """A conversation that does not fit in the tokens allowed, whatever may be cut of it."""
+    """A conversation that does not fit in the allowed tokens, even when cut as far as allowed."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """`ids` in a row; `supervised` says which of them are labels; `media` is set for placeholder
+    """Consecutive `ids`; `supervised` says which are labels; `media` is set for placeholder
     and signal runs, `control` for what the template puts around them.
     """
 
@@ -33,7 +33,7 @@ class Piece:
     media: Media | None = None
     control: bool = False
     shortened: str = ""
-    """What the words of a medium leave out of it."""
+    """What the words for a medium leave out."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ def fit(
     max_length: int | None,
     truncate: Truncation,
 ) -> tuple[list[TurnLayout], Cut]:
-    """The turns that fit in `max_length` ids beside `overhead` ids that are always there, and what
+    """The turns that fit in `max_length` ids besides `overhead` ids that are always there, and what
     was cut.
 
-    With ``truncate="end"`` the conversation is cut at its end, so that what is kept is understood
-    from what is kept: inside a text of the assistant, before a medium that would not fit, and never
-    behind a question without an answer. Raises `ConversationTooLongError` with the numbers for
-    ``"error"``, and where no word of an answer fits.
+    With ``truncate="end"`` the conversation is cut at its end, so that what is kept makes sense by
+    itself: inside an assistant's text, before a medium that would not fit, and never after a
+    question without an answer. Raises `ConversationTooLongError` with the numbers for ``"error"``,
+    or if no word of an answer fits.
     """
     total = overhead + sum(turn.length for turn in turns)
     if max_length is None or total <= max_length:
@@ -87,7 +87,7 @@ def fit(
 
 
 def _beginning(turns: Sequence[TurnLayout], room: int) -> list[TurnLayout]:
-    """As many turns as fit, the last of them the assistant's and perhaps shortened; none where no
+    """As many turns as fit, the last of them the assistant's and perhaps shortened; none if no
     answer fits.
     """
     kept: list[TurnLayout] = []
@@ -104,7 +104,7 @@ def _beginning(turns: Sequence[TurnLayout], room: int) -> list[TurnLayout]:
 
 
 def _shortened(turn: TurnLayout, room: int) -> TurnLayout | None:
-    """The beginning of an answer, without an end of turn; None where nothing is said in `room`."""
+    """The beginning of an answer, without an end of turn; None if nothing said fits in `room`."""
     pieces: list[Piece] = []
     for piece in turn.pieces:
         if len(piece.ids) > room:

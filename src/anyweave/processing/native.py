@@ -1,9 +1,9 @@
 """A language model's own `chat_template` as a `Template`.
 
 The template is a program; what it writes around each turn is found by rendering a few small
-conversations and cutting at what was said in them. So masks, kept keys and values and the rest
-work on turns as ever. It holds where a conversation is the beginning of the same one with more
-turns, which is checked; a template that rewrites earlier turns is refused.
+conversations and cutting at what was said in them. So masks, the KV cache and the rest work on
+turns as usual. This needs a conversation to be the beginning of the same one with more turns, which
+is checked; a template that rewrites earlier turns is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from anyweave.tensors import explained
 logger = logging.getLogger(__name__)
 
 NATIVE = "native"
-# What is said while a template is tried: words that no template changes or looks for.
+# What the trial conversations say: words that no template changes or looks for.
 _SYSTEM, _ASKED, _SAID, _ASKED_2, _SAID_2 = "qxsz", "qxuaz", "qxaaz", "qxubz", "qxabz"
 _TALK: tuple[tuple[Role, str], ...] = (
     ("user", _ASKED), ("assistant", _SAID), ("user", _ASKED_2), ("assistant", _SAID_2),
@@ -35,11 +35,11 @@ def native_template(tokenizer: PreTrainedTokenizerBase) -> Template:
     """What the tokenizer's own chat template writes around turns.
 
     The assistant's turn ends with what the template's ``{% generation %}`` block holds after the
-    words, or else with the first special token after them. Where the template knows no system
-    message, one is written at the beginning of the user's first turn.
+    words, or else with the first special token after them. If the template knows no system message,
+    one is written at the beginning of the user's first turn.
 
-    Raises `ValueError` for a tokenizer without chat template, and for one whose turns cannot be
-    told apart, or change when others follow.
+    Raises `ValueError` for a tokenizer without a chat template, and for a template whose turns
+    cannot be told apart, or change when others follow.
     """
     found = tokenizer.chat_template
     if not found:
@@ -51,7 +51,7 @@ def native_template(tokenizer: PreTrainedTokenizerBase) -> Template:
     head, to_reply, to_user, to_reply_2, after = _cut(whole, _ASKED, _SAID, _ASKED_2, _SAID_2)
     opening = to_user.removeprefix(after)
     asked, prompt = (writer.write(_TALK[:1], prompt=asks) for asks in (False, True))
-    # A space before a reply may come with its words; and not every template writes prompts.
+    # A space before a reply may come with its words, and not every template writes prompts.
     expected = f"{head}{_ASKED}{to_reply}".rstrip(" ")
     if (
         to_reply != to_reply_2
@@ -117,7 +117,7 @@ def _refused(reason: str) -> ValueError:
 
 
 def _cut(text: str, *words: str) -> list[str]:
-    """What stands before, between and behind the words."""
+    """The text before, between and after the words."""
     pieces = []
     for word in words:
         if text.count(word) != 1:
@@ -128,7 +128,7 @@ def _cut(text: str, *words: str) -> list[str]:
 
 
 def _end(writer: _Writer, after: str) -> str:
-    """What the assistant says after its words: of all that follows them."""
+    """The part of what follows the assistant's words that the assistant itself says."""
     if re.search(r"{%-?\s*generation\b", writer.template):
         text = writer.write(_TALK[:2])
         start = text.find(_SAID)
@@ -147,7 +147,7 @@ def _system(writer: _Writer, head: str, whole: str, opening: str) -> tuple[Turn,
     """The system message's turn, and whether it opens the user's first one."""
     try:
         text = writer.write((("system", _SYSTEM), *_TALK))
-    except ValueError:  # the template says that it takes none
+    except ValueError:  # the template refuses one
         text = ""
     before, found, behind = text.partition(_SYSTEM)
     between = behind.partition(_ASKED)[0]

@@ -2,8 +2,8 @@
 parts again.
 
 Training, chat, evaluation and serving all go through `Processor.render`, so a reply fed back as a
-training sample has exactly the ids that the model spoke. Life of a medium: the user's becomes a run
-of placeholder ids plus a `MediaInput`; the assistant's becomes its signal run plus a `Target`.
+training sample has exactly the ids that the model spoke. A user's medium becomes a run of
+placeholder ids plus a `MediaInput`; an assistant's becomes its signal run plus a `Target`.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ from anyweave.processing.reply import SignalRun, split_reply
 from anyweave.processing.signals import SignalTokens
 from anyweave.processing.template import Template, encode_text, resolve_template
 
-# What frozen parts and the libraries behind them raise over media that they cannot take.
+# What frozen parts and the libraries behind them raise on media that they cannot take.
 STUMBLES = (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError)
 DEFAULT_RATE = 16_000  # Hz, where neither encoder nor decoder names another
 _DESCRIBED = "What the user shows you is described to you, as in [image: a dog on a sofa]."
-_MOST_WORDED = 4096  # media whose words are remembered
+_MOST_WORDED = 4096  # media whose descriptions are remembered
 TrainOn = Literal["assistant", "last", "none"]
 
 
 class MediaEncoder(Protocol):
-    """What the processor needs of a frozen encoder (`anyweave.encoders.Encoder` has it)."""
+    """What the processor needs from a frozen encoder (`anyweave.encoders.Encoder` has it)."""
 
     def preprocess(
         self, modality: Modality, array: np.ndarray, *, rate: float | None = None
@@ -56,7 +56,7 @@ class MediaEncoder(Protocol):
 
 
 class MediaCaptioner(Protocol):
-    """A frozen part that puts media into words, which the prompt holds in their place."""
+    """A frozen part that puts media into words, which replace them in the prompt."""
 
     def describe(
         self, modality: Modality, array: np.ndarray, *, rate: float | None = None
@@ -71,19 +71,19 @@ class Processor:
         signals: ids of signal and placeholder tokens.
         template: a `Template`, a name from `TEMPLATES`, or "native": the tokenizer's own.
         encoders: the frozen encoder that preprocesses each user modality; absent ones are refused
-            in user turns. What has `describe` instead is a captioner: its words are the medium.
+            in user turns. One with `describe` instead is a captioner: its words replace the medium.
         num_input_tokens: placeholder positions per medium, which is the input projector's token
             count.
         system_prompt: overrides the template's default.
         max_length: most ids in a sample; longer ones raise, or with ``truncate="end"`` are cut at
-            their end, which `Sample.cut` tells. A prompt to reply to is never cut.
+            their end, as `Sample.cut` reports. A prompt to reply to is never cut.
         supervise_run: "first" learns the first id of a signal run (the rest is forced while
             generating), "all" every id.
         input_rate: sample rate in Hz at which the user's audio is read; None takes the encoder's
-            own `sample_rate`, and 16000 where it names none.
-        target_rate: likewise for the assistant's audio; a function is asked when one is read, as a
-            decoder may not be there before.
-        own_tokenizer: take the tokenizer as it is: nobody else uses it.
+            own `sample_rate`, or 16000 if it has none.
+        target_rate: likewise for the assistant's audio; a function is called when one is read, as
+            the decoder may not exist before.
+        own_tokenizer: do not copy the tokenizer, because nobody else uses it.
         calls_in_words: the model asks for media in words (`calls.Calls`), which every system
             message explains.
     """
@@ -117,8 +117,8 @@ class Processor:
         self.template = (
             native_template(self.tokenizer) if template == NATIVE else resolve_template(template)
         )
-        # Everything but text is encoded here and now: afterwards the tokenizer never changes its
-        # mind about special tokens, and threads may render at the same time.
+        # Everything but text is encoded now: afterwards the tokenizer's handling of special tokens
+        # never changes, and threads may render at the same time.
         self.control = self.template.bind(self.tokenizer)
         self.turn_ids = self.control.turns
         encode_text(self.tokenizer, "a")
@@ -142,7 +142,7 @@ class Processor:
         return encode_text(self.tokenizer, text)
 
     def cost(self, modality: Modality) -> int:
-        """Positions that asking for a medium takes at least."""
+        """The fewest positions that asking for a medium takes."""
         words = 0 if self.calls is None else self.calls.length(modality)
         return self.signals.count(modality) + words
 
@@ -184,10 +184,9 @@ class Processor:
             new_from: media of messages before this index are left out of the sample (their ids
                 stay): a chat that holds them in its KV cache neither reads nor encodes them again.
             load_targets: read the assistant's media into `Target.array`; False keeps captions only.
-                By default they are read for training, and not when a generation prompt is asked
-                for.
-            read: whether media are read at all; otherwise `read` does it later, of what is not
-                found in a cache before.
+                By default they are read for training, but not with a generation prompt.
+            read: whether media are read at all; otherwise `read` does it later, for what a cache
+                does not have.
 
         Raises:
             ValueError: no messages, a modality that the model cannot take or make, or too many ids.
@@ -306,7 +305,7 @@ class Processor:
         return turns
 
     def _opened(self, messages: Sequence[Message]) -> list[tuple[Message, int]]:
-        """The messages with their places, after what is said and shown before all of them (-1)."""
+        """The messages with their indices, after what is said and shown before them all (-1)."""
         said = list(enumerate(messages))
         opening = said[:1] if messages[0].role == "system" else []
         told = [_DESCRIBED] if any(map(self.is_described, self.encoders)) else []
@@ -350,7 +349,7 @@ class Processor:
                 continue
             line = "\n" if so_far and not so_far.endswith("\n") else ""
             if message.role == "assistant":
-                if self.calls is not None:  # never cut inside: a call is whole or not there
+                if self.calls is not None:  # never cut inside: a call is whole or absent
                     call = Text("", token_ids=self.calls.ids(part))
                     pieces.append(Piece(self._text_ids(call), supervised, control=True))
                 elif (words := _said(part)) and words.strip() not in so_far:
@@ -406,8 +405,8 @@ class Processor:
         return hasattr(self.encoders.get(modality), "describe")
 
     def words(self, part: Media) -> str:
-        """A user's medium in its captioner's words; of the same content, those of the last time.
-        Raises `MediaError` for one that cannot be read.
+        """A user's medium in its captioner's words, remembered by content. Raises `MediaError` for
+        one that cannot be read.
         """
         digest = media_digest(part)
         if (known := self._words.get(digest)) is not None:
@@ -423,8 +422,8 @@ class Processor:
         return words
 
     def preprocess(self, part: Media) -> Tensor:
-        """A user medium as its encoder's input tensor, without batch axis. Whatever the encoder's
-        own preprocessing stumbles over becomes a `MediaError` with the medium's name.
+        """A user medium as its encoder's input tensor, without batch axis. An error in the
+        encoder's own preprocessing becomes a `MediaError` with the medium's name.
         """
         if part.source is None:
             raise ValueError(
@@ -449,8 +448,8 @@ class Processor:
 
 
 def load_array(part: Media, sample_rate: int) -> tuple[np.ndarray, float | None]:
-    """A medium as an array and its rate: Hz for audio, frames/s for video, None for images, of
-    other kinds the part's own.
+    """A medium as an array and its rate: Hz for audio, frames/s for video, None for images, the
+    part's own for other kinds.
     """
     from anyweave import media
 
@@ -460,8 +459,8 @@ def load_array(part: Media, sample_rate: int) -> tuple[np.ndarray, float | None]
 
 
 def _said(part: Media) -> str:
-    """The words that a medium is made of, where they have to stand before it; a reply of the model
-    has them already.
+    """The words that a medium is made from, if they have to come before it; the model's own replies
+    already have them.
     """
     to_words = kind_of(part.modality).said
     if to_words is None or part.source is None or part.generated:

@@ -27,7 +27,7 @@ class SignalTokens:
     signal ids of image, video, audio and then others by name, contiguous and in this order, then
     one placeholder id per modality in the same order. A modality that is absent from `counts`, or
     has 0, cannot be generated. A placeholder exists for the first three and for all of `counts`:
-    what else is known in this process changes no id.
+    other kinds known in this process change no id.
 
     Raises `ValueError` for an unknown modality or a negative count.
     """
@@ -65,8 +65,8 @@ class SignalTokens:
         return self.counts[modality]
 
     def ids(self, modality: Modality) -> tuple[int, ...]:
-        """The whole run of `modality`, in the order it is spoken. Raises `ValueError` when it has
-        no signal tokens.
+        """The whole run of `modality`, in the order it is spoken. Raises `ValueError` if it has no
+        signal tokens.
         """
         count = self.counts.get(modality, 0)
         if not count:
@@ -103,7 +103,7 @@ class SignalTokens:
         return first <= token_id < first + len(self.counts)
 
     def token(self, token_id: int) -> str:
-        """The name of a signal or placeholder id for people, like ``[IMG0]`` or ``<image>``."""
+        """The readable name of a signal or placeholder id, like ``[IMG0]`` or ``<image>``."""
         modality = self.modality_of(token_id)
         if modality is not None:
             return f"[{kind_of(modality).label}{token_id - self.first(modality)}]"

@@ -40,7 +40,7 @@ class TurnIds:
 
 @dataclass(frozen=True, kw_only=True)
 class BoundTemplate:
-    """A `Template` as token ids of one tokenizer, never changed again.
+    """A `Template` as token ids of one tokenizer, immutable.
 
     `stops` are all runs of ids at which generation stops: the end of the assistant's turn, the
     template's other endings and the tokenizer's end of sequence.
@@ -62,12 +62,11 @@ class Template:
     `bos`: begin with the tokenizer's begin-of-sequence token. `opening`: what every conversation
     begins with, after that token, and `opening_with_system` what begins one with a system message
     where that differs. `system_opens_user`: after a system message, the first user's turn has no
-    prefix. `control`: tokens that must be single ids in the tokenizer.
-    `around_media`: what stands before and after a user's medium. `before_first_text`: what stands
-    before the text that the first user turn begins with. `own_spaces`: a space at the end of a
-    control string is a token of its own (see `encode_control`). `stops`: other ways in which a
-    model trained on this template ends its turn. `system_prompt`: said before every conversation
-    that brings no system message of its own.
+    prefix. `control`: tokens that must be single ids in the tokenizer. `around_media`: what comes
+    before and after a user's medium. `before_first_text`: what comes before the text that the first
+    user turn begins with. `own_spaces`: a space at the end of a control string is a token of its
+    own (see `encode_control`). `stops`: other ways in which a model trained on this template ends
+    its turn. `system_prompt`: said before every conversation without a system message of its own.
     """
 
     name: str
@@ -84,10 +83,10 @@ class Template:
     system_prompt: str | None = None
 
     def bind(self, tokenizer: PreTrainedTokenizerBase) -> BoundTemplate:
-        """All control strings as ids, once: a tokenizer is told with every call whether special
+        """All control strings as ids, encoded once: every call tells the tokenizer whether special
         tokens count, which threads that share it must not do at the same time.
 
-        Raises `ValueError` when the tokenizer lacks a control token, or when nothing ends the
+        Raises `ValueError` if the tokenizer lacks a control token, or if nothing ends the
         assistant's turn.
         """
 
@@ -141,8 +140,8 @@ def encode_control(
 ) -> tuple[int, ...]:
     """Ids of a control string: special tokens in it are recognised.
 
-    Llama tokenizers put the mark of a new word, a space, before everything they are given on its
-    own. So a string that begins with a line break or a space is encoded as continuing what stands
+    Llama tokenizers put the mark of a new word, a space, before every string that they are given.
+    So a string that begins with a line break or a space is encoded as a continuation of what comes
     before it, and a space at its end is left out, as what follows brings it along; with
     `own_spaces` it is a token of its own.
     """
@@ -195,8 +194,8 @@ TEMPLATES: dict[str, Template] = {
         },
     ),
     # What the released NExT-GPT checkpoint was trained on. The "###" that ends a reply also opens
-    # the next turn, so only the first one needs it. Llama tokenizers write it in two tokens after a
-    # line break and in one after a signal run, where the original's tokenizer dropped the break.
+    # the next turn, so only the first one needs it. Llama tokenizers write it as two tokens after a
+    # line break and as one after a signal run, where the original's tokenizer dropped the break.
     # That code encoded piece by piece, so spaces at the ends of its pieces became tokens.
     "nextgpt-legacy": Template(
         name="nextgpt-legacy",

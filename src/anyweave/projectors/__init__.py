@@ -1,7 +1,7 @@
 """Trained bridges: patch features -> language tokens, signal states -> decoder conditioning.
 
-Plain modules with flat arguments. A name written in a spec is looked up in `INPUT_PROJECTORS` or
-`OUTPUT_PROJECTORS`; installed packages add theirs by the entry point groups below.
+Plain modules with flat arguments. Names in a spec are looked up in `INPUT_PROJECTORS` or
+`OUTPUT_PROJECTORS`; installed packages add theirs through the entry point groups below.
 """
 
 from __future__ import annotations

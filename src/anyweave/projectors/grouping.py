@@ -11,11 +11,11 @@ and X^{L+1}, M_L tokens, goes through a LayerNorm and a linear layer into the la
 
 The paper leaves some of this open. Here: Norm is L2, so the similarity is a cosine; G is drawn only
 in training, so evaluation is deterministic; tau is one learned number per stage, kept positive by
-learning its logarithm; A_hat X_hat is divided by the number of patches that a group got (at least
-1), which makes it their mean and keeps a group of 200 patches in the range of a group of two. The
-paper gives 28M parameters but neither L, M_l, depths nor widths of the inner layers. Two stages of
-two layers at width 512 come to that figure with inner layers 8 times as wide (27.9M); so do three
-stages of two layers with the usual 4 times.
+learning its logarithm; A_hat X_hat is divided by the number of patches in the group (at least 1),
+which makes it their mean and keeps a group of 200 patches in the range of a group of two. The paper
+gives 28M parameters but not L, M_l, depths or widths of the inner layers. Two stages of two layers
+at width 512 reach that figure with inner layers 8 times as wide (27.9M); so do three stages of two
+layers with the usual 4 times.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class GroupingProjector(nn.Module):
     """Patch features ``[B, N, in_dim]`` -> concept tokens ``[B, tokens[-1], out_dim]``, for any N.
 
     `tokens` and `depths` give each stage's concept tokens M_l and transformer layers.
-    `gumbel_scale` multiplies G (the paper: 1; a cosine never exceeds 1, so smaller noise lets the
+    `gumbel_scale` multiplies G (paper: 1; a cosine never exceeds 1, so smaller noise lets the
     similarity decide more often). `positions` > 0 adds that many learned position vectors to the
-    patches, which grouping otherwise treats as a set (the paper: none); more patches than that are
-    an error.
+    patches, which grouping otherwise treats as a set (paper: none); more patches than positions
+    are an error.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Input projection by one linear layer: the paper's ablation, and the released checkpoint's way."""
+"""Input projection by one linear layer, as in the paper's ablation and the released checkpoint."""
 
 from __future__ import annotations
 

@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 
 def learned_positions(count: int, dim: int) -> nn.Parameter | None:
-    """`count` vectors to add to the patches in order; None for a count of 0."""
+    """`count` vectors to add to the patches, in order; None for a count of 0."""
     return nn.Parameter(torch.randn(count, dim) * 0.02) if count else None
 
 
 def place(
     patches: Float[Tensor, "B N D"], positions: Float[Tensor, "P D"] | None
 ) -> Float[Tensor, "B N D"]:
-    """The patches, positions added. Raises `ValueError` for more patches than positions."""
+    """The patches with positions added. Raises `ValueError` for more patches than positions."""
     if positions is None:
         return patches
     if patches.shape[1] > len(positions):

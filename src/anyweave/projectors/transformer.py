@@ -1,5 +1,4 @@
-"""Output projection: states of the signal tokens -> what a diffusion decoder reads as its text
-condition.
+"""Output projection: states of the signal tokens -> a diffusion decoder's text conditioning.
 
 An encoder-decoder transformer with learned queries, one query per conditioning token (paper section
 3 and App. C.2: hidden size 512, 4 heads, 4 encoder and 4 decoder layers, dropout 0.1).
@@ -15,8 +14,8 @@ from torch import Tensor, nn
 class TransformerOutputProjector(nn.Module):
     """Signal states ``[B, S, in_dim]`` -> conditioning ``[B, num_queries, out_dim]``, for any S.
 
-    The queries start as unit normal noise and not as zeros: equal queries would give equal outputs,
-    and only the targets could tell them apart.
+    The queries start as unit normal noise, not as zeros: equal queries would give equal outputs,
+    and only the targets could make them differ.
     """
 
     def __init__(
@@ -63,8 +62,8 @@ class TransformerOutputProjector(nn.Module):
 
     def forward(self, hidden: Float[Tensor, "B S D"]) -> Float[Tensor, "B Q C"]:
         queries = self.query_embs.expand(len(hidden), -1, -1)
-        # PyTorch's fused layers of eval mode do not know the CPU's autocast: a frozen projector in
-        # a training run keeps its own type.
+        # PyTorch's fused eval-mode layers do not support CPU autocast: a frozen projector in a
+        # training run keeps its own dtype.
         device = hidden.device.type
         with torch.autocast(device, enabled=self.training and torch.is_autocast_enabled(device)):
             return self.out_fc(self.tfm(self.in_fc(hidden), queries))

@@ -1,4 +1,4 @@
-"""A user's media by what they show: an index, and whether a reply is answered from it."""
+"""Find a user's media by what they show: an index, and whether to reply from it."""
 
 from anyweave.retrieval.building import BuildReport, build_index
 from anyweave.retrieval.decision import Decision

@@ -1,6 +1,4 @@
-"""An index of the media in a folder. What was read before, and has not changed, is not read
-again.
-"""
+"""Build an index of the media in a folder. Files that have not changed are not read again."""
 
 from __future__ import annotations
 
@@ -24,12 +22,12 @@ from anyweave.retrieval.index import ENTRIES, Entry, Index
 
 logger = logging.getLogger(__name__)
 _SIDECAR = ".json"
-_SAVE_EVERY = 256  # media: so many at most are read again after a kill
+_SAVE_EVERY = 256  # media: at most this many are read again after a kill
 
 
 @dataclass
 class BuildReport:
-    """What became of the files: media by kind, those that were known already, skips by reason."""
+    """What became of the files: media by kind, how many were already known, skips by reason."""
 
     media: Counter[str] = field(default_factory=Counter)
     known: int = 0
@@ -40,11 +38,11 @@ class BuildReport:
 def build_index(
     folder: str | Path, model: NextGPT, output: str | Path, tick: Callable[[], None] | None = None
 ) -> BuildReport:
-    """Read every medium below `folder`; its caption, source and licence stand in ``NAME.json``
-    beside it (``{"caption": ..., "source": ..., "licence": ...}``), or else the caption is the
-    file's name. A file that is no medium is skipped and counted.
+    """Read every medium below `folder`. Its caption, source and licence come from ``NAME.json``
+    beside it (``{"caption": ..., "source": ..., "licence": ...}``); by default the caption is the
+    file's name. A file that is not a medium is skipped and counted.
 
-    Raises `ValueError` where there is no such folder, or no medium in it.
+    Raises `ValueError` if there is no such folder, or no medium in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -110,7 +108,7 @@ def _read(path: Path, model: NextGPT, stamp: str) -> tuple[Entry, Tensor | None]
 
 @torch.inference_mode()
 def features_of(model: NextGPT, modality: Modality, source: object) -> Tensor | None:
-    """Mean of the encoder's patch features, [F]; None where the model reads no such media."""
+    """Mean of the encoder's patch features, [F]; None if the model reads no such media."""
     encoder: Any = model.encoders[modality] if modality in model.encoders else None
     part = MEDIA_TYPES[modality](source)
     array, rate = load_array(part, getattr(encoder, "sample_rate", None) or DEFAULT_RATE)

@@ -1,4 +1,4 @@
-"""Found or drawn: a logistic decision on how well the best of an index fits."""
+"""Found or drawn: a logistic decision on how well the best match in an index fits."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import torch
 from anyweave.files import read_object, write_json
 
 FACTS = ("score", "margin", "alike")
-"""Score of the best, its distance to the second, and how much of the model's own caption for what
-it would draw was asked for.
+"""Score of the best match, its margin over the second, and how much of the model's own caption for
+what it would draw was asked for.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Weights of `FACTS`. The default is a score of 0.9 (docs/retrieval.md says why)."""
+    """Weights of `FACTS`. The default accepts a score of 0.9 (docs/retrieval.md says why)."""
 
     score: float = 1.0
     margin: float = 0.0
@@ -27,17 +27,17 @@ class Decision:
 
     @classmethod
     def threshold(cls, score: float) -> Decision:
-        """Found from this score on, whatever else is known."""
+        """Found from this score on, whatever the other facts."""
         return cls(score=1.0, bias=-score)
 
     def finds(self, facts: Sequence[float]) -> bool:
-        """Whether the best of the index is the answer."""
+        """Whether the best match is the answer."""
         weights = (self.score, self.margin, self.alike)
         return sum(w * f for w, f in zip(weights, facts, strict=True)) + self.bias >= 0
 
     @classmethod
     def fitted(cls, rows: Sequence[Sequence[float]], found: Sequence[bool]) -> Decision:
-        """Logistic regression with a little decay, to the end (L-BFGS)."""
+        """Logistic regression with slight weight decay, run to convergence (L-BFGS)."""
         if len(set(found)) < 2:
             raise ValueError("a decision is learned from examples of both: found and drawn")
         inputs = torch.tensor([[*row, 1.0] for row in rows], dtype=torch.float64)
@@ -61,7 +61,7 @@ class Decision:
 
     @classmethod
     def load(cls, path: str | Path) -> Decision:
-        """Raises `ValueError` for what is no decision."""
+        """Raises `ValueError` if the file is not a decision."""
         told = read_object(path)
         try:
             return cls(**{name: float(value) for name, value in told.items()})

@@ -1,4 +1,4 @@
-"""What a conversation asks when a medium is wanted: is it in the index?"""
+"""When a conversation wants a medium: is it in the index?"""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from anyweave.retrieval.index import Index, Match, words_of
 
 
 class Finder:
-    """An index with the word vectors of a model's language model. `decision` None always takes the
-    best entry, where there is one of the kind.
+    """An index with the word vectors of a model's language model. With `decision` None, the best
+    entry of the kind, if any, is always taken.
     """
 
     def __init__(self, index: Index, model: NextGPT, decision: Decision | None) -> None:
@@ -26,8 +26,8 @@ class Finder:
         self._vectors: dict[str, Tensor] = {}
 
     def __call__(self, modality: Modality, asked: str, caption: str) -> Retrieved | None:
-        """The medium that answers `asked`, the user's words; None where it should be drawn.
-        `caption` is what the model would draw.
+        """The medium that answers `asked`, the user's words; None if it should be drawn. `caption`
+        is what the model would draw.
         """
         matches = self.search(modality, asked)
         if not matches:
@@ -45,7 +45,7 @@ class Finder:
         return self.index.by_words(asked, modality, self.vectors, limit=limit)
 
     def facts(self, matches: Sequence[Match], asked: str, caption: str) -> tuple[float, ...]:
-        """What the decision hears (`decision.FACTS`)."""
+        """The inputs to the decision (`decision.FACTS`)."""
         second = matches[1].score if len(matches) > 1 else 0.0
         said, drawn = words_of(asked), words_of(caption)
         alike = 0.0

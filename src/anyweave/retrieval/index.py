@@ -1,6 +1,6 @@
-"""Media on disk and what is known of them: ``entries.jsonl`` and ``features.safetensors``.
+"""Media on disk and what is known about them: ``entries.jsonl`` and ``features.safetensors``.
 
-Two ways in: words against captions, and a medium against media. Both are exact (`torch.topk`).
+Two searches: words against captions, and a medium against media. Both are exact (`torch.topk`).
 Legend: N entries, W words of a caption, Q words of a query, D width of the word vectors.
 """
 
@@ -46,15 +46,15 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """An entry that was found; `score` is 1 where every word of its caption was said."""
+    """A found entry; `score` is 1 if every word of its caption was said."""
 
     entry: Entry
     score: float
 
 
 class Index:
-    """Entries with one feature vector each, those of an encoder: [n] of its width, or none where
-    the model reads no such media.
+    """Entries and, by entry number, the encoder's feature vector [F] of each; none if the model
+    reads no such media.
     """
 
     def __init__(self, entries: Sequence[Entry], features: Mapping[str, Tensor]) -> None:
@@ -63,7 +63,7 @@ class Index:
 
     @classmethod
     def load(cls, folder: str | Path) -> Index:
-        """Raises `ValueError` where there is none, or one that is broken."""
+        """Raises `ValueError` if the index is missing or broken."""
         path = Path(folder) / ENTRIES
         if not path.is_file():
             raise ValueError(
@@ -80,7 +80,7 @@ class Index:
         return cls(entries, features)
 
     def save(self, folder: str | Path) -> None:
-        """Whole or not at all."""
+        """Write the folder, whole or not at all."""
         rows = (json.dumps(asdict(entry), ensure_ascii=False) for entry in self.entries)
         with replaced_folder(folder) as fresh:
             write_text(fresh / ENTRIES, "".join(f"{row}\n" for row in rows))
@@ -89,8 +89,8 @@ class Index:
     def by_words(
         self, words: str, modality: Modality, vectors: Vectors, *, limit: int = 5
     ) -> list[Match]:
-        """Best first: how much of each caption was said, each of its words by the word of the
-        query that is nearest to it, rare words counting more.
+        """Best first, by how much of each caption was said. Each of its words counts by the nearest
+        word of the query, and rare words count more.
         """
         places = [n for n, entry in enumerate(self.entries) if entry.modality == modality]
         said = words_of(words)
@@ -105,7 +105,7 @@ class Index:
         weights = [sum(rare[w] for w in caption) for caption in captions]
         told = [sum(rare[w] * near[w] for w in caption) for caption in captions]
         scores = torch.tensor(told) / torch.tensor(weights).clamp(min=1e-9)
-        # Of captions that were said whole the one that tells more: "a police car", not "a car".
+        # Of captions that were said in full, prefer the fuller: "a police car", not "a car".
         scores += 1e-4 * torch.tensor(told)
         return self._best(places, scores, limit)
 

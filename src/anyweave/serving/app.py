@@ -1,4 +1,4 @@
-"""The server: routes, and what belongs to one server's life."""
+"""The server: its routes and its lifetime."""
 
 from __future__ import annotations
 
@@ -44,9 +44,8 @@ def create_app(
     options: GenerationOptions | None = None,
     finder: Finder | None = None,
 ) -> Gate:
-    """The whole server as an ASGI app. `options` are those of replies that ask for no others;
-    `finder` is asked for each medium of a chat before it is made. Both are for a model: an engine
-    has its own.
+    """The whole server as an ASGI app. `options` are the defaults for replies; `finder` is asked
+    for each medium of a chat before it is made. Both are for a model: an engine has its own.
 
     Attribute `app` is the FastAPI app behind the gate, `desk` what its routes use.
     """
@@ -131,8 +130,8 @@ def _malformed(request: Request, error: Exception) -> Response:
 
 
 def malformed(problems: Any) -> ApiError:
-    """What pydantic found, as one error: where, what, and the name that was meant."""
-    # Of content that may be words or parts, the problem inside of a part says most.
+    """What pydantic found, as one error: where, what, and the name probably meant."""
+    # Content may be words or parts; the problem inside a part says most.
     first = max(problems, key=lambda problem: len(problem["loc"]))
     place = [step for step in map(str, first["loc"]) if _NAME.fullmatch(step)]
     text = first["msg"]
@@ -149,7 +148,7 @@ def malformed(problems: Any) -> ApiError:
     return ApiError(400, f"{where}: {text}{more}" if where else text + more, param=where or None)
 
 
-# Of the steps to where it is: no parts of the request ("body"), no types ("str", "list[Part]").
+# Steps of a location worth showing: no request parts ("body"), no types ("str", "list[Part]").
 _NAME = re.compile(r"(?!(?:body|query|path|str|int|float|bool)$)[a-z0-9_]+")
 _FIELDS = sorted(
     {

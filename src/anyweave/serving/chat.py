@@ -1,4 +1,4 @@
-"""Replies for requests: who speaks, with what options, and what of it goes on the wire."""
+"""Replies for requests: who speaks, with what options, and what goes on the wire."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ _DECODING = (
 
 @dataclass(kw_only=True)
 class Ask:
-    """One reply that is wanted. `turns` end with the user's."""
+    """A request for one reply. `turns` end with the user's."""
 
     client: str
     turns: list[Turn]
     options: GenerationOptions
     source: Encoded | None = None
-    """What is edited."""
+    """The medium to edit."""
     keep: bool = True
     """Whether its conversation may be continued."""
     patient: bool = False
     """Whether it waits for its turn however long that takes."""
     formats: dict[Modality, str] = field(default_factory=dict)
     known: int = 0
-    """Turns that were heard before."""
+    """Number of turns that were heard before."""
     begun: float = field(default_factory=time.monotonic)
     waited: float = 0.0
 
 
 @dataclass
 class Desk:
-    """All that an answer needs; made once per server."""
+    """Everything an answer needs; created once per server."""
 
     settings: Settings
     engine: Engine
@@ -97,7 +97,7 @@ class Desk:
                 self.conversations.put_back(kept)
 
     async def whole(self, ask: Ask, reply: WireReply) -> None:
-        """`answer` for whoever waits for all of it."""
+        """`answer` for callers that wait for all of it."""
         async with aclosing(self.answer(ask, reply)) as deltas:
             async for _ in deltas:
                 pass
@@ -109,8 +109,9 @@ class Desk:
         reply: WireReply,
         heard: list[tuple[Conversation, Message]],
     ) -> Generator[dict[str, Any], None, None]:
-        """In a thread, and only when its turn has come, so that few media are unpacked at a time:
-        the engine's events as deltas, media written down. `heard` gets who spoke and was spoken to.
+        """The engine's events as deltas, with media saved. Runs in a thread, and only when its turn
+        has come, so that few media are unpacked at a time. `heard` gets the conversation and the
+        user's message.
         """
         ask.waited = time.monotonic() - ask.begun
         *history, user = [self.intake.message(turn) for turn in ask.turns[ask.known :]]

@@ -6,8 +6,8 @@ deployments of Ray Serve, which places them, scales each on its own and restarts
                  <--- events --- output projector -- conditioning --> decoder
                                                   <--- progress, media ---
 
-The app is the one that serves a model in its own process. A conversation comes to the same replica
-as long as that lives, which keeps its keys and values; another one computes them again.
+The app is the one that serves a model in its own process. A conversation goes to the same replica
+as long as it lives, which keeps its keys and values; another one recomputes them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from anyweave.serving.errors import ApiError
 LANGUAGE = "language"
 _STICKY = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
 _KEPT = 64  # conversations that a replica remembers
-_AT_ONCE = 64  # requests of a replica, those that wait for each other included
+_AT_ONCE = 64  # concurrent requests of a replica, including waiting ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +85,11 @@ def read_scales(given: Sequence[str]) -> dict[str, Scale]:
 class ClusterEngine(Engine):
     """An `Engine` whose model is on a Ray cluster.
 
-    `source` is an embedded name, a hub id, or a folder that every machine finds under this name.
-    It joins the cluster that runs on this machine or that ``RAY_ADDRESS`` names, else it starts one
-    of this machine alone. `rows` conversations speak at a time in each replica of the language
-    model. `scales` are by deployment: ``language`` and the decoders' modalities.
-    Raises `ValueError` for other names, where a part cannot be loaded, and without Ray.
+    `source` is an embedded name, a hub id, or a folder that every machine finds under this name. It
+    joins the cluster that runs on this machine or that ``RAY_ADDRESS`` names, else it starts one on
+    this machine alone. `rows` conversations are answered at a time in each replica of the language
+    model. `scales` are by deployment: ``language`` and the decoders' modalities. Raises
+    `ValueError` for other names, if a part cannot be loaded, and without Ray.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class ClusterEngine(Engine):
         return session.send(message, options, **how)
 
     def close(self) -> None:
-        """Take the deployments from the cluster, which goes on."""
+        """Remove the deployments from the cluster, which keeps running."""
         _ray().serve.delete(self._app)
 
 
@@ -163,9 +163,9 @@ def _deployed(kind: type, name: str, scales: Mapping[str, Scale], **more: Any) -
 
 
 class FarSession:
-    """The part of a `ChatSession` that a server uses, its work done by a replica.
+    """The part of a `ChatSession` that a server uses, with the work done by a replica.
 
-    Each turn brings the messages; a replica that has heard them before goes on from there.
+    Each turn sends the messages; a replica that has heard them before continues from there.
     """
 
     def __init__(self, language: Any, messages: Sequence[Message]) -> None:
@@ -235,8 +235,8 @@ class Language:
         options: GenerationOptions,
         source: Media | None,
     ) -> AsyncGenerator[Any, None]:
-        """Events of a reply in the conversation `name`; with the last one the indices of the
-        messages that are left. What is the user's mistake is given and not raised.
+        """Events of a reply in the conversation `name`; with the last one, the indices of the
+        messages that are left. A user's mistake is yielded, not raised.
 
         Args:
             known: how many messages it had after its last turn, and how many of these still hold.
@@ -270,7 +270,7 @@ class Language:
 
 
 class FarDecoder:
-    """A decoder whose work is done by a replica. Not to be called from an event loop."""
+    """A decoder whose work is done by a replica. Do not call it from an event loop."""
 
     def __init__(self, handle: Any, rate: float | None) -> None:
         self._handle, self.rate = handle, rate
@@ -304,22 +304,22 @@ class FarDecoder:
 
 
 class FarDecoders(dict[Modality, FarDecoder]):
-    """In the place of a model's `DecoderPool`."""
+    """Takes the place of a model's `DecoderPool`."""
 
     elsewhere = True
     adapters: Mapping[Modality, Any] = MappingProxyType({})  # the replicas have them
 
 
 class Decoder:
-    """A replica of a decoder. It makes the media of one request after those of another."""
+    """A replica of a decoder. It handles one request at a time."""
 
     def __init__(self, source: str, modality: Modality) -> None:
         self._decoder = load_decoders(source)[modality].to(_device())
         self._turn = asyncio.Lock()
 
     async def encode(self, how: str, *given: Any, **more: Any) -> Tensor:
-        """What the decoder's method `how` makes of captions or media, in a thread: the steps of
-        others go on to those who wait for them.
+        """Run the decoder's method `how` on captions or media, in a thread, so that others' steps
+        are still delivered.
         """
         async with self._turn:
             made = await to_thread.run_sync(partial(getattr(self._decoder, how), *given, **more))
@@ -328,7 +328,7 @@ class Decoder:
     async def steps(
         self, conditioning: Tensor, seeds: list[int], arguments: dict[str, Any]
     ) -> AsyncGenerator[Any, None]:
-        """A `Step` after each step, and at last the media as a list."""
+        """A `Step` after each step, and finally the media as a list."""
 
         def all_of_it() -> Generator[Any, None, None]:
             yield (yield from self._decoder.generate_steps(conditioning, seeds=seeds, **arguments))
@@ -342,7 +342,7 @@ class Decoder:
 
 
 async def _in_threads(items: Generator[Any, None, None]) -> AsyncGenerator[Any, None]:
-    """Each item computed in a thread. Where nobody listens any more, it ends at the next one."""
+    """Items, each computed in a thread. If nobody listens any more, it ends at the next one."""
     end, at_work = object(), threading.Lock()
 
     def take() -> Any:
@@ -350,7 +350,7 @@ async def _in_threads(items: Generator[Any, None, None]) -> AsyncGenerator[Any, 
             return next(items, end)
 
     def close() -> None:
-        with at_work:  # Ray cancels the waiting and not the thread
+        with at_work:  # Ray cancels the wait, not the thread
             items.close()
 
     try:

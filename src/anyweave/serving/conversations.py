@@ -1,7 +1,7 @@
 """Conversations whose keys and values are kept between requests.
 
-A request brings its whole history. Where that is one of the conversations that were answered here,
-its session goes on: only what is new is read. The least recently used leave.
+A request brings its whole history. If that is a conversation answered here, its session continues:
+only what is new is read. The least recently used are dropped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from anyweave.serving.intake import Turn
 
 @dataclass
 class Conversation:
-    """A session and what it has heard. `chain` has a digest for each beginning of it."""
+    """A session and what it has heard. `chain` has a digest for each prefix of it."""
 
     owner: str
     session: ChatSession
@@ -35,8 +35,8 @@ class Conversation:
 
 
 class Conversations:
-    """The kept ones, and new ones by `begin`. They are taken and put back in one thread, and
-    whoever takes one has it alone meanwhile.
+    """The kept ones, and new ones from `begin`. They are taken and put back in one thread, and
+    whoever takes one has it exclusively.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Conversations:
         """The kept conversation that `turns` (without the new one) continue, and how many of them
         it knows. (None, 0) where there is none.
 
-        A conversation may also be taken back by one exchange: that is how replies are made again.
+        A conversation may also be rolled back by one exchange: that is how replies are regenerated.
         """
         chain = chained(turns)
         best: Conversation | None = None
@@ -100,7 +100,7 @@ class Conversations:
 
 
 def chained(turns: Sequence[Turn]) -> list[bytes]:
-    """A digest of every beginning of `turns`."""
+    """A digest of every prefix of `turns`."""
     digest, chain = hashlib.sha256(), []
     for turn in turns:
         digest.update(turn.digest)

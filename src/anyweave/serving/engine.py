@@ -16,7 +16,7 @@ from anyweave.processing import SignalTokens
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a server knows of the model, wherever that is."""
+    """What a server knows of the model, wherever it runs."""
 
     encoders: tuple[str, ...]
     input_projectors: tuple[str, ...]

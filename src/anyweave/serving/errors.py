@@ -21,7 +21,7 @@ _TYPES = {
 
 
 class ApiError(Exception):
-    """An answer other than 200. `param` names the field of the request that it is about."""
+    """A response other than 200. `param` names the request field it is about."""
 
     def __init__(
         self,
@@ -60,18 +60,18 @@ class ApiError(Exception):
 
 
 def bad_request(message: str, param: str | None = None, code: str | None = None) -> ApiError:
-    """A mistake of the caller's."""
+    """The caller's mistake."""
     return ApiError(400, message, param=param, code=code)
 
 
 def broken(error: Exception, what: str) -> ApiError:
-    """What an error that nobody foresaw is to the client; it is logged whole."""
+    """What the client gets for an unforeseen error, which is logged in full."""
     logger.error("%s failed", what, exc_info=error)
     return ApiError(500, "something is wrong in the server; its log says what")
 
 
 def value_error(error: ValueError) -> ApiError:
-    """What a `ValueError` is to the client: its mistake, unless the server cannot write."""
+    """What the client gets for a `ValueError`: its own mistake, unless the server cannot write."""
     if isinstance(error, NotWrittenError):
         logger.error("%s", error)
         return ApiError(507, "the server cannot write what this needs; its log says why")

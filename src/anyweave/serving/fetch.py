@@ -1,8 +1,7 @@
-"""Media by URL: off unless hosts are listed, and then never into the own network.
+"""Media by URL: off unless hosts are listed, and never from the server's own network.
 
 A name is resolved once, all its addresses must be public, and the connection goes to the address
-that was checked, so a second answer of the name server changes nothing. Redirects are followed by
-the same rules.
+that was checked, so a second DNS answer changes nothing. Redirects follow the same rules.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _PORTS = {"https": 443, "http": 80}
 
 
 class Fetcher:
-    """Fetches from `hosts` alone: exact names, or ``*.example.org`` for all below one. An entry
+    """Fetches from `hosts` alone: exact names, or ``*.example.org`` for all subdomains. An entry
     ``http://name`` allows that host without encryption.
     """
 
@@ -33,7 +32,7 @@ class Fetcher:
         self._max_bytes, self._seconds = max_bytes, seconds
 
     def fetch(self, url: str, where: str) -> bytes:
-        """The body of `url`. Raises `ApiError` for whatever is not allowed or does not come."""
+        """The body of `url`. Raises `ApiError` for anything not allowed or not received."""
         deadline = time.monotonic() + self._seconds
         for _ in range(_MAX_REDIRECTS + 1):
             target = self._allowed(url, where)
@@ -74,7 +73,7 @@ class Fetcher:
     def _get(
         self, target: SplitResult, url: str, deadline: float, where: str
     ) -> tuple[bytes | None, str]:
-        """The body, or None and where the server sends us."""
+        """The body, or None and the redirect's target."""
         assert target.hostname is not None
         address = public_address(target.hostname, _PORTS[target.scheme], where)
         connection = _Pinned(target, address, _left(deadline))
@@ -113,7 +112,7 @@ def public_address(host: str, port: int, where: str) -> str:
 def _is_public(text: str) -> bool:
     address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address):
-        # An address of the fourth version inside one of the sixth counts as what it is.
+        # An IPv4 address inside an IPv6 one counts as the IPv4 address.
         inner = address.ipv4_mapped or address.sixtofour
         if address in _NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)

@@ -1,4 +1,4 @@
-"""Media of replies, kept for a while: on disk, under names that nobody can guess."""
+"""Media of replies, kept for a while: on disk, under unguessable names."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pathlib import Path
 from anyweave.files import whole_file
 from anyweave.messages import MEDIA_MODALITIES, PAPER_MODALITIES, Modality, kind_of
 
-_SWEEP_EVERY = 10.0  # seconds; for so long there may be a little too much
+_SWEEP_EVERY = 10.0  # seconds; in between there may be a little too much
 FILE_ID = re.compile(r"file-[0-9a-f]{40}")
 
 
 def _endings() -> dict[str, Modality]:
-    """What follows an id in the names of files, and the modality that it stands for."""
+    """What follows an id in file names, and the modality it stands for."""
     return {file_ending(m, f): m for m in MEDIA_MODALITIES for f in kind_of(m).formats}
 
 
 def file_ending(modality: Modality, format: str) -> str:
-    """How the file of a medium ends; kinds beside the paper's may share a format."""
+    """How a medium's file name ends; kinds beyond the paper's may share a format."""
     return format if modality in PAPER_MODALITIES else f"{modality}.{format}"
 
 
 class FileStore:
-    """A folder of files, bounded in age and size; the oldest leave.
+    """A folder of files, bounded in age and size; the oldest are dropped.
 
-    An id is a secret of 160 bits: who knows it may read the file.
+    An id is a 160-bit secret: whoever knows it may read the file.
     """
 
     def __init__(self, folder: Path, *, seconds: float, max_bytes: int) -> None:
@@ -43,7 +43,7 @@ class FileStore:
         return f"file-{secrets.token_hex(20)}"
 
     def put(self, file_id: str, content: bytes, suffix: str) -> int:
-        """Keep `content`; returns when it leaves, in seconds since 1970."""
+        """Keep `content`; returns when it expires, in seconds since 1970."""
         with whole_file(self._folder / f"{file_id}.{suffix}") as file:
             file.write(content)
         if time.monotonic() > self._swept + _SWEEP_EVERY:
@@ -66,7 +66,7 @@ class FileStore:
         return _endings().get(path.name.removeprefix(f"{file_id}.")) if path else None
 
     def sweep(self) -> None:
-        """Remove what is too old, and the oldest of what is too much."""
+        """Remove files that are too old, and the oldest beyond the size limit."""
         with self._sweeping:
             self._swept = time.monotonic()
             now, left = time.time(), self._max_bytes

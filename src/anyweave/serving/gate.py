@@ -1,4 +1,4 @@
-"""What every request passes before it is read: host, origin, key, size, patience.
+"""The checks that every request passes before it is read: host, origin, key, size, patience.
 
 Pages of other sites run in the browsers of people who can reach this server. They cannot hide where
 they come from: the browser itself names host, origin and site.
@@ -27,13 +27,13 @@ _ALWAYS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
-# Where an answer says nothing stricter or looser itself.
+# Defaults for answers that set nothing stricter or looser themselves.
 _ELSE = {
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
-# Whoever reads these learns nothing that a key protects. Ids of files are secrets themselves.
+# These reveal nothing that a key protects. File ids are secrets themselves.
 _OPEN = ("/", "/health", "/docs", "/openapi.json")
 _OPEN_BELOW = ("/v1/files/", "/page/")
 
@@ -45,7 +45,7 @@ class Gate:
         self.app, self.desk = app, desk
         self._settings, self._metrics = desk.settings, desk.metrics
         self._keys = Keys(desk.settings.api_keys)
-        self._held = 0  # bytes of bodies, as declared or at most
+        self._held = 0  # bytes of bodies, as declared or the limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, answer a preflight, or pass on with the body in one piece."""
@@ -156,7 +156,7 @@ class Gate:
         return Response(status_code=204, headers=allowed)
 
     def _room(self, headers: Headers) -> int:
-        """Bytes to set aside for a body, or `ApiError` where it is too large, or all together."""
+        """Bytes to reserve for a body. Raises `ApiError` if it or all together are too large."""
         most = self._settings.max_body
         declared = headers.get("content-length", "")
         size = int(declared[:19]) if declared.isdecimal() else most

@@ -1,7 +1,7 @@
 """Requests to messages: every form in which a medium may come, checked and decoded.
 
-Bytes of strangers are decoded in child processes that may die, within the server's limits; what the
-model sees is an array.
+Strangers' bytes are decoded in child processes that may die, within the server's limits; the model
+sees only arrays.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NUM_DECODERS = 2
 
 @dataclass(frozen=True)
 class Encoded:
-    """A medium as it came. `data` is None for an assistant's, which nobody looks at."""
+    """A medium as it came. `data` is None for an assistant's, which is never read."""
 
     modality: Modality
     data: bytes | None
@@ -43,11 +43,11 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Turn:
-    """One message of a request, its media not decoded yet.
+    """One message of a request, its media not yet decoded.
 
-    `digest` is the same for the same content; of an assistant's it covers the text alone, because
-    plain clients send back no more. `kinds` are the media of an assistant's turn, None where only
-    text was sent.
+    `digest` is the same for the same content; for an assistant's turn it covers only the text,
+    because plain clients send back no more. `kinds` are the media of an assistant's turn, None
+    where only text was sent.
     """
 
     role: Role
@@ -75,7 +75,7 @@ class Intake:
     def turns(self, messages: Sequence[schema.WireMessage]) -> list[Turn]:
         """The messages of a request. May read files and fetch, so call it in a thread.
 
-        Raises `ApiError` for whatever is too much, refused or malformed.
+        Raises `ApiError` for anything too large, refused or malformed.
         """
         if len(messages) > self._settings.max_messages:
             raise bad_request(
@@ -184,7 +184,7 @@ class Intake:
         return self._file(value, where)
 
     def _file(self, value: str, where: str) -> bytes:
-        """A file below the media root. What is outside of it is refused without a look."""
+        """A file under the media root. Anything outside it is refused without a look."""
         if self._root is None:
             raise bad_request(
                 "this server reads no files by path; send the medium itself as "
@@ -210,7 +210,7 @@ class Intake:
             return kind(caption=encoded.caption)
         decoder = self._decoders.get()
         limits = self._settings.media_limits
-        # A kind whose reader is only here, a notebook's own, cannot be read by another process.
+        # A kind whose reader exists only here (a notebook's own) cannot be read by another process.
         read = decoder.read if kind_of(encoded.modality).travels else media.read
         try:
             array, rate = read(kind(encoded.data), sample_rate=self._rate, limits=limits)
@@ -222,7 +222,7 @@ class Intake:
 
 
 def _parts_of(message: schema.WireMessage, where: str) -> list[tuple[str, Any]]:
-    """The parts with their places in the request. `content_parts` know the order best."""
+    """The parts with their places in the request. `content_parts` has the exact order."""
     if message.content_parts is not None:
         if message.role != "assistant":
             raise bad_request("content_parts is a reply's; give content", where)

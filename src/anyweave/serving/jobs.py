@@ -1,5 +1,5 @@
-"""Clips as jobs: on disk from the moment they are taken, so whatever ends the server, the finished
-ones are there and the others are told.
+"""Clips as jobs: on disk from the moment they are accepted, so however the server ends, the
+finished ones remain and the others are marked as failed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Jobs:
         return len(self._tasks)
 
     def check_room(self) -> None:
-        """Raise `ApiError` where one more job is too many."""
+        """Raise `ApiError` if there is no room for one more job."""
         if len(self._tasks) >= self._most:
             raise ApiError(
                 429,
@@ -57,8 +57,8 @@ class Jobs:
             )
 
     def new(self, owner: str, **described: Any) -> dict[str, Any]:
-        """A job that waits; it is on disk when this returns. Raises `ValueError` where it cannot be
-        written: then there is none.
+        """A queued job, on disk when this returns. Raises `ValueError` if it cannot be written;
+        there is no job then.
         """
         job = {
             "id": f"video_{secrets.token_hex(16)}",
@@ -83,13 +83,13 @@ class Jobs:
         return job
 
     def run(self, job: dict[str, Any], work: Coroutine[Any, Any, bytes]) -> None:
-        """Let `work` make the clip; the job says how it went."""
+        """Let `work` make the clip; the job records the outcome."""
         task = asyncio.get_running_loop().create_task(self._run(job, work))
         self._tasks[job["id"]] = task
         task.add_done_callback(lambda _: self._tasks.pop(job["id"], None))
 
     def progress(self, job: dict[str, Any], step: int, total: int) -> None:
-        """A step is done. Not written down: it dies with the server anyway."""
+        """A step is done. Not saved: it dies with the server anyway."""
         job["status"], job["progress"] = "in_progress", min(99, 100 * step // total)
 
     def find(self, job_id: str, owner: str) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class Jobs:
         return path
 
     def remove(self, job: dict[str, Any]) -> None:
-        """Forget a job and its clip; one that runs is stopped."""
+        """Forget a job and its clip; a running one is stopped."""
         if (task := self._tasks.get(job["id"])) is not None:
             task.cancel()
         self._jobs.pop(job["id"], None)
@@ -120,11 +120,11 @@ class Jobs:
             (self._folder / f"{job['id']}.{suffix}").unlink(missing_ok=True)
 
     async def settle(self) -> None:
-        """Wait for the tasks; used when the scheduler has been drained."""
+        """Wait for the tasks, once the scheduler has been drained."""
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def close(self) -> None:
-        """Leave the folder to another server."""
+        """Release the folder for another server."""
         self._alone.close()
 
     async def _run(self, job: dict[str, Any], work: Coroutine[Any, Any, bytes]) -> None:

@@ -45,7 +45,7 @@ class Metrics:
         )
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """A figure that is read when it is asked for."""
+        """A figure that is read on demand."""
         Gauge(f"anyweave_{name}", text, registry=self._registry).set_function(read)
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
@@ -68,5 +68,5 @@ class Metrics:
         self._gone.inc()
 
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
+        """All figures in Prometheus' format."""
         return generate_latest(self._registry)

@@ -36,7 +36,7 @@ class _Medium:
     started: MediaStarted
     file_id: str
     number: int
-    """Among the reply's media of its kind."""
+    """Its index among the reply's media of its kind."""
     offset: int
     """Characters of text before it."""
     made: Made | None = None
@@ -71,7 +71,7 @@ class WireReply:
         return self.media[index].file_id
 
     def add(self, event: object) -> list[dict[str, Any]]:
-        """Take an event; the deltas in which a stream tells of it."""
+        """Take an event; returns the deltas that stream it."""
         if isinstance(event, TextDelta):
             if self.parts and isinstance(self.parts[-1], str):
                 self.parts[-1] += event.text
@@ -109,7 +109,7 @@ class WireReply:
         }
 
     def content_parts(self) -> list[dict[str, Any]]:
-        """The parts in order. Media are named by URL and id; their data stand elsewhere once."""
+        """The parts in order. Media are named by URL and id; their data appear once, elsewhere."""
         found: list[dict[str, Any]] = []
         for index, part in enumerate(self.parts):
             if isinstance(part, str):
@@ -133,7 +133,7 @@ class WireReply:
         return found
 
     def signals(self) -> list[dict[str, Any]]:
-        """Signal tokens, where in the text they were spoken."""
+        """Signal tokens, with their place in the text."""
         return [
             {
                 "part_id": medium.file_id,
@@ -154,7 +154,7 @@ class WireReply:
         ]
 
     def retrieved(self) -> list[dict[str, Any]]:
-        """Media that were not made: where they come from, and how well they fit."""
+        """Media that were found, not made: where they come from, and how well they fit."""
         return [
             {
                 "part_id": medium.file_id,
@@ -175,7 +175,7 @@ class WireReply:
     ) -> dict[str, Any]:
         started = medium.started
         progress = {"part_id": medium.file_id, "step": step, "total": total}
-        if total is None:  # the first word of it
+        if total is None:  # its first event
             progress |= {"modality": started.modality, "caption": started.caption}
             progress |= {"part_index": self.parts.index(medium)}
         if preview is not None:
@@ -184,8 +184,8 @@ class WireReply:
         return {"progress": progress}
 
     def _shown(self, media: Iterable[_Medium]) -> dict[str, Any]:
-        """Media by kind: ``images`` and ``videos`` as others have them, ``audio`` as OpenAI; all
-        other kinds in ``media``, with their media type.
+        """Media by kind: ``images`` and ``videos`` as other servers have them, ``audio`` as OpenAI
+        has it; all other kinds in ``media``, with their media type.
         """
         shown: dict[str, Any] = {}
         for medium in media:
@@ -217,7 +217,7 @@ class WireReply:
 
 
 def wire_usage(usage: Usage) -> dict[str, Any]:
-    """OpenAI's counts; beside them seconds and denoising steps, and what the context lost."""
+    """OpenAI's counts, plus seconds, denoising steps, and what the context lost."""
     dropped = usage.dropped
     return {
         "prompt_tokens": usage.prompt_tokens,
@@ -234,7 +234,7 @@ def wire_usage(usage: Usage) -> dict[str, Any]:
 
 
 def _about(modality: Modality, made: Made) -> dict[str, Any]:
-    """What a client has to be told of a kind that it may not know."""
+    """What a client must be told about a kind it may not know."""
     known = modality in PAPER_MODALITIES
     return {} if known else {"media_type": made.media_type, "format": made.format}
 

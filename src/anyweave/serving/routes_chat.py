@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def desk_of(request: Request) -> Desk:
-    """What the server's answers need."""
+    """The server's desk."""
     desk: Desk = request.app.state.desk
     return desk
 
@@ -45,7 +45,7 @@ def base_url(desk: Desk, request: Request) -> str:
 
 
 async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, which is cancelled where the client goes away: then `ApiError` 499."""
+    """The result of `work`; cancelled, with `ApiError` 499, if the client goes away."""
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_gone(request))
     try:
@@ -89,7 +89,7 @@ async def chat_completions(body: schema.ChatRequest, request: Request) -> Respon
 
 
 async def _first(deltas: AsyncGenerator[dict[str, Any], None]) -> list[dict[str, Any]]:
-    """Wait until there is something to tell, so that what is wrong is still a status."""
+    """Wait for the first delta, so that an error before it is still an HTTP status."""
     try:
         return [await anext(deltas)]
     except StopAsyncIteration:  # an empty reply
@@ -167,7 +167,7 @@ async def _stream(
 
 
 def _event(value: dict[str, Any]) -> bytes:
-    # In ASCII: some clients end a line at separators of Unicode too.
+    # In ASCII: some clients also end a line at Unicode separators.
     return b"data: " + json.dumps(value).encode() + b"\n\n"
 
 
@@ -180,7 +180,7 @@ class EventStream(StreamingResponse):
         self._events, self._desk, self._whole = events, desk, False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it all, or stop where nobody listens."""
+        """Send it all, or stop if nobody listens."""
 
         async def counted(message: Any) -> None:
             self._whole = message["type"] == "http.response.body" and not message.get("more_body")

@@ -110,7 +110,7 @@ async def _made(
     source: Encoded | None = None,
     **more: Any,
 ) -> list[tuple[WireReply, Made]]:
-    """`count` media of one prompt, one after the other."""
+    """`count` media for one prompt, one after the other."""
     desk = desk_of(request)
     check_model(desk, body.model)
     if count > desk.settings.max_samples:
@@ -165,9 +165,9 @@ def sized(size: str | None) -> dict[str, int]:
 
 
 async def read_form(request: Request, names: tuple[str, ...]) -> tuple[dict[str, str], list[bytes]]:
-    """Plain fields of a form, and the contents of the files called one of `names`.
+    """Plain fields of a form, and the contents of files named in `names`.
 
-    Raises `ApiError` for any other file, and for what is no form.
+    Raises `ApiError` for any other file, and if it is not a form.
     """
     kind = request.headers.get("content-type", "")
     if not kind.startswith(("multipart/form-data", "application/x-www-form-urlencoded")):

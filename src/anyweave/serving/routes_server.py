@@ -1,4 +1,4 @@
-"""What there is here: models, health, files, figures, and the page of all routes."""
+"""About the server: models, health, files, metrics, and the page of all routes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _model(desk: Desk) -> dict[str, Any]:
             "input": ["text", *read],
             "output": ["text", *served.signals.modalities],
         },
-        # What files of kinds beside pictures, sounds and clips are called.
+        # File suffixes of kinds other than pictures, sounds and clips.
         "files": {m: kind_of(m).suffixes for m in read if m not in PAPER_MODALITIES},
         "context_length": served.context_length,
     }
@@ -110,7 +110,7 @@ async def docs(request: Request) -> Response:
 
 
 def _prose(text: str) -> str:
-    """A description, its names as code."""
+    """A description with its names as code."""
     return re.sub(r"`+([^`]+)`+", r"<code>\1</code>", escape(text))
 
 

@@ -69,7 +69,7 @@ async def create_video(request: Request) -> dict[str, Any]:
 
 
 def _frames(desk: Desk, body: schema.VideoRequest) -> dict[str, Any]:
-    """The number of frames that a length in seconds means."""
+    """The number of frames for a length in seconds."""
     if body.seconds is None:
         return {}
     if body.num_frames is not None:

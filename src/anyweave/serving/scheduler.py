@@ -1,4 +1,4 @@
-"""Whose turn it is: a bounded queue that serves clients in rounds, and work that can be stopped."""
+"""A bounded queue that serves clients in turn, and work that can be stopped."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _END = object()
 class Scheduler:
     """At most `running` pieces of work at a time, each in a thread.
 
-    The others wait, at most `waiting` of them and `each` of one client; clients take turns, so one
-    with many requests delays nobody else by more than one. Used from one event loop.
+    The others wait, at most `waiting` of them and `each` per client; clients take turns, so one
+    with many requests delays nobody else by more than one. Use it from one event loop.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Scheduler:
         self._executor = ThreadPoolExecutor(running, thread_name_prefix="anyweave-reply")
         self._queues: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._runs: set[_Run] = set()
-        self._seconds = 1.0  # what a piece of work takes, roughly
+        self._seconds = 1.0  # a rough average per piece of work
         self.running = 0
         self.draining = False
 
@@ -44,11 +44,12 @@ class Scheduler:
     async def work(
         self, client: str, make: Callable[[], Generator[T, None, None]], *, patient: bool = False
     ) -> AsyncGenerator[T, None]:
-        """Wait for a turn, then give what `make()` yields in a thread. Closing this generator stops
-        the work at its next event, and waits for that: then nothing runs any more.
+        """Wait for a turn, then yield what `make()` yields in a thread. Closing this generator
+        stops the work at its next event and waits until nothing runs any more.
 
-        Raises `ApiError`: 429 where too many wait, 503 while the server stops, 504 after too long.
-        Who is `patient` waits as long as it takes, and is not counted.
+        Raises `ApiError`: 429 if too many wait, 503 while the server stops or after too long a
+        wait, 504 if the work takes too long. A `patient` caller waits as long as it takes, however
+        many wait.
         """
         await self._turn(client, patient)
         run = _Run(make, asyncio.get_running_loop(), self._ended)
@@ -76,7 +77,7 @@ class Scheduler:
             await run.over.wait()
 
     async def drain(self, grace: float) -> None:
-        """Take nothing new, let what was taken end for `grace` seconds, then fail the rest."""
+        """Accept nothing new, give accepted work `grace` seconds to end, then fail the rest."""
         self.draining = True
         deadline = time.monotonic() + grace
         while (self.running or self._queues) and time.monotonic() < deadline:
@@ -118,7 +119,7 @@ class Scheduler:
                 await future
         except BaseException as error:
             if future.done() and not future.cancelled() and future.exception() is None:
-                self._free()  # it was called in the moment in which it gave up
+                self._free()  # its turn came just as it gave up
             else:
                 self._leave(client, future)
             if isinstance(error, TimeoutError):
@@ -138,7 +139,7 @@ class Scheduler:
                 del self._queues[client]
 
     def _free(self) -> None:
-        """One place is free: the client that waits for its turn longest gets it."""
+        """A place is free: the client that has waited longest for its turn gets it."""
         self.running -= 1
         while self._queues and self.running < self._limit:
             client, queue = next(iter(self._queues.items()))

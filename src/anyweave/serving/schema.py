@@ -1,4 +1,4 @@
-"""What requests look like. Nothing is accepted and ignored, except what is listed as such."""
+"""The request schema. Nothing is silently ignored, except what is listed as such."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class FileReference(Strict):
 
 
 class _Part(Strict):
-    # What replies carry beside the medium, so that their parts can be sent back as they are.
+    # What replies carry besides the medium, so that their parts can be sent back as they are.
     id: str | None = Field(None, description="Of a part of an earlier reply.")
     index: int | None = None
     caption: str | None = None
@@ -156,7 +156,7 @@ class OtherPart(_Part):
     model_config = ConfigDict(extra="allow")
 
     type: str = Field(max_length=80, json_schema_extra={"examples": ["depth_url"]})
-    # Of what replies tell beside the medium: accepted, the kind says how it is read.
+    # Sent with replies besides the medium: accepted, but the kind decides how it is read.
     media_type: str | None = None
     format: str | None = None
     url: str | None = None
@@ -170,7 +170,7 @@ class OtherPart(_Part):
 
     @property
     def named(self) -> Url | str | None:
-        """What the field of the part's own name holds."""
+        """The value of the field named like the part's type."""
         found: Url | str | None = (self.model_extra or {}).get(self.type)
         return found
 
@@ -225,7 +225,7 @@ class WireMessage(Strict):
     audios: list[Part] | None = None
     media: list[Part] | None = None
     audio: dict[str, Any] | None = None
-    # In what clients send back of a reply; empty with this server.
+    # Clients send these back with a reply; this server leaves them empty.
     refusal: None = None
     annotations: list[Any] | None = Field(None, max_length=0)
     function_call: None = None
@@ -235,7 +235,7 @@ class WireMessage(Strict):
 
 
 class StreamOptions(Strict):
-    """Of a streamed reply."""
+    """Options of a streamed reply."""
 
     include_usage: bool = False
     include_obfuscation: bool = Field(False, description="Accepted; nothing is obfuscated.")
@@ -290,7 +290,7 @@ class ChatRequest(Knobs):
         None, description='"url": media as URLs of this server instead of data URIs.'
     )
     audio: AudioFormat | None = None
-    # Accepted where they ask for what happens anyway.
+    # Accepted if they ask for what happens anyway.
     n: Literal[1] | None = None
     logprobs: Literal[False] | None = None
     presence_penalty: Literal[0] | None = None

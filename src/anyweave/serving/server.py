@@ -1,4 +1,4 @@
-"""The process that serves: an address, signals, an end that loses nothing."""
+"""The serving process: an address, signals, and a shutdown that loses nothing."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def serve(
     bound: socket.socket | None = None,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Answer until SIGTERM, SIGINT or Ctrl-C; `ready` gets the address when it answers. `bound` is
-    an address that was taken by `bind` before the model was loaded; it counts instead of `host` and
+    """Answer until SIGTERM, SIGINT or Ctrl-C; `ready` is called with the address once it answers.
+    `bound` is a socket that `bind` opened before the model was loaded; it replaces `host` and
     `port`.
 
-    What was taken by then ends within ``settings.grace`` seconds or is answered 503. Raises
-    `ValueError` where the port cannot be had.
+    Accepted requests end within ``settings.grace`` seconds or get a 503. Raises `ValueError` if the
+    port is not available.
     """
     Running(app, settings, bound or bind(host, port), ready=ready).run()
 
 
 class Running:
-    """`serve` in two steps, for whoever stops it from another thread."""
+    """`serve` in two steps, for callers that stop it from another thread."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Running:
             self._bound.close()
 
     def stop(self) -> None:
-        """As SIGTERM, from any thread."""
+        """Like SIGTERM, from any thread."""
         self._server.handle_exit(signal.SIGTERM, None)
 
 
@@ -97,7 +97,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._loop = asyncio.get_running_loop()
-        if self.started and self.should_exit:  # told to stop meanwhile: uvicorn would just leave
+        if self.started and self.should_exit:  # told to stop meanwhile: uvicorn would just exit
             await self.shutdown(sockets)
             return
         self._ready()

@@ -32,7 +32,7 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     """Web pages of other origins that may use the server, like ``https://app.example.org``."""
     media_hosts: tuple[str, ...] = ()
-    """Hosts from which media are fetched by URL; ``*.example.org`` names all below one."""
+    """Hosts from which media are fetched by URL; ``*.example.org`` means all subdomains."""
     media_root: Path | None = None
     """The folder whose files requests may name by path."""
     public_url: str | None = None
@@ -40,9 +40,9 @@ class Settings:
 
     max_body: int = 32 * 2**20
     max_bodies: int = 2**29
-    """Of all requests that are being answered together; the next one is answered 429."""
+    """For all requests in progress together; the next one gets a 429."""
     body_patience: float = 60.0
-    """A request has arrived whole after so long."""
+    """A request must have arrived in full within this time."""
     max_messages: int = 512
     max_text: int = 200_000
     """Characters of one request, its history included."""
@@ -62,21 +62,21 @@ class Settings:
     max_num_frames: int = 128
     max_audio_length: float = 60.0
     max_samples: int = 4
-    """Pictures or sounds of one request to a generation endpoint."""
+    """Pictures or sounds per request to a generation endpoint."""
     temperature: float = 0.3
-    """Of requests that give none."""
+    """For requests that give none."""
 
     max_running: int = 16
-    """Replies in the making at a time."""
+    """Replies made at a time."""
     max_waiting: int = 256
-    """Requests that wait for their turn; the next one is answered 429."""
+    """Requests that wait for their turn; the next one gets a 429."""
     max_waiting_each: int = 128
-    """Likewise of one client."""
+    """Likewise per client."""
     queue_patience: float = 120.0
     timeout: float = 300.0
     """A reply that takes longer is stopped."""
     grace: float = 30.0
-    """What runs when the server is told to stop may end within this."""
+    """What runs when the server is told to stop may end within this time."""
     max_conversations: int = 16
     """Conversations whose keys and values are kept between requests."""
     max_kept_media: int = 2**29
@@ -84,11 +84,11 @@ class Settings:
     max_jobs: int = 64
     """Jobs that wait or run."""
     max_kept_jobs: int = 1000
-    """Jobs on disk; the oldest that have ended leave."""
+    """Jobs on disk; the oldest finished ones are removed."""
     file_seconds: float = 24 * 3600.0
-    """Media of replies are served and may be referred to for so long."""
+    """How long media of replies are served and may be referred to."""
     max_file_bytes: int = 2**30
-    """Their size together; the oldest leave."""
+    """Their total size; the oldest are removed."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -98,7 +98,7 @@ class Settings:
 
 
 class Keys:
-    """The API keys, as digests: a comparison takes as long whatever is shown."""
+    """The API keys, as digests, so that a comparison takes the same time for any key."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
@@ -107,14 +107,14 @@ class Keys:
         return bool(self._digests)
 
     def owner(self, key: str) -> str | None:
-        """A name for who shows `key`, the same after a restart; None for no key of ours."""
+        """A name for the holder of `key`, the same after a restart; None for an unknown key."""
         shown = hashlib.sha256(key.encode("utf-8", "replace")).digest()
         found = [secrets.compare_digest(shown, digest) for digest in self._digests]
         return f"key-{shown.hex()[:16]}" if any(found) else None
 
 
 def read_keys(path: str | Path) -> tuple[str, ...]:
-    """API keys of a file, one a line; empty lines and those that begin with # are skipped.
+    """API keys from a file, one per line; empty lines and those that begin with # are skipped.
 
     Raises `ValueError` for a file without keys or with one of fewer than 16 characters.
     """
@@ -126,7 +126,7 @@ def read_keys(path: str | Path) -> tuple[str, ...]:
 
 
 def check_keys(keys: Sequence[str], where: str) -> tuple[str, ...]:
-    """The same keys. Raises `ValueError` for one that could be guessed or is no header."""
+    """The same keys. Raises `ValueError` for one that could be guessed or does not fit a header."""
     for number, key in enumerate(keys, 1):
         if len(key) < 16 or not key.isascii() or not key.isprintable() or " " in key:
             raise ValueError(
@@ -137,5 +137,5 @@ def check_keys(keys: Sequence[str], where: str) -> tuple[str, ...]:
 
 
 def new_key() -> str:
-    """A key that nobody can guess."""
+    """An unguessable key."""
     return f"aw-{secrets.token_urlsafe(24)}"

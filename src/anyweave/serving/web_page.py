@@ -1,4 +1,4 @@
-"""The chat page at ``/``: static files of this package, a client of the public API and no more."""
+"""The chat page at ``/``: static files of this package, no more than a client of the public API."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from starlette.routing import Route
 __all__ = ["page_routes"]
 
 _FOLDER = Path(__file__).with_name("page")
-# The machine's own table of types differs from one to the next, and browsers refuse a module of the
-# wrong type.
+# Each machine has its own table of types, and browsers refuse a module of the wrong type.
 _TYPES = {
     ".html": "text/html",
     ".css": "text/css",
@@ -22,21 +21,21 @@ _TYPES = {
     ".flac": "audio/flac",
     ".mp4": "video/mp4",
 }
-# Beside those that the gate gives to every answer.
+# In addition to those that the gate adds to every answer.
 HEADERS = {
     # Media are shown from blobs that the page itself made; nothing comes from elsewhere, no script
-    # or style stands in the page, and no text can become markup (trusted types).
+    # or style is inline, and no text can become markup (trusted types).
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob:; media-src 'self' blob:; connect-src 'self'; form-action 'none'; "
     "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
     "trusted-types 'none'",
     "Permissions-Policy": "camera=(self), microphone=(self), geolocation=(), payment=(), usb=()",
-    "Cache-Control": "no-cache",  # asked again each time, answered 304 while nothing has changed
+    "Cache-Control": "no-cache",  # revalidated each time, answered 304 while nothing has changed
 }
 
 
 def page_routes() -> list[Route]:
-    """Routes of ``/`` and of everything below ``/page/``: one per file, so no path is ever built
+    """Routes of ``/`` and of everything under ``/page/``: one per file, so no path is ever built
     from a request.
     """
     found = sorted(path for path in _FOLDER.rglob("*") if path.is_file())
@@ -49,7 +48,7 @@ def _route(address: str, path: Path) -> Route:
         kind, stat = _TYPES[path.suffix], path.stat()
         reply = FileResponse(path, headers=HEADERS, media_type=kind, stat_result=stat)
         if request.headers.get("if-none-match") == reply.headers["etag"]:
-            # With all headers: a browser puts those of a 304 in the place of those it had.
+            # With all headers: a browser replaces those it had by those of a 304.
             return Response(None, 304, {**HEADERS, "ETag": reply.headers["etag"]})
         return reply
 

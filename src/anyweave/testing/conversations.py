@@ -1,4 +1,4 @@
-"""A handful of tiny conversations that hold every direction: media in, media out, both, text."""
+"""A few tiny conversations that cover every direction: media in, media out, both, text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from anyweave.messages import (
 
 
 def tiny_media(modality: Modality, number: int, caption: str | None = None) -> Media:
-    """Noise as an array, always the same for one number: 16 x 16 pictures, clips of 4, sounds of
+    """Noise as an array, fixed by `number`: 16 x 16 pictures, clips of 4 such frames, sounds of
     0.32 s.
     """
     draw = np.random.default_rng(number)
@@ -29,8 +29,8 @@ def tiny_media(modality: Modality, number: int, caption: str | None = None) -> M
 
 
 def tiny_conversations() -> list[Conversation]:
-    """Nine: each modality in and out, text only, media on both sides (one by caption alone), a
-    longer one.
+    """Nine conversations: each modality in and out, text only, media on both sides (one as a
+    caption alone), a longer one.
     """
     made: list[Conversation] = []
     for number, modality in enumerate(PAPER_MODALITIES):

@@ -1,4 +1,4 @@
-"""Tiny random decoders in the real diffusers layout: the real loading and sampling code, in
+"""Tiny random decoders in the real diffusers layout: they run the real loading and sampling code in
 milliseconds.
 """
 
@@ -31,7 +31,7 @@ from anyweave.decoders.folder import DecoderDefaults
 from anyweave.decoders.latent_diffusion import LatentDiffusion
 from anyweave.messages import Modality
 
-WIDTH = 32  # of the conditioning, and of the text encoders
+WIDTH = 32  # of the conditioning and of the text encoders
 MAX_TOKENS = 8
 SCHEDULE = {
     "beta_start": 0.00085,
@@ -44,14 +44,14 @@ SCHEDULE = {
 
 
 def _byte_alphabet() -> list[str]:
-    """The 256 printable stand-ins for bytes that byte-level BPE vocabularies are written in."""
+    """The 256 printable characters that stand for bytes in byte-level BPE vocabularies."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     spare = iter(range(256, 512))
     return [chr(byte) if byte in printable else chr(next(spare)) for byte in range(256)]
 
 
 def clip_tokenizer() -> CLIPTokenizer:
-    """Bytes for words, of at most `MAX_TOKENS`."""
+    """A byte-level tokenizer of at most `MAX_TOKENS` tokens."""
     letters = _byte_alphabet()
     tokens = [
         *letters,
@@ -115,7 +115,7 @@ def _vae(channels: int, latent_channels: int) -> AutoencoderKL:
 
 
 def _pixel_parts(kind: type[Any], down: tuple[str, str], up: tuple[str, str]) -> dict[str, Any]:
-    """Parts of a picture or clip decoder: they differ in the UNet and its blocks alone."""
+    """Parts of a picture or clip decoder, which differ only in the UNet and its blocks."""
     unet = kind(
         sample_size=8,
         in_channels=4,
@@ -154,7 +154,7 @@ def _video_parts() -> dict[str, Any]:
 
 def _audio_parts(*, vocoder: bool, sample_rate: int = 16000) -> dict[str, Any]:
     unet = UNet2DConditionModel(
-        sample_size=(16, 8),  # the picture of a sound is not square
+        sample_size=(16, 8),  # spectrograms are not square
         in_channels=8,
         out_channels=8,
         block_out_channels=(8, 16),
@@ -202,7 +202,7 @@ def tiny_decoder(
 
     Conditioning is [B, 8, 32] (audio [B, 1, 32]). `vocoder` gives the audio decoder a random
     HiFi-GAN instead of Griffin-Lim; another `sample_rate` gives its sounds another length. The
-    caller's random state is left alone.
+    caller's random state is unchanged.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,6 +1,4 @@
-"""A tiny encoder, the real ImageBind class with random weights and about 40k parameters, and a tiny
-captioner.
-"""
+"""A tiny encoder (the real ImageBind class, about 40k random parameters) and a tiny captioner."""
 
 from __future__ import annotations
 
@@ -47,8 +45,8 @@ TINY_IMAGEBIND: dict[str, Any] = {
 def tiny_imagebind(seed: int = 0, **overrides: Any) -> ImageBind:
     """An `ImageBind` in eval mode that reads anything in milliseconds.
 
-    16 patches per image and video, 12 per sound, features 16 wide; `overrides` replace
-    `TINY_IMAGEBIND`'s. The caller's random state is left as it was.
+    16 patches per image and video, 12 per sound, features 16 wide; `overrides` replace values of
+    `TINY_IMAGEBIND`. The caller's random state is unchanged.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -56,7 +54,7 @@ def tiny_imagebind(seed: int = 0, **overrides: Any) -> ImageBind:
 
 
 def write_tiny_captioner(folder: str | Path, seed: int = 0) -> Path:
-    """A classifier of pictures ("cat", "dog", "cow", at random) that ``type="captioner"`` loads."""
+    """A random image classifier ("cat", "dog", "cow") that ``type="captioner"`` loads."""
     labels = {0: "cat", 1: "dog", 2: "cow"}
     config = ViTConfig(
         hidden_size=16,

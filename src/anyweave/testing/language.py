@@ -1,7 +1,7 @@
 """A byte tokenizer and a tiny random Llama: the language side of the system in milliseconds,
 without files.
 
-Both are real: a `PreTrainedTokenizerFast` and a `LlamaForCausalLM`, only small.
+Both are real classes, only small: a `PreTrainedTokenizerFast` and a `LlamaForCausalLM`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ __all__ = [
 
 
 def word_mark_tokenizer() -> LlamaTokenizer:
-    """Llama's own kind: a mark before every string, ASCII characters, bytes for the rest, and the
-    few merges that write "###" in one token at the start of a word and in two elsewhere.
+    """A tokenizer like Llama's: a mark before every string, ASCII characters, bytes for the rest,
+    and merges that make "###" one token at the start of a word and two elsewhere.
     """
     pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
     pieces += ["\u2581", *map(chr, range(33, 127)), "##", "\u2581##", "\u2581###"]
@@ -54,8 +54,8 @@ def tiny_llama(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        # Wider than the usual 0.02: random weights that small give hidden states that hardly depend
-        # on the input.
+        # Wider than the usual 0.02: with random weights that small, hidden states hardly depend on
+        # the input.
         config.initializer_range = 0.2
         return LlamaForCausalLM(config).eval()
 

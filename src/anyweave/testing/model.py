@@ -1,6 +1,4 @@
-"""A whole any-to-any model on tiny random parts: every line of the real code, in well under two
-seconds.
-"""
+"""A whole any-to-any model of tiny random parts: all the real code in well under two seconds."""
 
 from __future__ import annotations
 
@@ -36,7 +34,7 @@ _INPUT = {"dim": 16, "tokens": [6, 3], "depths": [1, 1], "num_heads": 2}
 
 
 def tiny_spec(folder: str | Path, **changes: Any) -> ModelSpec:
-    """Write tiny frozen parts below `folder` (unless they are there) and return a spec of them.
+    """Write tiny frozen parts below `folder` (unless they exist) and return a spec of them.
 
     Sources are relative: build it with ``root=folder``. `changes` replace fields of the spec.
     Pictures are 16 x 16, clips 4 such frames, sounds 0.32 s; two denoising steps.
@@ -80,9 +78,9 @@ def tiny_spec(folder: str | Path, **changes: Any) -> ModelSpec:
 
 
 def tiny_model(folder: str | Path | None = None, *, seed: int = 0, **changes: Any) -> NextGPT:
-    """`tiny_spec` built: a model that reads and generates everything, nonsense though it says.
+    """`tiny_spec` built: a model that reads and generates everything, though only nonsense.
 
-    Without `folder` the parts live in a temporary one that is removed at the end of the process.
+    Without `folder` the parts are in a temporary one that is removed at the end of the process.
     """
     if folder is None:
         folder = _temporary_parts()
@@ -93,8 +91,7 @@ _kept: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def _temporary_parts() -> Path:
-    # Written once per process: decoders are read when first used, so the folder must outlive the
-    # call.
+    # Written once per process: decoders load on first use, so the folder must outlive the call.
     if not _kept:
         _kept.append(tempfile.TemporaryDirectory(prefix="anyweave-tiny-"))
     return Path(_kept[0].name)

@@ -1,6 +1,4 @@
-"""Tiny random pipelines of diffusers' classes, saved by diffusers itself: those that a decoder can
-be today.
-"""
+"""Tiny random pipelines of the diffusers classes that decoders support, saved by diffusers."""
 
 from __future__ import annotations
 
@@ -47,7 +45,7 @@ def _flow(**settings: Any) -> Any:
 
 
 def _tokenizer() -> Any:
-    """Bytes, and an end that even the empty caption has."""
+    """A byte tokenizer that appends an end token, even to an empty caption."""
     tokenizer = byte_tokenizer()
     end = tokenizer.eos_token
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
@@ -79,7 +77,7 @@ def _t5_text(kind: Any, width: int) -> dict[str, Any]:
 
 
 def _two_clips() -> dict[str, Any]:
-    """CLIP's two for Stable Diffusion XL: 8 and 24 of its 32 columns."""
+    """The two CLIP text encoders of Stable Diffusion XL: 8 and 24 of its 32 columns."""
     parts: dict[str, Any] = {}
     for end, kind, width in (("", CLIPTextModel, 8), ("_2", CLIPTextModelWithProjection, 24)):
         config = CLIPTextConfig(
@@ -98,7 +96,7 @@ def _two_clips() -> dict[str, Any]:
     return parts
 
 
-# For the pipelines that are given text encoders in tests.
+# For the pipelines that tests use with text encoders.
 TINY_TEXT: dict[str, Callable[[], dict[str, Any]]] = {
     "StableDiffusionXLPipeline": _two_clips,
     "ZImagePipeline": lambda: _qwen_text(16),
@@ -249,7 +247,7 @@ def _lumina() -> dict[str, Any]:
         axes_dim_rope=[4, 2, 2],
         cap_feat_dim=32,
     )
-    vae = _vae(depth=4, shift_factor=0.1)  # the pipeline counts on eight pixels to a cell
+    vae = _vae(depth=4, shift_factor=0.1)  # the pipeline assumes eight pixels per latent
     return {"transformer": transformer, "vae": vae, "scheduler": _flow()}
 
 
@@ -270,7 +268,7 @@ def _z_image() -> dict[str, Any]:
         axes_dims=[8, 4, 4],
         axes_lens=[256, 32, 32],
     )
-    # Saved pads are random memory otherwise.
+    # The saved pad tokens would otherwise be uninitialised memory.
     for name in ("x_pad_token", "cap_pad_token"):
         torch.nn.init.normal_(getattr(transformer, name))
     vae = _vae(16, shift_factor=0.1)
@@ -489,8 +487,8 @@ TINY_PIPELINES: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def tiny_pipeline(name: str, *, seed: int = 0, text: bool = False) -> Any:
-    """A random pipeline of class `name`, a few 10k parameters; its text encoders are absent unless
-    `text` asks for them. The caller's random state is left alone.
+    """A random pipeline of class `name` with a few 10k parameters; without text encoders unless
+    `text` is set. The caller's random state is unchanged.
     """
     kind = getattr(d, name)
     with torch.random.fork_rng(devices=[]):
@@ -502,7 +500,7 @@ def tiny_pipeline(name: str, *, seed: int = 0, text: bool = False) -> Any:
         if isinstance(part, torch.nn.Module):
             part.requires_grad_(False).eval()
         if name in ("unet", "transformer"):
-            # Small random weights hardly hear what conditions them.
+            # Small random weights hardly respond to conditioning.
             for weight in (w for w in part.parameters() if w.ndim > 1):
                 weight.mul_(2)
     expected, _ = kind._get_signature_keys(kind)

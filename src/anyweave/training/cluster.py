@@ -1,7 +1,8 @@
-"""A feature cache filled by a Ray cluster: the nodes encode, and this process alone writes.
+"""Fills a feature cache with a Ray cluster: the nodes encode, and only this process writes.
 
-Needs the extra ``ray``. All nodes find the model and the data under the same names; the cache is on
-this machine's own disk. Parts are those of `precompute`, so either continues what the other began.
+Needs the extra ``ray``. All nodes must find the model and the data under the same names; the cache
+is on this machine's local disk. Parts are those of `precompute`, so either can continue the other's
+work.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ def precompute_on_ray(
     job: str | None = None,
     progress: bool = True,
 ) -> list[str]:
-    """Compute `parts` of a source and store them. Returns the problems of items that were skipped.
+    """Compute `parts` of a source and store them. Returns the problems of skipped items.
 
     Args:
         loads: reads the model and the data; called once by each of the `actors`.
-        gpus_each: GPUs of an actor.
+        gpus_each: GPUs per actor.
         job: as for `precompute`.
 
     Raises `ValueError` where Ray is not installed, `CacheError` when the cache is full.
@@ -67,16 +68,16 @@ def precompute_on_ray(
 
 
 def _store(cache: FeatureCache, row: Row) -> bool:
-    """Put one entry into the cache; False, for it ends no part."""
+    """Put one entry into the cache. Returns False: an entry does not end a part."""
     if not cache.put(cast(Kind, row["kind"]), row["key"], load(row["blob"])):
         raise full_error(cache)
     return False
 
 
 class Encoder:
-    """An actor: part number -> its entries, and a row that says that it is done.
+    """An actor: part number -> its entries, and a row that marks it as done.
 
-    It computes into a cache of its own, of which nothing stays.
+    Computes into a temporary cache of its own.
     """
 
     def __init__(

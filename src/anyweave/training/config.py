@@ -1,8 +1,8 @@
-"""What one training run is: a frozen tree that a recipe returns and the run folder keeps as
+"""The config of one training run: a frozen tree that a recipe returns and the run folder keeps as
 ``config.json``.
 
-Defaults are the paper's (Table 7) where it gives a value. `with_overrides` applies ``--set
-a.b=value`` strictly.
+Defaults are the paper's (Table 7) where it gives a value. `with_overrides` applies
+``--set a.b=value`` strictly.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Where conversations come from and how they are put together into batches."""
+    """Where conversations come from and how they are batched."""
 
     source: str
     """"module:function"; the function returns a sequence of conversations."""
@@ -43,15 +43,13 @@ class DataConfig:
     batch_size: int = 4
     """Conversations per process and micro-batch."""
     max_padded_tokens: int = 8192
-    """Of a forward: a micro-batch that would have more is run in parts, of conversations of similar
-    length. Bounds memory; the step's losses and gradients stay the same.
+    """Limit per forward: a larger micro-batch is run in parts of similar-length conversations.
+    Bounds memory; the step's losses and gradients stay the same.
     """
     max_length: int = 512
-    """Tokens; longer conversations are cut at their end, before the first medium that would not
-    fit.
-    """
+    """Tokens; longer conversations are truncated, before the first medium that would not fit."""
     bucketing: bool = True
-    """Put conversations of similar length together, in windows of `bucket_window` batches."""
+    """Batch conversations of similar length together, in windows of `bucket_window` batches."""
     bucket_window: int = 32
     shuffle: bool = True
     num_workers: int = 0
@@ -95,7 +93,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig:
-    """How the generation losses are computed. Their stage-wide weights are the stage's."""
+    """How the generation losses are computed. The stage sets their overall weights."""
 
     alignment_mode: AlignmentMode = "mse"
     """"euclidean" is the unsquared distance of the reference, "mse" the mean squared difference."""
@@ -105,9 +103,9 @@ class ObjectiveConfig:
     """
     denoising_weights: Mapping[Modality, float] = field(default_factory=dict)
     denoising_fraction: float = 1.0
-    """Share of steps that compute the denoising loss, spread evenly; it is by far the dearest."""
+    """Share of steps that compute the denoising loss, spread evenly; it is by far the costliest."""
     snr_gamma: float | None = 5.0
-    """Min-SNR weighting of the denoising loss; None weighs all timesteps alike."""
+    """Min-SNR weighting of the denoising loss; None weights all timesteps equally."""
 
     def __post_init__(self) -> None:
         _one_of("objective.alignment_mode", self.alignment_mode, get_args(AlignmentMode))
@@ -135,7 +133,7 @@ class TrainConfig:
     epochs: float | None = None
     grad_accumulation: int = 1
     precision: Precision = "fp32"
-    """"bf16" runs the forward under autocast. A model whose frozen base is bfloat16 already needs
+    """"bf16" runs the forward under autocast. A model whose frozen base is already bfloat16 needs
     no autocast.
     """
     gradient_checkpointing: bool = False
@@ -143,7 +141,7 @@ class TrainConfig:
     checkpoint_every: int = 500
     """Steps; 0 saves only at the end and on interruption."""
     keep: int = 2
-    """How many checkpoints stay."""
+    """How many checkpoints to keep."""
     sample_every: int = 0
     """Steps between sample replies in ``samples/``; 0 is never."""
     sample_prompts: tuple[str, ...] = ()
@@ -170,7 +168,7 @@ class TrainConfig:
         _at_least(self, "", 0, "checkpoint_every", "sample_every")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; `from_dict` of it equals this config."""
+        """Plain JSON values; `from_dict` restores an equal config."""
         return json.loads(json.dumps(asdict(self)))
 
     @classmethod
@@ -181,8 +179,8 @@ class TrainConfig:
     def with_overrides(self, assignments: Sequence[str]) -> TrainConfig:
         """Apply ``a.b=value`` strings, each value read as the type of its field.
 
-        ``stage=instruction_tuning`` chooses a whole stage by name; of `steps` and `epochs`, the one
-        that is set unsets the other. Raises `ValueError` for an unknown key or a value of another
+        ``stage=instruction_tuning`` chooses a whole stage by name; setting one of `steps` and
+        `epochs` unsets the other. Raises `ValueError` for an unknown key or a value of the wrong
         type.
         """
         config = self
@@ -256,7 +254,7 @@ def _build(cls: type, values: Mapping[str, Any], where: str) -> Any:
 
 
 def _convert(value: Any, hint: Any, key: str) -> Any:
-    """`value` as the annotated type, or a `ValueError`; numbers are not guessed from words."""
+    """`value` as the annotated type, or a `ValueError`; strings are not parsed as numbers."""
     origin, options = get_origin(hint), get_args(hint)
     if hint is Any:
         return value

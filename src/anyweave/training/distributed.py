@@ -1,8 +1,7 @@
 """What several processes must agree on: a step's counts and its gradients.
 
-Only about 1% of the weights train, so one flat all-reduce after the last micro-batch costs little;
-and unlike DDP's hooks it does not mind that a modality (hence a projector) is missing from some
-process's batch.
+Only about 1% of the weights train, so one flat all-reduce after the last micro-batch is cheap.
+Unlike DDP's hooks, it tolerates a modality (hence a projector) missing from some process's batch.
 """
 
 from __future__ import annotations
@@ -23,14 +22,12 @@ def sum_over_processes(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def max_over_processes(value: int) -> int:
-    """The largest value of all processes."""
+    """The largest value over all processes."""
     return max(gather_object([value]))
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Add up gradients over processes. A parameter that no process used keeps None, so Adam leaves
-    it alone.
-    """
+    """Sum gradients over processes. Parameters unused everywhere keep None, so Adam skips them."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return
     trained = list(parameters)

@@ -1,8 +1,8 @@
-"""What frozen parts make of the data, computed once: encoder features, caption embeddings, target
-latents.
+"""Outputs of the frozen parts on the data, computed once: encoder features, caption embeddings,
+target latents.
 
 A cached feature is another form of the same medium, never a second code path: the renderer takes it
-from the `SampleCache` where it is there, and `FrozenFeatures.complete` makes and keeps what was
+from the `SampleCache` if present, and `FrozenFeatures.complete` computes and stores what is
 missing. Captions repeat, so their embeddings also stay in memory.
 """
 
@@ -37,8 +37,8 @@ _REMEMBERED = 4096  # captions; 1 GB for SD-1.5
 
 @dataclass(frozen=True)
 class Rendered:
-    """One conversation ready for the trainer. `sample` is None when it had to be skipped; `problem`
-    says why. `lost`: what the row has and its format has no place for.
+    """One conversation ready for the trainer. `sample` is None if it was skipped; `problem` says
+    why. `lost`: content of the row that was not read.
     """
 
     index: int
@@ -58,11 +58,11 @@ class Renderer:
         self.stored = SampleCache({}) if stored is None else stored
 
     def __call__(self, index: int, *, load_targets: bool, epoch: int = 0) -> Rendered:
-        """Render item `index` of an epoch. A medium that cannot be read, too long a text, or a
-        reply that says nothing, skips the item instead of the run.
+        """Render item `index` of an epoch. An unreadable medium, an overlong text or an empty reply
+        skips the item instead of ending the run.
 
-        Raises `ValueError` naming the item's place for one that breaks the rules of its format, of
-        a conversation or of the model.
+        Raises `ValueError` naming the item's place if it breaks the rules of its format, of a
+        conversation or of the model.
         """
         items = in_epoch(self.source, epoch)
         try:
@@ -86,18 +86,18 @@ class Renderer:
 
 
 def _placed(items: Source, index: int, problem: str) -> str:
-    """A problem with the number of its item, and with file and line where the source knows them."""
+    """A problem prefixed with its item's number, and file and line if the source knows them."""
     place = where(items, index)
     known = not place or problem.startswith(place)
     return f"item {index}: {problem if known else f'{place}: {problem}'}"
 
 
 class FrozenFeatures:
-    """Fills in what the frozen parts of `model` make of rendered samples, through `cache` if there
-    is one.
+    """Adds the outputs of `model`'s frozen parts to rendered samples, through `cache` if there is
+    one.
 
-    Without a cache, encoder inputs stay as they are (the forward encodes them) and latents are made
-    every time.
+    Without a cache, encoder inputs stay unchanged (the forward encodes them) and latents are
+    computed every time.
     """
 
     def __init__(self, model: NextGPT, cache: FeatureCache | None = None) -> None:
@@ -107,8 +107,8 @@ class FrozenFeatures:
         self._aligned: dict[Modality, bool] = {}
 
     def renderer(self, source: Source | EpochSource, max_length: int | None = None) -> Renderer:
-        """Renders a source for this model, with what is in the cache. The model's own processor is
-        left as it is.
+        """A renderer of `source` for this model that uses the cache. The model's own processor is
+        not changed.
         """
         processor = self.model.processor
         if max_length is not None:
@@ -119,8 +119,8 @@ class FrozenFeatures:
 
     @torch.no_grad()
     def complete(self, rendered: Sequence[Rendered], *, latents: bool) -> list[Sample]:
-        """The samples with features in place, and with latents when asked for; what is missing is
-        made together per modality. Skipped conversations are left out.
+        """The samples with features, and with latents if requested; missing ones are computed in
+        one batch per modality. Skipped conversations are left out.
         """
         kept = [(item, item.sample) for item in rendered if item.sample is not None]
         media = [list(sample.media) for _, sample in kept]
@@ -134,8 +134,8 @@ class FrozenFeatures:
         ]
 
     def batch(self, samples: Sequence[Sample], *, captions: bool) -> Batch:
-        """Collate, and fill in caption embeddings when asked for. Targets without a caption get
-        zeros, to be masked.
+        """Collate, and add caption embeddings if requested. Targets without a caption get zeros, to
+        be masked.
         """
         batch = collate(samples, self.model.processor.pad_id)
         if not captions:
@@ -152,9 +152,9 @@ class FrozenFeatures:
     def caption_embeddings(
         self, modality: Modality, captions: Sequence[str]
     ) -> Float[Tensor, "B Q C"]:
-        """Embeddings of the decoder's own text encoder, as many rows as are predicted: from memory,
-        else from the cache, else computed together. Where padding is not seen, rows after a
-        caption's end are NaN, and those of longer ones are left out.
+        """Embeddings by the decoder's own text encoder, with as many rows as are predicted: from
+        memory, else from the cache, else computed in one batch. Where padding is masked, rows after
+        a caption's end are NaN; excess rows of longer captions are dropped.
         """
         if len(self._captions) > _REMEMBERED:
             self._captions.clear()
@@ -171,7 +171,7 @@ class FrozenFeatures:
             made = decoder.encode_captions(missing).cpu()
             for caption, row in zip(missing, made, strict=True):
                 key = self.stored.caption_key(modality, caption)
-                # Whole rows of zeros are padding that is not seen.
+                # All-zero rows are masked padding.
                 row = row[row.any(-1)] if getattr(decoder, "masks", False) else row
                 self._captions[modality, caption] = self.stored.keep("caption", key, row)
         tokens = self.model.spec.decoders[modality].conditioning_tokens
@@ -190,8 +190,8 @@ class FrozenFeatures:
         return torch.stack([nothing if c is None else next(rows) for c in captions])
 
     def aligns(self, modality: Modality) -> bool:
-        """Whether captions of a modality can be aimed at; if not, that is told once: the denoising
-        loss alone teaches its projector then.
+        """Whether captions of a modality can serve as alignment targets. If not, a warning is
+        logged once, and only the denoising loss trains its projector.
         """
         if modality not in self.model.output_projectors:
             return False
@@ -209,7 +209,7 @@ class FrozenFeatures:
         return self._aligned[modality]
 
     def _fill_features(self, media: list[list[MediaInput]]) -> None:
-        """Replace encoder inputs by features where those can be kept in the cache."""
+        """Replace encoder inputs by features where these can be cached."""
         for modality in MEDIA_MODALITIES:
             found = [
                 (row, column, entry)
@@ -251,8 +251,8 @@ class FrozenFeatures:
 
 @contextmanager
 def _named(part: str, modality: Modality, media: Sequence[Media | None]) -> Iterator[None]:
-    """Within the block an error of a frozen part says which media it was given. Raises
-    `ValueError`.
+    """Within the block, an error of a frozen part becomes a `ValueError` naming the media it was
+    given.
     """
     try:
         yield

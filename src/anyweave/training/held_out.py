@@ -1,4 +1,4 @@
-"""The losses of a stage on conversations that no training has seen, sample by sample."""
+"""The losses of a stage on held-out conversations, sample by sample."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Pairs = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class HeldOutLosses:
-    """Numerators with denominators, so that a mean can be told with its interval.
+    """Numerators with denominators, so that a mean can be reported with its interval.
 
-    `language`: per conversation, the summed cross-entropy (nats) of what the assistant says and its
-    number of tokens. `alignment`: per caption of a modality, the squared distance of the projected
-    conditioning to the caption's embedding, and that of the embedding to the mean one of all these
-    captions: summed up, the share of variance that is not explained (0 is perfect, 1 says nothing
-    of the caption).
+    `language`: per conversation, the summed cross-entropy (nats) of the assistant's text and its
+    number of tokens. `alignment`: per caption of a modality, the squared distance from the
+    projected conditioning to the caption's embedding, and from that embedding to the mean embedding
+    of all these captions. The ratio of the sums is the share of unexplained variance (0 is perfect,
+    1 carries no information about the caption).
     """
 
     language: Pairs
@@ -50,10 +50,10 @@ def held_out_losses(
     max_length: int | None = 256,
     progress: bool = True,
 ) -> HeldOutLosses:
-    """Losses of all conversations of `source`. Leaves the model in eval mode. `max_length` None has
-    no bound.
+    """Losses on all conversations of `source`. Leaves the model in eval mode. `max_length` None
+    sets no bound.
 
-    Raises `ValueError` for a conversation that cannot be used: a figure must not depend on what was
+    Raises `ValueError` for a conversation that cannot be used: results must not depend on what was
     left out.
     """
     frozen = FrozenFeatures(model, cache)
@@ -101,9 +101,8 @@ def denoising_errors(
     batch_size: int = 16,
     draws: int = 4,
 ) -> dict[Modality, Pairs]:
-    """Each shown medium's denoising error under `draws` noises that never change, with 1 as its
-    denominator; the decoder is conditioned as the stage conditions it. Leaves the model in eval
-    mode.
+    """Denoising errors of each of the assistant's media under `draws` fixed noises, each with
+    denominator 1; the decoder is conditioned as in the stage. Leaves the model in eval mode.
     """
     frozen = FrozenFeatures(model, cache)
     renderer = frozen.renderer(source, None)

@@ -1,4 +1,4 @@
-"""Whether a run that goes on reads what it read before: one hash of a source's files and items."""
+"""Checks that a resumed run reads the same data: one hash over a source's files and items."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from anyweave.media import MediaError
 from anyweave.messages import Conversation, Text
 from anyweave.training.plan import EpochSource, Source, in_epoch
 
-_ITEMS = 32  # looked at, evenly spread
+_ITEMS = 32  # items hashed, evenly spread
 _BLOCK = 1 << 16
-_BLOCKS = 1024  # read in all, evenly spread: files up to 64 MiB together are read whole
+_BLOCKS = 1024  # blocks read in total, evenly spread: a single file up to 64 MiB is read whole
 
 
 @runtime_checkable
 class OnFiles(Protocol):
-    """A source that knows the files it reads rows from (media are not meant)."""
+    """A source that knows the files it reads rows from (not media files)."""
 
     @property
     def files(self) -> Sequence[Path]: ...
 
 
 def data_identity(source: Source | EpochSource) -> str:
-    """A hash that changes when the data do: by the files' sizes and content (above 64 MiB, blocks
-    spread over them), by the number of items, and by what some of them say. Media count by
+    """A hash that changes with the data: over the files' sizes and content (of large files, blocks
+    spread over them), the number of items, and the content of some of them. Media are hashed by
     path or content.
     """
     digest = hashlib.sha256(f"{len(source)} items".encode())
@@ -58,7 +58,7 @@ def _blocks(path: Path, most: int) -> Iterator[bytes]:
 def _said(items: Source, place: int) -> Iterator[bytes]:
     try:
         conversation: Conversation = items[place]
-    except (MediaError, OSError, ValueError) as error:  # such a row is skipped, in both halves
+    except (MediaError, OSError, ValueError) as error:  # an unreadable item: hash the error type
         yield type(error).__name__.encode()
         return
     for message in conversation:

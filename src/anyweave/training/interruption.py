@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run after its step; the second one ends it at once."""
+"""Ctrl-C and SIGTERM end a run after the current step; a second one ends it at once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ logger = logging.getLogger(__name__)
 
 
 class Interruption:
-    """Within ``with``, `requested` turns True at the first signal, and the usual handlers are back.
+    """Within ``with``, the first signal sets `requested` and restores the usual handlers.
 
-    Signals can be caught in the main thread only; elsewhere this does nothing.
+    Signals can only be caught in the main thread; elsewhere this does nothing.
     """
 
     def __init__(self) -> None:

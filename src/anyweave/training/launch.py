@@ -1,4 +1,4 @@
-"""From a config's names to objects, and a run: what the command line and ``torchrun`` call.
+"""Turns a config's names into objects and runs it: what the command line and ``torchrun`` call.
 
 torchrun --standalone --nproc_per_node 2 -m anyweave.training.launch tiny-3 --set steps=10
 """
@@ -33,7 +33,7 @@ from anyweave.training.trainer import SampleWriter, Trainer
 logger = logging.getLogger(__name__)
 
 
-# By name: replies stand above training, and only a run that asks for samples needs them.
+# By name: generation is a layer above training, and only runs with samples need it.
 _SAMPLE_WRITER = "anyweave.generation.samples:write_samples"
 
 
@@ -45,9 +45,9 @@ def run(
     model: NextGPT | None = None,
     source: Source | EpochSource | None = None,
 ) -> TrainReport:
-    """Train the config's model on its data, or the `model` and the `source` that are given.
+    """Train the config's model on its data, or the given `model` and `source`.
 
-    Raises `ValueError` for a name of nothing.
+    Raises `ValueError` for a name that cannot be found.
     """
     if config.sample_every and not config.sample_prompts:
         logger.warning("sample_every=%d, but sample_prompts is empty", config.sample_every)
@@ -82,19 +82,19 @@ def train(
     Args:
         model: where to start, instead of the recipe's model: an embedded name, a folder, a hub id,
             or a model.
-        data: instead of the recipe's data: a file, a data set or shards (which are streamed) in any
-            format we read, or conversations.
+        data: replaces the recipe's data: a file, a data set or shards (which are streamed) in any
+            supported format, or conversations.
         output: the run folder.
         stage: 1, 2 or 3.
         recipe: a family ("tiny", "emoji-mini", "paper-7b", "paper-7b-24gb"), a full recipe name or
-            ``module:function``. The default is `fine_tune` where a model is given, refined by the
+            ``module:function``. The default is `fine_tune` if a model is given, refined by the
             checkpoint's settings, else "tiny".
-        format: of `data`, by name; None detects it. `read` says more about its rows.
-        steps: instead of the recipe's length.
-        settings: ``a.b=value`` overrides, which have the last word.
+        format: of `data`, by name; None detects it. `read` has more options for its rows.
+        steps: replaces the recipe's length.
+        settings: ``a.b=value`` overrides, which take precedence.
 
     Raises:
-        ValueError: a name that leads nowhere, or an unknown setting.
+        ValueError: a name that cannot be found, or an unknown setting.
     """
     if stage not in (1, 2, 3):
         raise ValueError(f"a stage is 1, 2 or 3, got {stage!r}")
@@ -133,7 +133,7 @@ def train(
 
 @dataclass(frozen=True, kw_only=True)
 class FilledCache:
-    """What is in a cache after it was filled, and the problems of items that were left out."""
+    """The content of a filled cache, and the problems of skipped items."""
 
     entries: int
     size: int
@@ -156,16 +156,17 @@ def fill_cache(
     device: str = "cpu",
     **options: Any,
 ) -> FilledCache:
-    """Compute what a model's frozen parts make of some data, ahead of training: see `precompute`.
+    """Compute the outputs of a model's frozen parts on some data ahead of training: see
+    `precompute`.
 
     Args:
         data: as for `open_data`, which also takes `format` and `options`.
         cache: the folder; runs with this `cache_dir` find everything there.
-        half: keep numbers as float16.
-        max_bytes: bound of the folder.
+        half: store values as float16.
+        max_bytes: size limit of the folder.
         ray: `processes` are actors of a Ray cluster.
 
-    Raises `ValueError` for a name of nothing, and for a cache that is full.
+    Raises `ValueError` for a name that cannot be found, and for a full cache.
     """
     store = FeatureCache(cache, dtype=torch.float16 if half else None, max_bytes=max_bytes)
 
@@ -196,7 +197,7 @@ def fill_cache(
 def load_model(config: TrainConfig) -> NextGPT:
     """The model of a config: an embedded name, folder or hub id, or ``module:function``.
 
-    Encoders are read when they first encode: with a complete cache, never.
+    Encoders are read on first use: never, if the cache is complete.
     """
     source, args = config.model.source, dict(config.model.args)
     if ":" in source:

@@ -1,4 +1,4 @@
-"""The rendered micro-batches of each step, made here or in data workers ahead of time."""
+"""The rendered micro-batches of each step, made here or ahead of time in data workers."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def rendered_steps(
 
 
 def within_budget(micro: Sequence[Rendered], max_tokens: int) -> list[list[Rendered]]:
-    """The usable conversations of a micro-batch, together where their padded tokens are at most
-    `max_tokens`, else sorted by length and cut into as few parts as keep to it. One that is longer
-    alone is a part of its own.
+    """The usable conversations of a micro-batch: one part if their padded tokens are at most
+    `max_tokens`, else sorted by length and split into as few parts as that allows. A conversation
+    that exceeds it alone is a part of its own.
     """
     kept = [(item, item.sample.length) for item in micro if item.sample is not None]
     if not kept:
@@ -65,7 +65,7 @@ class _Steps(Dataset[list[list[Rendered]]]):
 
 
 def _isolate(_worker: int) -> None:
-    isolation.isolate()  # a medium that ends its reader must not end the run
+    isolation.isolate()  # a medium that crashes its reader must not end the run
 
 
 def _as_it_is(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """The losses of a stage on one forward: language, caption alignment and latent denoising (paper
 sections 4.1, 4.2).
 
-Every term is a *sum* with its count, so that a step split over micro-batches and processes equals
-the same step in one piece: the trainer divides by the counts of the whole step.
+Every term is a *sum* with its count, and the trainer divides by the counts of the whole step. A
+step split over micro-batches and processes therefore equals the same step in one piece.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from anyweave.training.stages import Stage, by_caption
 
 @dataclass(frozen=True)
 class Term:
-    """One loss on one micro-batch: `sum` over its `count` tokens or targets; `weight` a factor."""
+    """One loss on one micro-batch: `sum` over its `count` tokens or targets, scaled by `weight`."""
 
     weight: float
     sum: Tensor
@@ -42,8 +42,8 @@ def pays_denoising(step: int, stage: Stage, config: ObjectiveConfig) -> bool:
 def term_counts(
     batch: Batch, stage: Stage, *, denoising: bool, captioned: bool = False
 ) -> dict[str, int]:
-    """What each term of this batch will count, known before the forward. `captioned`: media without
-    a caption cannot be denoised (see `stages.by_caption`).
+    """The count of each term of this batch, known before the forward. `captioned`: media without a
+    caption cannot be denoised (see `stages.by_caption`).
     """
     counts: dict[str, int] = {}
     if stage.losses.get("lm", 0) > 0:
@@ -105,7 +105,7 @@ def denoise(
     config: ObjectiveConfig,
     row_seeds: Sequence[int],
 ) -> Tensor:
-    """The denoising error of each target in `rows`; all of them have latents."""
+    """The denoising error of each target in `rows`, all of which must have latents."""
     assert targets.latents is not None and targets.latent_index is not None
     decoder = model.decoders[modality]
     num_timesteps = decoder.num_timesteps
@@ -128,7 +128,7 @@ def denoise(
 
 
 def denoised(targets: BatchTargets, captioned: bool) -> list[int]:
-    """Targets with latents, and with a caption where that conditions the decoder."""
+    """Targets with latents, and with a caption if captions condition the decoder."""
     made = [] if targets.latent_index is None else targets.latent_index.tolist()
     return [row for row in made if not captioned or targets.captions[row] is not None]
 

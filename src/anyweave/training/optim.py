@@ -18,8 +18,8 @@ def build_optimizer(
     """Adam (paper, weight decay in the gradient) or AdamW (decoupled), one or two groups per role.
 
     Vectors (biases, norms, temperatures) and the signal rows are not decayed. Every group holds
-    `role`, `peak_lr` and `names`, the parameters' names with the role in front, which is how a
-    checkpoint stores their state.
+    `role`, `peak_lr` and `names`: the parameters' names prefixed with the role, as a checkpoint
+    stores their state.
     """
     groups = []
     for role, named in parameters.items():

@@ -1,4 +1,4 @@
-"""Your own data, as a run's config names them."""
+"""Puts a user's own data into a run's config."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from anyweave.training.config import DataConfig
 def data_of(
     config: DataConfig, data: str | Path, format: str | None, read: ReadOptions
 ) -> DataConfig:
-    """`config` with other data: a file, a data set or shards. What is not said is left out."""
+    """`config` with other data: a file, a data set or shards. Default values are left out."""
     many = names_shards(data)
     source, key = ("stream", "data") if many else ("Records", "path")
     default = ReadOptions()
@@ -27,7 +27,7 @@ def data_of(
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it, so that the run's folder can tell."""
+    """A JSON value, so that the run folder can store it."""
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
     return str(value) if isinstance(value, Path) else value

@@ -1,13 +1,13 @@
 """How a step is spread over processes: the accelerate config decides, the loop stays the same.
 
-    no config   `Replicas`      every process holds the whole model; gradients are summed once a
+    no config   `Replicas`      every process holds the whole model; gradients are summed once per
                                 step
-    FSDP2       `ShardedBase`   the frozen layers of the language model are sharded, what trains is
+    FSDP2       `ShardedBase`   the language model's frozen layers are sharded; trained parts are
                                 replicated and summed as above
 
-Only about 1% of the weights train, so nearly all that sharding can save is in the frozen base.
-Leaving the trained percent whole keeps one deterministic reduction, one checkpoint format, and a
-step in which a modality (hence a projector) may be missing from some process's batch.
+Only about 1% of the weights train, so the frozen base holds nearly all that sharding can save.
+Keeping the trained percent whole allows one deterministic reduction, one checkpoint format, and
+steps in which a modality (hence a projector) is missing from some process's batch.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class DivergenceError(RuntimeError):
 
 
 class Replicas:
-    """Every process holds the whole model. Also the base of the other ways."""
+    """Every process holds the whole model. Also the base class of the other strategies."""
 
     def __init__(self, accelerator: Accelerator, config: TrainConfig) -> None:
         self.accelerator, self.config = accelerator, config
@@ -47,13 +47,13 @@ class Replicas:
     # --- before the first step
 
     def place(self, model: NextGPT) -> None:
-        """Bring the model to this process's device. Nothing is known yet about what trains."""
+        """Move the model to this process's device. What trains is not known yet."""
         model.to(self.accelerator.device)
 
     def adopt(
         self, model: NextGPT, parameters: Parameters, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Take over for training, once everything holds its first values."""
+        """Prepare for training, once all initial values are in place."""
         self.model, self.optimizer = model, optimizer
         self.trained = [p for named in parameters.values() for p in named.values()]
         same_start(self.trained)
@@ -61,17 +61,17 @@ class Replicas:
     # --- a step
 
     def micro_batches(self, batches: Sequence[MicroBatch]) -> Sequence[MicroBatch]:
-        """What this process runs in a step that brought it `batches`."""
+        """What this process runs in a step that gave it `batches`."""
         return batches
 
     def total(self, weighted: Sequence[Tensor], output: ModelOutput) -> Tensor | None:
-        """The loss of a micro-batch; None where there is nothing to learn."""
+        """The loss of a micro-batch; None if there is nothing to learn."""
         total = torch.stack(list(weighted)).sum() if weighted else None
         return total if total is not None and total.requires_grad else None
 
     def apply(self, *, finite: bool) -> float:
-        """Sum the gradients over processes, clip and step unless something is not `finite`. Returns
-        their norm.
+        """Sum the gradients over processes, clip, and step if everything is finite. Returns their
+        norm.
         """
         sum_gradients(self.trained)
         with_gradient = [p for p in self.trained if p.grad is not None]
@@ -85,10 +85,10 @@ class Replicas:
 
 
 class ShardedBase(Replicas):
-    """FSDP2: every process keeps a share of each frozen layer and gathers the layer when it runs.
+    """FSDP2: every process keeps a shard of each frozen layer and gathers the layer when it runs.
 
-    All processes must therefore run the language model equally often, forward and backward, with or
-    without data of their own.
+    All processes must therefore run the language model equally often, forward and backward, whether
+    or not they have data.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class ShardedBase(Replicas):
         return [*batches, *[(self._nothing(), []) for _ in range(most - len(batches))]]
 
     def total(self, weighted: Sequence[Tensor], output: ModelOutput) -> Tensor | None:
-        # Sums over no rows: exactly zero, and they make the backward pass run everywhere.
+        # Sums over zero rows are exactly zero, and make every process run the backward pass.
         nothing = [output.logits, *output.conditioning.values()]
         return torch.stack([*weighted, *(values[:0].float().sum() for values in nothing)]).sum()
 
@@ -128,7 +128,7 @@ class ShardedBase(Replicas):
 
 
 def choose(accelerator: Accelerator, config: TrainConfig) -> Replicas:
-    """The way that the accelerate config asks for. Raises `ValueError` for one that the run's
+    """The strategy that the accelerate config asks for. Raises `ValueError` for one that the run's
     config rules out, or that is not supported.
     """
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
@@ -136,7 +136,7 @@ def choose(accelerator: Accelerator, config: TrainConfig) -> Replicas:
             "DeepSpeed is not supported: about 1% of the weights train, and FSDP2 shards the rest. "
             "Launch with recipes/accelerate/fsdp2.yaml or replicas.yaml"
         )
-    # accelerate ignores FSDP without an accelerator; sharding works there too, and is tested there.
+    # accelerate ignores FSDP on CPUs, but sharding works there too, and is tested there.
     asked = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
     if asked and accelerator.num_processes > 1:
         return ShardedBase(accelerator, config, FullyShardedDataParallelPlugin())
@@ -154,7 +154,7 @@ def _needs_no_whole_model(config: TrainConfig, way: str) -> None:
 
 
 def _ask_for_gradients(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Without a trained part before it (text alone in stage 1) the language model would have no
+    """Without a trained part before it (text alone in stage 1), the language model would skip its
     backward pass here while other processes wait in theirs.
     """
     embeds = args[0]

@@ -1,10 +1,9 @@
-"""Which conversations make which step: a pure function of the step number, so resuming needs no
+"""Which conversations make up which step: a pure function of the step number, so resuming needs no
 state.
 
-Every global batch holds all modalities as the data has them (blended), of similar length when
-bucketed. Each process takes every world-th conversation of it. Of a streamed source only a window
-of batches is planned at a time, so neither the plan nor entering an epoch in its middle costs more
-with more data.
+Every global batch mixes modalities as the data does, with similar lengths if bucketed. Each process
+takes every world-th conversation of it. A streamed source is planned one window of batches at a
+time, so neither planning nor resuming mid-epoch costs more with more data.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from anyweave.processing.collate import bucketed_batches
 class Source(Protocol):
     """What a run learns from: any sequence of conversations, such as a list, read item by item.
 
-    Items must be the same whenever they are read. A source may also have ``length(index)``, a cheap
-    estimate of the tokens of an item or None: without it bucketing reads every conversation once.
+    Items must be the same on every read. A source may also have ``length(index)``, a cheap estimate
+    of an item's tokens, or None; without it bucketing reads every conversation once.
     """
 
     def __len__(self) -> int: ...
@@ -45,7 +44,7 @@ class EpochSource(Protocol):
 
 @runtime_checkable
 class MayStream(Protocol):
-    """A source that says whether its epochs are shuffled already, to be read from beginning to end
+    """A source that says whether its epochs are already shuffled, and so read from beginning to end
     and planned window by window.
     """
 
@@ -59,16 +58,16 @@ def in_epoch(source: Source | EpochSource, epoch: int) -> Source:
 
 
 def is_streamed(source: Source | EpochSource) -> bool:
-    """Whether to plan windows of the source and not the whole of it."""
+    """Whether to plan the source in windows rather than as a whole."""
     return isinstance(source, MayStream) and source.streamed
 
 
 class Lengths:
-    """Lengths in tokens for `BatchPlan.lengths`, near enough for bucketing: tokenising everything
-    twice is not worth it.
+    """Lengths in tokens for `BatchPlan.lengths`, accurate enough for bucketing: tokenising
+    everything twice is not worth it.
 
-    What a source does not know is read once, also where epochs give the same items other places. A
-    streamed source is not read for it: where it does not know, all are alike.
+    Items whose length the source does not know are read once, even if epochs reorder them. A
+    streamed source is not read for this: unknown lengths count as equal.
     """
 
     def __init__(self, source: Source | EpochSource) -> None:
@@ -85,7 +84,7 @@ class Lengths:
             return told or 0
         if isinstance(self.source, mixture.Mixture):
             item = self.source.locate(epoch, index)
-        elif isinstance(self.source, EpochSource):  # what it gives may be new each time
+        elif isinstance(self.source, EpochSource):  # its items may differ each epoch
             return _estimate(items, index)
         else:
             item = ("", index)
@@ -97,7 +96,7 @@ class Lengths:
 def _estimate(items: Source, index: int) -> int:
     try:
         conversation = items[index]
-    except (MediaError, OSError):  # a medium is gone: the renderer will skip the item and say so
+    except (MediaError, OSError):  # unreadable: the renderer will skip the item and report it
         return 0
     return sum(len(message.text) // 4 + 16 * len(message.media()) for message in conversation)
 
@@ -109,7 +108,7 @@ class BatchPlan:
     `size`: items per epoch. `lengths`: (epoch, items) -> tokens per item, None when not bucketed.
     One optimizer step takes `accumulation` micro-batches of `batch_size` on each of `world`
     processes; items that do not fill a last step wait for the next epoch, whatever their length.
-    `streamed` plans `window` batches at a time, of items that stand together.
+    `streamed` plans `window` batches of consecutive items at a time.
     """
 
     size: int
@@ -122,8 +121,8 @@ class BatchPlan:
     shuffle: bool = True
     streamed: bool = False
     order: tuple[int, int] | None = None
-    """(conversations of a micro-batch over all processes, micro-batches of a step) that a run was
-    begun with: it goes on through the same steps however they are divided now.
+    """(conversations of a micro-batch over all processes, micro-batches per step) at the start of a
+    run: it continues with the same steps, however they are divided now.
     """
 
     def __post_init__(self) -> None:
@@ -145,7 +144,7 @@ class BatchPlan:
 
     @property
     def division(self) -> tuple[int, int]:
-        """As `order`, of the processes that there are."""
+        """Like `order`, for the current processes."""
         return self.batch_size * self.world, self.accumulation
 
     @property
@@ -180,13 +179,13 @@ class BatchPlan:
 
     @property
     def _in_windows(self) -> bool:
-        # Too few items for a step are one window, whose short batches are used.
+        # Too few items for one step form a single window, whose short batches are used.
         return self.streamed and self.size >= math.prod(self._order)
 
     def _window(self, epoch: int, number: int) -> list[list[int]]:
         cached: dict[tuple[int, int], list[list[int]]] = self.__dict__.setdefault("_cached", {})
         if (epoch, number) not in cached:
-            while len(cached) > 1:  # micro-batches of a step may be in two windows
+            while len(cached) > 1:  # a step's micro-batches may span two windows
                 del cached[next(iter(cached))]
             cached[epoch, number] = self._batches(epoch, number)
         return cached[epoch, number]
@@ -197,11 +196,10 @@ class BatchPlan:
             span = together * self.window
             items = items[number * span : (number + 1) * span]
             seed = step_seed(seed, "window", number)
-        # Short batches would change the meaning of a step; they stay only where there is nothing
-        # else.
+        # Short batches would change what a step means; they are kept only if there are no others.
         full = self.size >= together * accumulation
         if not self.shuffle:
-            # What an epoch leaves over is what the next one begins with.
+            # The next epoch begins with what this one leaves over.
             used = self.steps_per_epoch * accumulation * together if full else 0
             first = items.start + epoch * used
             places = [
@@ -220,8 +218,8 @@ class BatchPlan:
 
 
 def step_seed(*parts: int | str) -> int:
-    """A seed from (run seed, step, ...): every step's randomness is its own, whatever ran before
-    it.
+    """A seed from (run seed, step, ...), so that a step's randomness does not depend on what ran
+    before it.
     """
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

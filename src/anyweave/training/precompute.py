@@ -1,8 +1,8 @@
-"""Fill a feature cache ahead of training, with several processes, from wherever it was stopped.
+"""Fill a feature cache ahead of training, with several processes, resuming where it stopped.
 
-The data is cut into parts of a few conversations. A process takes a part, encodes what the cache
-does not have, and marks the part as done; so what a killed run had finished is not even looked at
-again. The cache takes several writers: commands on several devices may share the parts.
+The data is split into parts of a few conversations. A process takes a part, encodes what the cache
+lacks, and marks the part as done, so a killed run's finished parts are not even read again. The
+cache supports several writers: commands on several devices may share the parts.
 """
 
 from __future__ import annotations
@@ -43,15 +43,14 @@ def precompute(
     job: str | None = None,
     progress: bool = True,
 ) -> list[str]:
-    """Fill the cache for a whole source (its first epoch). Returns the problems of items that had
-    to be skipped.
+    """Fill the cache for a whole source (its first epoch). Returns the problems of skipped items.
 
     Args:
-        latents: also for the assistant's media (needed by the denoising loss only).
-        processes: how many work on the CPU; they share the memory of `model`.
+        latents: also for the assistant's media (needed only by the denoising loss).
+        processes: number of CPU processes; they share the memory of `model`.
         share: (k, n) takes every n-th part from part k on: for n commands, each on its own device.
-        job: names the work (see `job_name`), so that parts done are left out the next time. Without
-            it every item is looked for in the cache.
+        job: names the work (see `job_name`), so that finished parts are skipped next time. Without
+            it every item is looked up in the cache.
 
     Raises:
         CacheError: the cache is full.
@@ -92,9 +91,10 @@ def parts_left(
 
 
 def job_name(model: NextGPT, files: Iterable[str | Path], *facts: Any) -> str:
-    """Names what is computed from which files by which frozen parts; `facts` is how they are read.
+    """Identifies what is computed from which files by which frozen parts; `facts` is how they are
+    read.
 
-    Media are not looked at: one that changes under the same name is encoded when a run first needs
+    Media are not checked: one that changes under the same name is encoded when a run first needs
     it.
     """
     stamps = [(str(path), os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in files]
@@ -104,7 +104,7 @@ def job_name(model: NextGPT, files: Iterable[str | Path], *facts: Any) -> str:
 class Filler:
     """Encodes one part of a source, by its number, into a cache; returns the problems of its items.
 
-    A part with problems is not marked as done: its media may be mended.
+    A part with problems is not marked as done: its media may be repaired.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Filler:
 
 
 def full_error(cache: FeatureCache) -> CacheError:
-    """What to say of a cache that cannot take all that was to be put into it."""
+    """The error for a cache that has no room left."""
     count, size = cache.store.usage()
     return CacheError(
         f"the cache {cache.folder} is full with {count:,} entries, {size:,} bytes; give it more "
@@ -148,12 +148,12 @@ def full_error(cache: FeatureCache) -> CacheError:
     )
 
 
-_filler: Filler | None = None  # of a worker process
+_filler: Filler | None = None  # set in each worker process
 
 
 def _in_processes(filler: Filler, parts: Sequence[int], processes: int) -> Iterator[list[str]]:
-    # Forked, so that all share the weights; with one thread each (`_adopt`), as a pool of threads
-    # does not survive a fork.
+    # Forked, so that all share the weights; one thread each (`_adopt`), as thread pools do not
+    # survive a fork.
     context = multiprocessing.get_context("fork")
     start = (filler, os.getpid())
     with ProcessPoolExecutor(processes, context, initializer=_adopt, initargs=start) as pool:
@@ -186,7 +186,7 @@ def _adopt(filler: Filler, parent: int) -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
-        os._exit(1)  # nobody waits for a result any more
+        os._exit(1)  # the parent is gone
 
     threading.Thread(target=watch, daemon=True).start()
 

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 def training_bar(
     total: int, done: int, enabled: bool
 ) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Shows the records it is given, the latest of a run, on the terminal's error stream; silent
-    where that is no terminal.
+    """Gives a function that shows a run's latest record on standard error; silent if that is not a
+    terminal.
     """
     console = Console(stderr=True)
     columns = BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn()

@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainReport:
-    """What a run did. `losses` are the last step's terms; `skipped` counts items left out, by
-    problem; `cut` what `data.max_length` took from the ends of conversations.
+    """What a run did. `losses` are the last step's terms; `skipped` counts skipped items, by
+    problem; `cut` counts what `data.max_length` truncated.
     """
 
     output_dir: Path
@@ -65,7 +65,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def write_report(report: TrainReport) -> None:
-    """``summary.json`` and, where matplotlib is installed, ``losses.png``; logs the skipped."""
+    """Write ``summary.json`` and, with matplotlib, ``losses.png``; log skipped and cut items."""
     folder = report.output_dir
     values = asdict(report) | {"output_dir": str(folder)}
     write_json(folder / "summary.json", values)
@@ -99,7 +99,7 @@ def plot_losses(log: Path, picture: Path) -> None:
     height = 2.2 * len(names)
     figure = Figure(figsize=(7, height))
     FigureCanvasAgg(figure)
-    # Half an inch for labels: working out a layout would take longer than a short run.
+    # Half an inch for labels: computing a layout would take longer than a short run.
     figure.subplots_adjust(
         left=0.1, right=0.97, bottom=0.45 / height, top=1 - 0.3 / height, hspace=0.5
     )

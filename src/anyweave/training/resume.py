@@ -1,13 +1,13 @@
-"""Training checkpoints: ``checkpoints/step-N/`` with what trains, the optimizer and the position.
-Never pickle.
+"""Training checkpoints: ``checkpoints/step-N/`` with trained weights, optimizer and position. Never
+pickle.
 
     trained.safetensors     "role.name" -> tensor
     optimizer.safetensors   "role.name|state" -> tensor
     state.json              steps done, counters, the resolved config; the hash of every file
 
 The data position and all randomness follow from the step number (see `plan`), so nothing else is
-needed to go on exactly. A checkpoint that exists is whole; one that was damaged since is told, and
-the one before it is taken.
+needed to resume exactly. Checkpoints are written atomically. If one was damaged later, a warning
+says so and the previous one is used.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from anyweave.tensors import load_tensors, save_tensors
 logger = logging.getLogger(__name__)
 
 TRAINED, OPTIMIZER, STATE = "trained.safetensors", "optimizer.safetensors", "state.json"
-_FREE = {  # what may differ between the two halves of a run without changing its losses
+_FREE = {  # settings that may change on resuming without changing the losses
     "name", "output_dir", "cache_dir", "checkpoint_every", "keep", "sample_every", "log_every",
     "sample_prompts", "max_bad_steps", "data.num_workers", "model.source", "model.args",
-    # `BatchPlan.order` keeps the steps, however they are divided.
+    # `BatchPlan.order` keeps the steps the same, however they are divided.
     "data.batch_size", "grad_accumulation", "data.max_padded_tokens",
 }  # fmt: skip
 Parameters = Mapping[TrainedRole, Mapping[str, nn.Parameter]]
@@ -42,29 +42,29 @@ Parameters = Mapping[TrainedRole, Mapping[str, nn.Parameter]]
 
 @dataclass
 class Counters:
-    """How far a run is. `step` optimizer steps are done; the rest is told in the report."""
+    """A run's progress. `step` is the number of finished optimizer steps."""
 
     step: int = 0
     bad_steps: int = 0
     bad_in_a_row: int = 0
     moved: int = 0
-    """Steps in which anything that trains had a gradient."""
+    """Steps in which any trained parameter had a nonzero gradient."""
     samples: int = 0
     tokens: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
-    """Problems of items that were left out, and how often."""
+    """Problems of skipped items, and how often each occurred."""
     cut: dict[str, int] = field(default_factory=dict)
-    """Conversations that were longer than `data.max_length`, and the tokens and media lost of them,
-    counted each time they came.
+    """Conversations longer than `data.max_length`, and the tokens and media they lost, counted each
+    time they occur.
     """
     order: list[int] = field(default_factory=list)
-    """`BatchPlan.order`, as the run was begun."""
+    """`BatchPlan.order` at the start of the run."""
     data: str = ""
-    """`data_identity` of what it reads."""
+    """`data_identity` of the source."""
 
 
 class DamagedError(ValueError):
-    """A checkpoint that is not as it was written."""
+    """A checkpoint that was changed after it was written, or cannot be read."""
 
 
 def save_checkpoint(
@@ -78,7 +78,7 @@ def save_checkpoint(
 ) -> Path:
     """Write ``step-N`` and remove all but the newest `keep` checkpoints.
 
-    `optimizer_state`: as `optimizer_state` gives it.
+    `optimizer_state`: from the function `optimizer_state`.
     """
     folder = run / "checkpoints" / f"step-{progress.step:07d}"
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -104,10 +104,10 @@ def load_newest(
     optimizer: torch.optim.Optimizer,
     config: Mapping[str, Any],
 ) -> Counters:
-    """`load_checkpoint` of the last of `folders` that is not damaged, with a warning for every one
-    that is.
+    """`load_checkpoint` of the newest of `folders` that is not damaged, with a warning for each
+    damaged one.
 
-    Raises `ValueError` when all are, or a whole one is of another run.
+    Raises `ValueError` if all are damaged, or an undamaged one belongs to another run.
     """
     told = []
     for folder in reversed(folders):
@@ -128,10 +128,10 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     config: Mapping[str, Any],
 ) -> Counters:
-    """Put a checkpoint's weights and optimizer state in place and say where the run stood.
+    """Load a checkpoint's weights and optimizer state, and return the run's progress.
 
-    Raises `DamagedError` when it is not as it was written, `ValueError` when the run was made with
-    another config or has other parameters.
+    Raises `DamagedError` if it is damaged, `ValueError` if the run has another config or other
+    parameters.
     """
     state, stored, moments = _read(folder)
     check_same_run(folder, state["config"], config)
@@ -157,7 +157,7 @@ def load_checkpoint(
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
-    """State, weights and optimizer state, after comparing all with their hashes."""
+    """State, weights and optimizer state, after checking all hashes."""
     try:
         settle(folder)
         state = read_object(folder / STATE)
@@ -216,14 +216,14 @@ def _load_optimizer_state(optimizer: torch.optim.Optimizer, stored: Mapping[str,
     for key, value in stored.items():
         name, _, entry = key.rpartition("|")
         parameter = named[name]
-        # Adam counts steps on the CPU, whatever the device of the moments.
+        # Adam's step counter stays on the CPU, whatever device the moments are on.
         place = value if entry == "step" else value.to(parameter.device)
         optimizer.state[parameter][entry] = place
 
 
 def check_same_run(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise `ValueError` that names what differs, unless a run of the config `now` may go on with
-    one of `then`.
+    """Raise `ValueError` naming the differences unless a run with config `now` can continue one
+    with config `then`.
     """
     before, after = _flat(then), _flat(now)
     changed = [

@@ -1,4 +1,4 @@
-"""The folder of a run: one process trains in it, and nobody writes over another's files."""
+"""The run folder: one process trains in it, and no run overwrites another's files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _RUN_KEYS = ("stage", "optimizer", "output_dir")  # no other config.json has the
 
 @contextmanager
 def claimed(run: Path, config: Mapping[str, Any], *, resume: bool) -> Iterator[None]:
-    """Within the block, `run` is ours; what killed jobs left half written in it is removed.
+    """Within the block, `run` is locked for us; killed jobs' half-written files in it are removed.
 
-    Raises `ValueError`, before anything is written, when another process trains in it, it holds a
-    run that is not to be continued or another one, or files that are no run's.
+    Raises `ValueError`, before anything is written, if another process trains in it, if it holds a
+    run and `resume` is off, or if it holds a different run or unrelated files.
     """
     check_run_folder(run, config, resume=resume)
     run.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def claimed(run: Path, config: Mapping[str, Any], *, resume: bool) -> Iterator[N
 
 
 def check_run_folder(run: Path, config: Mapping[str, Any], *, resume: bool) -> None:
-    """Raise `ValueError` unless a run of `config` may write into `run`."""
+    """Raise `ValueError` unless a run with `config` may write into `run`."""
     if not run.exists() or (run.is_dir() and not any(run.iterdir())):
         return
     path = run / CONFIG_FILE

@@ -1,4 +1,4 @@
-"""The frozen layers of the language model over all processes, by torch's `fully_shard` (FSDP2)."""
+"""Shards the language model's frozen layers over all processes with `fully_shard` (FSDP2)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def shard_base(
     plugin: FullyShardedDataParallelPlugin,
     device: torch.device,
 ) -> None:
-    """Give this process its share of every decoder layer; parameters in `keep` stay whole, and so
-    do embedding, head and final norm.
+    """Shard every decoder layer. Parameters in `keep` stay whole, as do embedding, head and final
+    norm.
 
-    Of `plugin` count `reshard_after_forward` and `cpu_offload`. Raises `ValueError` for a 4-bit
-    base, whose packed weights cannot be cut, or a model without layers.
+    Of `plugin`, only `reshard_after_forward` and `cpu_offload` are used. Raises `ValueError` for a
+    4-bit base, whose packed weights cannot be split, or a model without layers.
     """
     if is_quantized(language.model):
         raise ValueError(
@@ -52,7 +52,7 @@ def shard_base(
             offload_policy=plugin.cpu_offload,
             ignored_params=kept,
         )
-    # A root of their own, so that the next layer is gathered while one runs.
+    # A common root, so that the next layer is gathered while one runs.
     in_layers = {p for layer in layers for p in layer.parameters()}
     rest = {p for p in language.decoder.parameters() if p not in in_layers}
     fully_shard(language.decoder, mesh=mesh, ignored_params=kept | rest)

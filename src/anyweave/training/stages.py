@@ -1,7 +1,7 @@
-"""The paper's three training stages as values, and the one function that says what trains.
+"""The paper's three training stages as values, and the one function that sets what trains.
 
-A stage names the roles that learn and the weight of every loss; data, steps and rates are a
-recipe's business. Paper sections 4.1 (stage 1), 4.2 (stage 2), 5.1 and C.2 (stage 3).
+A stage names the roles that train and the weight of every loss; data, steps and rates are up to the
+recipe. Paper sections 4.1 (stage 1), 4.2 (stage 2), 5.1 and C.2 (stage 3).
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ DECODING_ALIGNMENT = Stage(
     trainable=("output_projectors", "signal_rows"),
     losses={"lm": 1.0, "alignment": 1.0, "denoising": 1.0},
 )
-"""Stage 2: speak the signal tokens and condition the decoders.
+"""Stage 2: produce the signal tokens and condition the decoders.
 
 The paper lists only the output projectors as learnable here, yet also trains "the negative
-log-likelihood of producing signal tokens": that loss needs rows that can move. Ours are the new
-rows alone, the base vocabulary stays frozen.
+log-likelihood of producing signal tokens", a loss that needs trainable rows. Here only the new rows
+train; the base vocabulary stays frozen.
 """
 
 INSTRUCTION_TUNING = Stage(
@@ -79,15 +79,15 @@ INSTRUCTION_TUNING = Stage(
     trainable=tuple(role for role in ROLES if role != "decoder_lora"),
     losses={"lm": 1.0, "alignment": 1.0, "denoising": 1.0},
 )
-"""Stage 3: follow instructions; adapters and everything of stages 1 and 2 learn together. Decoders
-stay as they are.
+"""Stage 3: follow instructions; adapters and everything of stages 1 and 2 train together. Decoders
+stay frozen.
 """
 
 DECODER_TUNING = Stage(
     name="decoder_tuning", trainable=("decoder_lora",), losses={"denoising": 1.0}
 )
-"""Not in the paper, whose decoders are frozen: adapters in the denoisers learn to show what they
-cannot. Under the caption bridge the language model does not even run.
+"""Not in the paper, whose decoders are frozen: adapters in the denoisers learn to show what the
+decoders cannot. With the caption bridge the language model does not even run.
 """
 
 STAGES: dict[str, Stage] = {
@@ -97,14 +97,14 @@ STAGES: dict[str, Stage] = {
 
 
 def by_caption(model: NextGPT, stage: Stage) -> bool:
-    """Whether the denoising loss conditions decoders on their own embedding of the caption: what
-    adapters meet in replies under the caption bridge. Else on the output projector's.
+    """Whether the denoising loss conditions decoders on their own caption embeddings, as replies do
+    with the caption bridge, rather than on the output projectors' output.
     """
     return "decoder_lora" in stage.trainable and model.spec.bridge == "caption"
 
 
 def needs_language(model: NextGPT, stage: Stage) -> bool:
-    """Whether a loss of the stage reads what the language model says."""
+    """Whether a loss of the stage needs the language model's output."""
     counted = {loss for loss, weight in stage.losses.items() if weight > 0}
     return not (by_caption(model, stage) and counted == {"denoising"})
 
@@ -117,12 +117,12 @@ def set_trainable(
     """Make exactly `roles` trainable, everything else frozen, and return their parameters by role
     and name.
 
-    Elsewhere parts are only frozen, as they are loaded. Logs parameters and learning rate per role.
-    Raises `ValueError` for a role that this model has no parameters of: a stage that trains nothing
-    is a mistake.
+    Nothing else unfreezes parts; they are frozen on loading. Logs parameters and learning rate per
+    role. Raises `ValueError` for a role without parameters in this model: a stage that trains
+    nothing is a mistake.
     """
     model.requires_grad_(False)
-    for parameter in model.parameters_of("decoder_lora").values():  # outside of the module tree
+    for parameter in model.parameters_of("decoder_lora").values():  # outside the module tree
         parameter.requires_grad_(False)
     selected: dict[TrainedRole, dict[str, nn.Parameter]] = {}
     total = sum(parameter.numel() for parameter in model.parameters())

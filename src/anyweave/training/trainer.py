@@ -3,8 +3,8 @@
     plan.step(n) -> indices -> Renderer -> FrozenFeatures -> Batch
         -> NextGPT -> terms -> gradients -> Adam
 
-A step depends only on the weights, the optimizer state and its number: a run that was stopped and
-resumed gives the same losses as one that never stopped.
+A step depends only on the weights, the optimizer state and its number, so a resumed run gives the
+same losses as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ from anyweave.training.stages import by_caption, needs_language, set_trainable
 
 logger = logging.getLogger(__name__)
 _SKIPPED, _CUT = "skipped: ", "cut: "
-_PATIENCE = 200  # steps that may teach nothing at the beginning of a run
+_PATIENCE = 200  # steps without any gradient allowed at the start of a run
 
 NOTHING_SAID = ModelOutput(
     logits=torch.empty(0, 0), labels=torch.empty(0, dtype=torch.long), conditioning={}
 )
 SampleWriter = Callable[[NextGPT, Path, Sequence[str]], None]
-"""Writes the model's replies to prompts into a folder (`generation.samples.write_samples`).
-The caller gives it: this room cannot generate.
+"""Writes the model's replies to prompts into a folder (`generation.samples.write_samples`). The
+caller passes it in: this package must not import generation.
 """
 
 
@@ -94,11 +94,11 @@ class Trainer:
                 config.sample_every,
             )
         self.run = Path(config.output_dir)
-        # Precision stays with us: an Accelerator's is global to the process and could not differ
-        # between two runs.
+        # We handle precision ourselves: an Accelerator's is global to the process and could not
+        # differ between two runs.
         self.accelerator = Accelerator(
             mixed_precision="no",
-            # Without an accelerator several processes count as one unless accelerate is told.
+            # On CPUs, accelerate treats several processes as one unless told otherwise.
             cpu=not torch.accelerator.is_available(),
         )
         self.device = self.accelerator.device
@@ -126,8 +126,8 @@ class Trainer:
         folder.
 
         Ctrl-C finishes the step, saves a checkpoint and returns a report with `interrupted`. Raises
-        `ValueError` when the run folder is in use, is no run's, holds another run, or one while
-        `resume` is off; `DivergenceError` after `max_bad_steps` bad steps in a row.
+        `ValueError` if the run folder is in use, holds unrelated files or a different run, or holds
+        a run while `resume` is off; `DivergenceError` after `max_bad_steps` bad steps in a row.
         """
         with ExitStack() as held:
             self._claim(held, resume)
@@ -184,7 +184,7 @@ class Trainer:
         rates = set_learning_rates(self.optimizer, number, self.total_steps, self.config.optimizer)
         batches = self._batches(number, rendered, denoising)
         counts = sum_over_processes(self._facts(rendered, batches, denoising))
-        # All processes stop after the same step, whichever of them was told to.
+        # All processes stop after the same step, whichever of them got the signal.
         self._stop = counts.pop("stop") > 0
         samples, tokens = int(counts.pop("samples")), int(counts.pop("tokens"))
         for kind, kept in ((_SKIPPED, self.progress.skipped), (_CUT, self.progress.cut)):
@@ -213,7 +213,7 @@ class Trainer:
         batches: Sequence[tuple[Batch, list[int]]],
         denoising: bool,
     ) -> dict[str, float]:
-        """What this process brings to the step: counts by loss term, sizes, skipped items."""
+        """What this process adds to the step: counts by loss term, sizes, skipped items."""
         facts = {"stop": float(self.interruption.requested), "samples": 0.0, "tokens": 0.0}
         for batch, _ in batches:
             stage, captioned = self.config.stage, self.by_caption
@@ -242,8 +242,8 @@ class Trainer:
     def _batches(
         self, number: int, rendered: Sequence[Sequence[Rendered]], denoising: bool
     ) -> list[tuple[Batch, list[int]]]:
-        """Collated micro-batches with a seed per conversation, none above `max_padded_tokens`;
-        those that lost all are left out.
+        """Collated micro-batches with a seed per conversation, split to fit `max_padded_tokens`;
+        empty ones are left out.
         """
         aligned = self.config.stage.losses.get("alignment", 0) > 0
         captions = aligned or (denoising and self.by_caption)
@@ -292,7 +292,7 @@ class Trainer:
         return sums
 
     def _apply_gradients(self, losses: dict[str, float]) -> float:
-        """Clip and step, or leave the weights alone when something is not finite. Returns the
+        """Clip and step, or leave the weights unchanged if something is not finite. Returns the
         gradient norm.
         """
         finite = all(math.isfinite(value) for value in losses.values())
@@ -315,7 +315,7 @@ class Trainer:
         return norm
 
     def _check_that_it_learns(self) -> None:
-        """Raises `ValueError` when an epoch, or the first hundreds of steps, taught nothing."""
+        """Raises `ValueError` if the first epoch or `_PATIENCE` steps taught nothing."""
         done, enough = self.progress, min(self.plan.steps_per_epoch, self.total_steps, _PATIENCE)
         if done.moved or done.bad_steps or done.step < enough:
             return
@@ -358,7 +358,7 @@ class Trainer:
         )
 
     def _claim(self, held: ExitStack, resume: bool) -> None:
-        """Take the run folder; all processes learn whether the main one could."""
+        """Claim the run folder; all processes learn whether the main one could."""
         refused: ValueError | OSError | None = None
         if self._main:
             try:

@@ -1,4 +1,4 @@
-"""Addresses of our servers, and how strict they are with what comes in."""
+"""Addresses of our servers, and how strict they are with requests."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from starlette.types import ASGIApp
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """An address (port 0 chooses a free one) that answers nothing before `listen`, so that it can
-    be taken before anything slow is done. Raises `ValueError` where it cannot be had.
+    """Take an address (port 0 chooses a free one) that accepts no connections before `listen`, so
+    that it is reserved before slow work starts. Raises `ValueError` if it is not available.
     """
     if not 0 <= port <= 65535:
         raise ValueError(f"a port is 0 to 65535, got {port}; 0 chooses a free one")
@@ -27,8 +27,8 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def listen(bound: socket.socket) -> None:
-    """Let clients in. Raises `ValueError` where another server listens there meanwhile: two may
-    bind one port with SO_REUSEADDR, but only one may listen.
+    """Let clients in. Raises `ValueError` if another server now listens there: two may bind one
+    port with SO_REUSEADDR, but only one may listen.
     """
     host, port = bound.getsockname()[:2]
     try:
@@ -39,7 +39,7 @@ def listen(bound: socket.socket) -> None:
 
 
 def strict_config(app: ASGIApp, **options: Any) -> uvicorn.Config:
-    """uvicorn without guesses and without logs of its own, which would write tokens down."""
+    """uvicorn without guesses and without its own logs, which would record tokens."""
     return uvicorn.Config(
         app,
         http="h11",  # strict about lengths, pure Python, and the same on every machine

@@ -1,6 +1,6 @@
-"""What every request to a page of ours must show, and what every answer carries.
+"""What every request to our pages must show, and what every answer carries.
 
-Other pages of the same browser reach this machine as well. They cannot know the token, and they
+Other pages in the same browser can reach this machine too. They cannot know the token, and they
 cannot hide where they come from: the browser itself names host, origin and site.
 """
 
@@ -37,9 +37,9 @@ class Guard:
     """ASGI middleware around a local page.
 
     `hosts` are the exact ``host:port`` names it is bound to. The first request brings `token` as
-    ``/?token=...`` and gets it as a cookie that scripts cannot read. An unsafe request comes from
-    the own origin with a JSON body of at most `longest_body` bytes, whole within `patience`
-    seconds; the app gets that body in one piece.
+    ``/?token=...`` and gets it back as a cookie that scripts cannot read. An unsafe request must
+    come from the same origin with a JSON body of at most `longest_body` bytes, complete within
+    `patience` seconds; the app gets that body in one piece.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Guard:
     ) -> None:
         self._app, self._token, self._hosts = app, token, tuple(hosts)
         self._longest_body, self._patience = longest_body, patience
-        # Cookies know no port: two pages on one machine must not overwrite each other's.
+        # Cookies ignore the port: two pages on one machine must not overwrite each other's.
         self._cookie = f"anyweave-{self._hosts[0].rpartition(':')[2]}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,7 +76,7 @@ class Guard:
         await (answer or self._app)(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        """The answer to a request that is not ours, None for one that may be."""
+        """The answer to a request that is not ours, or None for one that may be."""
         headers = Headers(scope=scope)
         if headers.getlist("host") not in [[host] for host in self._hosts]:
             return _error(403, f"ask as {self._hosts[0]}")
@@ -96,7 +96,7 @@ class Guard:
         return None
 
     def _welcome(self, scope: Scope) -> Response | None:
-        """Trade the token in the address for a cookie; refuse who shows neither."""
+        """Trade the token in the address for a cookie; refuse a request with neither."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
         if scope["path"] == "/" and scope["method"] in _SAFE and self._is_token(given):
             # The redirect takes the token out of the address bar and the history.
@@ -117,7 +117,7 @@ class Guard:
 
 
 class BodyError(Exception):
-    """A body that is refused, and the status that says so."""
+    """A refused body, and the status that says so."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -125,10 +125,10 @@ class BodyError(Exception):
 
 
 async def read_body(receive: Receive, longest: int, patience: float) -> bytes:
-    """The whole body, counted as it comes: headers may lie about its length.
+    """The whole body, counted as it arrives: headers may lie about its length.
 
-    Raises `BodyError` for more than `longest` bytes, and for one that is not whole within
-    `patience` seconds.
+    Raises `BodyError` for more than `longest` bytes, or if it is not complete within `patience`
+    seconds.
     """
     body = bytearray()
     try:
@@ -158,7 +158,7 @@ def _is_json(kinds: Sequence[str]) -> bool:
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives `body` in one piece and then what else comes."""
+    """A `receive` that gives `body` in one piece and then whatever follows."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:

@@ -1,4 +1,4 @@
-"""A server on the loopback address alone, and the address with which a person opens it."""
+"""A server on the loopback address only, and the URL to open it with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOST = "127.0.0.1"
 class LocalServer:
     """`app` behind a `Guard`, bound at once to `port` (0 chooses a free one).
 
-    `url` carries this start's token. Raises `ValueError` where the port cannot be had.
+    `url` carries this start's token. Raises `ValueError` if the port is not available.
     """
 
     def __init__(self, app: ASGIApp, port: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""A medium as an answer: its type is what its bytes say, never what its name says."""
+"""A medium as an answer: its type comes from its bytes, never from its name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anyweave.messages import PAPER_MODALITIES, Media, kind_of
 
 __all__ = ["medium_response"]
 
-# By the formats of `open_encoded`. The same container has a type per modality.
+# By format, as `open_encoded` names it. The same container has a type per modality.
 _TYPES = {
     "PNG": "image/png",
     "JPEG": "image/jpeg",
@@ -37,8 +37,8 @@ _TYPES = {
 def medium_response(part: Media) -> Response:
     """The encoded medium of `part`, whole or the byte range that is asked for.
 
-    A medium of another kind than the paper's, and what is no medium of its modality (HTML or SVG
-    with a picture's name), is only ever downloaded; a file that is gone is 404.
+    A medium of another kind than the paper's, or a file that is not of its modality (HTML or SVG
+    with a picture's name), is only ever downloaded; a missing file is 404.
     """
     kind = None
     try:

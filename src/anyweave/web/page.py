@@ -1,4 +1,4 @@
-"""What the local pages share: their files, and answers in JSON."""
+"""What the local pages share: serving their files, and JSON answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def page_app(
 
 
 def json_answer(make: Callable[[], dict[str, Any]], what: str) -> Response:
-    """What `make` gives; 404 where it knows no such `what` (`KeyError`), 400 for a `ValueError`."""
+    """What `make` returns; 404 if it knows no such `what` (`KeyError`), 400 for a `ValueError`."""
     try:
         return JSONResponse(make())
     except KeyError as error:

@@ -1,4 +1,4 @@
-"""`anyweave data`: one file per command or kind of command, and here their names and order."""
+"""`anyweave data`: one file per command or kind of command; names and order are here."""
 
 from __future__ import annotations
 

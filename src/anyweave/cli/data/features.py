@@ -1,4 +1,4 @@
-"""`anyweave data features`: a feature cache filled ahead of training."""
+"""`anyweave data features`: fill a feature cache ahead of training."""
 
 from __future__ import annotations
 

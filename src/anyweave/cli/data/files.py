@@ -1,4 +1,4 @@
-"""Commands on data that exist: stats, show, convert, validate."""
+"""Commands on existing data: stats, show, convert, validate."""
 
 from __future__ import annotations
 

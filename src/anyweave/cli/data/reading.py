@@ -66,9 +66,10 @@ def _options(
 def reads_data(
     *, task: str = "describe", copies: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command these options; it gets them as one dictionary, its argument `read`.
+    """Add these options to a command, which gets them as one dictionary, its argument `read`.
 
-    `task` is the default of ``--task``; ``--allow-outside`` is for a command that `copies` media.
+    `task` is the default of ``--task``; ``--allow-outside`` is only for commands that copy media
+    (`copies`).
     """
     options = dict(inspect.signature(_options, eval_str=True).parameters)
     options["task"] = options["task"].replace(default=task)
@@ -94,6 +95,6 @@ def reads_data(
 
 
 def print_lost(lost: Mapping[str, int]) -> None:
-    """What rows have and their format, or the target, has no place for; the commonest first."""
+    """Print what was lost because the format or the target has no place for it, commonest first."""
     for what, count in sorted(lost.items(), key=lambda entry: -entry[1]):
         print_plain(f"lost: {what}, of {count:,} conversations")

@@ -1,1 +1,1 @@
-"""Latents <-> media, by modality: what `codec.Codec` says, over a picture VAE."""
+"""Latents <-> media, by modality: implementations of `codec.Codec` on top of a picture VAE."""

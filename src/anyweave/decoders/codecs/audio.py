@@ -1,4 +1,4 @@
-"""Waves <-> latents of a log-mel picture; the wave comes from a vocoder or from Griffin-Lim."""
+"""Waves <-> latents of a log-mel picture; decoding uses a vocoder or Griffin-Lim."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from anyweave.decoders.codecs.vae import Lend, PictureVae
 
 
 def vocoder_mel(config: Any) -> MelConfig:
-    """The spectrogram a HiFi-GAN vocoder was trained on, as far as its config tells; AudioLDM's
-    other values.
+    """The spectrogram a HiFi-GAN vocoder was trained on: values from its config, otherwise
+    AudioLDM's.
     """
     rate = int(config.sampling_rate)
     return MelConfig(
@@ -30,7 +30,7 @@ def vocoder_mel(config: Any) -> MelConfig:
 
 
 def check_rates(rates: Rates | None, wanted: int) -> None:
-    """Raise `ValueError` for a wave of another rate than the decoder's."""
+    """Raise `ValueError` for a wave whose rate differs from the decoder's."""
     for rate in rates or ():
         if rate is not None and round(rate) != wanted:
             raise ValueError(
@@ -43,8 +43,8 @@ class AudioCodec:
     """float32 mono waves [S] at `rate` Hz <-> latents [B, c, T/f, M/f]. Holds no weights of its
     own.
 
-    Encoding cuts a wave to `audio_length` seconds or extends it with silence. Raises `ValueError`
-    where the mel bands do not divide by the VAE's factor.
+    Encoding cuts a wave to `audio_length` seconds or pads it with silence. Raises `ValueError` if
+    the number of mel bands is not a multiple of the VAE's factor.
     """
 
     def __init__(

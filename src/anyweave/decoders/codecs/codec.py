@@ -1,4 +1,4 @@
-"""What a codec (latents <-> media) is, which one a modality has, and its default sizes."""
+"""What a codec (latents <-> media) is, which one each modality uses, and its default sizes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_FPS = 8.0
 
 
 class Codec(Protocol):
-    """One modality's way between media (numpy) and scaled VAE latents.
+    """Converts one modality between media (numpy) and scaled VAE latents.
 
     `rate` is Hz for audio, frames/s for video, None for images. `encode` first fits media to
     `size`.
@@ -32,7 +32,7 @@ class Codec(Protocol):
     rate: float | None
 
     def resolve(self, size: MediaSize) -> MediaSize:
-        """`size` with the defaults filled in. Raises `ValueError` where the VAE cannot make it."""
+        """`size` with defaults filled in. Raises `ValueError` if the VAE cannot produce it."""
         ...
 
     def latent_shape(self, size: MediaSize) -> tuple[int, ...]:
@@ -42,24 +42,20 @@ class Codec(Protocol):
     def encode(
         self, media: Sequence[np.ndarray], size: MediaSize, rates: Rates | None = None
     ) -> Tensor:
-        """Latents of `media`, without gradients and without sampling noise. `rates` are the
-        media's own, as they were read.
-        """
+        """Latents of `media`, without gradients or sampling noise. `rates` are the media's own."""
         ...
 
     def decode(self, latents: Tensor, size: MediaSize | None = None) -> list[np.ndarray]:
-        """The media of `latents`, one array per batch item, cut to `size` where it is given."""
+        """The media of `latents`, one array per batch item, cut to `size` if given."""
         ...
 
     def preview(self, latents: Tensor) -> list[np.ndarray] | None:
-        """Small pictures ``uint8[h, w, 3]`` of the media, at next to no cost; None for media that
-        cannot be seen.
-        """
+        """Small pictures ``uint8[h, w, 3]`` of the media, almost free; None for invisible media."""
         ...
 
 
 def sample_size(unet_config: Any) -> tuple[int, int]:
-    """The latent height and width that the UNet was configured for; one number means a square."""
+    """The latent height and width the UNet was configured for; a single number means a square."""
     size = unet_config.sample_size
     if size is None:
         raise ValueError(
@@ -78,10 +74,10 @@ def build_codec(
     mel: MelConfig | None,
     defaults: DecoderDefaults,
 ) -> Codec:
-    """The codec of `modality`, its default size from `defaults` or else from the UNet's own latent
+    """The codec of `modality`. Its default size comes from `defaults`, else from the UNet's latent
     size.
 
-    Raises `ValueError` for an audio decoder that has neither vocoder nor mel config.
+    Raises `ValueError` for an audio decoder with neither vocoder nor mel config.
     """
     size = defaults.size
     if modality == "audio":

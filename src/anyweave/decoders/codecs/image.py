@@ -17,11 +17,10 @@ from anyweave.decoders.codecs.vae import PictureVae
 def fit_pixels(
     frames: UInt8[np.ndarray, "N H W 3"], height: int, width: int
 ) -> Float[Tensor, "N 3 h w"]:
-    """Pictures in -1..1 of exactly ``height`` x ``width``: scaled to cover it, then cut to its
-    centre.
+    """Pictures in -1..1 of exactly ``height`` x ``width``: scaled to cover it, then centre-cropped.
 
-    Frames that already have the size keep their exact values. Raises `ValueError` for another
-    layout or dtype.
+    Frames already of this size keep their exact values. Raises `ValueError` for another layout or
+    dtype.
     """
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
         raise ValueError(

@@ -1,9 +1,9 @@
 """Log-mel spectrograms in plain torch, in both directions.
 
 `log_mel` is the forward transform an audio decoder is trained on; `griffin_lim` turns its output
-back into a wave for folders that hold no neural vocoder. Frames follow the convention of HiFi-GAN
-and AudioLDM: magnitudes (not powers), natural logarithm, and reflection padding of ``(n_fft - hop)
-/ 2`` so that S samples give exactly S / hop frames.
+back into a wave for folders without a neural vocoder. Frames follow the convention of HiFi-GAN and
+AudioLDM: magnitudes (not powers), natural logarithm, and reflection padding of ``(n_fft - hop) /
+2``, so that S samples give exactly S / hop frames.
 
 Shape legend: B batch, S samples, T frames, F frequency bins, M mel bands, N n_fft.
 """
@@ -28,14 +28,13 @@ MEL_CONFIG_FILE = "mel_config.json"
 
 @dataclass(frozen=True, kw_only=True)
 class MelConfig:
-    """The geometry of a log-mel spectrogram. The defaults suit 16 kHz sounds and AudioLDM's 64
-    bands.
+    """The geometry of a log-mel spectrogram. The defaults suit 16 kHz and AudioLDM's 64 bands.
 
     `mel_scale` is "slaney" (linear to 1 kHz, then logarithmic; librosa's default, used by AudioLDM)
     or "htk" (2595 log10(1 + f/700)); `area_norm` divides each triangle by its width in Hz (Slaney's
     normalisation). The logarithm is standardised to ``(log - mean) / std``; AudioLDM uses it raw
-    (0, 1). `peak`, where set, is the largest absolute value an encoded wave is scaled to first
-    (AudioLDM trains at 0.5).
+    (0, 1). If `peak` is set, waves are first scaled to that largest absolute value (AudioLDM trains
+    at 0.5).
     """
 
     sample_rate: int = 16_000
@@ -74,7 +73,7 @@ class MelConfig:
 
     @classmethod
     def load(cls, path: str | Path) -> MelConfig:
-        """Read `mel_config.json`. Raises `ValueError` for keys that do not exist."""
+        """Read `mel_config.json`. Raises `ValueError` for unknown keys."""
         values = read_object(path)
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
@@ -125,8 +124,8 @@ def _stft(padded_BS: Tensor, config: MelConfig) -> Tensor:
 
 
 def _istft(spectrum_BFT: Tensor, config: MelConfig) -> Tensor:
-    """Windowed overlap-add; the padded wave of ``(T - 1) * hop + n_fft`` samples that `_stft`
-    frames.
+    """Windowed overlap-add: the padded wave of ``(T - 1) * hop + n_fft`` samples that `_stft` would
+    frame.
     """
     window = torch.hann_window(config.n_fft, device=spectrum_BFT.device)
     frames_BNT = torch.fft.irfft(spectrum_BFT, n=config.n_fft, dim=1) * window[None, :, None]
@@ -138,7 +137,7 @@ def _istft(spectrum_BFT: Tensor, config: MelConfig) -> Tensor:
         return F.fold(frames, (1, length), kernel, stride=stride)[:, 0, 0]
 
     weight = overlap_add(window.square()[None, :, None].expand(1, -1, num_frames))
-    # The outermost samples are covered only by the window's vanishing ends; the crop removes them.
+    # Only the window's vanishing ends cover the outermost samples; cropping removes those.
     return overlap_add(frames_BNT) / weight.clamp(min=1e-3)
 
 
@@ -148,8 +147,8 @@ def log_mel(
     """The standardised natural-log mel spectrogram of mono waves (-1..1), T = ceil(S / hop_length)
     frames.
 
-    Waves whose length is not a multiple of the hop are extended with silence. Raises `ValueError`
-    for a wave that is too short for the reflection padding.
+    Waves whose length is not a multiple of the hop are padded with silence. Raises `ValueError` for
+    a wave too short for the reflection padding.
     """
     config = config or MelConfig()
     wave = wave.float()
@@ -172,9 +171,9 @@ def linear_magnitude(
 ) -> Float[Tensor, "B F T"]:
     """Magnitudes whose mel bands are `mel`, made of the main lobes of steady tones.
 
-    Non-negative least squares by multiplicative updates. A band covers several bins, so that many
-    magnitudes fit; asking for the lobe a Hann window draws around a tone (half its height in the
-    two neighbouring bins) picks one that sounds at the right pitch.
+    Non-negative least squares by multiplicative updates. A band covers several bins, so many
+    magnitudes fit. Requiring the lobe of a tone under a Hann window (half its height in the two
+    neighbouring bins) picks one that sounds at the right pitch.
     """
     num_bins = config.n_fft // 2 + 1
     side = torch.full((num_bins - 1,), 0.5)
@@ -184,7 +183,7 @@ def linear_magnitude(
     gram_FF = bank_MF.T @ bank_MF
     tones_BFT = target_BFT / (bank_MF.T @ bank_MF.sum(1)).clamp(min=1e-8)[None, :, None] + 1e-8
     for _ in range(num_iterations):
-        # Over-relaxed: an exponent below 2 converges, and 1.8 needs half the steps of 1.
+        # Over-relaxed: exponents below 2 converge, and 1.8 needs half as many steps as 1.
         tones_BFT = tones_BFT * (target_BFT / (gram_FF @ tones_BFT).clamp(min=1e-10)).pow(1.8)
     return lobes_FF @ tones_BFT
 
@@ -194,8 +193,8 @@ def _initial_phase(
 ) -> Float[Tensor, "F T"]:
     """Phases of steady tones at every bin's frequency, with a little noise from `seed`.
 
-    Under a symmetric window the bins around one tone alternate in sign. Starting there instead of
-    from random phases keeps held notes steady, where Griffin-Lim alone leaves them fluttering.
+    Under a symmetric window, the bins around a tone alternate in sign. Starting there instead of at
+    random phases keeps sustained notes steady; plain Griffin-Lim makes them flutter.
     """
     bins = torch.arange(num_bins)[:, None]
     frames = torch.arange(num_frames)[None]
@@ -218,7 +217,7 @@ def griffin_lim(
 
     The fast Griffin-Lim algorithm (Perraudin, Balazs and Sondergaard, 2013). The initial phase
     comes from `seed` and is the same for every item of a batch, so a sound does not depend on its
-    neighbours. Raises `ValueError` for a spectrogram with another number of bands.
+    neighbours. Raises `ValueError` if the number of bands differs from the config's.
     """
     config = config or MelConfig()
     if log_mel.shape[-1] != config.num_mels:

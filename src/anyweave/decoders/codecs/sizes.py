@@ -1,4 +1,4 @@
-"""How large generated media are, in a user's units."""
+"""Sizes of generated media, in the user's units."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 Rates = Sequence[float | None]
-"""Of several media: Hz of sounds, frames/s of clips, None for pictures."""
+"""One per medium: Hz for sounds, frames/s for clips, None for pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MediaSize:
-    """How large a generated medium is. None means: the decoder's own default.
+    """The size of a generated medium. None means the decoder's default.
 
     `height` and `width` in pixels, `num_frames` of a clip, `audio_length` in seconds.
     """
@@ -22,8 +22,8 @@ class MediaSize:
     audio_length: float | None = None
 
     def filled(self, default: MediaSize, *, modality: str) -> MediaSize:
-        """Every unset field taken from `default`. Raises `ValueError` for a field that `modality`
-        does not have.
+        """This size with unset fields taken from `default`. Raises `ValueError` for a field that
+        `modality` does not have.
         """
         for field in fields(self):
             if getattr(self, field.name) is not None and getattr(default, field.name) is None:

@@ -14,16 +14,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-# Pictures (or video frames) that pass the VAE together. Bounds memory; results do not depend on it.
+# Pictures (or video frames) per VAE pass. Bounds memory; results do not depend on it.
 VAE_CHUNK = 8
-_SAMPLES, _PATCHES, _CELLS = 4, 4, 16  # of the latents that a preview's colours are learnt from
+_SAMPLES, _PATCHES, _CELLS = 4, 4, 16  # of the latents to which preview colours are fitted
 
 Lend = Callable[[], AbstractContextManager[Any]]
 
 
 class PictureVae:
     """Pixels <-> scaled latents, through a variational autoencoder (`AutoencoderKL`) or a
-    deterministic one (`AutoencoderDC`). Holds no weights: `lend` gives it for the time of a call.
+    deterministic one (`AutoencoderDC`). Holds no weights: `lend` provides the VAE during a call.
     """
 
     def __init__(self, config: Any, lend: Lend) -> None:
@@ -37,8 +37,8 @@ class PictureVae:
 
     @torch.no_grad()
     def encode(self, pixels: Float[Tensor, "B C H W"]) -> Float[Tensor, "B c h w"]:
-        """Scaled latents of pictures in -1..1: the mean of the VAE's posterior, so that a cache can
-        hold it.
+        """Scaled latents of pictures in -1..1: the mean of the VAE's posterior, so they can be
+        cached.
         """
         with self.lend() as vae:
             weight, shift, scale = _settings(vae)
@@ -62,8 +62,8 @@ class PictureVae:
 
     @torch.no_grad()
     def preview(self, latents: Float[Tensor, "B c h w"]) -> Float[Tensor, "B 3 h w"]:
-        """Small pictures (about -1..1), a pixel for each latent cell, without the VAE: its mean
-        colour as a linear function of the cell. The function is fitted once, to what the VAE makes
+        """Small pictures (about -1..1) without running the VAE: one pixel per latent cell, its mean
+        colour as a linear function of the cell. The function is fitted once, to the VAE's decoding
         of a few smooth random latents.
         """
         if self._colours is None:
@@ -94,7 +94,7 @@ def encoded_latents(encoded: Any) -> Tensor:
 
 
 def _settings(vae: nn.Module) -> tuple[Tensor, float, float]:
-    """A weight (it tells device and type), the latents' shift and their scale."""
+    """A weight (for its device and dtype), the latents' shift and their scale."""
     config: Any = vae.config
     shift = float(config.get("shift_factor") or 0.0)
     return next(vae.parameters()), shift, float(config.scaling_factor)

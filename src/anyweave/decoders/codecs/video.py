@@ -17,9 +17,9 @@ from anyweave.decoders.codecs.vae import PictureVae
 class VideoCodec:
     """uint8 clips [T, H, W, 3] <-> latents [B, c, F, h, w]. Holds no weights of its own.
 
-    Encoding takes `num_frames` frames: with the clip's own rate those that are shown when they will
-    be, so that things move as fast as they did (a longer clip is cut at its end, a shorter one
-    rests on its last frame); without it, evenly spaced over the clip.
+    Encoding takes `num_frames` frames. If the clip's rate is known, they are picked by time, so
+    motion keeps its speed (a longer clip loses its end, a shorter one holds its last frame).
+    Otherwise they are evenly spaced over the clip.
     """
 
     def __init__(self, vae: PictureVae, default: MediaSize, *, fps: float) -> None:
@@ -67,15 +67,15 @@ class VideoCodec:
         return list(frames.reshape(batch, num_frames, *frames.shape[1:]))
 
     def preview(self, latents: Tensor) -> list[np.ndarray] | None:
-        """Of the frame in the middle."""
+        """A preview of the middle frame."""
         return list(to_uint8(self.vae.preview(latents[:, :, latents.shape[2] // 2])))
 
 
 def shown_frames(
     length: int, rate: float | None, num_frames: int, fps: float
 ) -> npt.NDArray[np.int_]:
-    """Which frames of a clip of `length` to take as `num_frames` frames of a clip of `fps`: those
-    that are shown when they will be if its own `rate` is known, else evenly spaced ones.
+    """Indices of the frames of a clip of `length` that become `num_frames` frames at `fps`: picked
+    by time if the clip's own `rate` is known, else evenly spaced.
     """
     if length == 0:
         raise ValueError("a clip without frames cannot be encoded")
@@ -83,6 +83,6 @@ def shown_frames(
         return np.linspace(0, length - 1, num_frames).round().astype(int)
     if rate <= 0:
         raise ValueError(f"a clip's rate is frames per second and positive, got {rate}")
-    # A tenth of a frame forgives rounding, and rates that a file tells a little too low.
+    # A tenth of a frame absorbs rounding, and rates that a file states slightly too low.
     times = np.arange(num_frames) * (rate / fps) + 0.1
     return np.minimum(np.floor(times).astype(int), length - 1)

@@ -1,4 +1,4 @@
-"""Who answers the requests: a model of ours, or any server that speaks OpenAI's protocol."""
+"""Who answers the requests: one of our models, or any server that speaks OpenAI's protocol."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from anyweave.messages import PAPER_MODALITIES, Message, Modality, Text
 from anyweave.model.any_to_any import NextGPT
 
 Answers = Callable[[Iterable[Request]], Iterator[tuple[Request, Answer]]]
-# The likeliest words, and no decoder runs: what is judged is which media are asked for.
+# Greedy, and no decoder runs: only which media are asked for is judged.
 DECIDING = GenerationOptions(temperature=0.0, max_new_tokens=128, seed=0, decode_media=False)
-_LONGEST = 1024  # tokens of a server's reply, as asked for
+_LONGEST = 1024  # tokens requested from a server
 # A medium in the text itself: Markdown's picture, HTML's players.
 _WRITTEN = re.compile(r"!\[[^\]]*\]\([^)\s]+[^)]*\)|<(img|video|audio)\b", re.IGNORECASE)
 
 
 def model_answers(model: NextGPT, options: GenerationOptions = DECIDING) -> Answers:
-    """Answers of a model, which decides and makes no media. Several requests at once."""
+    """Answers of a model, which decides but makes no media. Several requests at once."""
 
     def answer(batcher: ReplyBatcher, request: Request) -> tuple[Request, Answer]:
         *before, last = request.messages
@@ -52,11 +52,11 @@ def server_answers(
 
     Args:
         key_variable: environment variable with the API key.
-        body: more fields of every request, such as ``{"num_inference_steps": 1}``.
-        at_once: requests on their way together.
+        body: extra fields for every request, such as ``{"num_inference_steps": 1}``.
+        at_once: concurrent requests.
 
-    Media of earlier turns are told in words, ``[image: a cat]``: their files do not exist.
-    Raises `ValueError` where the client is not installed, or for what the server refuses.
+    Media of earlier turns are given in words, ``[image: a cat]``: their files do not exist. Raises
+    `ValueError` where the client is not installed, or for what the server refuses.
     """
     try:
         import openai
@@ -64,7 +64,7 @@ def server_answers(
         raise ValueError(
             "asking a server needs the openai client: pip install 'anyweave[llm]'"
         ) from None
-    # A server of one's own may need no key, and the client insists on some.
+    # A self-hosted server may need no key, but the client insists on one.
     key = os.environ.get(key_variable) or "none"
 
     def answer(client: openai.OpenAI, request: Request) -> tuple[Request, Answer]:
@@ -99,9 +99,9 @@ def in_words(message: Message) -> str:
 def read_message(message: Mapping[str, Any]) -> Answer:
     """The media in an assistant's message on the wire, in any of the common shapes.
 
-    In order where the message tells it: parts (`content_parts`, or `content` as a list), or
-    Markdown and HTML within the text. Else from `images`, `videos`, `audios` and `audio`, whose
-    order among each other is told by nobody.
+    In order where the message gives it: parts (`content_parts`, or `content` as a list), or
+    Markdown and HTML within the text. Otherwise from `images`, `videos`, `audios` and `audio`,
+    whose relative order is unknown.
     """
     content = message.get("content")
     text = content if isinstance(content, str) else ""

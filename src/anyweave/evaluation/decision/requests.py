@@ -40,7 +40,7 @@ def load_requests() -> tuple[Request, ...]:
 
 
 def choose(split: str = "all", limit: int | None = None) -> tuple[Request, ...]:
-    """The requests of a split; `limit` takes so many, evenly spread, so that all groups are met.
+    """The requests of a split; `limit` takes that many, evenly spread, so that all groups occur.
 
     Raises `ValueError` for an unknown split or a limit below 1.
     """

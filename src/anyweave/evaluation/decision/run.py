@@ -1,5 +1,5 @@
-"""One run of the benchmark. Every answer is on disk before the next is counted, so a run that was
-killed goes on where it was.
+"""One run of the benchmark. Every answer is on disk before the next is counted, so a killed run
+resumes where it was.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def measure(
 ) -> DecisionReport:
     """Ask `requests` and write ``answers.jsonl``, ``report.json`` and ``report.md`` in `folder`.
 
-    `name` is the model's in the report. What stands in ``answers.jsonl`` already is not asked
+    `name` is the model's name in the report. What ``answers.jsonl`` already holds is not asked
     again. Raises `ValueError` if those answers are another model's.
     """
     folder = Path(folder)
@@ -52,7 +52,7 @@ def measure(
 
 
 def _known(path: Path, name: str) -> dict[str, Answer]:
-    """Answers of an earlier run. A last line that its writer did not finish is cut off."""
+    """Answers of an earlier run. An unfinished last line is cut off."""
     if not path.is_file():
         return {}
     whole, _, broken = path.read_bytes().rpartition(b"\n")

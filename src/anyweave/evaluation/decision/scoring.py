@@ -16,8 +16,8 @@ _GROUPS = ("none", *PAPER_MODALITIES, "several")
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The media of one reply. `ordered` is False where the order in which several kinds came is
-    not told, as by servers that list pictures and sounds apart.
+    """The media of one reply. `ordered` is False where the order of several kinds is unknown, as
+    with servers that list pictures and sounds separately.
     """
 
     given: tuple[Modality, ...]
@@ -40,7 +40,7 @@ class DecisionReport:
     kinds: Mapping[str, Figure]
     """Exactly right, by how it is asked."""
     order_untold: int = 0
-    """Replies with several kinds of media and without their order; no trials of the order."""
+    """Replies with several kinds of media in unknown order; not counted as trials of the order."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -13,11 +13,11 @@ def krippendorff_alpha(
     units: Sequence[Mapping[Any, float]], metric: Literal["interval", "nominal"] = "interval"
 ) -> float | None:
     """Alpha (Krippendorff 2011, "Computing Krippendorff's alpha-reliability"): 1 where raters
-    always agree, 0 where they agree as by chance.
+    always agree, 0 where they agree no more than by chance.
 
     Args:
-        units: what was rated; of each the values by rater. Raters may be missing.
-        metric: distance of two values: squared difference, or whether they differ.
+        units: what was rated; for each, the values by rater. Raters may be missing.
+        metric: distance between two values: squared difference, or whether they differ.
 
     None where no unit has two raters, or all values are the same: nothing could have differed.
     """

@@ -16,13 +16,13 @@ from anyweave.evaluation.metrics import Figure, Ratio
 
 @dataclass(frozen=True, kw_only=True)
 class HumanResults:
-    """Intervals are 95%, by bootstrap over requests: raters of one request are no new trials."""
+    """Intervals are 95%, by bootstrap over requests: several raters of a request are one trial."""
 
     requests: int
     raters: int
     votes: int
     left_out: int
-    """Votes that do not rate just these models."""
+    """Votes that do not rate exactly these models."""
     means: Mapping[str, Mapping[str, Figure]]
     """Per model and aspect, 1 to 10."""
     preferred: Mapping[str, Figure]
@@ -137,5 +137,5 @@ def votes_csv(votes: Iterable[Vote]) -> str:
 
 
 def _harmless(cell: Any) -> Any:
-    """A spreadsheet would obey a text that begins like a formula."""
+    """A spreadsheet would run text that begins like a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" else cell

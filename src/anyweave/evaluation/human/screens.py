@@ -69,7 +69,7 @@ class Screens:
         }
 
     def vote(self, rater: str, id: str, scores: Any, best: Any) -> dict[str, Any]:
-        """Write down a score per reply and aspect, and the best reply's place (None: a tie).
+        """Record a score per reply and aspect, and the best reply's place (None: a tie).
 
         Raises `ValueError` for anything else, `KeyError` for an unknown request.
         """
@@ -113,7 +113,7 @@ class Screens:
         return self._replies[model][id]
 
     def _parts(self, rater: str, id: str, slot: int) -> list[dict[str, Any]]:
-        """Parts with addresses that tell no model. A caption could tell one, and is not shown."""
+        """Parts with URLs that reveal no model. A caption could reveal one, so it is not shown."""
         saved = self._saved(self._order(rater, id)[slot], id)
         shown: list[dict[str, Any]] = []
         number = 0
@@ -137,7 +137,7 @@ def _name(rater: str) -> str:
 
 
 def _words(content: Any) -> list[str]:
-    """A turn in words: media of the request stand as ``[image: caption]``."""
+    """A turn in words: media of the request appear as ``[image: caption]``."""
     if isinstance(content, str):
         return [content]
     return [

@@ -1,4 +1,4 @@
-"""The rating page: what a person's browser asks of `Screens`, on the base of our local pages."""
+"""The rating page: what a person's browser asks of `Screens`, built on our local pages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FILES = {
 
 
 def human_server(screens: Screens, port: int = 0) -> LocalServer:
-    """A server of the rating page for this machine alone (port 0 chooses a free one)."""
+    """A server for the rating page on this machine alone (port 0 chooses a free one)."""
     return LocalServer(human_app(screens), port)
 
 
@@ -65,5 +65,5 @@ def human_app(screens: Screens) -> Starlette:
 
 
 def _rater(request: Request) -> str:
-    """In the query, where a name may have any letter."""
+    """From the query, where a name may hold any character."""
     return request.query_params.get("rater", "")

@@ -1,4 +1,4 @@
-"""Votes of people in one SQLite file. An answered vote is on the disk, whatever is killed."""
+"""Votes of people in one SQLite file. A vote that was answered is on disk, whatever is killed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS choices (
 
 @dataclass(frozen=True, kw_only=True)
 class Vote:
-    """What one rater said of one request's replies: a score per model and aspect, and the best
+    """One rater's verdict on one request's replies: a score per model and aspect, and the best
     model (None: a tie).
     """
 
@@ -34,7 +34,7 @@ class Vote:
 
 
 class Votes:
-    """The file at `path`, made where it is missing. Raises `ValueError` for another file."""
+    """The file at `path`, created if missing. Raises `ValueError` for any other file."""
 
     def __init__(self, path: str | Path) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ class Votes:
         self._base.close()
 
     def add(self, vote: Vote) -> None:
-        """Write a vote down, whole or not at all; it replaces the rater's earlier one."""
+        """Save a vote, whole or not at all; it replaces the rater's earlier one."""
         rows = [
             (vote.rater, vote.request, model, aspect, score)
             for model, scores in vote.scores.items()

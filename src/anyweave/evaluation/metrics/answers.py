@@ -13,8 +13,8 @@ _NAMES = "zero one two three four five six seven eight nine ten"
 _NUMBERS = {"none": "0"} | {name: str(n) for n, name in enumerate(_NAMES.split())}
 _ARTICLES = ("a", "an", "the")
 _MARKS = ';/[]"{}()=+\\_-><@`,?!'
-# Contractions that are mended where one apostrophe is missing. ("im" and "ive" are not: the
-# evaluation's own table has them with a capital, after it has made all words small.)
+# Contractions that are repaired where one apostrophe is missing. ("im" and "ive" are not: the
+# evaluation's own table has them capitalised, but it lower-cases all words first.)
 _SHORT = """
 ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't
 haven't he'd he'd've he's how'd how'll how's isn't it'd it'd've it'll ma'am might've mightn't
@@ -37,7 +37,7 @@ def _trimmed(text: str) -> str:
 
 
 def without_marks(text: str) -> str:
-    """Punctuation goes, or becomes a space between two words; a point stays before a digit."""
+    """Drop punctuation, or make it a space between two words; a point before a digit stays."""
     text = _trimmed(text)
     number = re.search(r"\d,\d", text) is not None
     made = text
@@ -94,7 +94,7 @@ def letter(text: str, record: Record) -> str:
 
 
 def choice_accuracy(answers: Sequence[Answered]) -> Ratio:
-    """A question is right when all its rotations are; one without rotations by itself."""
+    """A question is right when all its rotations are; one without rotations counts by itself."""
     groups: dict[str, list[bool]] = defaultdict(list)
     for answer in answers:
         group = answer.record.about.get("group", answer.record.key)

@@ -1,4 +1,4 @@
-"""Frozen networks that metrics look with, by file or hub id, each with its sha256.
+"""Frozen networks that metrics use, by file or hub id, each with its sha256.
 
 A TorchScript file maps a batch of media to features, or to (features, logits). A folder or hub id
 is a model of transformers.
@@ -23,7 +23,7 @@ from anyweave.messages import Media
 
 
 class Kind(NamedTuple):
-    """`usual` is in the name of the backbone that figures of this kind are computed with."""
+    """`usual` occurs in the name of the backbone that figures of this kind usually use."""
 
     usual: str
     preprocessing: str
@@ -49,8 +49,8 @@ class Backbone:
 
     @torch.inference_mode()
     def outputs(self, items: Sequence[np.ndarray]) -> tuple[Tensor, Tensor | None]:
-        """Features ``[N, D]`` (of a backbone that gives several for a medium, all of them) and
-        logits ``[N, C]`` of frames ``uint8[H, W, 3]`` or waves. Raises `ValueError`.
+        """Features ``[N, D]`` (all of them, if the backbone gives several per medium) and logits
+        ``[N, C]`` of frames ``uint8[H, W, 3]`` or waves. Raises `ValueError`.
         """
         found = [self._batch(items[at : at + _BATCH]) for at in range(0, len(items), _BATCH)]
         features = torch.cat([pair[0].flatten(0, -2) for pair in found]).double()
@@ -84,7 +84,7 @@ class Backbone:
 
 
 def arrays(parts: Sequence[Media], rate: int = 16_000) -> list[np.ndarray]:
-    """What backbones look at: pictures, all frames of clips, waves."""
+    """What backbones take: pictures, all frames of clips, waves."""
     made: list[np.ndarray] = []
     for part in parts:
         array = media.load(part, sample_rate=rate)

@@ -19,7 +19,7 @@ Tokens = tuple[tuple[str, ...], ...]
 
 
 def words(text: str) -> str:
-    """Lower-cased tokens without punctuation, much as the Penn Treebank tokenizer cuts English:
+    """Lower-cased tokens without punctuation, much as the Penn Treebank tokenizer splits English:
     ``dog's`` is two, ``don't`` is ``do n't``, ``t-shirt`` is one. Brackets stay, under that
     tokenizer's names.
     """
@@ -29,7 +29,7 @@ def words(text: str) -> str:
 
 @lru_cache(maxsize=4)
 def tokenized(texts: Tokens) -> Tokens:
-    """By the Penn Treebank tokenizer where Java is here, otherwise by `words`."""
+    """By the Penn Treebank tokenizer if Java is installed, otherwise by `words`."""
     if not shutil.which("java"):
         return tuple(tuple(words(text) for text in group) for group in texts)
     from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer

@@ -1,4 +1,4 @@
-"""What was made against real media and against words. Frechet distances and inception scores are
+"""Generated media against real media and against words. Frechet distances and inception scores are
 computed by torchmetrics, cepstral distances by mel-cepstral-distance.
 """
 
@@ -22,7 +22,7 @@ from anyweave.messages import Media
 
 
 class _Given(nn.Module):
-    """Features that are there already, for metrics that want a network."""
+    """Passes features through, for metrics that want a network."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ def inception_score(logits: Tensor, splits: int = 10) -> float:
 
 
 def divergence(real: Tensor, made: Tensor) -> Tensor:
-    """KL of the real medium's classes from those of what was made, of each pair: ``[N]``."""
+    """KL divergence of the real medium's classes from the generated one's, per pair: ``[N]``."""
     pair = functional.log_softmax(made, 1), functional.log_softmax(real, 1)
     return functional.kl_div(*pair, reduction="none", log_target=True).sum(1)
 
@@ -97,7 +97,7 @@ def class_divergence(answers: Sequence[Answered], backbone: Backbone) -> Ratio:
 
 
 def text_similarity(answers: Sequence[Answered], clip: Backbone) -> Ratio:
-    """Cosine of each picture, or of the frames of each clip in the mean, to its caption."""
+    """Cosine of each picture to its caption; for a clip, the mean over its frames."""
     texts = clip.texts([answer.record.references[0] for answer in answers])
     pairs = zip(texts, answers, strict=True)
     return Ratio.of(

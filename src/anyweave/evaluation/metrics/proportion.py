@@ -13,8 +13,8 @@ Z_95 = 1.959964  # two-sided 95% quantile of the normal distribution
 def wilson_interval(successes: int, trials: int, z: float = Z_95) -> tuple[float, float]:
     """Interval of a share by Wilson's score (Wilson 1927); ``(0, 1)`` where nothing was tried.
 
-    Unlike ``p +- z s`` it stays within 0..1 and has a width at 0 and at all successes. Raises
-    `ValueError` for counts that cannot be.
+    Unlike ``p +- z s`` it stays within 0..1 and has a width at no and at all successes. Raises
+    `ValueError` for impossible counts.
     """
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} successes of {trials} trials cannot be")

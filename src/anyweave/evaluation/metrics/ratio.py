@@ -12,7 +12,7 @@ _RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Ratio:
-    """Numerator and denominator of every trial. A trial is what was drawn on its own: a
+    """Numerator and denominator of every trial. A trial is what was drawn independently: a
     conversation, not one of its tokens.
     """
 

@@ -1,4 +1,4 @@
-"""Benchmarks by name, each a file of its own that is read when it is used."""
+"""Benchmarks by name, each in its own file, which is imported when used."""
 
 from __future__ import annotations
 

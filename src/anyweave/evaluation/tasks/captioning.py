@@ -1,4 +1,4 @@
-"""What captioning tasks share: a record of each medium, with all its captions."""
+"""What captioning tasks share: one record per medium, with all its captions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROMPTS: dict[Modality, str] = {
 
 
 def captioned(pairs: Iterable[tuple[str, str]], modality: Modality) -> list[Record]:
-    """Records of (path, caption), in the order in which media first come."""
+    """Records of (path, caption), in the order in which media first appear."""
     said: dict[str, list[str]] = {}
     for path, caption in pairs:
         said.setdefault(path, []).append(caption)
@@ -33,7 +33,7 @@ def captioned(pairs: Iterable[tuple[str, str]], modality: Modality) -> list[Reco
 
 
 def pairs_of(path: Any, format: str, **options: Any) -> list[tuple[str, str]]:
-    """(path, caption) of all rows of a file of pairs; whether the media are there is not asked."""
+    """(path, caption) of all rows of a file of pairs; the media need not exist."""
     records = Records(path, format, check_media=False, **options)
     found = (records.reading(number, warn=False).conversation for number in range(len(records)))
     return [(str(user.media()[0].source), reply.text) for user, reply in found]

@@ -1,4 +1,4 @@
-"""MSRVTT-QA, test split: a word about a clip."""
+"""MSRVTT-QA, test split: one-word answers about a clip."""
 
 from __future__ import annotations
 

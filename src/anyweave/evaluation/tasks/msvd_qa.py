@@ -1,4 +1,4 @@
-"""MSVD-QA, test split: a word about a clip."""
+"""MSVD-QA, test split: one-word answers about a clip."""
 
 from __future__ import annotations
 

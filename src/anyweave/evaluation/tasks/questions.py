@@ -27,7 +27,7 @@ def question(
 
 
 def choices(said: str, options: dict[str, str]) -> str:
-    """The question with its choices, one a line."""
+    """The question with its choices, one per line."""
     listed = "\n".join(f"{letter}. {words}" for letter, words in options.items())
     return f"{said}\n{listed}\nAnswer with the letter of the right choice."
 
@@ -38,7 +38,7 @@ def whole(path: Path) -> Any:
 
 
 def clip_questions(folder: Path, file_of: Callable[[Any], str]) -> list[Record]:
-    """The layout of MSVD-QA and MSRVTT-QA: a word about the clip that a video's number names."""
+    """The layout of MSVD-QA and MSRVTT-QA: one word about the clip with the video's number."""
     return [
         question(
             row["id"],

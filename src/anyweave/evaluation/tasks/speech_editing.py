@@ -1,5 +1,5 @@
-"""Speech of VCTK changed to other words: a speaker's sentence becomes the speaker's next one, which
-VCTK has as the right answer.
+"""Speech of VCTK changed to other words: a speaker's sentence becomes the speaker's next one, for
+which VCTK has the real recording.
 """
 
 from __future__ import annotations

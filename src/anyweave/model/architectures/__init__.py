@@ -1,9 +1,9 @@
-"""What the public frozen parts look like, without their weights: classes and configurations as
+"""Architectures of the public frozen parts, without their weights: classes and configurations as
 data.
 
-`architecture(source)` answers for a hub id that this library knows and for any local folder.
-`Architecture.build` makes the real modules with random weights, on the meta device unless told
-otherwise: enough to count, to measure speed, and to check shapes.
+`architecture(source)` handles any local folder and the hub ids that this library knows.
+`Architecture.build` makes the real modules with random weights, by default on the meta device:
+enough to count parameters, measure speed and check shapes.
 
     >>> from anyweave.model.architectures import architecture
     >>> sd = architecture("stable-diffusion-v1-5/stable-diffusion-v1-5")

@@ -1,4 +1,4 @@
-"""One module of a frozen part: its class by name and its configuration, built when asked for."""
+"""One module of a frozen part: its class by name and its configuration, built on demand."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Component:
-    """`kind` is "package:Class", `config` what its configuration file would say; values that the
-    class has by default may be left out.
+    """`kind` is "package:Class". `config` is the content of its configuration file; values equal to
+    the class's defaults may be omitted.
     """
 
     kind: str
@@ -23,7 +23,7 @@ class Component:
 
     @property
     def type(self) -> Any:
-        """The class; its package is imported only now."""
+        """The class; imports its package on first use."""
         module, _, name = self.kind.partition(":")
         return getattr(import_module(module), name)
 
@@ -35,8 +35,8 @@ class Component:
     def build(
         self, *, device: torch.device | str = "meta", dtype: torch.dtype = torch.float32
     ) -> Any:
-        """The module with random weights, frozen, in eval mode. What is no module (a scheduler, an
-        image processor) is the same on every device.
+        """The module with random weights, frozen, in eval mode. A component that is not a module (a
+        scheduler, an image processor) ignores the device and dtype.
         """
         if not self.is_module:
             return self._construct()
@@ -54,7 +54,7 @@ class Component:
 
 @contextmanager
 def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    # Building in the wanted type, and not converting afterwards, halves the peak of a large model.
+    # Building in the target type instead of converting halves a large model's peak memory.
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
@@ -64,5 +64,5 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 
 def parameter_count(module: nn.Module) -> int:
-    """Parameters of a module, shared ones once."""
+    """Number of parameters of a module; shared ones count once."""
     return sum(parameter.numel() for parameter in module.parameters())

@@ -1,5 +1,5 @@
-"""Licences of the public parts, as far as inspecting and choosing a spec needs them. No legal
-advice: what a part's own page says is what counts.
+"""Licences of the public parts, as far as needed to inspect and choose a spec. Not legal advice:
+the part's own page is authoritative.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Licence:
-    """`permissive`: Apache, MIT or BSD, which ask for no more than attribution. `non_commercial`:
-    the terms exclude commercial use. Neither: commercial use under conditions.
+    """`permissive`: Apache, MIT or BSD, which require only attribution. `non_commercial`: the terms
+    exclude commercial use. Neither: commercial use is allowed under conditions.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""From a source, as a spec names it, to an architecture: folders are read by their config files.
+"""Maps a spec's source to an architecture, which is read from the folder's config files.
 
-``configs/`` holds such folders for the public parts that are known by id, with ``index.json``:
-source -> folder, title, and the licence by its name in `licences`.
+``configs/`` holds such folders for the public parts known by id. Its ``index.json`` maps each
+source to a folder, a title and the licence by its name in `licences`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from anyweave.model.architectures.licences import Licence
 from anyweave.tensors import explained
 
 CONFIGS = Path(__file__).parent / "configs"
-NETWORKS = ("unet", "vae", "text_encoder", "vocoder")  # of a decoder's folder without an index
+NETWORKS = ("unet", "vae", "text_encoder", "vocoder")  # in a decoder's folder without an index
 INDEX = "model_index.json"
 WITHOUT_WEIGHTS = ("scheduler", "processor")
 
@@ -36,9 +36,9 @@ class Architecture:
     title: str
     components: Mapping[str, Component]
     pipeline: str | None = None
-    """The class of diffusers that a decoder's folder names, where it does."""
+    """The diffusers class that a decoder's folder names, if any."""
     licence: Licence | None = None
-    """None for folders: their files do not tell."""
+    """None for folders: their files do not state it."""
 
     def build(
         self,
@@ -56,14 +56,14 @@ class Architecture:
 
     @cached_property
     def parameters(self) -> dict[str, int]:
-        """Parameters of every network, by component."""
+        """Parameter count of every network, by component."""
         networks = [name for name in self.components if name not in WITHOUT_WEIGHTS]
         return {name: parameter_count(made) for name, made in self.build(only=networks).items()}
 
 
 def architecture(source: str | Path) -> Architecture | None:
-    """The architecture of a known public part, or of a folder by its config files; None for what is
-    neither.
+    """The architecture of a known public part, or of a folder from its config files; None for
+    anything else.
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
@@ -114,8 +114,8 @@ def _component(folder: Path, file: str = "config.json") -> Component | None:
 
 
 def _check(component: Component, where: str) -> None:
-    """The class is named by a file from anywhere: it must be a network, a scheduler, or what
-    prepares media.
+    """The class name comes from an untrusted file: it must be a network, a scheduler or a media
+    processor.
     """
     with explained(f"the architecture of {where}"):
         prepares = hasattr(component.type, "get_feature_extractor_dict") or hasattr(
@@ -129,7 +129,7 @@ def _check(component: Component, where: str) -> None:
 
 
 _PROCESSOR_FILE = "preprocessor_config.json"
-# Classes that their packages do not offer at the top.
+# Classes that their packages do not export at the top level.
 _DEEPER = {
     "LDMBertModel": "diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion:LDMBertModel",
     "AceStepConditionEncoder": "diffusers.pipelines.ace_step:AceStepConditionEncoder",

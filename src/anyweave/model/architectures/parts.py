@@ -1,7 +1,7 @@
-"""The frozen parts of a spec from their architectures alone: the real classes, random weights.
+"""Builds a spec's frozen parts from their architectures alone: the real classes, random weights.
 
-For counting (on the meta device) and for benchmarks (on any device). What needs files, tokenizers
-above all, is left out: a decoder built here samples and learns, but cannot read captions.
+For counting (on the meta device) and for benchmarks (on any device). Anything that needs files,
+mainly tokenizers, is omitted: a decoder built here samples and learns, but cannot read captions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NETWORKS_FOR_REPLIES = ("unet", "vae", "scheduler", "vocoder")
 
 
 def known_architecture(source: str | Path) -> Architecture:
-    """As `architecture`, but raises `ValueError` for what is not known, listing what is."""
+    """Like `architecture`, but raises `ValueError` for an unknown source, listing known ones."""
     found = architecture(source)
     if found is None:
         raise ValueError(
@@ -44,8 +44,8 @@ def build_language_model(
     dtype: torch.dtype = torch.float32,
     of: Architecture | None = None,
 ) -> Any:
-    """The causal language model of a spec, as transformers' own class, with random weights. `of`
-    replaces the architecture of the spec's source, here and below.
+    """The spec's causal language model, as transformers' own class, with random weights. Here and
+    below, `of` replaces the architecture of the spec's source.
     """
     found = of or known_architecture(part.source)
     return found.build(device=device, dtype=dtype)["model"]
@@ -58,9 +58,9 @@ def build_encoder(
     dtype: torch.dtype = torch.float32,
     of: Architecture | None = None,
 ) -> nn.Module:
-    """The encoder of a spec, behind the `Encoder` protocol, with random weights.
+    """The spec's encoder, behind the `Encoder` protocol, with random weights.
 
-    Raises `ValueError` for an encoder type of another package.
+    Raises `ValueError` for encoder types other than imagebind and transformers.
     """
     found = of or known_architecture(part.source)
     kind: Any = encoders.resolve(part.type)
@@ -86,8 +86,8 @@ def build_decoder(
     only: Iterable[str] = NETWORKS_FOR_REPLIES,
     of: Architecture | None = None,
 ) -> Any:
-    """The decoder of a spec with random weights and a zero unconditional embedding; without its
-    text encoder unless `only` names it.
+    """The spec's decoder with random weights and a zero unconditional embedding, without its text
+    encoder unless `only` names it.
     """
     found = of or known_architecture(part.source)
     family = FAMILIES.get(found.pipeline or "")

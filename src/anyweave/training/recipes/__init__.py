@@ -1,5 +1,4 @@
-"""Recipes: Python functions that return a full `TrainConfig`. Names are what people type; the rest
-is a value.
+"""Recipes: Python functions that return a full `TrainConfig`, selected by name.
 
 Variants are made with `dataclasses.replace` or ``--set``; nobody writes a config file by hand.
 """
@@ -33,7 +32,7 @@ def recipes() -> dict[str, str]:
 
 
 def load_recipe(name: str) -> TrainConfig:
-    """The config of a recipe by name, or by ``module:function``. Raises `ValueError` for an unknown
+    """A recipe's config, by name or by ``module:function``. Raises `ValueError` for an unknown
     name.
     """
     known = recipes()

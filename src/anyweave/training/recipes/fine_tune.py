@@ -1,7 +1,7 @@
 """Fine-tuning of a trained checkpoint on your own data: low rates, a schedule, a cache.
 
-What a model needs otherwise travels with it, as `ModelSpec.fine_tuning`. This is what a stage takes
-when it is given a checkpoint and no recipe.
+A model's own settings come with it, as `ModelSpec.fine_tuning`. A stage uses this recipe when it is
+given a checkpoint and no recipe.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ _STAGES: dict[int, Stage] = {1: ENCODING_ALIGNMENT, 2: DECODING_ALIGNMENT, 3: IN
 def fine_tune(number: int, model: str | Path | NextGPT) -> TrainConfig:
     """Stage `number` (1 to 3) from `model`: a name, folder or hub id, or one in memory.
 
-    Rates are a fraction of those that a first training takes, for what is there should stay. The
-    model's own `fine_tuning` has the last word; the data are still to be said. Raises `ValueError`
-    for a model that is not found and for settings of its that do not exist.
+    Rates are a fraction of those of initial training, to preserve what was learned. The model's own
+    `fine_tuning` takes precedence; the data are still to be set. Raises `ValueError` for a model
+    that is not found, or with nothing to train in this stage, and for unknown settings in its
+    `fine_tuning`.
     """
     name, spec = _named(model)
     stage = _STAGES[number]
@@ -89,7 +90,7 @@ def _named(model: str | Path | NextGPT) -> tuple[str, ModelSpec]:
 
 
 def _multiplies_bfloat16() -> bool:
-    """Whether half precision is faster here: on CPUs without the instructions it is emulated."""
+    """Whether bfloat16 is faster here: CPUs without the instructions emulate it."""
     if torch.accelerator.is_available():
         return True
     instructions = torch.cpu.get_capabilities()

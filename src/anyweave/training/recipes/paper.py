@@ -1,12 +1,12 @@
-"""The paper's system in three stages with the numbers of its Table 7, for two sizes of memory.
+"""The paper's system in three stages with the values of its Table 7, for two memory sizes.
 
-``paper-7b-1`` to ``-3``: one GPU of 80 GB, or several by an accelerate config. ``paper-7b-24gb-1``
-to ``-3``: the language model in 4 bits (QLoRA), smaller batches accumulated to the same size, and
-no denoising loss, so that no diffusion model is ever read.
+``paper-7b-1`` to ``-3``: one 80 GB GPU, or several through an accelerate config.
+``paper-7b-24gb-1`` to ``-3``: the language model in 4 bits (QLoRA), smaller batches accumulated to
+the same size, and no denoising loss, so no diffusion model is ever read.
 
-The data are `messages` files (see `anyweave.data`) that the user has prepared:
-``data/stage1.jsonl`` and so on. Stage 1 starts from the frozen parts of the spec ``paper-7b``; each
-stage continues the one before. Features, caption embeddings and latents go through one cache.
+The data are `messages` files (see `anyweave.data`) prepared by the user: ``data/stage1.jsonl`` and
+so on. Stage 1 starts from the frozen parts of the spec ``paper-7b``; each stage continues the
+previous one. Features, caption embeddings and latents share one cache.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def stage1() -> TrainConfig:
 def stage2() -> TrainConfig:
     """Captions to signal tokens, their alignment with the decoders and latent denoising.
 
-    Denoising is by far the dearest loss (a clip costs ten times the language model); the paper does
-    not say how often it is computed. Here every tenth step is.
+    Denoising is by far the costliest loss (a clip costs ten times the language model). The paper
+    does not say how often it is computed; here it is every tenth step.
     """
     return replace(
         stage1(),

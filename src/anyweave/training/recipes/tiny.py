@@ -1,4 +1,4 @@
-"""The three stages on the tiny random model: seconds on a CPU, to try the machinery out."""
+"""The three stages on the tiny random model: seconds on a CPU, to try out the machinery."""
 
 from __future__ import annotations
 
