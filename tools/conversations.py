@@ -1,11 +1,11 @@
-"""Write docs/conversations.md of what ``anyweave demo --script docs/conversations.toml`` wrote.
+"""Write docs/conversations.md from what ``anyweave demo --script docs/conversations.toml`` wrote.
 
     anyweave demo --script docs/conversations.toml --out runs/conversations
     python tools/conversations.py runs/conversations
 
 Pictures of the conversations as they came out, with what we think of each: `verdict` in the script,
 and `good`, the replies that did what a person would have wanted, counted by reading. What has not
-been read yet is said to be so, and not counted.
+been read yet is marked as such and not counted.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def _run_under_another_python() -> int:
 
 
 def _create(venv: Path) -> str | None:
-    """Create the environment; the reason as a sentence when that fails."""
+    """Create the environment; returns the reason as a sentence if that fails."""
     command = [sys.executable, "-m", "venv", "--clear", str(venv)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0 and _works(venv / "bin" / "python", "import pip"):

@@ -3,7 +3,7 @@ GPU.
 
 On Linux the default package index holds only the CUDA build, some gigabytes that a CPU machine has
 no use for. So three ways are tried in order: a wheel labelled `+cpu` that pip can already see (a
-local folder or a mirror), `uv`, which knows where PyTorch keeps its CPU builds, and at last the
+local folder or a mirror), `uv`, which knows where PyTorch keeps its CPU builds, and finally the
 default build, with a notice. Standard library only. Does nothing where the right version is already
 installed.
 """
@@ -94,7 +94,7 @@ def pip_install(*requirements: str) -> str | None:
 
 
 def uv_install(requirement: str) -> str | None:
-    """Through uv, itself installed beside the environment: it is no part of the project."""
+    """Through uv, itself installed beside the environment: it is not part of the project."""
     with tempfile.TemporaryDirectory() as folder:
         problem = pip_install("--target", folder, "uv")
         if problem:
@@ -110,7 +110,7 @@ def _with_notice(requirement: str) -> str | None:
 
 
 def _failure(command: list[str]) -> str | None:
-    """Run a command; its last lines of output if it failed."""
+    """Run a command; returns its last lines of output if it failed."""
     environment = {**os.environ, "PIP_ROOT_USER_ACTION": "ignore"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode == 0:

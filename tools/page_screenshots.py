@@ -1,4 +1,4 @@
-"""Hold a conversation on the chat page with emoji-mini and take its pictures into docs/assets."""
+"""Hold a conversation on the chat page with emoji-mini and save screenshots in docs/assets."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def show(page: Page, size: tuple[int, int], theme: str = "light") -> None:
 
 
 def take(page: Page, path: Path) -> None:
-    page.wait_for_timeout(1500)  # pictures are drawn, clips begin, what moves has come to rest
+    page.wait_for_timeout(1500)  # pictures drawn, clips started, animations at rest
     with PIL.Image.open(BytesIO(page.screenshot())) as picture:
         picture.save(path, quality=80, method=6)
     print(path, f"{path.stat().st_size:,} bytes")

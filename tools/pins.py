@@ -19,12 +19,12 @@ HEADER = """\
 # to 3.13. torch is named without a build label, so that it means the CPU build on one machine and
 # CUDA on another.
 """
-# Builds of these on the default package index are linked against CUDA. Beside a CPU PyTorch they do
+# Builds of these on the default package index are linked against CUDA. With a CPU PyTorch they do
 # not import, and take transformers, peft and diffusers down with them. Version 0.0.0 does not
 # exist: pip refuses to install them.
 REFUSED = ("torchaudio", "torchcodec", "torchvision")
-# Of the extras `qlora` and `ray`, which no development environment installs: versions
-# that were tried beside the others, by hand.
+# For the extras `qlora` and `ray`, which no development environment installs: versions tried by
+# hand together with the others.
 BY_HAND = {"bitsandbytes": "0.50.2", "ray": "2.60.0"}
 
 

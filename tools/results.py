@@ -5,7 +5,7 @@ is typed by hand.
     python tools/results.py --check  # fail if they are out of date
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``; the prose around them is ours.
-A report that is not there is named in the place of its table.
+A missing report is named in place of its table.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ REPORTS = ROOT / "reports"
 BRIDGES = {"caption": "world", "signal": "world-signal"}
 Figure = dict[str, Any]
 
-# What was aimed at: words, task and figure of the report, target. Of those with "not", the share of
-# the rest is told: it should be small.
+# Targets: words, task and figure of the report, target. For those with "not", the share of the rest
+# is shown: it should be small.
 TARGETS: tuple[tuple[str, str, str, float], ...] = (
     ("known picture wrongly declined", "everyday image", "not declined", 0.01),
     ("known clip wrongly declined", "everyday video", "not declined", 0.01),
@@ -78,7 +78,7 @@ def share(figure: Figure, *, rest: bool = False) -> float:
 
 
 def cell(figure: Figure | None, *, rest: bool = False) -> str:
-    """Share, 95% interval and trials; of the rest on demand."""
+    """Share and 95% interval; with `rest`, those of the rest."""
     if figure is None or figure["share"] is None:
         return "-"
     low, high = figure["interval_95"]
@@ -94,7 +94,7 @@ def rows(heading: list[str], body: list[list[str]]) -> str:
 
 
 def targets() -> str:
-    """What was aimed at and what was reached, with both bridges."""
+    """Targets and what was reached, with both bridges."""
     body = [_decided("right-media decision, F1", F1_TARGET, lambda d: d["f1"])]
     body.append(
         _decided(

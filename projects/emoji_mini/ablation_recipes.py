@@ -1,6 +1,6 @@
-"""The paper's ablations on the scale of emoji-mini: variants that differ in one thing alone.
+"""The paper's ablations at emoji-mini's scale: variants that differ in a single thing.
 
-Input projectors (Table 5), numbers of signal tokens (Figure 6), what conditions the decoders
+Input projectors (Table 5), number of signal tokens (Figure 6), what conditions the decoders
 (Figures 5, 9 to 11), and the losses of the decoding side (section 4.2). All variants of one
 ablation share the frozen parts, the seed, the data and the steps; `emoji_mini.variants` trains
 them.
@@ -29,18 +29,18 @@ LOSSES: Mapping[str, Mapping[Loss, float]] = {
     "both": {"lm": 1.0, "alignment": 1.0, "denoising": 1.0},
 }
 LESSON_SCENES: Mapping[Modality, int] = {"image": 1500, "video": 500, "audio": 500}
-_LESSON_STEPS = 4  # of the first lesson for every step of training: they run no language model
-_QFORMER = {"depth": 2, "mlp_ratio": 6}  # as many parameters as the grouping of emoji-mini
+_LESSON_STEPS = 4  # first-lesson steps per training step: they run no language model
+_QFORMER = {"depth": 2, "mlp_ratio": 6}  # as many parameters as emoji-mini's grouping projector
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One column of a table. `start` are the arguments of `emoji_mini.variants.start`."""
+    """One column of a table. `start` holds the arguments of `emoji_mini.variants.start`."""
 
     name: str
     start: Mapping[str, Any]
     config: TrainConfig | None = None
-    """How it is trained from there; None: not at all. Folders are the caller's to say."""
+    """How it is trained from there; None for no training. The caller sets the folders."""
     lesson: FitOptions | None = None
     """The input projector's first lesson (`parts.warmup`) before that."""
     scenes: Mapping[Modality, int] = field(default_factory=dict)
@@ -54,10 +54,11 @@ def input_projectors(
     seed: int = 0,
     scenes: Mapping[Modality, int] | None = None,
 ) -> list[Variant]:
-    """``grouping``, ``linear`` and ``qformer``, each giving the language model as many tokens.
+    """``grouping``, ``linear`` and ``qformer``, each giving the language model the same number of
+    tokens.
 
-    Projector and adapters start afresh, so that no variant profits from adapters that have learned
-    another's tokens. Every projector has the same first lesson, then both learn captions together.
+    Projector and adapters start afresh, so that no variant profits from adapters trained on
+    another's tokens. Every projector gets the same first lesson, then both learn captions together.
     """
     spec = read_spec(find_checkpoint(base))
     lesson = FitOptions(
@@ -96,11 +97,10 @@ def signal_tokens(
     seed: int = 0,
     counts: Sequence[int] | None = None,
 ) -> list[Variant]:
-    """So many signal tokens for every medium; what reads and what says them learns from the start.
+    """A given number of signal tokens per medium; what reads and emits them starts afresh.
 
     The base's input projector and adapters stay as they are: they know how to announce a medium.
-    Captions are aligned and signal tokens learned; denoising is left out, it would multiply the
-    time.
+    The losses are language and alignment; denoising would multiply the time.
     """
     spec = read_spec(find_checkpoint(base))
     stage = Stage(
@@ -123,14 +123,14 @@ def signal_tokens(
 
 
 def bridges(base: str = "emoji-mini") -> list[Variant]:
-    """The base itself, its decoders conditioned by signal states or by the words it speaks."""
+    """The base itself, with its decoders conditioned on signal states or on the words it speaks."""
     return [_variant(name, base, {"bridge": name}, keep=ROLES) for name in get_args(Bridge)]
 
 
 def losses(base: str = "emoji-mini", *, steps: int = 30, seed: int = 0) -> list[Variant]:
-    """Output projectors and signal rows that learn from the start by alignment with captions, by
-    denoising, or by both. All see the same conversations, of which only pictures are rendered and
-    so denoised: clips and sounds learn by alignment, or not at all.
+    """Output projectors and signal rows trained from scratch by alignment with captions, by
+    denoising, or by both. All see the same conversations. Only pictures are rendered and so
+    denoised: clips and sounds learn by alignment or not at all.
     """
     recipe = stage2()
     data = replace(recipe.data, args={**recipe.data.args, "with_media": ["image"]})
@@ -196,7 +196,7 @@ def _variant(
     }
     config = None
     if recipe is not None:
-        # No more conversations than are read: bucketing looks at all of them first.
+        # Only as many conversations as are read: bucketing goes through all of them first.
         size = min(recipe.data.args["size"], steps * recipe.data.batch_size)
         config = replace(
             recipe,

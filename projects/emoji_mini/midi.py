@@ -1,4 +1,4 @@
-"""Standard MIDI files, as the synthesiser of both worlds reads them."""
+"""Standard MIDI files, as the synthesiser reads them."""
 
 from __future__ import annotations
 

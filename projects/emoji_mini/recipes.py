@@ -19,7 +19,8 @@ from anyweave.training.config import (
 )
 from anyweave.training.stages import DECODING_ALIGNMENT, ENCODING_ALIGNMENT, INSTRUCTION_TUNING
 
-# In a forward: a laptop's memory (see docs/speed.md), and on its cores faster than all at once.
+# Per forward pass: fits a laptop's memory (see docs/speed.md), and is faster on its cores than all
+# at once.
 _PADDED_TOKENS = 1024
 
 
@@ -42,8 +43,8 @@ def stage1() -> TrainConfig:
 
 
 def stage2() -> TrainConfig:
-    """Requests and what shows them: signal rows, and output projectors aligned with the captions'
-    embeddings. Nothing is rendered, so nothing is denoised.
+    """Requests and the media that answer them: signal rows, and output projectors aligned with the
+    captions' embeddings. Nothing is rendered, so nothing is denoised.
     """
     return replace(
         stage1(),
@@ -54,8 +55,8 @@ def stage2() -> TrainConfig:
         optimizer=OptimizerConfig(
             learning_rate=1e-3, learning_rates={"signal_rows": 3e-3}, warmup_ratio=0.05
         ),
-        # What a caption's embedding says of its objects is a seventh of its variance (the rest is
-        # count, place and position), so alignment weighs more than the language loss.
+        # Objects make up a seventh of the variance of a caption's embedding (the rest is count,
+        # place and position), so alignment weighs more than the language loss.
         objective=ObjectiveConfig(
             alignment_mode="mse",
             alignment_weights=dict.fromkeys(PAPER_MODALITIES, 2.0),
@@ -69,7 +70,7 @@ def stage2() -> TrainConfig:
 def stage3() -> TrainConfig:
     """Talk of all kinds with the language loss alone: adapters, signal rows and the input
     projector. The output projectors learn afterwards (``anyweave train part output-projectors``),
-    from states that then stay.
+    from states that no longer change.
     """
     return replace(
         stage1(),
@@ -93,7 +94,7 @@ def stage3() -> TrainConfig:
 
 
 def known_things() -> TrainConfig:
-    """Stage 3 goes on for a while, mostly with requests: for what is known, and for what is not."""
+    """Stage 3 continued for a while, mostly with requests for known and for unknown things."""
     before = stage3()
     return replace(
         before,
@@ -115,9 +116,9 @@ def known_things() -> TrainConfig:
 
 def together() -> TrainConfig:
     """Stage 3 as the paper has it: the language loss and the alignment of captions, so that states
-    at signal tokens come to hold what the decoders are to show; and more reading.
+    at signal tokens come to hold what the decoders should show; and more reading.
 
-    A trial towards the signal bridge and no part of what ships: see the README of the project.
+    A trial towards the signal bridge that does not ship: see the project's README.
     """
     before = known_things()
     rates: dict[TrainedRole, float] = {
@@ -135,7 +136,7 @@ def together() -> TrainConfig:
             before.data, args={**before.data.args, "seed": 3, "kinds": _TOGETHER, "goes_on": 0.35}
         ),
         optimizer=replace(before.optimizer, learning_rates=rates, warmup_ratio=0.03),
-        # One over the variance of each decoder's caption embeddings: a share that is not explained.
+        # One over the variance of each decoder's caption embeddings: losses are unexplained shares.
         objective=ObjectiveConfig(
             alignment_weights={"image": 15.0, "video": 19.0, "audio": 4.0}, denoising_fraction=0.0
         ),
@@ -145,7 +146,7 @@ def together() -> TrainConfig:
 
 
 # Few unknown things: a language model this small keeps few names apart, and whoever asks for a
-# known one is to get it.
+# known thing should get it.
 _REQUESTS = {
     **{"ask picture": 0.38, "ask clip": 0.08, "ask sound": 0.15, "several": 0.03, "unknown": 0.07},
     **{"vague": 0.01, "mood": 0.01, "sum": 0.03, "talk": 0.1, "spoken of": 0.02, "cross": 0.02},

@@ -1,6 +1,4 @@
-"""Trains the variants of an ablation, each into a folder of its own; what is done is not done
-again.
-"""
+"""Trains the variants of an ablation, each in its own folder; finished work is not repeated."""
 
 from __future__ import annotations
 
@@ -44,11 +42,11 @@ def start(
 
 
 def trained(variant: Variant, folder: Path, cache: Path) -> NextGPT:
-    """The model of a variant, trained in `folder` as far as it is not yet.
+    """The model of a variant, trained in `folder` if it is not yet.
 
-    `cache` holds frozen features, and may be shared by all variants. Raises
-    `ValueError` where `folder` holds another variant, `KeyboardInterrupt` when the training was
-    stopped by hand (the same call goes on from there).
+    `cache` holds frozen features, and may be shared by all variants. Raises `ValueError` where
+    `folder` holds another variant, `KeyboardInterrupt` when the training was stopped by hand (the
+    same call resumes it).
     """
     _claim(folder, variant)
     if variant.config is None:
@@ -77,7 +75,7 @@ def _first_lesson(variant: Variant, folder: Path) -> Path:
 
 
 def _claim(folder: Path, variant: Variant) -> None:
-    """Write down what `folder` is for, or check that it is for this."""
+    """Record what `folder` is for, or check that it is for this variant."""
     base = folder_sha256(find_checkpoint(variant.start["base"]))
     wanted = json.loads(json.dumps({**asdict(variant), "base_sha256": base}))
     path = folder / _IDENTITY

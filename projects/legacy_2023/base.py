@@ -1,4 +1,4 @@
-"""The language model that the 2023 checkpoint was trained on, and the one that comes of it.
+"""The language model that the 2023 checkpoint was trained on, and the one derived from it.
 
 That code trained the whole embedding and head, not only the new rows. Here base weights never
 change, so the converter makes a base model of its own: Vicuna's layers as they are, with the
@@ -70,7 +70,7 @@ def read_base(folder: str | Path, layout: Layout) -> Base:
 
 
 def bytes_needed(base: Base, rows: Mapping[str, Tensor], parent: Path) -> int:
-    """The space that `write_language` takes below `parent`: linked files take none."""
+    """The space that `write_language` needs under `parent`: linked files take none."""
     size = sum(tensor.nbytes for tensor in _to_write(base, rows).values())
     if parent.stat().st_dev != base.folder.stat().st_dev:
         size += sum(path.stat().st_size for path in _unchanged(base, rows))

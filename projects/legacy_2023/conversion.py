@@ -2,9 +2,9 @@
 
     spec.json processor.json *.safetensors     what was trained, by role, as in every checkpoint
     language/                                  the derived base model (see `base`), frozen
-    conversion.json                            which file this was made of
+    conversion.json                            which file this was made from
 
-Written beside, then renamed: the folder is complete or not there.
+Written beside the target, then renamed: the folder is complete or not there.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ CONVERSION_FILE = "conversion.json"
 class Conversion:
     """What was converted; written as ``conversion.json``.
 
-    `sha256` is of the file: there are two public uploads under one name. `absent` are tensors that
-    it should have held.
+    `sha256` is the file's: there are two public uploads under one name. `absent` are tensors that
+    it lacks.
     """
 
     source: str
@@ -62,7 +62,7 @@ def convert(
         base: folder of Vicuna-7B v0.
         parts: where encoder and decoders come from; written into the spec, not read here.
         layout: sizes, for other checkpoints of the same code.
-        progress: told how many bytes of the language model are written.
+        progress: called with the bytes of the language model written, and the total.
 
     Raises:
         ValueError: `file` or `base` is not what it should be, `out` holds something, or there is

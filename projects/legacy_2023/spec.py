@@ -89,8 +89,8 @@ def legacy_spec(
 
 
 def _placed(source: str) -> str:
-    """What is on this machine by its full path, so that the checkpoint can be loaded from anywhere;
-    a public name as it is.
+    """The full path of what is on this machine, so that the checkpoint can be loaded from anywhere;
+    a public name unchanged.
     """
     path = Path(source).expanduser()
     return str(path.resolve()) if path.exists() else source

@@ -1,7 +1,7 @@
-"""Captions inside sentences: cleaned up, and told apart by the grammar they need around them.
+"""Captions inside sentences: cleaned up, and classified by the grammar they need around them.
 
 "two dogs on a beach" can follow "a picture of"; "a man talks while a dog barks" cannot, but can
-follow "a recording in which". What is neither for sure is quoted.
+follow "a recording in which". Anything less clear is quoted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PLURAL = frozenset("people men women children kids cattle sheep police they bot
 _CONNECTING = frozenset(
     "of on in at with by from near over under to into through and or for as along above".split()
 )
-# Nouns that captions begin with; a first word that is one of them is no name.
+# Nouns that captions begin with; a first word that is one of them is not a name.
 _COMMON = frozenset(
     """adult aerial air animal artist audience baby ball beach beautiful bell bird boat boy bridge
     building bus car cat child city close closeup cloud couple crowd detail dog drone emergency
@@ -70,7 +70,7 @@ def capitalized(text: str) -> str:
 
 
 def caption_form(caption: str) -> Form:
-    """What a tidied caption is: a noun phrase, a clause, or neither for sure."""
+    """What a tidied caption is: a noun phrase, a clause, or neither with certainty."""
     words = re.findall(r"[a-z']+", caption.lower())
     if not words or len(words) > _LONGEST or re.search(r'["?!:;]|\. ', caption):
         return "other"
@@ -85,7 +85,7 @@ def caption_form(caption: str) -> Form:
 
 
 def _is_verb(word: str, before: str) -> bool:
-    """Whether a word after another one is a finite verb for sure."""
+    """Whether a word after another one is certainly a finite verb."""
     if before in _OPENERS or before in _CONNECTING:
         return False  # "a few walks"
     if word in _VERBS:

@@ -1,10 +1,10 @@
 """A local collection: media files and a table of what each one shows, where it comes from and under
 which licence.
 
-The table is of any kind that `tables` opens (CSV, TSV, JSON, JSON lines). Its rows have the columns
-`path` (relative to the table) and `caption`, and if you like `modality`, `source` and `licence`; or
-they are X-caption pairs (see `pairs`) or `messages`, whose captioned media are taken. The dataset
-builders wrap its captions and fill their dialogues from it.
+The table is in any format that `tables` opens (CSV, TSV, JSON, JSON lines). Its rows have the
+columns `path` (relative to the table) and `caption`, and optionally `modality`, `source` and
+`licence`; or they are X-caption pairs (see `pairs`) or `messages`, whose captioned media are taken.
+The dataset builders wrap its captions and fill their dialogues from it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["Item", "check_items", "modality_by_name", "read_collection"]
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One medium of a collection. Empty `source` or `licence`: nobody said. `root` is the folder of
+    """One medium of a collection. Empty `source` or `licence`: not stated. `root` is the folder of
     the table that names it, None if a program made it.
     """
 
@@ -41,7 +41,7 @@ class Item:
 
 
 def check_items(items: Iterable[Item]) -> None:
-    """Raise `ValueError` unless all items may be copied: their files are below the folders of
+    """Raise `ValueError` unless all items may be copied: their files are inside the folders of
     their tables, links followed.
     """
     for item in items:
@@ -54,9 +54,9 @@ def read_collection(
     """The items of the table at `path`, in its order.
 
     Args:
-        source: where the media come from, for rows that do not say it.
+        source: where the media come from, for rows that do not say.
         licence: likewise.
-        check_media: whether every file must be there (none is opened).
+        check_media: whether every file must exist (none is opened).
 
     Raises `ValueError` naming file and line for a row that is not in the format.
     """
@@ -114,13 +114,13 @@ def _modality(named: str, file: Path, place: Place) -> Modality:
 
 
 def modality_by_name(file: Path) -> Modality | None:
-    """What kind of medium a file is by the end of its name; None for no medium."""
+    """What kind of medium a file is, by its suffix; None if it is not one."""
     kind = (mimetypes.guess_type(file.name)[0] or "").partition("/")[0]
     return kind if kind in PAPER_MODALITIES else other_by_suffix(file.suffix[1:])
 
 
 def _pairs(conversation: Conversation) -> Iterator[tuple[Modality, Any, str]]:
-    """Media with captions; of a question about one medium, the answer in words is the caption."""
+    """Media with captions; for a question about one medium, the answer in words is the caption."""
     for message in conversation:
         for part in message.media():
             if part.caption and part.source is not None:

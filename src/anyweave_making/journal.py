@@ -1,9 +1,9 @@
-"""An append-only file of finished pieces of work: what stands in it is never done again.
+"""An append-only file of finished pieces of work: what it holds is never done again.
 
-One JSON object a line, each with a `key`. A line is written in one go, so a process that is killed
-loses at most the piece it was making; half a line at the end (a full disk, a power cut) is cut off
-when the file is opened again. The first line holds the settings the work was begun with: going on
-with others is refused, as the pieces would not belong together.
+One JSON object per line, each with a `key`. A line is written in one go, so a process that is
+killed loses at most the piece it was making; half a line at the end (a full disk, a power cut) is
+cut off when the file is opened again. The first line holds the settings the work was begun with:
+resuming with others is refused, as the pieces would not belong together.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Journal(Mapping[str, Row]):
         return settings
 
     def _check(self, settings: Row) -> None:
-        settings = json.loads(json.dumps(settings))  # as it comes back: tuples are lists
+        settings = json.loads(json.dumps(settings))  # as it is read back: tuples are lists
         if self.settings is None and not self._rows:
             self._write({"settings": settings})
             self.settings = settings
@@ -152,7 +152,7 @@ def work_through(
     the work; what was finished until then is kept.
 
     Args:
-        workers: threads that call `make`; one calls it here, in order.
+        workers: threads that call `make`; with one, it is called here, in order.
         progress: called with (finished, all).
     """
     todo = [key for key in keys if key not in journal]

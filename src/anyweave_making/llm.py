@@ -1,9 +1,9 @@
 """A language model behind any OpenAI-compatible endpoint, for the dataset builders.
 
-Answers are kept by the hash of their request, so a question that was paid for is never asked
-again. What goes wrong on the way (429, 5xx, lost connections) the `openai` client tries again with
-growing pauses; what is wrong in the request is the user's mistake and said at once. Needs the
-extra: ``pip install 'anyweave[llm]'``.
+Answers are kept by the hash of their request, so a question that was paid for is never asked again.
+The `openai` client retries transient errors (429, 5xx, lost connections) with growing pauses; an
+error in the request is the user's mistake and reported at once. Needs the extra
+``anyweave[llm]``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from anyweave_making.journal import GivenUpError, Journal
 __all__ = ["LLM", "Estimate", "Price", "Prompt", "Usage"]
 
 T = TypeVar("T")
-_TRANSIENT = (408, 409, 429)  # which the client tries again, as everything from 500 on
+_TRANSIENT = (408, 409, 429)  # which the client retries, like everything from 500 on
 _CHARACTERS_PER_TOKEN = 4  # of English text, as a rule of thumb
 
 
@@ -36,13 +36,13 @@ class Price:
     output: float = 0.0
 
     def of(self, input_tokens: int, output_tokens: int) -> float:
-        """The price of so many tokens."""
+        """The price of that many tokens."""
         return (input_tokens * self.input + output_tokens * self.output) / 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """One question. `seed` goes to the endpoint and makes two equal questions different ones."""
+    """One question. `seed` goes to the endpoint and tells two equal questions apart."""
 
     system: str
     user: str
@@ -65,7 +65,7 @@ class Usage:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What prompts will cost: four characters a token in, a guess of the answers' length out."""
+    """What prompts will cost: four characters per token in, a guess of the answers' length out."""
 
     requests: int
     cached: int
@@ -80,9 +80,8 @@ class LLM:
     Args:
         answers: keeps the answers; its rows are ``{"answer", "input_tokens", "output_tokens"}``.
         key_variable: environment variable with the API key. The key itself is stored nowhere.
-        budget: stop when this process has spent so much, in the currency of `price`.
-        retries: how often a request is tried again, and how often an answer that cannot be used is
-            asked for again.
+        budget: stop when this process has spent this much, in the currency of `price`.
+        retries: how often a request is retried, and an unusable answer asked for again.
         timeout: seconds to wait for an answer.
         http_client: goes to `openai.OpenAI`, for proxies and the like.
 
@@ -112,7 +111,7 @@ class LLM:
         self._retries = retries
         self._client = _openai().OpenAI(
             base_url=base_url,
-            # A server of one's own may need none, and the client insists on some.
+            # A self-hosted server may need none, but the client insists on one.
             api_key=os.environ.get(key_variable) or "none",
             max_retries=retries,
             timeout=timeout,
@@ -155,9 +154,7 @@ class LLM:
         raise GivenUpError(f"no usable answer in {self._retries + 1} attempts; the last: {problem}")
 
     def estimate(self, prompts: Iterable[Prompt], *, output_tokens: int) -> Estimate:
-        """What asking `prompts` will cost, at about `output_tokens` an answer; no answer is tried
-        twice.
-        """
+        """What asking `prompts` will cost, at about `output_tokens` per answer, without retries."""
         requests = cached = characters = 0
         for prompt in prompts:
             requests += 1
@@ -204,7 +201,7 @@ class LLM:
         return row["answer"]
 
     def _post(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The reply of the endpoint. The client itself tries again what passes."""
+        """The endpoint's reply. The client itself retries transient errors."""
         openai = _openai()
         try:
             raw = self._client.chat.completions.with_raw_response.create(**body)
@@ -268,7 +265,7 @@ def _read_answer(reply: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
         raise ValueError(f"the endpoint sent no choice: {str(reply)[:100]}") from error
     if not isinstance(answer, str) or not answer.strip():
         raise ValueError("the answer is empty")
-    # Some servers count no tokens: then as in the estimate.
+    # Some servers count no tokens: estimate them then.
     usage = reply.get("usage") or {}
     given = usage.get("prompt_tokens", len(prompt.system + prompt.user) // _CHARACTERS_PER_TOKEN)
     taken = usage.get("completion_tokens", len(answer) // _CHARACTERS_PER_TOKEN)

@@ -1,9 +1,9 @@
-"""A finished dataset as a folder that can be handed on: conversations, media, where every medium
+"""A finished dataset as a folder that can be passed on: conversations, media, where every medium
 comes from, hashes of all files and a card that says how it was made.
 
     messages.jsonl    the conversations
     records.jsonl     line by line what is known about each: id, topic, who wrote it, ...
-    media.jsonl       one line per medium: path, modality, caption, source, licence, how it was got
+    media.jsonl       one line per medium: path, modality, caption, source, licence, how obtained
     media/            the files, named by their content (absent if they stay where they are)
     dataset.json      name, version, how it was made, counts, sha256 of every file
     README.md         the card
@@ -69,9 +69,9 @@ class Release:
 def write_release(
     records: Iterable[Record], folder: str | Path, release: Release, *, copy_media: bool = True
 ) -> dict[str, Any]:
-    """Write the dataset, whole or not at all, and return what stands in ``dataset.json``.
+    """Write the dataset, whole or not at all, and return the content of ``dataset.json``.
 
-    `copy_media`: whether the media files come along; otherwise the conversations point to where
+    `copy_media`: whether the media files are included; otherwise the conversations point to where
     they are. Raises `ValueError` if the folder exists, or a medium has no file.
     """
     folder = Path(folder)
@@ -116,7 +116,7 @@ def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 class _Shelf:
-    """The media of a release: each content stands once, under a name made of its hash."""
+    """The media of a release: each content is stored once, under a name made from its hash."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder

@@ -2,7 +2,7 @@
 
 The templates compose a request (opener, verb, word for the medium, politeness, reason) and a reply
 around the medium; a language model writes both itself. Every finished exchange is in a journal in
-the work folder, so that a stopped run goes on where it was.
+the work folder, so that a stopped run resumes where it was.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ this medium, and the assistant's reply.
   mark <medium> exactly once, where the medium goes.
 Answer with one JSON object and nothing else: {"request": "...", "reply": "... <medium> ..."}"""
 _MARK = "<medium>"
-ANSWER_TOKENS = 80  # about what an answer in this form has
+ANSWER_TOKENS = 80  # about one answer in this form
 
 
 class LLMWriter:
@@ -165,7 +165,7 @@ def t2m_prompt(item: Item, seed: Sequence[int]) -> Prompt:
 
 
 def t2m_prompts(items: Sequence[Item], *, per_item: int = 1, seed: int = 0) -> list[Prompt]:
-    """All questions of `build_t2m`, to estimate what they cost."""
+    """All questions of `build_t2m`, for a cost estimate."""
     return [t2m_prompt(items[i], (seed, i, k)) for i in range(len(items)) for k in range(per_item)]
 
 
@@ -200,12 +200,12 @@ def build_t2m(
     """Wrap every item `per_item` times and write the dataset folder `output` (see `release`).
 
     Args:
-        work: folder of the journal. A run that was stopped goes on from it; the same arguments,
+        work: folder of the journal. A stopped run resumes from it; the same arguments,
             seed and items make the same dataset (with a language model: from its kept answers).
-        writer: who writes; None are the templates.
-        allow_outside: copy media too that are not below the folder of their table.
+        writer: who writes; None means the templates.
+        allow_outside: also copy media outside the folder of their table.
 
-    Returns what stands in ``dataset.json``. Raises `ValueError` for another run's work folder.
+    Returns the content of ``dataset.json``. Raises `ValueError` for another run's work folder.
     """
     writer = writer or TemplateWriter()
     if per_item < 1:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 __all__ = ["Embed", "EmbeddingIndex", "TfIdfIndex", "words"]
 
 Embed = Callable[[Sequence[str]], Float[np.ndarray, "N D"]]
-"""Texts to rows of any length but 0; nearness is their cosine."""
+"""Texts to rows of any length but 0; similarity is their cosine."""
 
 _STOP = frozenset(
     "a an and are as at be by for from has in into is it its of on or some that the there this to "
@@ -22,8 +22,8 @@ _STOP = frozenset(
 
 
 def words(text: str) -> list[str]:
-    """The words of a text that say something, lower case and without endings of number and tense,
-    so that "dogs barking" meets "a dog barks".
+    """The content words of a text, in lower case and without endings of number and tense, so that
+    "dogs barking" matches "a dog barks".
     """
     found = re.findall(r"[^\W_]+", text.lower())
     return [_stem(word) for word in found if word not in _STOP] or found
@@ -40,7 +40,8 @@ def _stem(word: str) -> str:
 
 
 class TfIdfIndex:
-    """Texts by the cosine of their TF-IDF vectors. A score is between 0 and 1; 1 is the same words.
+    """Texts by the cosine of their TF-IDF vectors. A score is between 0 and 1; 1 means the same
+    words.
 
     A word that no text of the index has still counts in the length of a query, so a query about
     something else scores low.

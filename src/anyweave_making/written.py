@@ -19,8 +19,8 @@ _SLOT = re.compile(r"[\[<{]\s*(image|picture|photo|video|clip|audio|sound|music)
 def read_conversation(text: str) -> Conversation:
     """The conversation in a written form; its media have captions and no source.
 
-    What stands before the first turn is left out (language models greet). Raises `ValueError` when
-    the turns do not alternate, one says nothing, or a medium is written in another way.
+    Text before the first turn is left out (language models greet). Raises `ValueError` when the
+    turns do not alternate, one says nothing, or a medium is written in another way.
     """
     found = list(_TURN.finditer(text))
     ends = [*(match.start() for match in found[1:]), len(text)][: len(found)]

@@ -1,4 +1,4 @@
-"""Data of the emoji world: its pictures and sounds, and what emoji-mini is taught with."""
+"""Emoji world data: its pictures and sounds, and what emoji-mini learns from."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def data_world(
         Path | None, typer.Option("--out", "-o", help="Where to write the pack; default: in place.")
     ] = None,
 ) -> None:
-    """Build the emoji world's asset pack again from public packages (npm, apt-get, fluidsynth).
+    """Rebuild the emoji world's asset pack from public packages (npm, apt-get, fluidsynth).
 
-    About 900 MB are fetched, and kept in $EMOJI_WORLD_CACHE.
+    Fetches about 900 MB and keeps them in $EMOJI_WORLD_CACHE.
 
     \b
     anyweave data world --out pack
@@ -36,9 +36,9 @@ def data_emoji(
     chats: Annotated[int, typer.Option(help="Talk of all kinds, short or long.")] = 15_000,
     seed: Annotated[int, typer.Option(help="Same seed, same data sets.")] = 0,
 ) -> None:
-    """Write talk that emoji-mini learns from as data sets: OUT/emoji-mosit and OUT/emoji-chats.
+    """Write the talk emoji-mini learns from as data sets: OUT/emoji-mosit and OUT/emoji-chats.
 
-    Stopped, it goes on; a data set that is there stays as it is.
+    A stopped run can be resumed; an existing data set is left as it is.
 
     \b
     anyweave data emoji runs/emoji

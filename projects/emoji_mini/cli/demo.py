@@ -1,4 +1,4 @@
-"""`anyweave demo`: the embedded model shows itself."""
+"""`anyweave demo`: a demonstration of the embedded model."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def eval_world(
     from emoji_mini.evaluation.trials import choose_tasks
 
     names = read_names(tasks)
-    choose_tasks(names)  # a mistyped name is told before the model is loaded
+    choose_tasks(names)  # report a mistyped name before loading the model
     loaded = load_model(model, device, bridge, trust_remote_code=trust_remote_code)
     report = run_world(
         loaded,
@@ -121,7 +121,7 @@ def eval_paths(
     device: DeviceOption = "cpu",
     trust_remote_code: TrustOption = False,
 ) -> None:
-    """The end-to-end path against the pipeline: counting, places, "like this, but", references.
+    """Compare end to end with the pipeline: counting, places, "like this, but", references.
 
     \b
     anyweave eval paths --trials 100

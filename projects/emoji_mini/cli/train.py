@@ -26,8 +26,8 @@ def train_part(
         float, typer.Option(help="Share of the recipe's steps; 0.01 to try it out.")
     ] = 1.0,
 ) -> None:
-    """Train a part of emoji-mini again: an encoder, a decoder, a judge, or a lesson of the
-    projectors. What the folder of parts lacks is taken from the trained parts of the project.
+    """Retrain a part of emoji-mini: an encoder, a decoder, a judge, or a lesson of the projectors.
+    Parts missing from the folder are taken from the project's trained parts.
 
     \b
     anyweave train part picture-denoiser            # then clip-denoiser, which starts from it

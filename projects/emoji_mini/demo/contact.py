@@ -24,7 +24,7 @@ _INK, _FAINT = (28, 29, 27), (95, 96, 90)
 
 
 def draw_talk(talk: Talk, folder: str | Path) -> PIL.Image.Image:
-    """Draw a conversation `WIDTH` pixels wide; its media are read below `folder`."""
+    """Draw a conversation `WIDTH` pixels wide; its media are read from `folder`."""
     folder = Path(folder)
     bubbles = []
     for exchange in talk.exchanges:
@@ -40,7 +40,7 @@ def draw_talk(talk: Talk, folder: str | Path) -> PIL.Image.Image:
 
 
 def _bubble(parts: Sequence[Shown], folder: Path, colour: tuple[int, int, int]) -> PIL.Image.Image:
-    """Parts in order: media that follow each other stand side by side."""
+    """Parts in order; consecutive media stand side by side."""
     rows: list[list[PIL.Image.Image]] = []
     said = " ".join(part.text for part in parts)
     for part in parts:

@@ -1,4 +1,4 @@
-"""The demonstration as one HTML file: style and media inside, nothing is fetched."""
+"""The demonstration as one HTML file with style and media inside; nothing is fetched."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _threads(count: int) -> str:
 
 
 def _made(record: Record, folder: Path) -> str:
-    """The pictures that the model made, each with a link to its conversation."""
+    """The pictures the model made, each linked to its conversation."""
     return "".join(
         f'<a href="#talk-{number}"><img src="{_data(folder, part.path)}" '
         f'alt="{escape(part.caption)}" title="{escape(part.caption)}"></a>'

@@ -15,8 +15,8 @@ from anyweave.messages import Modality
 class Shown:
     """One part of a message: text, or a medium as a `path` relative to the demonstration's folder.
 
-    `caption` is what the model says that its medium shows. `truth` is what a user's medium really
-    shows; the model never sees it. `poster` is a still picture of a sound or a clip.
+    `caption` is what the model says its medium shows. `truth` is what a user's medium really shows;
+    the model never sees it. `poster` is a still picture of a sound or a clip.
     """
 
     modality: Modality
@@ -54,7 +54,7 @@ class Talk:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """The whole demonstration. Times are of this machine with so many `threads`."""
+    """The whole demonstration. Times are this machine's, with `threads` CPU threads."""
 
     model: str
     seed: int
@@ -67,7 +67,7 @@ class Record:
         return sum(e.total_seconds for talk in self.talks for e in talk.exchanges)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; fields that are empty are left out of the parts."""
+        """Plain JSON values; parts omit their empty fields."""
         plain = asdict(self)
         for talk in plain["talks"]:
             for exchange in talk["exchanges"]:

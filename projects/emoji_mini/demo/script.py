@@ -1,5 +1,5 @@
-"""What is asked in the demonstration: conversations in the manner of the paper's figures 12 to 19
-and as people talk, on scenes that no training has seen; or a file of one's own.
+"""What the demonstration asks: conversations in the manner of the paper's figures 12 to 19 and as
+people talk, on scenes unseen in training; or a file of your own.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from emoji_mini.emoji_world.sounds import TAKES
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """What the user says: words, and before them perhaps a medium: a scene, rendered into a file
-    `name`, or a file.
+    """What the user says: words, optionally after a medium, which is a file or a scene rendered
+    into a file `name`.
     """
 
     text: str
     scene: Scene | None = None
     name: str = ""
     modality: Modality | None = None
-    """Of the file."""
+    """The file's modality."""
     file: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
-    """One conversation. `figures` are those of the paper that it resembles, if any."""
+    """One conversation. `figures` names the paper's figures that it resembles, if any."""
 
     title: str
     figures: str = ""
@@ -122,7 +122,7 @@ def read_scripts(path: str | Path) -> tuple[Script, ...]:
         ]
 
     A medium is a file, relative to the script, or a caption of the emoji world, which is rendered.
-    Raises `ValueError` naming the talk for whatever is not in that form.
+    Raises `ValueError` naming the talk for anything not in that form.
     """
     path = Path(path)
     try:

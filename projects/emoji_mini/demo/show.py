@@ -51,16 +51,16 @@ def run_demo(
     overwrite: bool = False,
     trust_remote_code: bool = False,
 ) -> Path:
-    """Hold the conversations of `scripts` with a model and write everything below `output`.
+    """Hold the conversations of `scripts` with a model and write everything under `output`.
 
     ``inputs/`` holds what the model was given, ``media/`` what it made, ``conversation.json`` all
     parts in order, ``index.html`` a page that needs nothing else, ``talks/`` each conversation as a
-    picture. Nothing of the answers is scripted: greedy decoding, and `seed` for the media.
-    Returns the path of the page. Raises `ValueError` for an unknown model, and for a folder that
-    holds an earlier demo unless `overwrite` replaces it.
+    picture. The answers are not scripted: greedy decoding, and `seed` for the media. Returns the
+    path of the page. Raises `ValueError` for an unknown model, and for a folder that holds an
+    earlier demo unless `overwrite` replaces it.
     """
     output = Path(output)
-    # Inputs have the names that a script gives them: they are ours where a demo was held.
+    # Inputs have the names that a script gives them, so they are ours only where a demo was held.
     earlier = (*_WRITTEN, "inputs/*") if (output / "conversation.json").is_file() else _WRITTEN
     check_unmixed(output, earlier, overwrite=overwrite, what="conversations")
     for name in ("inputs", "media", "talks"):

@@ -14,7 +14,7 @@ from emoji_mini.emoji_world.things import MAX_COUNT, NUMBER_WORDS, THINGS, artic
 
 SOUNDING = tuple(SOUND_OF_THING)
 PLEASANT = ("piano", "guitar", "bird", "harp", "violin", "waves", "flute")
-_PLAIN = 0.5  # of requests for one thing, without a place
+_PLAIN = 0.5  # share of requests that are for one thing and name no place
 _NICE = ("butterfly", "unicorn", "balloon", "dog", "panda", "rabbit", "sunflower", "rainbow")
 _VAGUE = {"animal": "animal", "food": "food", "instrument": "instrument", "vehicle": "vehicle"}
 
@@ -22,8 +22,8 @@ _VAGUE = {"animal": "animal", "food": "food", "instrument": "instrument", "vehic
 def ask(t: Talk, modality: Modality) -> None:
     """A known thing in everyday words, and the medium."""
     scene = t.scene(modality)
-    # People often name a thing and nothing else. If only unknown things were asked for so, that
-    # alone would tell them apart.
+    # People often name a thing and nothing else. If only unknown things were asked for like that,
+    # that alone would give them away.
     if modality == "image" and t.chance(_PLAIN):
         scene = t.one(t.pick(tuple(THINGS)))
     elif modality == "video" and t.chance(_PLAIN):
@@ -88,7 +88,7 @@ def several(t: Talk) -> None:
 
 
 def unknown(t: Talk) -> None:
-    """What is not in the world: said openly, and something known is offered; at times taken."""
+    """What the world lacks: the reply says so and offers something known, sometimes taken."""
     modality: Modality = t.pick(("image", "image", "image", "video", "audio"))
     if modality == "audio":
         silent = tuple(thing for thing in THINGS if thing not in SOUND_OF_THING)
@@ -125,7 +125,7 @@ def unknown(t: Talk) -> None:
 
 
 def too_many(t: Talk) -> None:
-    """More than fit: said openly, and six are drawn."""
+    """More than fit: the reply says so, and six are drawn."""
     scene = replace(t.picture(alone=True), count=MAX_COUNT)
     plural = THINGS[scene.object].many(2).removeprefix("two ")
     t.user(t.line("too_many", k=t.row("big_numbers"), p=plural))
@@ -141,7 +141,7 @@ def vague(t: Talk) -> None:
 
 
 def mood(t: Talk) -> None:
-    """How somebody feels; kind words, and something nice when it is asked for."""
+    """How somebody feels; kind words, and something nice when asked for."""
     feeling, reply = t.row("feelings")
     form = t.pick(("words", "words", "picture", "sound"))
     if form == "words":
@@ -155,7 +155,7 @@ def mood(t: Talk) -> None:
 
 
 def sum_drawn(t: Talk) -> None:
-    """A sum; its result is drawn where that is wanted (paper, Figure 10)."""
+    """A sum; its result is drawn when wanted (paper, Figure 10)."""
     row = t.row("stories")
     result = int(t.rng.integers(1, MAX_COUNT + 1))
     change = int(t.rng.integers(1, 4))

@@ -1,5 +1,5 @@
-"""Turns that go on from what was shown: more, others, elsewhere, moving, heard, recalled; what is
-meant stands in the conversation, not in the words.
+"""Turns that follow up on what was shown: more, others, elsewhere, moving, heard, recalled. What
+they mean is in the conversation, not in the words.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def cross(t: Talk) -> None:
 
 
 def recall(t: Talk) -> None:
-    """What was first, or last, in this conversation. Needs media in it."""
+    """What came first, or last, in this conversation, which must hold media."""
     made = [(role, part) for role, said in t.turns for part in said if not isinstance(part, str)]
     if t.chance(0.5):
         t.user(t.line("recall_first"))

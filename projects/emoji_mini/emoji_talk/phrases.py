@@ -42,8 +42,8 @@ def phrases(key: str, split: Split) -> Sequence[Any]:
 
 @lru_cache(maxsize=1)
 def unknown_things() -> tuple[str, ...]:
-    """What people may ask for and the world does not have, without article. What the held-out
-    requests ask for is not among it.
+    """What people may ask for that the world lacks, without articles. Excludes what the held-out
+    requests ask for.
     """
     asked = {request.unknown.lower() for request in held_out_requests() if request.unknown}
     return tuple(

@@ -29,7 +29,7 @@ _DECLINES = re.compile(
 
 @lru_cache(maxsize=1)
 def _names() -> tuple[tuple[re.Pattern[str], str, int], ...]:
-    """Every way to say so many of a thing, the longest first: pattern, thing, number."""
+    """Every way to name a number of things, longest first: pattern, thing, number."""
     said = {
         thing.many(number).lower(): (thing.name, number)
         for thing in THINGS.values()
@@ -43,7 +43,7 @@ def _names() -> tuple[tuple[re.Pattern[str], str, int], ...]:
 
 
 def things_named(text: str) -> Counter[str]:
-    """Things with their numbers, as canonical words say them; "a dog and two cats"."""
+    """Things with their numbers, read from canonical words such as "a dog and two cats"."""
     left, found = text.lower(), Counter[str]()
     for pattern, name, number in _names():
         if pattern.search(left):
@@ -58,9 +58,7 @@ def declines(text: str) -> bool:
 
 
 def read(text: str, scene: Scene) -> dict[str, bool]:
-    """Which facts of the scene the text states rightly. Facts that the scene does not have are
-    absent.
-    """
+    """Which facts of the scene the text states correctly. Facts the scene lacks are absent."""
     words = text.lower()
     if isinstance(scene, SoundScene):
         places = {name: words.find(sound.phrase.lower()) for name, sound in SOUNDS.items()}

@@ -1,4 +1,4 @@
-"""Conversations of the emoji world as data sets on disk, made by the tools of MosIT: a journal of
+"""Conversations of the emoji world as data sets on disk, made with the MosIT tools: a journal of
 drafts, filters, and a release with a card.
 """
 
@@ -35,21 +35,21 @@ _ORIGIN = Origin(
     licence="pictures MIT (Fluent Emoji), sounds MIT (FluidR3) and Apache-2.0",
 )
 _TOPIC = Topic(name="the emoji world", scenes={})
-_TRIES = 1_000_000  # conversations that are looked at for one that fits
-_SURPLUS = 1.3  # drafts for each dialogue that is wanted: filters drop some
+_TRIES = 1_000_000  # conversations to try for one that fits
+_SURPLUS = 1.3  # drafts per wanted dialogue: filters drop some
 Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """What stands in its card, what its conversations are like, and how many there are."""
+    """What its card says, what its conversations are like, and how many there are."""
 
     description: str
     filters: Filters
     num: int
 
     def fits(self, talk: Talk) -> bool:
-        """Whether the filters would keep it for its turns and media."""
+        """Whether its turns and media pass the filters."""
         turns = sum(role == "assistant" for role, _ in talk.turns)
         sides = {
             role for role, said in talk.turns if any(not isinstance(part, str) for part in said)
@@ -85,7 +85,7 @@ DATA_SETS: Mapping[str, DataSet] = {
 
 @dataclass
 class Writer:
-    """Takes the next conversation of `Dialogues` that fits, its media rendered into `folder`."""
+    """Takes the next conversation of `Dialogues` that fits and renders its media into `folder`."""
 
     data_set: DataSet
     folder: Path
@@ -116,10 +116,10 @@ def write_data_sets(
     seed: int = 0,
     bar: Bar = lambda title: nullcontext(lambda done, total: None),
 ) -> dict[str, dict[str, Any]]:
-    """Write so many conversations of each data set into a folder of its name; returns what stands
-    in each ``dataset.json``. A stopped run goes on, and a data set that is there stays.
+    """Write `num` conversations per data set, each into a folder of its name; returns the content
+    of each ``dataset.json``. A stopped run resumes; an existing data set is left alone.
 
-    Raises `ValueError` where one stands that has another seed or number.
+    Raises `ValueError` if an existing one has another seed or number.
     """
     return {name: _write(name, folder, wanted, seed, bar) for name, wanted in num.items()}
 

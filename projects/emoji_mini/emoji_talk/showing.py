@@ -15,7 +15,7 @@ def capital(text: str) -> str:
 
 
 def describe_it(t: Talk, modality: Modality) -> None:
-    """A medium, with an instruction or bare; its caption as the answer."""
+    """A medium, with or without an instruction; its caption is the answer."""
     scene = t.scene(modality)
     kind = KIND[modality]
     if t.chance(0.3):

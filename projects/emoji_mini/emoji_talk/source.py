@@ -78,8 +78,8 @@ _MOST_TURNS = 5
 
 class Dialogues:
     """`size` conversations of a split that begin with the acts of `kinds` (names of `ACTS` with
-    weights, or the name of a stage). `goes_on`, for a while: all, those of stage 3 by default, or a
-    share of them.
+    weights, or the name of a stage). `goes_on` is the share that continues for a while; by default
+    all of stage 3, none of the others.
 
     `with_media` renders the assistant's media too, all or those of some modalities; user media are
     always rendered. Raises `ValueError` for an unknown kind.
@@ -153,7 +153,7 @@ class Dialogues:
 
 
 def _held_out(talk: Talk) -> bool:
-    """Whether a user says just what a held-out request says."""
+    """Whether a user says exactly what a held-out request says."""
     kept = held_out_words()
     return any(
         role == "user" and any(isinstance(part, str) and plain(part) in kept for part in said)

@@ -39,9 +39,9 @@ SAMPLERS: dict[Modality, Callable[[np.random.Generator, Split], Scene]] = {
     "audio": sample_sound,
 }
 KIND: dict[Modality, str] = {"image": "picture", "video": "clip", "audio": "sound"}
-DEFAULT_MOTION = "bouncing"  # of what does nothing of its own
+DEFAULT_MOTION = "bouncing"  # for things with no motion of their own
 _MANY = {"Here is": "Here are", "This is": "These are"}
-_EXAMPLES = {  # how a reply names what comes; the caption {c} stands right before its medium
+_EXAMPLES = {  # how a reply introduces a medium; the caption {c} comes right before it
     "image": ("Here is {c}.", "Here is a picture of {c}.", "Sure! Here is {c}.", "This is {c}."),
     "video": ("Here is a clip of {c}.", "Sure! Here is a clip of {c}.", "This clip shows {c}."),
     "audio": (
@@ -67,7 +67,7 @@ def modality_of(scene: Scene) -> Modality:
 
 
 def _are_many(scene: Scene) -> bool:
-    """Whether one says "here are": not of "a shell above a bee"."""
+    """Whether to say "here are": not for "a shell above a bee"."""
     return (
         isinstance(scene, PictureScene)
         and scene.relation is None
@@ -76,7 +76,7 @@ def _are_many(scene: Scene) -> bool:
 
 
 def as_part(scene: Scene, *, rendered: bool) -> Media:
-    """The scene as a message part, its caption the scene's."""
+    """The scene as a message part with the scene's caption."""
     modality = modality_of(scene)
     source = render(scene) if rendered else None
     return MEDIA_TYPES[modality](source, caption=scene.caption, rate=RATES[modality])
@@ -84,9 +84,9 @@ def as_part(scene: Scene, *, rendered: bool) -> Media:
 
 @dataclass
 class Talk:
-    """Collects turns. Every choice comes from `rng`, every phrasing from those of `split`.
+    """Collects turns. Every choice comes from `rng`, every phrasing from those for `split`.
 
-    `about` is what "it" means now, None after talk about nothing to see or hear.
+    `about` is what "it" means now, None after talk about nothing seen or heard.
     """
 
     rng: np.random.Generator
@@ -142,7 +142,7 @@ class Talk:
         return PictureScene(object=thing, background=background, seed=self.seed())
 
     def moving(self, thing: str, motion: str | None = None, background: str = "white") -> ClipScene:
-        """A clip of a thing; what it does of its own where no motion is named."""
+        """A clip of a thing, in its own motion if none is named."""
         motion = motion or THINGS[thing].does or DEFAULT_MOTION
         return ClipScene(object=thing, motion=motion, background=background, seed=self.seed())
 
@@ -178,7 +178,7 @@ class Talk:
         self.turns.append(("assistant", spaced))
 
     def show(self, *scenes: Scene, before: str = "") -> None:
-        """The assistant's reply that holds `scenes`: each caption right before its medium."""
+        """The assistant's reply with `scenes`, each caption right before its medium."""
         said: list[Said] = []
         for scene in scenes:
             options = [

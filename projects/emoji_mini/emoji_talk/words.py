@@ -1,4 +1,4 @@
-"""Turns that words alone answer: what teaches the model not to draw."""
+"""Turns answered in words alone, which teach the model when not to draw."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def talk(t: Talk) -> None:
 
 
 def spoken_of(t: Talk) -> None:
-    """A known thing is spoken of, and nothing is wanted."""
+    """A known thing is mentioned, but no medium is wanted."""
     thing = THINGS[t.pick(tuple(THINGS))]
     slots = _slots(thing)
     key = t.pick(("statements", "questions"))

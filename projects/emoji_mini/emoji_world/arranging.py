@@ -37,7 +37,7 @@ _RELATION_SLOTS: dict[str, tuple[tuple[_Spot, ...], float]] = {
 @dataclass(frozen=True)
 class Placed:
     """One thing in a picture: its centre and its longer edge, as shares of the canvas (x to the
-    right, y downwards), and whether it stands on the ground, where there is some.
+    right, y downwards), and whether it stands on the ground, if there is any.
     """
 
     name: str

@@ -26,7 +26,7 @@ def cache_folder() -> Path:
 
 
 def emoji_folder() -> Path:
-    """Fetch every still emoji, things of the world or not (over 3,000), and return their folder."""
+    """Fetch every still emoji (over 3,000, in the world or not) and return their folder."""
     _need("npm")
     _unpack_npm(EMOJI, cache_folder() / _folder(EMOJI))
     return cache_folder() / _folder(EMOJI) / "package" / "assets"
@@ -75,7 +75,7 @@ def soundfont_file() -> Path:
 
 
 def run(*command: str, cwd: Path) -> None:
-    """Run a client. Raises `ValueError` with the end of what it said when it fails."""
+    """Run a client. Raises `ValueError` with the end of its stderr when it fails."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ValueError(f"{' '.join(command)} failed: {done.stderr.strip()[-400:]}")

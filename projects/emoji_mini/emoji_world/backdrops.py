@@ -1,7 +1,7 @@
 """The eight backgrounds: gradients and soft shapes, in a few variants each.
 
-A backdrop is drawn four times too large and reduced, so its outlines are smooth; colours and places
-are shares of 0..1. Variants are cached: a scene picks one and tints it.
+A backdrop is drawn at four times its size and scaled down, so its outlines are smooth; colours and
+places are shares of 0..1. Variants are cached: a scene picks one and tints it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 VARIANTS = 12
-# Where the ground begins, from the top; things whose foot is below cast a shadow.
+# Where the ground begins, from the top; things that reach below it cast a shadow.
 GROUND: dict[str, float] = {
     "white": 0.0,
     "pink": 0.0,

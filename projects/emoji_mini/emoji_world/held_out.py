@@ -16,8 +16,8 @@ from emoji_mini.emoji_world.scenes import ClipScene, PictureScene, Scene, SoundS
 
 REQUESTS = Path(__file__).parents[1] / "held_out" / "requests.toml"
 Medium = Literal["picture", "clip", "sound"]
-ANY_MOTION = "bouncing"  # stands for the motion of a clip that may have any
-_LITERAL_LETTERS = 12  # a template with fewer letters of its own ("Show me {x}!") says nothing
+ANY_MOTION = "bouncing"  # stands in where a clip may have any motion
+_LITERAL_LETTERS = 12  # a template with fewer letters of its own ("Show me {x}!") proves nothing
 _PLACE = re.compile(r"\{\w*\}")
 
 
@@ -61,12 +61,12 @@ def held_out_words() -> frozenset[str]:
 
 
 def leaks(phrases: Iterable[str], asked: Iterable[str] | None = None) -> list[tuple[str, str]]:
-    """Pairs of a held-out request and a phrase, or template with {places}, that it is made by.
-    `asked` are other requests than these, such as those of another benchmark.
+    """Pairs of a held-out request and the phrase, or template with {places}, that produces it.
+    `asked` replaces these requests, for example with those of another benchmark.
 
-    Every table of phrases that training uses must be asked here, and the answer must be empty.
-    Templates of a word or two are everybody's and pass; conversations that would hold a whole
-    request are refused when they are drawn (`emoji_talk.source`).
+    Every table of phrases that training uses must be checked here, and the result must be empty.
+    Templates of a word or two are common property and pass; conversations that would hold a whole
+    request are rejected when drawn (`emoji_talk.source`).
     """
     if asked is None:
         asked = [request.say for request in held_out_requests()]
@@ -85,7 +85,7 @@ def leaks(phrases: Iterable[str], asked: Iterable[str] | None = None) -> list[tu
 
 
 def plain(words: str) -> str:
-    """Words without case, outer punctuation and doubled spaces: nothing hides a likeness."""
+    """Words in lower case, without outer punctuation or doubled spaces: nothing hides a match."""
     return " ".join(words.lower().split()).strip(" .,!?:;-")
 
 

@@ -21,7 +21,7 @@ def _wave(t: float, times: float) -> float:
     return math.sin(2 * math.pi * times * t)
 
 
-# Of time 0..1.
+# Functions of time in 0..1.
 POSES: dict[str, Callable[[float], Pose]] = {
     "moving left": lambda t: Pose(x=0.76 - 0.52 * t),
     "moving right": lambda t: Pose(x=0.24 + 0.52 * t),
@@ -41,8 +41,8 @@ POSES: dict[str, Callable[[float], Pose]] = {
 
 
 def pose(motion: str, t: float, shift: tuple[float, float]) -> Pose:
-    """The pose at time `t`. The seed's shift goes along the axis that a motion leaves at rest."""
-    if motion not in POSES:  # an animated emoji moves in its place
+    """The pose at time `t`. The seed's shift applies along the axis the motion does not use."""
+    if motion not in POSES:  # an animated emoji moves in place
         return Pose(0.5 + shift[0] / 2, 0.5 + shift[1] / 2, 1.4)
     here = POSES[motion](t)
     x = here.x + shift[0] if POSES[motion](0.1).x == 0.5 else here.x

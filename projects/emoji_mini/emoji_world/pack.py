@@ -1,6 +1,6 @@
 """The pack: every picture and sound of the world in one small folder that ships.
 
-`packing` makes it. Each archive holds one file a thing, so only what is used is decoded.
+`packing` makes it. Each archive holds one file per thing, so only what is used is decoded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ANIMATION_FRAMES = 16
 
 
 class Pack:
-    """The pack of a folder. Raises `ValueError` when the folder holds none."""
+    """The pack in a folder. Raises `ValueError` when the folder holds none."""
 
     def __init__(self, folder: Path = PACK) -> None:
         if not (folder / "index.json").is_file():
@@ -42,7 +42,7 @@ class Pack:
 
     @lru_cache(maxsize=128)  # noqa: B019  (there is one pack, and it lives as long as the process)
     def animation(self, name: str) -> NDArray[np.uint8]:
-        """What a thing does of its own, ``uint8[16, H, W, 4]``, the longer edge 64."""
+        """A thing's own motion, ``uint8[16, H, W, 4]``, the longer edge 64."""
         with Image.open(io.BytesIO(self._animations.read(f"{name}.webp"))) as strip:
             pixels = np.asarray(strip.convert("RGBA"))
         return np.stack(np.split(pixels, ANIMATION_FRAMES, axis=1))

@@ -46,7 +46,7 @@ def build_pack(folder: Path = PACK) -> dict[str, int]:
 
 
 def _write(file: Path, entries: dict[str, bytes], suffix: str) -> None:
-    """An archive of small files that are compressed already."""
+    """Write an archive of small files that are already compressed."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in sorted(entries.items()):
             archive.writestr(zipfile.ZipInfo(name + suffix, _STAMP), content)
@@ -69,7 +69,7 @@ def _strip(name: str) -> bytes:
 
 
 def _takes(sound: Sound, work: Path) -> bytes:
-    """All takes of a sound in a row, each as loud as the next."""
+    """All takes of a sound in a row, equally loud."""
     waves = []
     for take in range(TAKES):
         if sound.source == "soundfont":

@@ -35,7 +35,7 @@ def play(sound: Sound, take: int, work: Path) -> NDArray[np.float32]:
 
 def _phrase(name: str, take: int, rng: np.random.Generator) -> list[_Note]:
     """About four seconds of notes."""
-    key = 54 + take * 5 % 13  # another one for each take
+    key = 54 + take * 5 % 13  # a different one for each take
     if name in _HELD:
         length = 4.0 / _HELD[name]
         return [(n * length, length * 0.95, key, 110) for n in range(_HELD[name])]
@@ -60,8 +60,8 @@ def _phrase(name: str, take: int, rng: np.random.Generator) -> list[_Note]:
 
 
 def _melody(name: str, rng: np.random.Generator, beat: float) -> list[_Note]:
-    """A walk over the major scale in notes of half a beat to two, with chords where they are
-    played.
+    """A walk over the major scale in notes of half a beat to one and a half, with chords where the
+    instrument plays them.
     """
     root = _LOW.get(name, 60) + int(rng.integers(0, 7))
     notes: list[_Note] = []

@@ -38,9 +38,9 @@ def _counted() -> dict[str, tuple[str, int]]:
 def scene_of(kind: type[Scene], caption: str, seed: int = 0) -> Scene | None:
     """The scene of a kind that a caption describes, None if the world has no such scene.
 
-    `seed` decides what captions do not say. Single sounds are takes that no training has heard.
+    `seed` decides what captions do not say. Single sounds are takes unheard in training.
     """
-    with suppress(ValueError):  # well said, and not of this world: "seven", a bus that howls
+    with suppress(ValueError):  # well formed, but not of this world: "seven", a bus that howls
         return next(_readings(kind, caption, seed), None)
     return None
 

@@ -23,7 +23,7 @@ FRAMES = 16
 FRAME_RATE = 8.0  # frames/s, a clip lasts two seconds
 _FADE = 800  # samples at the end of a sound
 _HISS = 0.001  # every recording has a little
-_GLOWS = {"night": (150, 150, 235)}  # what light surrounds things, lest dark ones vanish
+_GLOWS = {"night": (150, 150, 235)}  # the light around things, so that dark ones do not vanish
 _GLOW, _GLOW_REACH = 0.55, 1.5
 _SHADOW = 0.3  # how dark the middle of a shadow is
 _Pixels = NDArray[np.uint8]
@@ -40,7 +40,7 @@ def render_picture(scene: PictureScene) -> _Pixels:
     """The picture of a scene, ``uint8[128, 128, 3]``."""
     arranged = arrange(scene)
     canvas = _tinted(backdrop(scene.background, arranged.variant, PICTURE_SIZE), arranged.tint)
-    things = sorted(arranged.things, key=lambda thing: thing.y)  # what is nearer covers
+    things = sorted(arranged.things, key=lambda thing: thing.y)  # nearer things cover farther ones
     for thing in things:
         _light(canvas, scene.background, thing.x, thing.y, thing.size)
     for thing in things:
@@ -52,7 +52,7 @@ def render_picture(scene: PictureScene) -> _Pixels:
 
 
 def boxes(scene: PictureScene) -> list[tuple[str, tuple[int, int, int, int]]]:
-    """The exact truth of a picture: each thing's name and its box (left, top, right, bottom) in
+    """The ground truth of a picture: each thing's name and its box (left, top, right, bottom) in
     pixels.
     """
     return [(thing.name, box_of(thing)) for thing in arrange(scene).things]
@@ -112,7 +112,7 @@ def contact_sheet(pictures: list[_Pixels], columns: int = 8) -> Image.Image:
 
 
 def _edge(thing: Placed) -> int:
-    """The longer edge in pixels, even, so that few sizes are cached."""
+    """The longer edge in pixels, rounded to even so that few sizes are cached."""
     return 2 * round(thing.size * PICTURE_SIZE / 2)
 
 
@@ -126,7 +126,7 @@ def _tinted(pixels: _Pixels, tint: tuple[float, float, float]) -> NDArray[np.flo
 
 @lru_cache(maxsize=6000)
 def _sprite(name: str, edge: int) -> _Pixels:
-    """A thing's picture, its longer edge `edge` pixels, its colours times its opacity."""
+    """A thing's picture with premultiplied alpha, its longer edge `edge` pixels."""
     picture = Image.fromarray(load_pack().picture(name), "RGBA")
     scale = edge / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
@@ -143,7 +143,7 @@ def _clip_sprite(name: str) -> _Pixels:
 
 @lru_cache(maxsize=128)
 def _shadow(width: int) -> _Pixels:
-    """A soft dark oval as wide as a thing, colours times opacity: black has none."""
+    """A soft black oval as wide as a thing, so only its alpha is set."""
     high = max(4, width // 5)
     mask = Image.new("L", (width * 2, high * 2))
     mask.paste(255, (width // 5, high // 2, 2 * width - width // 5, 2 * high - high // 2))
@@ -165,7 +165,7 @@ def _light(canvas: NDArray[np.float32], background: str, x: float, y: float, siz
 
 @lru_cache(maxsize=128)
 def _glow(background: str, edge: int) -> _Pixels:
-    """A round light that fades outwards, colours times opacity."""
+    """A round light that fades outwards, with premultiplied alpha."""
     steps = np.linspace(-1, 1, edge)
     opacity = _GLOW * np.clip(1 - np.hypot(steps[:, None], steps[None]), 0, 1) ** 1.5
     colours = opacity[..., None] * np.array([*_GLOWS[background], 255])
@@ -175,7 +175,7 @@ def _glow(background: str, edge: int) -> _Pixels:
 def _posed(sprite: _Pixels, here: Pose, size: float) -> Image.Image:
     """A sprite scaled, turned and moved onto an empty canvas, in one resampling."""
     high, wide = sprite.shape[:2]
-    step = max(high, wide) / (size * here.scale * CLIP_SIZE)  # of the sprite, per pixel of canvas
+    step = max(high, wide) / (size * here.scale * CLIP_SIZE)  # sprite pixels per canvas pixel
     turn = np.deg2rad(here.turn)
     cos, sin = np.cos(turn) * step, np.sin(turn) * step
     x, y = here.x * CLIP_SIZE, here.y * CLIP_SIZE
@@ -190,7 +190,7 @@ def _premultiplied(picture: Image.Image) -> _Pixels:
 
 
 def _lay(canvas: NDArray[np.float32], sprite: _Pixels, left: int, top: int) -> None:
-    """Lay a sprite (colours times opacity) onto the canvas; what hangs over the edge is cut."""
+    """Lay a sprite with premultiplied alpha onto the canvas, cut off at the edges."""
     size = canvas.shape[0]
     x0, y0 = max(0, left), max(0, top)
     x1, y1 = min(size, left + sprite.shape[1]), min(size, top + sprite.shape[0])

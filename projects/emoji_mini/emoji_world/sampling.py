@@ -23,7 +23,7 @@ from emoji_mini.emoji_world.things import MAX_COUNT, THINGS
 T = TypeVar("T")
 S = TypeVar("S", bound=Scene)
 _COUNT_SHARES = (0.3, 0.18, 0.16, 0.13, 0.12, 0.11)  # of one to six of a kind
-_OWN_SHARE = 0.5  # of clips, for things that do something of their own
+_OWN_SHARE = 0.5  # of clips of things with a motion of their own
 
 
 def sample_picture(rng: np.random.Generator, split: Split) -> PictureScene:
@@ -69,7 +69,7 @@ def sample_clip(rng: np.random.Generator, split: Split) -> ClipScene:
 
 
 def sample_sound(rng: np.random.Generator, split: Split, *, pair_share: float = 0.25) -> SoundScene:
-    """A random sound; a share of `pair_share` has two in order."""
+    """A random sound; with probability `pair_share`, two in order."""
 
     def draw() -> SoundScene:
         number = 2 if rng.random() < pair_share else 1

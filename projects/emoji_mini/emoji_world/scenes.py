@@ -78,8 +78,8 @@ class PictureScene:
     def split(self) -> Split:
         if self.other is None:
             return split_of("count", self.object, self.count, self.background)
-        # Whatever the background: a pair seen on grass is no news on a beach. Nor is one that is
-        # named from its other end: "a dog and two cats", "a cat right of a dog".
+        # Whatever the background: a pair seen on grass is not new on a beach. Nor is one named from
+        # its other end: "a dog and two cats", "a cat right of a dog".
         one, other = (self.object, self.count), (self.other, self.other_count)
         relation = self.relation
         if relation is None:
@@ -100,7 +100,7 @@ class PictureScene:
 @dataclass(frozen=True, kw_only=True)
 class ClipScene:
     """One thing in motion on a background. The motion is one of `MOTIONS` or what the thing `does`
-    of its own.
+    on its own.
     """
 
     object: str
@@ -115,7 +115,7 @@ class ClipScene:
 
     @property
     def split(self) -> Split:
-        if self.motion not in MOTIONS:  # there is one thing, or few, that does it
+        if self.motion not in MOTIONS:  # only one thing, or a few, do it
             return split_of("act", self.object, self.motion, self.background)
         return split_of("motion", self.object, self.motion)
 
@@ -143,7 +143,7 @@ class SoundScene:
 
     @property
     def split(self) -> Split:
-        # A single sound cannot be held out as such: its last takes are. Of pairs, the order is.
+        # A single sound cannot itself be held out, but its last takes are. For pairs, the order is.
         if len(self.sounds) == 1:
             return "test" if self.take >= TAKES - TEST_TAKES else "train"
         return split_of("sounds", *self.sounds)
@@ -157,7 +157,7 @@ Scene = PictureScene | ClipScene | SoundScene
 
 
 def motions_of(thing: str) -> tuple[str, ...]:
-    """How a thing can move: the motions of everything, then what it does of its own."""
+    """How a thing can move: the motions of everything, then its own."""
     does = THINGS[thing].does
     return (*MOTIONS, does) if does else tuple(MOTIONS)
 

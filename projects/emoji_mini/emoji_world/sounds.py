@@ -14,8 +14,8 @@ TEST_TAKES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Sound:
-    """One kind of sound. `phrase` is its caption, `words` say it otherwise; `thing` makes it, if a
-    thing of the world does.
+    """One kind of sound. `phrase` is its caption, `words` are other wordings; `thing` is the thing
+    of the world that makes it, if any.
 
     `source` is "soundfont" (with a General MIDI `program`, 128 for the drum kit) or "synthesis".
     """

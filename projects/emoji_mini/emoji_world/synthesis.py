@@ -1,7 +1,7 @@
 """Sounds from first principles (harmonics, glides, noise), so that no recording's licence applies.
 
-What each sound is made of stands in `voices.toml`; the numbers are rough pitches and envelopes of
-the real things, tuned on spectrograms.
+`voices.toml` says what each sound is made of; the numbers are rough pitches and envelopes of the
+real things, tuned on spectrograms.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def perform(
     out = np.zeros(SAMPLES)
     factor = np.random.default_rng([take, *name.encode()]).uniform(0.87, 1.16)
     for number, layer in enumerate(voices[name]):
-        # Layers with one `seed` keep step with each other.
+        # Layers that share a `seed` stay in step.
         rng = np.random.default_rng([take, layer.get("seed", 100 + number), *name.encode()])
         out += _layer(layer, rng, factor)
     return out.astype(np.float32)
@@ -99,7 +99,7 @@ def _voice(pitch: _Wave, part: _Part) -> _Wave:
 
 
 def _noise(size: int, low: float, high: float, rng: np.random.Generator) -> _Wave:
-    """Noise between two frequencies, of unit power whatever its band."""
+    """Noise between two frequencies, of standard deviation 0.5 whatever its band."""
     spectrum = np.fft.rfft(rng.standard_normal(size))
     hertz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
     spectrum *= 1 / (1 + (low / np.maximum(hertz, 1)) ** 6) / (1 + (hertz / high) ** 6)

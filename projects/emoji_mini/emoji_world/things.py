@@ -20,8 +20,8 @@ _OPENING = re.compile(rf"^(?:(?:{'|'.join(_OPENERS)})\s+)*(?P<rest>.+)$")
 
 @dataclass(frozen=True, kw_only=True)
 class Thing:
-    """One kind of thing. `article` and `plural` belong to the name or, where it has one, to its
-    `unit` ("a bunch of grapes", "two bunches of grapes").
+    """One kind of thing. `article` belongs to the name or, where it has one, to its `unit`, whose
+    plural is `units` ("a bunch of grapes", "two bunches of grapes").
 
     `synonyms` are (singular, plural) pairs, `heard` words that are understood but never said;
     `does` is what its animated emoji does, or "".
@@ -115,6 +115,6 @@ def find_thing(words: str) -> Thing | None:
 
 
 def _units(thing: Thing) -> tuple[str, ...]:
-    """The measures that leave a thing what it is: its own, and those of any number."""
+    """The measures under which a thing stays the same: its own, and general ones."""
     own = (thing.unit, thing.units) if thing.unit else ()
     return (*own, "pair", "couple", "group", "bunch", "lot", "lots")

@@ -1,8 +1,7 @@
 """The paper's ablations from end to end: train every variant, measure it, write one table.
 
-Resumable: a variant that is trained or measured is not trained or measured again. The models come
-from `emoji_mini.variants`, which alone may build them; what they say and show is asked through
-`generation`, as in every benchmark.
+Resumable: nothing is trained or measured twice. The models come from `emoji_mini.variants`, which
+alone may build them; what they say and show is asked through `generation`, as in every benchmark.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 # What the replies to "describe" and "make" are judged by in the tables.
 _FACTS = {"image": "object", "video": "object", "audio": "sound"}
-_HELD_OUT = 4  # conversations per trial for losses: a forward is much cheaper than a reply
+_HELD_OUT = 4  # conversations per trial for losses: a forward pass is much cheaper than a reply
 MAX_NEW_TOKENS = 64  # no canonical caption with its lead-in is longer
 
 
@@ -74,12 +73,12 @@ def run_ablation(
     """Train and measure all variants of an ablation (a name of `ABLATIONS`) and write its table.
 
     Args:
-        folder: runs, features and what was measured; the same call goes on where it was stopped.
-        report: where ``NAME.md`` and ``NAME.json`` go; None is `folder`.
+        folder: runs, features and measurements; the same call resumes a stopped run.
+        report: where ``NAME.md`` and ``NAME.json`` go; None means `folder`.
         base: the checkpoint whose frozen parts are used.
-        steps: of training, the same for every variant.
-        overwrite: replace a table of other settings in `report`.
-        trials: replies per measure; losses take four conversations for each.
+        steps: training steps, the same for every variant.
+        overwrite: replace a table made with other settings in `report`.
+        trials: replies per measure; losses use four conversations for each.
 
     Raises:
         ValueError: an unknown ablation, a number below 1, or a folder that holds other runs.
@@ -118,7 +117,7 @@ def run_ablation(
 def _measured(
     ablation: Ablation, variant: recipes.Variant, setting: Setting, device: str
 ) -> Measured:
-    """What stands in the variant's folder, or is measured now."""
+    """The measurement stored in the variant's folder, or a new one."""
     path = setting.folder / "measured.json"
     how = {"trials": setting.trials, "seed": setting.seed}
     model = trained(variant, setting.folder, setting.cache)
@@ -177,8 +176,8 @@ def alignment(model: Any, setting: Setting) -> dict[str, Figure]:
 
 
 def generation(model: Any, setting: Setting) -> dict[str, Figure]:
-    """Whether generated media show or sound what was asked for. The medium is forced: what decides
-    is its conditioning, and not whether the model would have offered it.
+    """Whether generated media show or sound like what was asked for. The medium is forced: its
+    conditioning decides, not whether the model would have offered it.
     """
     figures: dict[str, Figure] = {}
     for modality in model.spec.output_modalities:

@@ -1,8 +1,8 @@
 """What words cannot say: "the same scene with a dog instead", "that one again, but bigger", given a
-picture. A caption has no places, sizes and tones; what should stay of them is measured.
+picture. A caption gives no places, sizes or tones; this measures those that should stay.
 
 place error   mean distance of the things' middles, as the judge sees them, from where they should
-              be, in shares of the picture's edge; where the right number of things is seen
+              be, in shares of the picture's edge; only where the right number of things is seen
 colour error  mean difference of the background's pixels from the user's picture, in 0..1
 """
 
@@ -38,7 +38,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     ),
 }
 _MARGIN = 10  # pixels around a thing that may be its shadow or its light
-_OTHER_THAN_GROUND = 24  # of 255, in some channel: a pixel of the thing
+_OTHER_THAN_GROUND = 24  # of 255, in any channel: a pixel of the thing
 _BIGGER = 1.1  # times the area, to be called bigger
 
 
@@ -70,7 +70,9 @@ def changing(
 def errors(
     kept: PictureScene, wanted: PictureScene, seen: PictureVerdict, picture: NDArray[np.uint8]
 ) -> dict[str, float]:
-    """The errors of what should stay. "place error" is absent where another number is seen."""
+    """The errors of what should stay. "place error" is absent where the number of things seen
+    differs.
+    """
     found = {"colour error": _colour_error(kept, wanted, picture)}
     should = np.array([(thing.x, thing.y) for thing in arrange(wanted).things])
     middles = np.array([(thing.x, thing.y) for thing in seen.things])
@@ -83,9 +85,7 @@ def errors(
 
 
 def is_bigger(kept: PictureScene, picture: NDArray[np.uint8]) -> bool:
-    """Whether the one thing takes clearly more of the picture than it did, before the same
-    ground.
-    """
+    """Whether the thing fills clearly more of the picture than before, on the same background."""
     before, now = (_thing_area(kept, pixels) for pixels in (render_picture(kept), picture))
     return bool(now > _BIGGER * before)
 
@@ -104,6 +104,6 @@ def _colour_error(kept: PictureScene, wanted: PictureScene, picture: NDArray[np.
             low, high = max(0, top - _MARGIN), max(0, left - _MARGIN)
             free[low : bottom + _MARGIN, high : right + _MARGIN] = False
     if not free.any():
-        free[:8] = True  # a thing that fills the picture: its upper edge
+        free[:8] = True  # the thing fills the picture: use the upper edge
     away = np.abs(picture.astype(np.float32) - render_picture(kept).astype(np.float32))
     return float(away[free].mean() / 255)

@@ -27,7 +27,7 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What an ablation found. `settings` are the options that give it again."""
+    """What an ablation found. `settings` are the options that reproduce it."""
 
     name: str
     title: str
@@ -35,7 +35,7 @@ class Comparison:
     settings: Mapping[str, Any]
     columns: Mapping[str, Measured]
     command: str = ""
-    """Of `anyweave`, that gives the table again; by default the ablation's."""
+    """The `anyweave` command that reproduces the table; by default the ablation's."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""

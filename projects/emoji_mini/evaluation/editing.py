@@ -2,10 +2,11 @@
 
     python -m emoji_mini.evaluation.editing emoji-mini OUT --number 40
 
-The model draws a held-out scene, then it is asked to change one thing. From its own two turns the
+The model draws a held-out scene and is then asked to change one thing. From its own two turns, the
 second medium is made in three ways: drawn anew, by SDEdit, by inversion. The world's judges say
 what each shows; what must not change is compared with the source itself. OUT gets ``report.json``,
-``report.md`` and a strip of pictures for each trial; what is in ``trials.jsonl`` is not done again.
+``report.md`` and a strip of pictures for each trial; trials already in ``trials.jsonl`` are
+skipped.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ _FACTS: dict[Modality, tuple[str, ...]] = {
     "audio": ("sound",),
 }
 _EDGE = 1 / 16  # of the side: pixels that show the background alone
-_NEAR = 0.05  # mean difference below which the rest is the same: 13 of 255 levels
+_NEAR = 0.05  # mean difference below which the rest counts as the same: 13 of 255 levels
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _seen(rng: np.random.Generator, modality: Modality, fact: str) -> Trial:
     scene: PictureScene | ClipScene
     if modality == "video":
         while (scene := sample_clip(rng, "test")).motion not in MOTIONS:
-            pass  # another thing may not do what this one does of its own
+            pass  # another thing may lack this one's own motion
     else:
         while (scene := sample_picture(rng, "test")).other is not None:
             pass
@@ -112,7 +113,7 @@ def _seen(rng: np.random.Generator, modality: Modality, fact: str) -> Trial:
 
 
 def _heard(rng: np.random.Generator) -> Trial:
-    """Of two sounds one becomes another: the other one and the order stay."""
+    """One of two sounds is replaced; the other one and the order stay."""
     scene = sample_sound(rng, "test", pair_share=1.0)
     place = int(rng.integers(2))
     sounds = list(scene.sounds)
@@ -135,8 +136,8 @@ class Outcome:
 def run_trial(
     model: NextGPT, modality: Modality, trial: Trial, judges: Judges, options: Any, seed: int
 ) -> Outcome | None:
-    """None where the model's words or its first medium are not what was asked: then the decoder's
-    part cannot be judged. That is counted by the caller.
+    """None where the model's words or its first medium are not what was asked for: the decoder's
+    part cannot be judged then. The caller counts these.
     """
     settings = options.with_overrides(seed=seed, max_media=1, force=(modality,))
     session = ChatSession(model, settings)
@@ -281,7 +282,7 @@ def _cell(share: dict[str, Any]) -> str:
 
 
 def strip(outcome: Outcome) -> Image.Image:
-    """Source and ways, beside each other; of clips the middle frame."""
+    """The source and each way's result side by side; for clips, the middle frame."""
     shown = [outcome.source, *outcome.made.values()]
     row = np.concatenate([a[len(a) // 2] if a.ndim == 4 else a for a in shown], 1)
     return Image.fromarray(row)

@@ -4,8 +4,8 @@
     python -m emoji_mini.evaluation.eye agree OUT   # with OUT/eye.txt: OUT/report.md
 
 ``eye.txt`` has a line per picture, "17 count relation": the facts that somebody who looked at the
-page called wrong; "17" alone is a picture that is right. What is no such thing is not counted
-either, and stands in no relation.
+page called wrong; "17" alone is a picture that is right. A wrong object also makes the count wrong,
+and a wrong count the relation.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from emoji_mini.emoji_world.sampling import sample_picture
 from emoji_mini.parts.flow import make
 from emoji_mini.parts.seeing import Facts, Judge, facts_table
 
-# Steps and guidance of the sampler: from what replies use to what is clearly too little.
+# Sampler steps and guidance, from what replies use down to clearly too little.
 QUALITIES = ((12, 3.0), (12, 3.0), (6, 3.0), (4, 2.0), (3, 1.5))
 _NEEDS = {"count": "object", "relation": "count"}  # as in the judge's facts
 PAGE, COLUMNS, EDGE, LINE = 20, 5, 192, 26
@@ -64,8 +64,8 @@ def _cell(number: int, caption: str, picture: NDArray[np.uint8]) -> NDArray[np.u
 
 
 def agreement(judge: Mapping[str, Mapping[str, dict[str, bool]]], eye: str) -> tuple[Facts, Facts]:
-    """How often both say the same of a fact, and how often the judge calls it right; fact "all" is
-    the whole picture. Raises `ValueError` for a picture or a fact that the judge does not know.
+    """How often both agree on a fact, and how often the judge calls it right; fact "all" is the
+    whole picture. Raises `ValueError` for a picture or a fact that the judge does not know.
     """
     same: Facts = {}
     right: Facts = {}

@@ -1,9 +1,9 @@
-"""What generated media of the world show: the three judges behind one door.
+"""What generated media of the world show: the three judges behind one interface.
 
     python -m emoji_mini.evaluation.judging             # measures the judges themselves: minutes
     python -m emoji_mini.evaluation.judging --only audio
 
-writes ``trained/judges.json``, which stands beside every figure that they give.
+writes ``trained/judges.json``, which is reported beside every figure they give.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MEASURED = Path(__file__).parents[1] / "trained" / "judges.json"
 
 @dataclass(frozen=True)
 class Judges:
-    """All three. `judge` gives no fact of what was not asked for."""
+    """All three. `judge` returns only facts that were asked for."""
 
     pictures: Judge
     motions: MotionJudge
@@ -46,7 +46,7 @@ class Judges:
 
     @classmethod
     def load(cls, parts: Path | None = None) -> Judges:
-        """Those trained in `parts`, else those that stand trained in the project."""
+        """The judges trained in `parts`, else the project's trained ones."""
         return cls(Judge(parts), MotionJudge(parts), load_verifier(parts))
 
     def judge(
@@ -83,8 +83,8 @@ class Judges:
 
 
 def accuracy() -> dict[str, Any]:
-    """The judges' own accuracy as it was measured: modality -> how -> fact -> share, with trials
-    and interval. Empty where it was not measured.
+    """The judges' own measured accuracy: modality -> how -> fact -> share, with trials and
+    interval. Empty where it was not measured.
     """
     return read_object(MEASURED) if MEASURED.is_file() else {}
 
@@ -97,8 +97,8 @@ def measure(
     modalities: Collection[Modality] = PAPER_MODALITIES,
     parts: Path = MEASURED.parent,
 ) -> dict[str, Any]:
-    """The accuracy on `number` held-out scenes of each kind: as drawn, and as the decoders'
-    autoencoders in `parts`, or those that stand trained, give them back.
+    """The accuracy on `number` held-out scenes of each kind: as drawn, and as reconstructed by the
+    decoders' autoencoders in `parts`, or the project's trained ones.
     """
     vae, codec = load_autoencoder(parts), load_codec(parts)
 

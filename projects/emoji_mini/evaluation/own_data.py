@@ -1,7 +1,7 @@
 """What a person might bring: twenty things and five sounds that the shipped model has never met.
 
-The things are emoji that the world does not have, on its backdrops; the sounds are computed as its
-own are. `pack` holds both.
+The things are emoji that the world does not have, on its backdrops; the sounds are synthesised like
+its own. `pack` holds both.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Shown:
 
 
 def painted(sprite: PilImage.Image, background: str, seed: int) -> NDArray[np.uint8]:
-    """A sprite where the world would place a thing of its own: ``uint8[128, 128, 3]``."""
+    """A sprite where the world would place one of its own things: ``uint8[128, 128, 3]``."""
     arranged = arrange(PictureScene(object="dog", background=background, seed=seed))
     place = arranged.things[0]
     scale = place.size * PICTURE_SIZE / max(sprite.size)
@@ -108,8 +108,8 @@ def brought(each: int = EACH) -> Iterator[Shown]:
 
 
 def asked_for() -> Iterator[Shown]:
-    """What is asked for afterwards: every thing on the background that it was never seen on, and
-    on another one; every sound four times.
+    """What is asked for afterwards: every thing on a background it was never seen on, and on
+    another one; every sound four times.
     """
     places = list(BACKGROUNDS)
     for number, name in enumerate(NEW_THINGS):
@@ -121,13 +121,13 @@ def asked_for() -> Iterator[Shown]:
 
 
 def write_data(folder: Path, each: int = EACH) -> Path:
-    """The folder that a person would bring: media and ``table.csv``."""
+    """Write the folder that a person would bring: media and ``table.csv``."""
     return _write(folder, brought(each))
 
 
 def write_keep(folder: Path, number: int = KEPT) -> Path:
-    """Dialogues that the model was trained with, so that it does not forget them; without those in
-    which it says that it cannot draw or play what it is about to learn.
+    """Write dialogues the model was trained on, so that it does not forget them; without those that
+    name what it is about to learn, which it declines there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     source = Dialogues("train", 2 * number, seed=7, with_media=True)

@@ -1,8 +1,8 @@
-"""The judges of what a person taught: which thing a picture shows, which sound is heard.
+"""The judges of what a person has taught: which thing a picture shows, which sound is heard.
 
-Each is a linear discriminant (Fisher, 1936) over the new ones and all that the world has, on what
-the world's own judge sees or hears. It learns from renders of its own, none of them brought or
-asked for.
+Each is a linear discriminant (Fisher, 1936) over the new ones and all of the world's, on the
+features of the world's own judge. It learns from its own renders, none of them brought or asked
+for.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SHRINKAGE = 0.1
 
 @dataclass(frozen=True)
 class Discriminant:
-    """The nearest of some means, by the spread that all classes share."""
+    """The nearest class mean, under a covariance shared by all classes."""
 
     names: tuple[str, ...]
     mean: Float[Tensor, " F"]
@@ -95,7 +95,7 @@ def _eyes() -> Discriminant:
 
 @torch.inference_mode()
 def _seen(pictures: Sequence[NDArray[np.uint8]]) -> Float[Tensor, "N F"]:
-    """What the reader makes of the cells around the likeliest middle of a thing."""
+    """The reader's features around the likeliest middle of a thing."""
     reader = _reader().reader
     states = reader.network(as_input(np.stack(pictures)), output_hidden_states=True).hidden_states
     coarse = torch.nn.functional.interpolate(states[-1], scale_factor=2)

@@ -1,12 +1,12 @@
-"""What `anyweave train own` teaches the shipped model, and what that costs of what it knew.
+"""What `anyweave train own` teaches the shipped model, and what it forgets of what it knew.
 
     python -m emoji_mini.evaluation.own_proof OUT        # 30 minutes of training, then figures
     python -m emoji_mini.evaluation.own_proof OUT        # again: goes on where it was stopped
     python -m emoji_mini.evaluation.own_proof OUT --minutes 5 --trials 8
 
 OUT gets ``data/`` (what a person would bring, see `own_data`), ``keep/`` (some of what the model
-was trained on), ``own/`` (the run), ``proof.md`` and a sheet of what was drawn. What the judges
-(`own_judging`) say of real renders is measured first.
+was trained on), ``own/`` (the run), ``proof.md`` and a sheet of what was drawn. The judges
+(`own_judging`) are measured on real renders first.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _WORDINGS = {
 
 
 def learn(output: Path, minutes: float, settings: Sequence[str], say: Say) -> Path:
-    """Write the data and train on them, or go on; the folder of the trained model."""
+    """Write the data and train on it, or resume; returns the trained model's folder."""
     if not (output / "data").is_dir():
         write_data(output / "data")
         write_keep(output / "keep")
@@ -87,7 +87,7 @@ def learn(output: Path, minutes: float, settings: Sequence[str], say: Say) -> Pa
 
 
 def request(shown: Shown) -> str:
-    """A wording that is in no data."""
+    """A request in words that no data set has."""
     wordings = _WORDINGS[shown.is_sound]
     return wordings[shown.take % len(wordings)].format(x=shown.caption)
 
@@ -104,7 +104,7 @@ def named(text: str, shown: Shown) -> bool:
 
 def measure(model: NextGPT, trials: int | None = None) -> tuple[Figures, list[Any]]:
     """What the model draws and plays when asked and names when shown, on held-out requests and
-    media. `trials`: at most so many pictures, and as many sounds.
+    media. `trials`: at most this many pictures, and as many sounds.
     """
     wanted = [*_some(False, trials), *_some(True, trials)]
     with ReplyBatcher(model) as batcher:
@@ -145,7 +145,7 @@ def _array(answer: Message, shown: Shown) -> NDArray[Any] | None:
 
 
 def judges_accuracy(trials: int | None = None) -> Figures:
-    """What the judges say of real renders of what is asked for."""
+    """The judges' accuracy on real renders of what is asked for."""
     found = {}
     for sounds, name in ((False, "pictures"), (True, "sounds")):
         rows = _some(sounds, trials)
@@ -179,7 +179,7 @@ def sheet(rows: Sequence[Sequence[NDArray[np.uint8] | None]], path: Path) -> Non
 def prove(
     output: Path, *, minutes: float, trials: int | None, old_trials: int, settings: Sequence[str]
 ) -> str:
-    """Train, measure and write ``proof.md``; its text."""
+    """Train, measure and write ``proof.md``; returns its text."""
     trained = learn(output, minutes, settings, print_plain)
     kept = output / "figures.json"
     figures: dict[str, dict[str, dict[str, Any]]] = (

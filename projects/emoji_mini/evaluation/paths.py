@@ -34,7 +34,7 @@ _OPTIONS = GenerationOptions(
     force=("image",),
     max_media=1,
 )
-_LIKE_THIS = (  # {x} is what shall be otherwise
+_LIKE_THIS = (  # {x} is what should differ
     "Make a picture like this one, but {x}.",
     "I want the same picture, but {x}.",
     "Draw this again, but {x}.",
@@ -59,7 +59,7 @@ def _ask(t: Talk, scene: PictureScene) -> None:
 
 
 def _like_this(t: Talk) -> None:
-    """The user's own picture, and one thing that shall be otherwise."""
+    """The user's own picture, and one thing to change."""
     shown = t.picture(alone=True)
     move = t.pick(("number", "place", "thing"))
     _, wanted = changed(t, shown, move)
@@ -74,7 +74,7 @@ def _like_this(t: Talk) -> None:
 
 
 def _reference(t: Talk) -> None:
-    """A picture of an earlier turn, words between, and one thing that shall be otherwise."""
+    """A picture from an earlier turn, words in between, and one thing to change."""
     first = t.picture(alone=True)
     _ask(t, first)
     talk(t)
@@ -98,7 +98,7 @@ def questions(task: str, number: int, seed: int) -> Iterator[Trial]:
         t = Talk(np.random.default_rng((seed, list(TASKS).index(task), tried)), "test")
         TASKS[task](t)
         tried += 1
-        if t.scenes[-1].split != "test":  # what is wanted is what must be new
+        if t.scenes[-1].split != "test":  # what is asked for must be new
             continue
         messages = t.finish(task, with_media=False).messages
         yield Trial(
@@ -120,9 +120,10 @@ def compare_paths(
     judges: Judges | None = None,
     tick: Callable[[str], None] | None = None,
 ) -> Comparison:
-    """Ask every model all questions; figures of each, and paired differences to the first.
+    """Ask every model all questions; returns figures of each, and paired differences from the
+    first.
 
-    `settings` are the options that give the table again. Raises `ValueError` for fewer than one
+    `settings` are the options that reproduce the table. Raises `ValueError` for fewer than one
     trial or two models.
     """
     if trials < 1 or len(models) < 2:

@@ -29,7 +29,7 @@ class TaskResult:
     figures: Mapping[str, Proportion]
     errors: Mapping[str, Figure]
     seconds_per_reply: float
-    """The task's time by its replies: they are answered together, and judged meanwhile."""
+    """The task's time divided by its replies, which are answered together and judged meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class WorldReport:
 
     @cached_property
     def decisions(self) -> Decisions:
-        """Which media were given to requests in everyday words."""
+        """Which media were given in reply to requests in everyday words."""
         found = Decisions()
         for row in self.rows:
             if row["decision"] is not None:

@@ -2,8 +2,8 @@
 
     python -m emoji_mini.evaluation.retrieval emoji-mini OUT --number 120
 
-Half of the things that are asked for emoji-mini can draw. The others it was never shown (those of
-`own_data`): they are to be found. OUT gets the pictures, the index, ``report.json`` and
+emoji-mini can draw half of the things asked for. It was never shown the others (those of
+`own_data`), which must be found. OUT gets the pictures, the index, ``report.json`` and
 ``decision.json``, which is fitted on one half of the requests and measured on the other.
 """
 

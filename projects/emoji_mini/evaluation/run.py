@@ -1,4 +1,4 @@
-"""Runs the benchmark: asks in batches, scores, reports. A killed run goes on where it stopped.
+"""Runs the benchmark: asks in batches, scores, reports. A killed run resumes where it stopped.
 
 FOLDER/settings.json   what is asked of whom; other settings are refused
 FOLDER/answers.jsonl   one line for each reply, with what is right of it
@@ -34,7 +34,7 @@ from emoji_mini.evaluation.trials import Task, Trial, choose_tasks
 
 WRITTEN = ("settings.json", "answers.jsonl", "samples/*", "report.*", *map("{}.png".format, SHEETS))
 GREEDY = GenerationOptions(max_new_tokens=128, temperature=0.0)
-_MAX_SAMPLES = 36  # of a modality: a sheet is for looking at
+_MAX_SAMPLES = 36  # per modality: a sheet is for looking at
 _FRAMES = 6  # of a clip in a sheet
 Row = dict[str, Any]
 
@@ -66,10 +66,10 @@ def evaluate_world(
     """Ask at most `num_trials` questions per task (names of `trials.TASKS`, None: all) and judge
     the replies.
 
-    Trial i of a task always has the same scene, words and seed. Questions are answered together;
-    `session` opens a conversation instead: a test gives a script. `tick(task)` is called after
+    Trial i of a task always has the same scene, words and seed. Questions are answered together
+    unless `session` opens each conversation; tests pass a script. `tick(task)` is called after
     every reply. In `folder`, if given, answers are kept and the report is written; the same call
-    asks only what is not answered yet. `identity` are further settings that tell models apart.
+    asks only what is not answered yet. `identity` holds further settings that tell models apart.
 
     Raises `ValueError` for an unknown task, and for a folder of other settings unless `overwrite`.
     """
@@ -156,7 +156,7 @@ def _ask(
 ) -> tuple[int, Trial, Message]:
     number, trial = numbered
     chosen = options.with_overrides(seed=seed + number)
-    if not trial.wanted:  # only the decision counts: decoders are spared
+    if not trial.wanted:  # only the decision counts, so decoders do not run
         chosen = chosen.with_overrides(decode_media=False)
     return number, trial, session(chosen, trial.history).reply(trial.message)
 
@@ -178,7 +178,7 @@ def _key(task: str, number: int) -> str:
 def _row(
     name: str, task: Task, trial: Trial, reply: Message, scored: Scored, seconds: float
 ) -> Row:
-    """A reply in words, to be read by a person: media stand as ``<modality: caption>``."""
+    """A reply in words for a person to read; media appear as ``<modality: caption>``."""
     return {
         "task": name,
         "turns": [in_words(message) for message in (*trial.history, trial.message)],
@@ -195,7 +195,7 @@ def _row(
 
 
 def _keep(folder: Path | None, rows: dict[str, Row], key: str, row: Row, scored: Scored) -> None:
-    """Append an answer as soon as it is there, its picture or clip before it."""
+    """Append an answer as soon as it arrives, after saving its picture or clip."""
     if folder is not None:
         drawn = [part for part in scored.shown if part.modality in SHEETS]
         if len(drawn) == len(scored.shown) == 1 and _has_room(rows, drawn[0].modality):

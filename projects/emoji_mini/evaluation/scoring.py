@@ -1,5 +1,5 @@
-"""What a reply has right. Words are read exactly (`emoji_talk.reading`), media are judged; a medium
-that was asked for and not given is wrong in everything.
+"""What a reply gets right. Words are read exactly (`emoji_talk.reading`), media are judged; a
+requested medium that is missing is wrong in everything.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from emoji_mini.evaluation.changing import errors, is_bigger
 from emoji_mini.evaluation.judging import Judges
 from emoji_mini.evaluation.trials import Trial
 
-_MANNERS = ("not declined", "order")  # what is right of a reply, not of a medium
+_MANNERS = ("not declined", "order")  # facts about the reply, not about a medium
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def score(trial: Trial, reply: Message, judges: Judges) -> Scored:
 def _kept(
     kept: PictureScene, trial: Trial, shown: list[Media], judges: Judges
 ) -> tuple[dict[str, bool], dict[str, float]]:
-    """What became of what should stay, and for comparison in a true picture of the same words that
-    knows nothing of the user's.
+    """How well what should stay has stayed, and for comparison the same for a correct picture of
+    the same words that knows nothing of the user's.
     """
     (wanted,) = trial.scenes
     assert isinstance(wanted, PictureScene)

@@ -17,7 +17,7 @@ from emoji_mini.emoji_world.scenes import PictureScene, Scene
 from emoji_mini.evaluation.changing import CHANGES, changing
 
 _MODALITIES: dict[str, Modality] = {kind: modality for modality, kind in KIND.items()}
-_MOST_DRAWN = 40  # conversations that are drawn for each one that can be used
+_MOST_DRAWN = 40  # conversations drawn, at most, for each usable one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Trial:
     unknown: bool = False
     """What is asked for is not in the world."""
     kept: PictureScene | None = None
-    """The user's picture, of which all that was not asked to change should stay."""
+    """The user's picture; all that was not asked to change should stay."""
 
 
 Trials = Callable[[int, int], Iterator[Trial]]
@@ -45,8 +45,8 @@ Trials = Callable[[int, int], Iterator[Trial]]
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """`trials` takes their number (a task may have fewer) and a seed. `everyday`: the choice of
-    media counts, for nothing of these words is like training's. `judged`: whose accuracy stands
-    beside the figures.
+    media counts, because these words are unlike training's. `judged`: the judge whose accuracy is
+    shown beside the figures.
     """
 
     about: str
@@ -56,7 +56,7 @@ class Task:
 
 
 def everyday_trials(group: str, number: int, seed: int) -> Iterator[Trial]:
-    """Requests that were written before any training, always in one order. `seed` has no part."""
+    """Requests written before any training, always in the same order. `seed` is unused."""
     for request in islice((r for r in held_out_requests() if _group(r) == group), number):
         yield Trial(
             message=Message("user", request.say),
@@ -94,7 +94,7 @@ def _first_turn(dialogue: Dialogue) -> Trial | None:
 
 
 def follow_up_trials(number: int, seed: int) -> Iterator[Trial]:
-    """Later turns that ask for a medium, after what was really said before."""
+    """Later turns that ask for a medium, after what was actually said before."""
     kinds = {"ask picture": 4, "ask clip": 2, "ask sound": 2, "describe picture": 2}
     source = Dialogues("test", _MOST_DRAWN * number, seed, kinds=kinds, goes_on=True)
     yield from islice(filter(None, (_later_turn(d) for d in _all(source))), number)
@@ -117,7 +117,7 @@ def _later_turn(dialogue: Dialogue) -> Trial | None:
 
 
 def change_trials(change: str, number: int, seed: int) -> Iterator[Trial]:
-    """The user's own picture, and one thing that shall be otherwise."""
+    """The user's own picture, and one thing to change."""
     for message, kept, following in changing(change, number, seed):
         yield Trial(message=message, wanted=("image",), scenes=(following,), kept=kept)
 

@@ -2,8 +2,8 @@
 
     python -m emoji_mini.parts.assemble OUT --trained CHECKPOINT   # the whole model, as it ships
 
-A part is taken from the folder of parts (``--parts``) where that holds one, else from what stands
-trained in the project.
+A part comes from the folder of parts (``--parts``) if that holds it, else from the project's
+trained parts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from emoji_mini.parts.fit import halved
 logger = logging.getLogger(__name__)
 
 TRAINED = Path(__file__).parents[1] / "trained"
-_STANDS_AS = {  # the folders of parts there; frames of clips share the pictures' autoencoder
+_STANDS_AS = {  # folder names there; clip frames share the pictures' autoencoder
     "audio-encoder": "audio_encoder",
     "image": "picture_denoiser",
     "video": "clip_denoiser",
@@ -119,8 +119,8 @@ def spec(conditioning: dict[Modality, tuple[int, int]]) -> ModelSpec:
 
 
 def place(name: str, folder: Path, parts: Path | None = None) -> None:
-    """Lay a frozen part into `folder`, whole: the one in `parts`, else the one that stands trained
-    in the project. Raises `ValueError` if there is neither.
+    """Put a whole frozen part into `folder`: the one in `parts`, else the project's trained one.
+    Raises `ValueError` if there is neither.
     """
     if parts is not None and (parts / name).is_dir():
         left = shutil.ignore_patterns("fit-*")
@@ -140,11 +140,11 @@ def place(name: str, folder: Path, parts: Path | None = None) -> None:
 
 
 def assemble(output: Path, *, trained: Path | None = None, parts: Path | None = None) -> ModelSpec:
-    """Write a checkpoint to `output`: frozen parts in half precision, and around them what was
-    trained.
+    """Write a checkpoint to `output`: the frozen parts in half precision, and the trained roles
+    around them.
 
-    The roles' weights come from the checkpoint `trained` (half precision too), or are fresh; output
-    projectors too, where they led to decoders of another shape. Raises `ValueError` for a missing
+    The roles' weights come from the checkpoint `trained` (also in half precision), or are fresh; so
+    are output projectors that led to decoders of another shape. Raises `ValueError` for a missing
     part.
     """
     check_target(output)
@@ -175,7 +175,7 @@ def assemble(output: Path, *, trained: Path | None = None, parts: Path | None = 
 
 
 def _fitting(shape: ModelSpec, trained: Path) -> list[TrainedRole]:
-    """The roles that `trained` can give: output projectors only if they lead to the same sizes."""
+    """The roles `trained` can provide: output projectors only if they lead to the same sizes."""
 
     def outputs(of: ModelSpec) -> object:
         sizes = {m: (d.conditioning_tokens, d.conditioning_dim) for m, d in of.decoders.items()}
@@ -188,7 +188,7 @@ def _fitting(shape: ModelSpec, trained: Path) -> list[TrainedRole]:
 
 
 def _sharing(shape: ModelSpec, output: Path) -> ModelSpec:
-    """Frames of clips are drawn in the pictures' latents: their autoencoder stands there once."""
+    """Clip frames are drawn in the pictures' latents, so their autoencoder is stored once."""
     pictures, clips = (output / "decoders" / m / "vae" for m in ("image", "video"))
     if folder_sha256(pictures) != folder_sha256(clips):
         return shape
@@ -198,14 +198,14 @@ def _sharing(shape: ModelSpec, output: Path) -> ModelSpec:
 
 
 def _halve(folder: Path) -> None:
-    """Weights as float16."""
+    """Convert the weights to float16."""
     for file in folder.rglob("*.safetensors"):
         save_tensors(halved(load_tensors(file)), file, {"format": "pt"})
     forget_origin(folder)
 
 
 def _conditioning(folder: Path) -> tuple[int, int]:
-    """How many vectors of which width a decoder's caption encoder gives."""
+    """How many vectors a decoder's caption encoder gives, and their width."""
     config = read_object(folder / "text_encoder" / "config.json")
     return int(config["max_position_embeddings"]), int(config["hidden_size"])
 

@@ -1,4 +1,4 @@
-"""The encoder of sounds: ImageBind's audio tower, small, taught which sounds it hears and in which
+"""The sound encoder: a small ImageBind audio tower, taught which sounds it hears and in which
 order.
 
     python -m emoji_mini.parts.audio_encoder train PARTS    # resumable
@@ -30,7 +30,7 @@ from emoji_mini.parts.fit import FitOptions, fit
 NAMES = list(SOUNDS)
 WIDTH = 256  # as the picture encoder's: one input projector serves both
 _TIMES = 25  # patches along time
-_SCALE = 12.0  # features have norm 1, too tame for a classifier
+_SCALE = 12.0  # features have norm 1, too small for a classifier
 
 
 def build_encoder() -> ImageBind:
@@ -52,10 +52,9 @@ def build_encoder() -> ImageBind:
 
 
 class Listener(nn.Module):
-    """The encoder with a head that names what is heard in each half of the time; thrown away
-    afterwards.
+    """The encoder with a head that names what is heard in each half; the head does not ship.
 
-    Of the mean of all patches two sounds would be learnt as a pair, and a new pair not at all.
+    From the mean of all patches, two sounds would be learnt as a pair, and a new pair not at all.
     """
 
     def __init__(self, encoder: ImageBind) -> None:
@@ -71,7 +70,7 @@ class Listener(nn.Module):
 
 
 def disturb(x: Float[Tensor, "M V 1 F T"], generator: torch.Generator) -> Tensor:
-    """Random level, noise, and a silenced band of pitch and of time (SpecAugment): the recorded
+    """Random level, noise, and a silenced band in pitch and in time (SpecAugment), as recorded
     takes are few.
     """
     x = x + torch.randn(len(x), 1, 1, 1, 1, generator=generator) * 0.2

@@ -1,5 +1,5 @@
 """The denoiser of clips: the picture denoiser with layers that look along time, and a caption
-encoder that goes on from the pictures'.
+encoder that starts from the pictures'.
 
     python -m emoji_mini.parts.clip_denoiser encode PARTS    # clips -> latents
     python -m emoji_mini.parts.clip_denoiser train PARTS     # resumable
@@ -7,9 +7,9 @@ encoder that goes on from the pictures'.
     python -m emoji_mini.parts.clip_denoiser measure PARTS   # how many show what was asked for
     python -m emoji_mini.parts.clip_denoiser ship PARTS      # into the project, in float16
 
-It starts from the picture denoiser that stands trained in the project, or from a folder PICTURES
-that holds another denoiser of pictures or clips (``unet/``, ``text_encoder/``, ``tokenizer/``).
-``--keep-captions`` leaves the caption encoder as it is, and with it what output projectors aim at.
+It starts from the project's trained picture denoiser, or from a folder PICTURES that holds another
+denoiser of pictures or clips (``unet/``, ``text_encoder/``, ``tokenizer/``). ``--keep-captions``
+leaves the caption encoder as it is, and so the output projectors' target.
 """
 
 from __future__ import annotations
@@ -70,8 +70,7 @@ def build_unet(channels: int, pictures: Path) -> UNet3DConditionModel:
 
 
 def inflate(video: nn.Module, image_weights: dict[str, Tensor]) -> int:
-    """Copy a picture UNet's weights into a clip UNet and make the temporal layers that it lacks
-    start as identity.
+    """Copy a picture UNet's weights into a clip UNet, whose temporal layers start as identity.
 
     Returns how many tensors were copied. Raises `ValueError` if the two do not share their spatial
     layers.
@@ -120,7 +119,7 @@ def measure(decoder: LatentDiffusion, number: int, seed: int = 5, **sampling: An
 
 
 def ship(parts: Path) -> None:
-    """The last checkpoint in float16 into the project; its autoencoder stands there already."""
+    """Write the last checkpoint into the project in float16; its autoencoder is already there."""
     LatentDiffusion.from_pretrained("video", parts, dtype="float16").save_pretrained(TRAINED)
     shutil.rmtree(TRAINED / "vae")
 

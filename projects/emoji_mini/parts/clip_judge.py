@@ -3,7 +3,7 @@
     python -m emoji_mini.parts.clip_judge train PARTS     # on what `picture_encoder draw` has drawn
     python -m emoji_mini.parts.clip_judge measure PARTS   # on held-out clips
 
-What moves is for the judge of pictures to say (`parts.seeing`).
+The judge of pictures (`parts.seeing`) says what moves.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def train(parts: Path, options: FitOptions) -> None:
 
 
 class MotionJudge:
-    """The network that stands trained in `parts`, else in the project."""
+    """The trained network in `parts`, else the project's."""
 
     def __init__(self, parts: Path | None = None) -> None:
         self.network = MotionNet()
@@ -110,8 +110,8 @@ class MotionJudge:
 def clip_facts(
     pictures: Judge, motions: MotionJudge, clip: NDArray[np.uint8], scene: ClipScene
 ) -> dict[str, bool]:
-    """Which facts of the scene a clip ``uint8[16, H, W, 3]`` shows: thing and place that are
-    seen in most of the frames looked at, and the motion.
+    """Which facts of the scene a clip ``uint8[16, H, W, 3]`` shows: the thing and place seen in
+    most of the frames looked at, and the motion.
     """
     verdicts = pictures.look([clip[number] for number in _LOOKED_AT])
     seen = Counter(thing.name for verdict in verdicts for thing in verdict.things)
@@ -124,9 +124,7 @@ def clip_facts(
 
 
 def measure(parts: Path, number: int = 400, seed: int = 5) -> str:
-    """How many held-out clips it names right: motions of everything, and what things do of their
-    own.
-    """
+    """How many held-out clips it names right: motions of everything, and things' own."""
     judge = MotionJudge(parts)
     rng = np.random.default_rng(seed)
     scenes = [sample_clip(rng, "test") for _ in range(number)]

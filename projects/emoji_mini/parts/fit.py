@@ -1,4 +1,4 @@
-"""One small loop for the frozen parts: Adam, moving average of weights, resumable.
+"""One small loop for the frozen parts: AdamW, moving average of weights, resumable.
 
 The rate is constant and falls in the last fifth, so that a run may be made longer or shorter until
 then.
@@ -190,13 +190,13 @@ def _save(
 
 
 def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights as they are shipped: what is floating point in half precision."""
+    """Weights as shipped: floating-point tensors in half precision."""
     return {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
 
 
 def trained_file(name: str, parts: Path | None, trained: Path) -> Path:
-    """A part's file in `parts`, where one was trained there, else the one that stands in the
-    project's `trained` folder.
+    """A part's file in `parts` if one was trained there, else the one in the project's `trained`
+    folder.
     """
     here = None if parts is None else parts / name
     return here if here is not None and here.is_file() else trained / name

@@ -1,10 +1,9 @@
-"""Denoisers: flow matching on cached latents, the caption encoder trained with
-the UNet. What is drawn differs by medium (`picture_denoiser`, `sound_denoiser`), nothing else.
+"""Denoisers: flow matching on cached latents, the caption encoder trained with the UNet. Only what
+is drawn differs by medium (`picture_denoiser`, `sound_denoiser`).
 
 A folder of parts holds ``latents.npy`` (float16 ``[N, c, h, w]``, of clips ``[N, c, T, h, w]``, of
-unit spread) and
-``captions.jsonl`` (a list of captions a row); training adds ``tokenizer/``, ``unet/``,
-``text_encoder/`` and ``scheduler/`` in the diffusers layout.
+unit spread) and ``captions.jsonl`` (a list of captions per row); training adds ``tokenizer/``,
+``unet/``, ``text_encoder/`` and ``scheduler/`` in the diffusers layout.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _PAD, _BOS, _EOS = "<pad>", "<|startoftext|>", "<|endoftext|>"
 _CHUNK = 64  # scenes rendered and encoded together
 
 BuildUNet = Callable[[int], Any]
-"""An untrained UNet for latents of so many channels."""
+"""An untrained UNet for latents of that many channels."""
 
 
 def unet_settings(channels: int, widths: tuple[int, int], heads: int) -> dict[str, Any]:
@@ -65,7 +64,7 @@ def encode_scenes(
     latents_of: Callable[[list[Scene]], Tensor],
     seed: int = 0,
 ) -> None:
-    """Keep the latents of `size` random scenes, and a few captions of each."""
+    """Save the latents of `size` random scenes, and a few captions of each."""
     parts.mkdir(parents=True, exist_ok=True)
     latents = []
     with whole_file(parts / "captions.jsonl") as file:
@@ -81,8 +80,8 @@ def encode_scenes(
 
 
 def build_tokenizer(folder: Path, words: Sequence[str], vocab_size: int = 8000) -> CLIPTokenizer:
-    """A byte-pair `CLIPTokenizer` in which every one of `words` is one token, as far as
-    `vocab_size` lasts; other words fall into pieces.
+    """A byte-pair `CLIPTokenizer` in which each of `words` is one token, as far as `vocab_size`
+    allows; other words are split.
     """
     trained = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=_EOS))
     trained.normalizer = normalizers.Lowercase()
@@ -170,7 +169,7 @@ def _untrained(
 
 
 def _take_captions(text: nn.Module, folder: Path) -> None:
-    """The weights of the caption encoder in `folder`."""
+    """Load the weights of the caption encoder in `folder`."""
     text.load_state_dict(CLIPTextModel.from_pretrained(folder).state_dict())
 
 
@@ -184,8 +183,8 @@ def train(
 ) -> None:
     """Train UNet and caption encoder, and write them in the diffusers layout. Resumable.
 
-    The caption encoder starts from `text_from` where that is given; ``tokenizer/`` is then its.
-    With `keep_captions` it stays as it is.
+    The caption encoder starts from `text_from` if given; ``tokenizer/`` is then its tokenizer. With
+    `keep_captions` it is not trained.
     """
     module, tokenizer, texts = _untrained(parts, build_unet, text_from)
     if keep_captions:
@@ -216,8 +215,8 @@ def train(
 
 
 def write_average(parts: Path, build_unet: BuildUNet) -> None:
-    """Write the moving average of the last checkpoint in the diffusers layout, in the middle of a
-    training or after it.
+    """Write the moving average of the last checkpoint in the diffusers layout, during training or
+    after it.
     """
     _write(parts, _averaged(parts, build_unet)[0])
 
@@ -261,7 +260,7 @@ def assemble(
 def make(
     decoder: LatentDiffusion, captions: Sequence[str], batch: int = 16, **sampling: Any
 ) -> NDArray[Any]:
-    """Media of captions ``[N, ...]``; the seed of each is its number."""
+    """Media of captions ``[N, ...]``; the seed of each is its index."""
     made: list[NDArray[Any]] = []
     for start in range(0, len(captions), batch):
         conditioning = decoder.encode_captions(list(captions[start : start + batch]))

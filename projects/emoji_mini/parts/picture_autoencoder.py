@@ -37,7 +37,7 @@ SIZE = 128
 LATENT_CHANNELS = 16
 HELD_OUT_SHARE = 12  # every twelfth emoji is seen only in the measurement
 EDGE_WEIGHT = 0.5
-LATENT_NOISE = 0.06  # of a latent's spread: what a denoiser leaves, so that decoding forgives it
+LATENT_NOISE = 0.06  # of a latent's spread: what a denoiser leaves, so that decoding tolerates it
 SPREAD_WEIGHT = 1e-3
 
 
@@ -48,8 +48,8 @@ def build_autoencoder(
     encoder_layers: tuple[int, ...] = (0, 1, 2, 2),
     decoder_layers: tuple[int, ...] = (0, 2, 3, 3),
 ) -> AutoencoderDC:
-    """A deep-compression autoencoder without layers at full resolution: that is where a CPU's time
-    goes, and its pixel-shuffle shortcuts carry what those layers would.
+    """A deep-compression autoencoder without layers at full resolution: a CPU spends most time
+    there, and the pixel-shuffle shortcuts carry what those layers would.
     """
     depth = len(channels)
     return AutoencoderDC(
@@ -145,7 +145,7 @@ def write_bank(emoji: Path, output: Path, size: int, held_out: int, seed: int = 
 
 
 def write_world_bank(output: Path, size: int, held_out: int, seed: int = 0) -> None:
-    """Render pictures of the world for both splits, and for training frames of its clips, 64 px."""
+    """Render pictures of the world for both splits and, for training, 64 px frames of its clips."""
     banks: tuple[tuple[str, Split, int], ...] = (
         ("world", "train", size),
         ("world_held_out", "test", held_out),
@@ -180,7 +180,8 @@ def train(
     whole_every: int = 8,
     start: Path | None = None,
 ) -> None:
-    """Train on crops, and every `whole_every`-th step on whole pictures: borders are learned so.
+    """Train on crops and, in one step of `whole_every` on average, on whole pictures to learn
+    borders.
 
     `start` is an autoencoder whose weights are taken where their shapes fit, such as one with
     another number of latent channels.
@@ -225,7 +226,7 @@ def train(
 
 def measure(output: Path, name: str = "held_out", number: int = 256) -> dict[str, float]:
     """PSNR in dB (mean over held-out pictures, and of the worst tenth), and a sheet of originals
-    above what the autoencoder makes of them, at twice their size.
+    above their reconstructions, at twice their size.
     """
     weights = output / "vae"
     if weights.is_dir():
@@ -255,9 +256,7 @@ def measure(output: Path, name: str = "held_out", number: int = 256) -> dict[str
 
 
 def autoencoder_of(parts: Path, trained: Path = TRAINED) -> Path:
-    """The folder of the autoencoder in `parts`, else of the one that stands trained in the
-    project.
-    """
+    """The folder of the autoencoder in `parts`, else of the project's trained one."""
     return parts / "vae" if (parts / "vae").is_dir() else trained
 
 
@@ -275,7 +274,7 @@ def to_input(pixels: NDArray[np.uint8]) -> Float[Tensor, "B 3 H W"]:
 
 
 def to_pixels(x: Float[Tensor, "B 3 H W"]) -> NDArray[np.uint8]:
-    """The way back of `to_input`."""
+    """The inverse of `to_input`."""
     made: NDArray[np.uint8] = ((x.clamp(-1, 1) + 1) * 127.5).round().byte().movedim(1, 3).numpy()
     return made
 

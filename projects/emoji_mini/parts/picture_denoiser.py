@@ -68,7 +68,7 @@ def assemble(parts: Path) -> LatentDiffusion:
 
 
 def ship(parts: Path) -> None:
-    """The last checkpoint in float16 into the project; its autoencoder stands there already."""
+    """Write the last checkpoint into the project in float16; its autoencoder is already there."""
     assemble(parts)
     decoder = LatentDiffusion.from_pretrained("image", parts, dtype="float16")
     decoder.save_pretrained(TRAINED)

@@ -1,5 +1,5 @@
 """The encoder of pictures and clips, and the judge of generated ones: one small ResNet, taught by
-the world's exact truth to say what stands where.
+the world's ground truth to say what is where.
 
     python -m emoji_mini.parts.picture_encoder draw PARTS     # scenes -> pixels
     python -m emoji_mini.parts.picture_encoder train PARTS    # resumable
@@ -117,7 +117,7 @@ def grid_labels(things: tuple[Placed, ...], cells: int) -> Int[Tensor, "n n"]:
     for thing in things:
         reach = np.hypot(centres[None, :] - thing.x, centres[:, None] - thing.y) / thing.size
         grid[(reach < 0.6) & (grid == NOTHING)] = UNKNOWN
-        # However small, the cell of its middle is a thing's own.
+        # The cell of its middle belongs to a thing, however small it is.
         grid[(reach < 0.3) | (reach == reach.min())] = NAMES.index(thing.name)
     return torch.from_numpy(grid)
 
@@ -155,7 +155,7 @@ def draw(parts: Path, pictures: int, clips: int, seed: int = 1) -> None:
 
 
 def soften(x: Float[Tensor, "B 3 H W"], generator: torch.Generator) -> Tensor:
-    """Blur of some rows, contrast and noise: what decoders make is softer than what is drawn."""
+    """Blur some rows, vary contrast and add noise: decoders' pictures are softer than renders."""
     blurred = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2, mode="bilinear")
     share = torch.rand(len(x), 1, 1, 1, generator=generator)
     x = torch.where(share < 0.4, blurred, x)
@@ -172,8 +172,8 @@ def as_input(pixels: NDArray[np.uint8]) -> Float[Tensor, "B 3 128 128"]:
 
 
 def reader_losses(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Cross-entropy of every head; of middles the focal loss of CenterNet (Zhou et al., 2019,
-    equation 1), over their number.
+    """Cross-entropy of every head; for middles the focal loss of CenterNet (Zhou et al., 2019,
+    equation 1), divided by their number.
     """
     losses = {
         name: F.cross_entropy(logits[name].float(), labels[name], ignore_index=UNKNOWN)
@@ -243,7 +243,7 @@ def save_encoder(reader: Reader, folder: Path) -> None:
 
 
 def load_reader(parts: Path | None = None) -> Reader:
-    """The reader in `parts`, else the one that stands trained in the project."""
+    """The reader in `parts`, else the project's trained one."""
     reader = build_reader()
     reader.load_state_dict(load_tensors(trained_file(WEIGHTS, parts, TRAINED)))
     return reader.eval()

@@ -1,8 +1,8 @@
 """The recipes of emoji-mini's parts: one name, one command, the steps that the shipped weights had.
 
-All of them work in one folder of parts. It holds ``image/``, ``video/`` and ``audio/`` (what
-decoders are trained from, and then they themselves), the two encoders, the judges, and what was
-drawn for them. What it lacks is taken from what stands trained in the project.
+All of them work in one folder of parts. It holds ``image/``, ``video/`` and ``audio/`` (the
+decoders' training data, then the decoders), the two encoders, the judges, and the data drawn for
+them. What it lacks is taken from the project's trained parts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from emoji_mini.parts import (
 from emoji_mini.parts.fit import FitOptions
 
 Size = Callable[[int], int]
-"""How many of so many scenes a trial takes."""
+"""Scales a number of scenes down for a trial."""
 Train = Callable[[Path, FitOptions, Size], Any]
 
 _LESSON: dict[Modality, int] = {"image": 12_000, "video": 3_000, "audio": 4_000}
@@ -41,8 +41,8 @@ _LESSON: dict[Modality, int] = {"image": 12_000, "video": 3_000, "audio": 4_000}
 
 @dataclass(frozen=True)
 class Part:
-    """What it is trained with: steps, batch and rate, and how. Change a number here and the shipped
-    weights can be made again with it.
+    """How a part is trained: steps, batch and rate, and the function. Change a number here to
+    remake the shipped weights with it.
     """
 
     train: Train
@@ -197,10 +197,10 @@ PARTS: dict[str, Part] = {
 
 
 def train_named_part(name: str, output: Path, *, scale: float = 1.0) -> str:
-    """Train the part `name` into `output` and say what came out; `scale` shrinks steps and data for
-    a trial. Resumable.
+    """Train the part `name` into `output` and describe the result; `scale` shrinks steps and data
+    for a trial. Resumable.
 
-    Raises `ValueError` for a name that does not exist, and for what must be trained before.
+    Raises `ValueError` for an unknown name, or if something else must be trained first.
     """
     if name not in PARTS:
         raise ValueError(f"no part {name!r}; there are {', '.join(PARTS)}")
@@ -214,6 +214,6 @@ def train_named_part(name: str, output: Path, *, scale: float = 1.0) -> str:
     def size(full: int) -> int:
         return max(64, round(full * min(1.0, scale)))
 
-    # Not the name itself: what is saved under it is locked by whoever saves it.
+    # Not the name itself: whoever saves under it locks it.
     with path_lock(output / f"training-{name}", doing="trains it"):
         return f"{name}: {part.train(output, options, size)}"

@@ -1,4 +1,4 @@
-"""The judge of generated pictures: what stands where, and whether that is what was asked for."""
+"""The judge of generated pictures: what is where, and whether that is what was asked for."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class PictureVerdict:
     background: str
 
     def facts(self, scene: PictureScene) -> dict[str, bool]:
-        """Which facts of `scene` hold: "object" (its kinds and no others are seen), "count" (of
-        each kind exactly as many), "background", and "relation" where it has one.
+        """Which facts of `scene` hold: "object" (its kinds and no others are seen), "count"
+        (exactly as many of each kind), "background", and "relation" where it has one.
         """
         counts = Counter(thing.name for thing in self.things)
         wanted = {scene.object: scene.count}
@@ -69,7 +69,7 @@ class PictureVerdict:
 
 
 class Judge:
-    """The trained reader with its heads, of `parts` or of the project."""
+    """The trained reader with its heads, from `parts` or the project."""
 
     def __init__(self, parts: Path | None = None) -> None:
         self.reader: Reader = load_reader(parts)
@@ -83,7 +83,7 @@ class Judge:
             heat > MIDDLE
         )
         names = logits["cells"].softmax(1)
-        # What a thing is, is asked of its middle and the cells around it.
+        # A thing is named by its middle and the cells around it.
         names = F.avg_pool2d(names, 3, stride=1, padding=1, count_include_pad=False)[:, :-1]
         return [
             PictureVerdict(

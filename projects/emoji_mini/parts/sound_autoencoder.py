@@ -61,7 +61,7 @@ def write_bank(parts: Path, size: int, held_out: int, seed: int = 0) -> None:
 
 
 def at_other_speeds(waves: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Every second of the waves ``[N, S]`` played faster or slower."""
+    """The waves ``[N, S]``, every second one played faster or slower."""
     steps = np.arange(waves.shape[1])
     changed = [np.interp(steps * rng.uniform(0.85, 1.18), steps, w, right=0.0) for w in waves[::2]]
     out = waves.copy()
@@ -77,7 +77,7 @@ def mels_of(waves: NDArray[np.floating], config: MelConfig) -> Float[Tensor, "N 
 
 
 def train(parts: Path, options: FitOptions) -> None:
-    """Train on crops of `CROP` frames in all bands; every fourth step on whole sounds."""
+    """Train on crops of `CROP` frames in all bands; a quarter of the steps on whole sounds."""
     torch.manual_seed(options.seed)
     vae = build_autoencoder(1, LATENT_CHANNELS, CHANNELS, *LAYERS)
     vae.to(memory_format=torch.channels_last)
@@ -103,7 +103,7 @@ def train(parts: Path, options: FitOptions) -> None:
 @torch.no_grad()
 def measure(parts: Path) -> dict[str, float]:
     """Mean absolute error of held-out log-mel spectrograms in natural-log units, and a sheet of
-    originals above what the autoencoder makes of them.
+    originals above their reconstructions.
     """
     config = load_mel(parts)
     vae = load_autoencoder(parts, TRAINED / "vae")
@@ -124,8 +124,8 @@ def sheet_of(*rows: list[Tensor]) -> Image.Image:
 
 
 def load_codec(parts: Path, *, neural: bool = True) -> AudioCodec:
-    """Waves <-> latents with the autoencoder in `parts` and, if it is `neural` and there is one,
-    the vocoder; else with Griffin-Lim.
+    """Waves <-> latents with the autoencoder in `parts` and, if `neural` and there is one, the
+    vocoder; else with Griffin-Lim.
     """
     vae = load_autoencoder(parts, TRAINED / "vae")
     vocoder: Any = None
@@ -140,7 +140,7 @@ def load_codec(parts: Path, *, neural: bool = True) -> AudioCodec:
 
 
 def load_mel(parts: Path) -> MelConfig:
-    """The spectrogram's geometry in `parts`, else that of the decoder that stands trained."""
+    """The spectrogram's geometry in `parts`, else that of the project's trained decoder."""
     here = parts / MEL_CONFIG_FILE
     return MelConfig.load(here if here.is_file() else TRAINED / MEL_CONFIG_FILE)
 

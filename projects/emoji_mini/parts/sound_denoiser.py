@@ -7,7 +7,7 @@
     python -m emoji_mini.parts.sound_denoiser ship PARTS      # into the project, in float16
 
 PARTS holds what `sound_autoencoder` leaves; with a ``vocoder/`` in it (`sound_vocoder`), sounds
-come from that and not from Griffin-Lim. `sheet` and `measure` take the moving average of the last
+come from that instead of Griffin-Lim. `sheet` and `measure` use the moving average of the last
 checkpoint and make PARTS a decoder's folder, which `LatentDiffusion` opens.
 """
 

@@ -3,9 +3,9 @@
     python -m emoji_mini.parts.sound_verifier train PARTS     # seconds: nothing is descended
     python -m emoji_mini.parts.sound_verifier measure PARTS   # its own accuracy
 
-A linear discriminant (Fisher, 1936) on what a half's log-mel spectrogram is like over time: levels,
-their spread, what is loudest and quietest in each band, how fast it changes and in which rhythm. It
-shares nothing with the decoder that it judges, and never hears the test takes.
+A linear discriminant (Fisher, 1936) on statistics of a half's log-mel spectrogram over time:
+levels, their spread, the loudest and quietest of each band, how fast it changes and in which
+rhythm. It shares nothing with the decoder it judges, and never hears the test takes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _MEL = MelConfig(n_fft=1024, hop_length=400, mel_scale="htk", fmin=30.0, floor=1
 _EXTREMES = 8, 20  # frames of a half that are its loudest, its quietest
 _RHYTHMS = 36  # the lowest modulation frequencies, half a hertz apart
 _SHRINKAGE = 0.1
-_PAIR_EVIDENCE = 5.0  # in natural-log units: less than this, and two sounds are taken for one
+_PAIR_EVIDENCE = 5.0  # in natural-log units: below this, two sounds are taken for one
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _features(mel: Float[Tensor, "N T 64"]) -> Float[Tensor, "N F"]:
 
 
 def train(parts: Path, size: int = 1500, seed: int = 0) -> None:
-    """Fit it to `size` training sounds, at other speeds too, as they are and roughened."""
+    """Fit it to `size` training sounds, half at other speeds, each as it is and roughened."""
     rng = np.random.default_rng((seed, size))
     scenes = [_heard_in_training(sample_sound(rng, "train", pair_share=0.4)) for _ in range(size)]
     mel = mels_heard(at_other_speeds(np.stack([render_sound(scene) for scene in scenes]), rng))
@@ -118,12 +118,12 @@ def train(parts: Path, size: int = 1500, seed: int = 0) -> None:
 
 
 def _heard_in_training(scene: SoundScene) -> SoundScene:
-    """Pairs of both splits are played in all takes; the last ones are kept for the measurement."""
+    """Pairs of both splits use all takes; here the last ones are kept for the measurement."""
     return replace(scene, take=scene.take % (TAKES - TEST_TAKES))
 
 
 def _roughened(mel: Tensor, generator: torch.Generator) -> Tensor:
-    """Tilted, with a floor and noise, half of them blurred in time: as decoders leave sounds."""
+    """Tilted, with a floor and noise, half of them blurred in time: like decoded sounds."""
 
     def some(*shape: int) -> Tensor:
         return torch.rand((len(mel), *shape), generator=generator)
@@ -137,7 +137,7 @@ def _roughened(mel: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def load_verifier(parts: Path | None = None) -> SoundVerifier:
-    """The verifier in `parts`, else the one that stands trained in the project."""
+    """The verifier in `parts`, else the project's trained one."""
     return SoundVerifier(**load_tensors(trained_file(WEIGHTS, parts, TRAINED)))
 
 
@@ -159,8 +159,8 @@ def measure(parts: Path, number: int, codec: AudioCodec | None = None) -> dict[s
 
 
 def score(scenes: list[SoundScene], heard: list[tuple[str, ...]]) -> dict[str, Any]:
-    """The share of scenes whose sounds were heard, in order and no other, with its 95% interval;
-    of all, of single sounds and of pairs.
+    """The share of scenes whose sounds, and no others, were heard in order, with its 95% interval:
+    for all, for single sounds and for pairs.
     """
     found = {}
     for name, lengths in (("all", (1, 2)), ("single", (1,)), ("pair", (2,))):

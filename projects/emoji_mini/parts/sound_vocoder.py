@@ -1,10 +1,10 @@
-"""A small neural vocoder: log-mel spectrograms to sounds, in the place of Griffin-Lim.
+"""A small neural vocoder: log-mel spectrograms to sounds, in place of Griffin-Lim.
 
     python -m emoji_mini.parts.sound_vocoder train PARTS     # resumable
     python -m emoji_mini.parts.sound_vocoder measure PARTS   # beside Griffin-Lim, and a sheet
 
 PARTS holds the bank and the autoencoder of `sound_autoencoder`. Training writes ``vocoder/``, which
-every sound is then made with; remove it if the measurement speaks for Griffin-Lim.
+then makes every sound; remove it if the measurement favours Griffin-Lim.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ def build_vocoder(config: MelConfig) -> SpeechT5HifiGan:
     )
     for layer in vocoder.modules():
         if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d):
-            layer.reset_parameters()  # its own beginning, 100 times smaller, suits weight norm
+            layer.reset_parameters()  # its own initialisation, 100 times smaller, suits weight norm
     return vocoder
 
 
 def losses_of(
     made: Float[Tensor, "B S"], real: Float[Tensor, "B S"], mel: MelConfig
 ) -> dict[str, Float[Tensor, ""]]:
-    """Spectral convergence and L1 of log magnitudes in several resolutions (Yamamoto et al., 2020),
+    """Spectral convergence and L1 of log magnitudes at several resolutions (Yamamoto et al., 2020),
     and L1 of the log-mel spectrogram.
     """
     shape, loudness = torch.zeros(()), torch.zeros(())
@@ -81,7 +81,7 @@ def losses_of(
 
 
 def train(parts: Path, options: FitOptions) -> None:
-    """Train on crops of `CROP` frames, half of them as the autoencoder leaves them."""
+    """Train on crops of `CROP` frames, half of them as the autoencoder reconstructs them."""
     torch.manual_seed(options.seed)
     config, vae = load_mel(parts), load_autoencoder(parts, TRAINED / "vae")
     vocoder = build_vocoder(config)
@@ -111,8 +111,8 @@ def train(parts: Path, options: FitOptions) -> None:
 @torch.no_grad()
 def measure(parts: Path, number: int) -> dict[str, dict[str, float]]:
     """For Griffin-Lim and for the vocoder: the mean distance (natural-log units) between a held-out
-    sound's spectrogram and that of the sound made of it, directly and through the autoencoder, and
-    seconds a sound; and a sheet of spectrograms, the real ones on top.
+    sound's spectrogram and that of the sound made from it, directly and through the autoencoder,
+    and seconds per sound; and a sheet of spectrograms, the real ones on top.
     """
     config = load_mel(parts)
     waves = np.load(parts / "sounds_held_out.npy", mmap_mode="r")[:number].astype(np.float32)

@@ -3,12 +3,12 @@
     python -m emoji_mini.parts.states TRAINED OUT   # a checkpoint that talks -> the whole model
 
 With the language model, its adapters and the signal rows frozen, the states at signal tokens are
-constants. They are computed once, in one forward per conversation, and the output projectors then
-learn from them at a hundred times the speed of a stage. (The paper's authors, too, trained the
-decoding side last.) Errors are measured twice: as they are, by the variance of the captions'
-embeddings, and along the principal directions of these, each by its own spread. What tells one
-thing from another is a small part of the variance and would else be learned last; and directions
-that no caption moves in must stay where all captions have them.
+constants. They are computed once, in one forward pass per conversation, and the output projectors
+then learn from them at a hundred times the speed of a stage. (The paper's authors, too, trained the
+decoding side last.) Errors are measured twice: relative to the variance of the captions'
+embeddings, and along the principal directions of these, each relative to its own spread. What tells
+one thing from another is a small part of the variance and would otherwise be learned last; and
+directions in which no caption varies must stay where all captions have them.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ EXPLAINED = 0.995  # of the variance; directions beyond hardly depend on the cap
 _MOST_DIRECTIONS = 512
 MAX_LENGTH = 384
 
-# What is talked of while the states are gathered: requests and what follows from them. Nothing that
-# the assistant shows is rendered, only its caption is read.
+# Conversations to gather states from: requests and what follows from them. What the assistant shows
+# is not rendered; only its caption is read.
 SPOKEN_MEDIA = {
     "ask picture": 0.34,
     "ask clip": 0.24,
@@ -75,7 +75,8 @@ class SignalStates:
 def signal_states(
     model: NextGPT, source: Source, *, batch_size: int = 32, max_length: int = MAX_LENGTH
 ) -> dict[Modality, SignalStates]:
-    """The states at every captioned assistant medium of `source`, one forward per conversation.
+    """The states at every captioned assistant medium of `source`, one forward pass per
+    conversation.
 
     Conversations of similar length run together; those that cannot be rendered are left out.
     """
@@ -117,8 +118,8 @@ def teach_output_projectors(
     folder: Path,
 ) -> dict[str, float]:
     """Train the output projectors of `model` in place on `states`; returns the last mean losses:
-    the shares of the variance that are not explained, of the whole ("alignment/image") and averaged
-    over the principal directions ("directions/image").
+    the unexplained share of the variance, in total ("alignment/image") and averaged over the
+    principal directions ("directions/image").
     """
     means: dict[str, float] = {}
     for modality, known in states.items():
@@ -151,8 +152,8 @@ def unexplained(
     measure: Float[Tensor, "QC K"],
     variance: Float[Tensor, ""],
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """The share of the embeddings' `variance` that is left, and the mean of those left along their
-    principal directions (`whitening`). The second alone would not see a shift that all share.
+    """The unexplained share of the embeddings' `variance`, and the mean of the shares along their
+    principal directions (`whitening`). The second alone would miss a shift that all share.
     """
     with torch.autocast(difference.device.type, enabled=False):  # rare directions are small
         along = difference.flatten(1) @ measure
@@ -180,13 +181,13 @@ def last_lesson(
     conversations: int = 6000,
     parts: Path | None = None,
 ) -> dict[str, float]:
-    """Put the model together around what `trained` has learnt, teach its output projectors, and
-    leave all of it in `output`, half precision. Returns the last losses.
+    """Assemble the model around what `trained` has learnt, teach its output projectors, and write
+    it to `output` in half precision. Returns the last losses.
     """
     assemble(output, trained=trained, parts=parts)
     model = NextGPT.from_pretrained(output)
     talk = Dialogues("train", conversations, 2, kinds=SPOKEN_MEDIA, goes_on=True)
-    # A lesson that was stopped goes on, but from the same checkpoint only, and until it is over.
+    # A stopped lesson resumes, but only from the same checkpoint; its folder is removed when done.
     lesson = output.parent / f"fit-{output.name}-{folder_sha256(trained)[:8]}"
     means = teach_output_projectors(
         model, signal_states(model, talk), dict.fromkeys(model.decoders, options), lesson

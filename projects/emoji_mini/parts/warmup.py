@@ -1,8 +1,8 @@
 """A cheap first lesson for the input projector of emoji-mini, before stage 1 and without running
 the language model.
 
-The paper goes straight to captioning through the frozen LLM. On a CPU every such step is dear, so
-the projector first learns, for each of its concept tokens, which word of the caption to say: the
+The paper goes straight to captioning through the frozen LLM. On a CPU every such step is expensive,
+so the projector first learns, for each of its concept tokens, which word of the caption to say: the
 nearest row of the LLM's own embedding matrix should be that word's. Stage 1 then starts from media
 that already read like words.
 """
@@ -34,7 +34,7 @@ SHARPNESS = 20.0  # of the softmax over cosine similarities
 def world_features(
     model: NextGPT, sizes: Mapping[Modality, int], seed: int = 11
 ) -> tuple[dict[Modality, list[str]], dict[Modality, Float[Tensor, "S N D"]]]:
-    """Captions of so many training scenes of each kind, and their frozen features (float16)."""
+    """Captions of `sizes` training scenes per modality, and their frozen features (float16)."""
     captions: dict[Modality, list[str]] = {}
     features: dict[Modality, Tensor] = {}
     for modality, size in sizes.items():
@@ -59,8 +59,8 @@ def first_lesson(
     sizes: Mapping[Modality, int],
     parts: Path | None = None,
 ) -> dict[str, float]:
-    """Put the frozen parts together in `output` and give the input projector its first lesson, on
-    media of so many scenes of each kind.
+    """Assemble the frozen parts in `output` and give the input projector its first lesson, on media
+    of `sizes` scenes per modality.
     """
     assemble(output, parts=parts)
     model = NextGPT.from_pretrained(output)
@@ -72,7 +72,7 @@ def caption_words(
 ) -> tuple[Int[Tensor, "S T"], Int[Tensor, "W"]]:  # noqa: F821
     """Each caption as `length` word numbers, and the W token ids that the numbers stand for.
 
-    Longer captions are cut; shorter ones are filled with the token of a line break.
+    Longer captions are cut; shorter ones are padded with the newline token.
     """
     tokenizer = model.language.tokenizer
     filler = tokenizer("\n", add_special_tokens=False).input_ids[-1]
@@ -118,5 +118,5 @@ def warm_up(
     means = fit(projector, losses, options, output.parent / "fit-warmup")
     projector.requires_grad_(False)
     model.save_pretrained(output)
-    (output.parent / "fit-warmup" / "fit.pt").unlink()  # the next one is on other parts
+    (output.parent / "fit-warmup" / "fit.pt").unlink()  # the next lesson is on other parts
     return means

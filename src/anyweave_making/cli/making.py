@@ -31,7 +31,7 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask to conf
 
 
 def read_collections(paths: Sequence[Path], source: str = "", licence: str = "") -> list[Any]:
-    """The media of all tables; a row without a source is of the table's name."""
+    """The media of all tables; a row without a source gets the table's name."""
     from anyweave_making.collection import read_collection
 
     return [
@@ -77,7 +77,7 @@ def language_model(
 
 
 def agree(estimate: Any, yes: bool) -> None:
-    """Say what it will cost, and go on only if the user agrees."""
+    """Say what it will cost, and continue only if the user agrees."""
     err.print(
         f"{estimate.requests:,} requests, {estimate.cached:,} of them answered before; about "
         f"{estimate.input_tokens:,} tokens in and {estimate.output_tokens:,} out, about "
@@ -88,7 +88,7 @@ def agree(estimate: Any, yes: bool) -> None:
 
 
 def print_release(facts: dict[str, Any], folder: Path) -> None:
-    """What was left out of a dataset, and its row of Table 6 in one line."""
+    """Print what was left out of a dataset, and its row of Table 6 in one line."""
     stats = facts["stats"]
     media = "/".join(f"{count:,}" for count in stats["media"].values())
     for reason, count in facts["dropped"].items():

@@ -61,7 +61,7 @@ def data_mosit_build(
     workers: WorkersOption = 4,
     yes: YesOption = False,
 ) -> None:
-    """Write drafts of dialogues with captions in the places of their media; stopped, it goes on.
+    """Write drafts of dialogues with captions in place of their media; a stopped run can resume.
 
     \b
     anyweave data mosit build work --num 6000 --ground photos.csv --ground sounds.csv
@@ -111,7 +111,7 @@ def data_mosit_fill(
     source: SourceOption = "",
     device: DeviceOption = "cpu",
 ) -> None:
-    """Give every caption a medium: the nearest of your collections, else a generated one.
+    """Give every caption a medium: the nearest in your collections, else a generated one.
 
     \b
     anyweave data mosit fill work --collection photos.csv --collection sounds.csv
@@ -198,7 +198,7 @@ def data_mosit_release(
     collection: CollectionOption = [],  # noqa: B006  (typer wants a list)
     allow_outside: AllowOutsideOption = False,
 ) -> None:
-    """Sift the dialogues and write the dataset: conversations, media, origins, hashes and a card.
+    """Filter the dialogues and write the dataset: conversations, media, origins, hashes and a card.
 
     \b
     anyweave data mosit release work mosit-0.1.0 --version 0.1.0 --held-out test.jsonl
@@ -226,7 +226,7 @@ def data_mosit_release(
 
 @contextmanager
 def _generator(generate: str | None, device: str) -> Iterator[Any]:
-    """What makes media, those of several dialogues together; None where nothing was named."""
+    """What generates media, for several dialogues at once; None if nothing was named."""
     if generate is None:
         yield None
         return

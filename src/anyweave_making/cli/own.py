@@ -1,4 +1,4 @@
-"""`anyweave train own`: somebody's data, one command."""
+"""`anyweave train own`: your own data, one command."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def train_own(
     """Teach a model your own data: looked at, planned, trained, and shown before and after.
 
     A folder needs a table (path,caption) or name.txt beside name.png; requests are written around
-    the captions. The model of the best held-out loss is OUT/model, the report OUT/report.html.
+    the captions. The model with the best held-out loss is OUT/model, the report OUT/report.html.
 
     \b
     anyweave train own my-pictures --dry-run

@@ -1,8 +1,8 @@
-"""Modality-switching dialogues (MosIT, paper section 5.2): drafts of a grammar or a language model,
-media from collections or a generator, filters, people's review, and a dataset with a card.
+"""Modality-switching dialogues (MosIT, paper section 5.2): drafts from a grammar or a language
+model, media from collections or a generator, filters, people's review, and a dataset with a card.
 
 ``build_drafts`` -> ``fill_drafts`` -> ``Review`` -> ``publish``, each into a journal in one work
-folder, so that every step can be stopped and goes on.
+folder, so that every step can be stopped and resumed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Drafts: dialogues with captions in the places of their media, one by one into a journal."""
+"""Drafts: dialogues with captions in place of their media, one by one into a journal."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def build_drafts(
 ) -> int:
     """Write `num` drafts into the journal of the folder `work` and return how many there are now.
 
-    What stands there already is not written again, so a stopped run goes on and a larger `num` adds
-    to it. Raises `ValueError` if the journal was begun with another writer, seed or topics.
+    Existing drafts are not written again, so a stopped run resumes and a larger `num` adds to it.
+    Raises `ValueError` if the journal was begun with another writer, seed or topics.
     """
     work = Path(work)
     work.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def draft_topics(topics: Sequence[Topic], num: int, seed: int) -> list[Topic]:
 
 
 def read_dialogues(journal: Journal) -> list[Dialogue]:
-    """The dialogues in a journal, by their keys (threads finish in any order)."""
+    """The dialogues in a journal, in key order (threads finish in any order)."""
     rows = (journal[key] for key in sorted(journal))
     return [Dialogue.from_row(row) for row in rows if "failed" not in row]
 

@@ -1,4 +1,4 @@
-"""A dialogue while it is made: a conversation with what is known of it."""
+"""A dialogue in the making: a conversation and what is known about it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anyweave_making.release import Origin
 class Dialogue:
     """A conversation of user and assistant, begun by the user.
 
-    A medium without a source waits to be filled; its caption says with what. `origins` belongs to
+    A medium without a source waits to be filled; its caption says with what. `origins` are those of
     the media in order, None where one waits. `tags` are what happens in it: ``explicit``,
     ``implicit``, ``perception``, ``reasoning``, ``suggestion``, ``planning``, ...
     """
@@ -79,7 +79,7 @@ class Dialogue:
 
 
 def media_of(conversation: Conversation) -> list[Media]:
-    """All media of a conversation, in the order they are met."""
+    """All media of a conversation, in order of appearance."""
     return [part for message in conversation for part in message.media()]
 
 

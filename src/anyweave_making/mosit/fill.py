@@ -1,4 +1,4 @@
-"""Media for the captions of drafts: looked for in collections, else generated."""
+"""Media for the captions of drafts: found in collections, else generated."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ _CANDIDATES = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Generator:
-    """Makes media of captions. `make` gets modality, caption and seed, and returns a medium with a
-    source, or None for what it cannot make; `source` and `licence` are what is said of it. `each`
-    calls a function for every dialogue, in their order or several at a time, and gives its results
-    in their order.
+    """Makes media from captions. `make` gets modality, caption and seed, and returns a medium with
+    a source, or None for what it cannot make; `source` and `licence` describe it. `each` calls a
+    function for every dialogue, in order or several at a time, and yields the results in order.
     """
 
     make: Callable[[Modality, str, int], Media | None]
@@ -42,15 +41,15 @@ class Filler:
     """Gives media to dialogues.
 
     A medium is looked for among the captions of `items`; the nearest one that the dialogue does not
-    have yet is taken if it scores `min_score`. What is not found is generated, or stays open.
+    have yet is taken if it scores at least `min_score`. What is not found is generated, or stays
+    open.
 
     Args:
-        embed: an encoder of texts, for nearness; None compares words (TF-IDF).
+        embed: a text encoder, for similarity; None compares words (TF-IDF).
         generator: for what is not found.
         max_uses: how often one item may be taken over all dialogues.
         folder: where generated media are stored.
-        allow_outside: take media too that are not below the folder of their table; a data set
-            copies what it is filled with.
+        allow_outside: also take media outside their table's folder; a data set copies its media.
     """
 
     def __init__(
@@ -81,7 +80,7 @@ class Filler:
         self._uses: Counter[str] = Counter()
 
     def count(self, dialogues: Iterable[Dialogue]) -> None:
-        """Take note of media that were given before, so that `max_uses` counts them."""
+        """Note media that were used before, so that `max_uses` counts them."""
         for dialogue in dialogues:
             self._uses.update(
                 str(part.source) for part in media_of(dialogue.conversation) if part.source
@@ -93,8 +92,8 @@ class Filler:
         return filled
 
     def fill_all(self, dialogues: Iterable[Dialogue]) -> Iterable[Dialogue]:
-        """`fill` for each, in their order. What is found depends on what others took before, and is
-        looked for in this order; what is generated may be made together.
+        """`fill` for each, in order. What is found depends on what others took before, so it is
+        searched in this order; media may be generated together.
         """
         found = map(self._find, dialogues)
         each = map if self._generator is None else self._generator.each
@@ -170,7 +169,7 @@ def fill_drafts(
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Fill the drafts in the folder `work` into a second journal, in their order; returns how many
-    dialogues have all their media. A stopped run goes on.
+    dialogues have all their media. A stopped run resumes.
 
     Args:
         settings: what the filling depends on, for the journal and the card.

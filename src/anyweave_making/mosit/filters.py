@@ -45,11 +45,11 @@ class Filters:
     min_modalities: int = 2
     """Kinds of media in one dialogue, text aside."""
     both_sides: bool = True
-    """Media are given and made."""
+    """Media must be both given and made."""
     max_similarity: float = 0.8
     """Share of word triples that two dialogues may have in common."""
     max_imbalance: float | None = 3.0
-    """How many times as many media the commonest kind may have as the rarest; None is any."""
+    """How many times as many media the commonest kind may have as the rarest; None allows any."""
 
     def to_dict(self) -> dict[str, object]:
         """Plain JSON, for the card."""
@@ -71,7 +71,7 @@ class Selection:
 def select(
     dialogues: Iterable[Dialogue], filters: Filters, held_out: HeldOut | None = None
 ) -> Selection:
-    """Sift dialogues: first each one by itself, then near duplicates, then the balance of media."""
+    """Filter dialogues: first each by itself, then near duplicates, then the balance of media."""
     digest, kind = cache(file_digest), cache(_kind)
     dropped: dict[str, str] = {}
     kept: list[Dialogue] = []
@@ -125,7 +125,7 @@ def _promises_nothing(dialogue: Dialogue) -> bool:
 
 
 def _kind(path: str) -> str:
-    """The modality of a file, or nothing if it is none that can be read."""
+    """The modality of a file, or "" if it cannot be read."""
     try:
         return sniff(Path(path))
     except MediaError:
@@ -135,8 +135,8 @@ def _kind(path: str) -> str:
 def _surplus(dialogues: Sequence[Dialogue], max_imbalance: float) -> set[str]:
     """Dialogues to leave out until no modality has `max_imbalance` times the media of another.
 
-    Those go first that hold most of what there is too much of and least of what there is too little
-    of; of equal ones the last. A modality that does not occur at all is not balanced against.
+    Those go first that hold most of the commonest modality and least of the rarest; among equals,
+    the last. A modality that does not occur at all does not count.
     """
     uses = {d.id: Counter(part.modality for part in media_of(d.conversation)) for d in dialogues}
     total = sum(uses.values(), Counter[Modality]())

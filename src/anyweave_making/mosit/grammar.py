@@ -1,11 +1,10 @@
-"""Dialogues without a language model: acts that follow one another, put into words by phrase.
+"""Dialogues without a language model: acts that follow one another, put into words by phrases.
 
 An act is one exchange or two: the user shows something, asks for it, hints at it, wants to know
 why, and so on. Which acts are possible depends on what was said so far; a dialogue that does not
 become what MosIT asks for (media on both sides, several kinds of them, something to think about) is
-begun again.
-Topics, phrases, acts and the state that acts work on can all be replaced, so another world speaks
-through the same grammar.
+started over. Topics, phrases, acts and the state that acts work on can all be replaced, so another
+world speaks through the same grammar.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def _shown(talk: Talk, name: str, medium: Media, **slots: str) -> list[Part | st
 
 
 def _given(talk: Talk, question: str, medium: Media) -> list[Part | str]:
-    """A medium of the user with a question before or after it."""
+    """A medium from the user with a question before or after it."""
     return [question, medium] if talk.chance(0.3) else [medium, question]
 
 
@@ -130,10 +129,10 @@ def _perhaps_shown(talk: Talk, said: str, name: str, gap: str = " ") -> list[Par
 
 @dataclass(frozen=True)
 class Act(Generic[T]):
-    """Something that is done in one exchange or `turns` of them.
+    """Something done in one exchange, or in `turns` of them.
 
-    `ready` says whether it makes sense now; `most` how often it may come in one dialogue, `weight`
-    how often it does.
+    `ready` says whether it makes sense now; `most` how often it may occur in a dialogue, `weight`
+    how likely it is.
     """
 
     play: Callable[[T], None]
@@ -171,9 +170,9 @@ class Grammar:
         phrases: by the names of `PHRASES`, from ``phrases.toml``; another world brings its own as
             ``{**PHRASES, "look.image": (...)}``.
         acts: by name; `ACTS`, more or others.
-        turns: how often dialogues have so many turns.
-        begin: a new talk; ``Talk(topic, phrases, rng, num_turns)`` or one of its kind, which `acts`
-            then work on.
+        turns: how often dialogues have each number of turns.
+        begin: makes a talk for `acts` to work on: ``Talk(topic, phrases, rng, num_turns)`` or one
+            of its kind.
         name: goes into the card.
 
     Raises `ValueError` for a phrase that one of `ACTS` misses.
@@ -201,7 +200,7 @@ class Grammar:
         self._begin = begin
 
     def write(self, id: str, topic: Topic, seed: Sequence[int]) -> Dialogue:
-        """A dialogue on `topic`. Raises `GivenUpError` where the topic does not give enough."""
+        """A dialogue on `topic`. Raises `GivenUpError` if the topic offers too little."""
         rng = np.random.default_rng(list(seed))
         weights = np.array(list(self._turns.values()))
         num_turns = int(rng.choice(list(self._turns), p=weights / weights.sum()))
@@ -218,7 +217,7 @@ class Grammar:
         raise GivenUpError(f"{topic.name}: too little to make a dialogue of")
 
     def _play(self, talk: Talk) -> bool:
-        """Act until all turns are there; whether that worked."""
+        """Act until all turns are there; returns whether that worked."""
         while talk.turns < talk.num_turns:
             names = [name for name, act in self._acts.items() if _may_come(name, act, talk)]
             if not names:

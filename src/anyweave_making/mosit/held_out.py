@@ -15,8 +15,8 @@ from anyweave_making.mosit.dialogue import Dialogue, media_of
 
 __all__ = ["HeldOut", "read_held_out"]
 
-_RUN = 8  # words in a row that are no accident
-_SHORTEST = 5  # words; shorter texts ("What is this?") are everybody's
+_RUN = 8  # shared words in a row that are no accident
+_SHORTEST = 5  # words; shorter texts ("What is this?") are common property
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class HeldOut:
     digests: frozenset[str] = frozenset()
 
     def leak(self, dialogue: Dialogue, digests: Iterable[str]) -> str:
-        """What of a dialogue, whose media files have these `digests`, is held out; or nothing."""
+        """What of a dialogue whose media files have these `digests` is held out; "" if nothing."""
         if not self.digests.isdisjoint(digests):
             return "a medium of an evaluation set"
         for text in _texts_of(dialogue):
@@ -39,8 +39,8 @@ class HeldOut:
 
 
 def read_held_out(paths: Iterable[str | Path]) -> HeldOut:
-    """What stands in evaluation sets: `messages` files, tables of captions (see `collection`) or
-    plain text with one text a line.
+    """What evaluation sets hold: `messages` files, tables of captions (see `collection`) or plain
+    text with one text per line.
     """
     texts: set[str] = set()
     runs: set[str] = set()

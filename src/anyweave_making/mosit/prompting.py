@@ -1,8 +1,8 @@
-"""Dialogues from a language model: what it is told, and what is made of its answer.
+"""Dialogues from a language model: what it is told, and how its answer is read.
 
 As in the paper (section 5.2) it sees template dialogues between a Human and a Machine and a topic.
-On top, each question draws which media come in and go out and what the Machine has to do, so that a
-thousand answers do not all take the same course.
+In addition, each question draws which media come in and go out and what the Machine has to do, so
+that a thousand answers do not all run the same way.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from anyweave_making.written import read_conversation
 
 __all__ = ["ANSWER_TOKENS", "Prompter", "read_examples"]
 
-ANSWER_TOKENS = 450  # about what a dialogue of five turns has
+ANSWER_TOKENS = 450  # about one dialogue of five turns
 _OURS = Path(__file__).with_name("examples.txt")
 _NUM_EXAMPLES = 2
 _TASKS: dict[str, str] = {
@@ -73,7 +73,7 @@ class Prompter:
         self.name = llm.model
 
     def write(self, id: str, topic: Topic, seed: Sequence[int]) -> Dialogue:
-        """A dialogue on `topic`. Raises `GivenUpError` when no answer was one."""
+        """A dialogue on `topic`. Raises `GivenUpError` when no answer was usable."""
         prompt, tasks = self._prompt(topic, seed)
         conversation = self._llm.ask(prompt, _read)
         return Dialogue(
@@ -81,7 +81,7 @@ class Prompter:
         )
 
     def prompt(self, topic: Topic, seed: Sequence[int]) -> Prompt:
-        """What the language model is asked, to estimate what it costs."""
+        """What the language model is asked, for a cost estimate."""
         return self._prompt(topic, seed)[0]
 
     def _prompt(self, topic: Topic, seed: Sequence[int]) -> tuple[Prompt, tuple[str, ...]]:

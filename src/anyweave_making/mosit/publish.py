@@ -40,10 +40,10 @@ def selected(
     only_reviewed: bool = False,
     filler: Filler | None = None,
 ) -> Selection:
-    """The dialogues of `work` as people left them, sifted; every one that is missing has a reason.
+    """The dialogues of `work` as people left them, filtered; every missing one has a reason.
 
     Args:
-        filler: finds the media that an edit asked for; without one such a dialogue is dropped.
+        filler: finds the media that an edit asked for; without it such a dialogue is dropped.
     """
     dialogues = filled_dialogues(work)
     with Journal(Path(work) / DECISIONS) as decisions:
@@ -68,9 +68,9 @@ def publish(
     filler: Filler | None = None,
     copy_media: bool = True,
 ) -> dict[str, Any]:
-    """Write the dataset folder `output` (see `release`) of the dialogues in `work`, and return what
-    stands in its ``dataset.json``. Arguments as in `selected`; of what is left the first `limit`
-    are taken.
+    """Write the dataset folder `output` (see `release`) from the dialogues in `work`, and return
+    the content of its ``dataset.json``. Arguments as in `selected`; of the remaining dialogues the
+    first `limit` are taken.
     """
     work = Path(work)
     filters = filters or Filters()

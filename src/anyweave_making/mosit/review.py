@@ -1,4 +1,4 @@
-"""What a person decided on dialogues: accept, reject, or accept in other words."""
+"""A person's decisions on dialogues: accept, reject, or accept in other words."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Decision = Literal["open", "accept", "reject"]
 
 
 def edited(dialogue: Dialogue, text: str) -> Dialogue:
-    """The dialogue as the written form `text` has it.
+    """The dialogue, changed to the written form `text`.
 
-    A medium with the same caption keeps its file; of the others, the first image in the text keeps
-    the file of the first image that is left, and so on: a person who changes a caption corrects it.
-    A medium beyond those has no source yet. Raises `ValueError` as `read_conversation` does.
+    A medium with the same caption keeps its file; among the others, the first image in the text
+    keeps the file of the first image left, and so on: a person who changes a caption corrects it. A
+    medium beyond those has no source yet. Raises `ValueError` as `read_conversation` does.
     """
     conversation = read_conversation(text)
     before = list(zip(media_of(dialogue.conversation), dialogue.origins, strict=True))
@@ -83,7 +83,7 @@ class Review:
         self._decisions = decisions
 
     def overview(self) -> dict[str, Any]:
-        """All dialogues in a word each, and how many there are of each decision."""
+        """All dialogues in brief, and how many there are of each decision."""
         rows = [
             {
                 "id": dialogue.id,
@@ -123,10 +123,10 @@ class Review:
         }
 
     def decide(self, id: str, decision: str, text: str | None = None) -> dict[str, Any]:
-        """Write a decision down and return the dialogue as it is now.
+        """Record a decision and return the dialogue as it is now.
 
         `text` is the dialogue in other words (None: as they were). Raises `ValueError` for an
-        unknown decision or a text that is no dialogue, `KeyError` for an unknown dialogue.
+        unknown decision or a text that is not a dialogue, `KeyError` for an unknown dialogue.
         """
         if decision not in get_args(Decision):
             raise ValueError(f"a decision is {', '.join(get_args(Decision))}, got {decision!r}")

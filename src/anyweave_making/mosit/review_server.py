@@ -1,4 +1,4 @@
-"""The review page: what a person's browser asks of a `Review`, on the base of our local pages."""
+"""The review page: what a person's browser asks of a `Review`, built on our local pages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FILES = {
 
 
 def review_server(review: Review, port: int = 0) -> LocalServer:
-    """A server of the review page for this machine alone (port 0 chooses a free one).
+    """A server for the review page on this machine alone (port 0 chooses a free one).
 
     Open its `url` and call ``serve_forever``. Raises `ValueError` where the port is taken.
     """

@@ -1,4 +1,4 @@
-"""A dialogue while a grammar writes it: what was said, and what people say around it."""
+"""A dialogue as a grammar writes it: what was said, and what people say around it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _THOUGHT = frozenset(("reasoning", "suggestion", "planning"))
 
 
 class Talk:
-    """A dialogue that is being written: what was said, and what is left to be said.
+    """A dialogue that is being written: what was said, and what is left to say.
 
     Acts ask it for phrases and scenes and add turns to it.
     """
@@ -63,29 +63,29 @@ class Talk:
         return bool(self.rng.random() < share)
 
     def fresh(self, options: Sequence[T]) -> T:
-        """One of the options, as long as possible one that was not taken in this dialogue."""
+        """One of the options, if possible one not used in this dialogue yet."""
         left = [option for option in options if option not in self._said] or list(options)
         chosen = left[int(self.rng.integers(len(left)))]
         self._said.add(chosen)
         return chosen
 
     def phrase(self, name: str, **slots: str) -> str:
-        """A phrasing by name, as long as possible one that was not used in this dialogue; every
-        slot is there with a capital too.
+        """A phrasing by name, if possible one not used in this dialogue yet; every slot is also
+        available capitalised.
         """
         chosen = self.fresh(self._phrases[name])
         capitals = {key.upper(): capitalized(value) for key, value in slots.items()}
         return chosen.format(topic=self.topic.name, **slots, **capitals)
 
     def modalities(self) -> list[Modality]:
-        """The kinds of media that can come next: something is left of them, and the last one was of
-        another kind.
+        """The kinds of media that can come next: some are left, and the last one was of another
+        kind.
         """
         last = self.media()[-1].modality if self.media() else None
         return [m for m in PAPER_MODALITIES if self._scenes.get(m) and m != last]
 
     def scene(self, modality: Modality | None = None) -> Media:
-        """A medium that did not come yet, as its caption; of any kind that can come next."""
+        """A medium not used yet, as its caption; by default of any kind that can come next."""
         options = self.modalities() if modality is None else [modality]
         modality = options[int(self.rng.integers(len(options)))]
         captions = self._scenes[modality]
@@ -119,7 +119,7 @@ class Talk:
         return ""
 
     def is_whole(self) -> bool:
-        """Whether the finished dialogue is what MosIT asks for; if not, it is begun again."""
+        """Whether the finished dialogue is what MosIT asks for; if not, it is started over."""
         sides = self.media("user") and self.media("assistant")
         several = len({part.modality for part in self.media()}) > 1
         return bool(sides) and several and bool(_THOUGHT & set(self.tags))

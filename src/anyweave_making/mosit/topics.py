@@ -1,4 +1,4 @@
-"""What dialogues are about: things to see, watch and hear, and what can be said on them."""
+"""What dialogues are about: things to see, watch and hear, and what can be said about them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Plan:
 @dataclass(frozen=True, kw_only=True)
 class Topic:
     """One topic. `scenes` are captions by modality that can follow "a picture of"; whatever is
-    empty is not talked of.
+    empty is not talked about.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Topic:
 def read_topics(path: str | Path | None = None) -> tuple[Topic, ...]:
     """The topics of a TOML file like our own ``topics.toml``, which is the default.
 
-    Raises `ValueError` naming file and topic for what is not in that form.
+    Raises `ValueError` naming file and topic for anything not in that form.
     """
     path = Path(path or _OURS)
     try:
@@ -91,11 +91,11 @@ def _topic(row: dict[str, Any], place: str) -> Topic:
 def grounded(
     topics: Sequence[Topic], items: Sequence[Item], *, min_score: float = 0.2, per_modality: int = 6
 ) -> tuple[Topic, ...]:
-    """The topics with the captions of a collection in place of their own scenes: what is asked for
-    is then there to be found.
+    """The topics with the captions of a collection in place of their own scenes, so that what is
+    asked for can be found.
 
     For each topic and modality the `per_modality` captions nearest to the topic's name and scenes
-    are taken, if they score `min_score` at least. Topics with too little to talk about (fewer than
+    are taken, if they score at least `min_score`. Topics with too little to talk about (fewer than
     `_LEAST` scenes, or of one modality only) are left out. Raises `ValueError` if none is left.
     """
     captions = {

@@ -1,4 +1,4 @@
-"""Own data, one command: looked at, held out, planned, trained, and shown before and after."""
+"""Your own data, one command: looked at, held out, planned, trained, and shown before and after."""
 
 from anyweave_making.own.look import OwnData, look_at
 from anyweave_making.own.plan import Plan, make_plan

@@ -1,4 +1,4 @@
-"""Somebody's data as conversations: a file in any format, or a folder of captioned media."""
+"""A user's own data as conversations: a file in any format, or a folder of captioned media."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from anyweave_making.collection import Item, modality_by_name, read_collection
 from anyweave_making.t2m import TemplateWriter
 
 _REQUESTS = 3
-"""Times a captioned medium is asked for, in other words each time; once it is described."""
+"""How often a captioned medium is asked for, each time in other words; it is described once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,18 +36,18 @@ class OwnData:
     """Media of a folder or table with captions; 0 where the data are conversations."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     keep: Sequence[Conversation] = ()
-    """Of what the model knew before, as many conversations as there are new ones at most."""
+    """What the model knew before, at most as many conversations as there are new ones."""
     keep_path: Path | None = None
 
     @cached_property
     def mixed(self) -> Sequence[Conversation]:
-        """What a lesson in talking is given: the new and the old."""
+        """What a lesson in talking trains on: the new and the old."""
         return _Joined((self.train, self.keep))
 
     @cached_property
     def showing(self) -> Sequence[Conversation]:
-        """What decoders learn from: those in which the assistant shows media, each once. Of the old
-        data only what the new have too.
+        """What decoders learn from: conversations in which the assistant shows media, each once.
+        Old data count only for the modalities that the new data show.
         """
         return _Joined((_showing(self.train, self.shown), _showing(self.keep, self.shown)))
 
@@ -59,12 +59,12 @@ class OwnData:
 
     @cached_property
     def showing_held_out(self) -> Sequence[Conversation]:
-        """The same of what is held out."""
+        """The same for held-out conversations."""
         return _showing(self.held_out, self.shown)
 
 
 class _Part(Sequence[Conversation]):
-    """Some conversations of a source, read when they are asked for."""
+    """Some conversations of a source, read on demand."""
 
     def __init__(self, source: Any, rows: Sequence[int]) -> None:
         self.source, self.rows = source, rows
@@ -76,13 +76,13 @@ class _Part(Sequence[Conversation]):
         return self.source[self.rows[index]]
 
     def length(self, index: int) -> int | None:
-        """About how many tokens, where the source tells."""
+        """About how many tokens, if the source tells."""
         tell = getattr(self.source, "length", None)
         return None if tell is None else tell(self.rows[index])
 
 
 class _Joined(Sequence[Conversation]):
-    """Sources one after the other, read when they are asked for."""
+    """Sources one after the other, read on demand."""
 
     def __init__(self, parts: Sequence[Sequence[Conversation]]) -> None:
         self.rows = [(part, row) for part in parts for row in range(len(part))]
@@ -96,9 +96,7 @@ class _Joined(Sequence[Conversation]):
 
 
 def _showing(source: Sequence[Conversation], modalities: set[str]) -> Sequence[Conversation]:
-    """The conversations with media of the assistant, of these modalities alone, no set of media
-    twice.
-    """
+    """The conversations with assistant media of these modalities alone, no set of media twice."""
     seen: set[tuple[str, ...]] = set()
     rows = []
     for row in range(len(source)):
@@ -129,7 +127,7 @@ def look_at(
         keep: data of the same kinds that the model was trained on before; as many of its
             conversations as there are new ones are mixed in, so that less is forgotten.
         held_out: share that is never trained on. A medium's conversations stay together.
-        format: of a file, by name; None is known by sight. `options` as for `anyweave.Records`.
+        format: a file's format by name; None detects it. `options` as for `anyweave.Records`.
 
     Raises `ValueError` where there is nothing to train on, or nothing could be held out.
     """
@@ -158,7 +156,7 @@ def look_at(
 
 
 def evenly(size: int, most: int) -> list[int]:
-    """Places of at most `most` of `size` things, evenly spread."""
+    """Indices of at most `most` of `size` things, evenly spread."""
     return np.linspace(0, size, min(size, most), endpoint=False).astype(int).tolist()
 
 
@@ -186,7 +184,7 @@ def _divided(
 
 
 def _set_aside(names: Sequence[str], share: float, seed: int) -> set[int]:
-    """The places of a share of the names, at least one of two: always the same for a seed."""
+    """The indices of a share of the names, at least one: always the same for a seed."""
     order = sorted(range(len(names)), key=lambda n: (zlib.crc32(f"{seed}|{names[n]}".encode()), n))
     return set(order[: max(1, round(share * len(names))) if share else 0])
 
@@ -232,8 +230,8 @@ def _conversations(item: Item, seed: int) -> list[Conversation]:
 
 
 def requests(data: OwnData, number: int) -> list[tuple[Message, Message]]:
-    """First turns that are held out, with the data's own answers: as many kinds as there are, no
-    medium twice.
+    """Held-out first turns with the data's own answers: of as many kinds as there are, no medium
+    twice.
     """
     kinds: dict[tuple[str, ...], list[tuple[Message, Message]]] = {}
     seen: set[tuple[str, ...]] = set()

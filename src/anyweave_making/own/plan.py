@@ -1,5 +1,5 @@
-"""What will be done with somebody's data, how long it takes and how much memory: found out by a few
-real steps before anything is written.
+"""What will be done with a user's own data, and its time and memory: measured by a few real steps
+before anything is written.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from anyweave_making.own.look import OwnData
 
 PLAN_FILE = "plan.json"
 _EPOCHS = 10.0
-"""At most: the held-out loss ends a run earlier."""
+"""At most: the held-out loss may end a run earlier."""
 _DECODER_EPOCHS = 150.0
 _FEW_EPOCHS = 60.0
 """Shapes come late: a medium has to be seen at many noise levels."""
 _DECODER_SHARE = 0.4
-"""Of the minutes, where the decoders learn too."""
+"""Of the minutes, if the decoders learn too."""
 _DECODER_RATE = 1.5e-3
 _CHECKS = 8
-"""How often a lesson looks at its held-out loss."""
+"""How often a lesson checks its held-out loss."""
 _TRIAL_STEPS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """A run that is about to be: its config, and what it will cost."""
+    """A planned run: its config, and what it will cost."""
 
     config: TrainConfig
     why: str
     seconds_per_step: float
     gigabytes: float
-    """Peak of memory in the trial: of the GPU where there is one, else of the process."""
+    """Peak memory in the trial: of the GPU if there is one, else of the process."""
 
     @property
     def about_decoders(self) -> bool:
@@ -63,7 +63,7 @@ class Lesson:
         return data.showing if self.about_decoders else data.mixed
 
     def rows(self, data: OwnData) -> dict[str, str]:
-        """What there is to say of it."""
+        """Its rows of the plan's table."""
         config = self.config
         effective = config.data.batch_size * config.grad_accumulation
         epochs = (config.steps or 0) * effective / len(self.conversations(data))
@@ -91,7 +91,7 @@ class Plan:
     decoders: str
 
     def save(self, folder: Path) -> None:
-        """Keep the plan, for a run that is stopped and goes on."""
+        """Save the plan, so that a stopped run can resume."""
         lessons = [{**asdict(lesson), "config": lesson.config.to_dict()} for lesson in self.lessons]
         write_json(folder / PLAN_FILE, {"lessons": lessons, "decoders": self.decoders}, indent=1)
 
@@ -109,7 +109,7 @@ class Plan:
 
     @property
     def model_args(self) -> dict[str, Any]:
-        """How the model is read: with new adapters, where decoders learn."""
+        """How the model is loaded: with new adapters, if decoders learn."""
         return dict(self.lessons[-1].config.model.args)
 
     def to_markdown(self, data: OwnData) -> str:
@@ -143,7 +143,7 @@ def make_plan(
     """Choose lessons, length and rates for `data` and `model`, and try a few steps.
 
     `minutes` bounds the training itself. `decoder_lora`: whether adapters in the decoders learn
-    what the data show; None is yes where they show pictures, clips or sounds. `settings` are
+    what the data show; None means yes if they show pictures, clips or sounds. `settings` are
     ``a.b=value`` overrides of the configs. Raises `ValueError` for media that the model cannot read
     or make.
     """
@@ -234,8 +234,8 @@ def _talking(
 
 
 def _decoding(config: TrainConfig) -> tuple[TrainConfig, str]:
-    """From captions, whatever the bridge: that is what output projectors are aligned to, and it
-    needs no language model.
+    """Learn from captions, whatever the bridge: output projectors are aligned to them, and no
+    language model is needed.
     """
     rate = config.optimizer.learning_rates.get("decoder_lora", _DECODER_RATE)
     config = replace(
@@ -279,7 +279,7 @@ def _check_media(model: NextGPT, data: OwnData) -> None:
 def _trial(
     model: NextGPT, config: TrainConfig, source: Sequence[Conversation]
 ) -> tuple[float, float]:
-    """Seconds of a step and peak memory in GB. The model is spent afterwards."""
+    """Seconds of a step and peak memory in GB. Discard the model afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         trial = replace(config, output_dir=str(Path(folder) / "trial"), log_every=1000)
         Trainer(model, trial, source).train()

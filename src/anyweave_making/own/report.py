@@ -1,4 +1,4 @@
-"""What a run on somebody's data did, for people: ``report.md`` and ``report.html``."""
+"""What a run on a user's own data did, for people: ``report.md`` and ``report.html``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anyweave.messages import Message, Text
 
 @dataclass(frozen=True)
 class Answered:
-    """A question, what the data answer (None: it is not of the data), and both models' replies."""
+    """A question, what the data answer (None: it is not in the data), and both models' replies."""
 
     question: Message
     wanted: Message | None

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 PATIENCE = 2
 """Checks in a row without a better held-out loss that end the run."""
 _SHOWN = 8
-_MOST_HELD_OUT = 32  # conversations of a check
+_MOST_HELD_OUT = 32  # conversations per check
 # Asked before and after, whatever the data are about: what was forgotten shows here.
 ALWAYS_ASKED = (
     "Hello!",
@@ -50,7 +50,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class _Best:
-    """The best weights so far, on disk, so that a run that was killed knows them."""
+    """The best weights so far, on disk, so that a resumed run knows them."""
 
     folder: Path
     losses: list[tuple[int, float]]
@@ -72,7 +72,7 @@ class _Best:
         return len([row for row in self.losses if row[0] > self.step]) >= PATIENCE
 
     def add(self, step: int, loss: float, weights: Mapping[str, torch.Tensor]) -> None:
-        """Take a check down."""
+        """Record a check."""
         self.losses = [row for row in self.losses if row[0] < step] + [(step, loss)]
         if self.step == step:
             save_tensors({k: v.detach().cpu() for k, v in weights.items()}, self._weights)
@@ -100,8 +100,8 @@ def train_own(
 ) -> OwnReport:
     """Train as planned and write ``model/``, ``report.md`` and ``report.html`` into `output`.
 
-    A run that was stopped goes on with `resume`. Raises `ValueError` for a folder that holds
-    something else.
+    A stopped run continues with `resume`. Raises `ValueError` for a folder that holds something
+    else.
     """
     output = Path(output)
     if not resume:
@@ -166,7 +166,7 @@ def _learn(model: NextGPT, lesson: Lesson, data: OwnData, *, resume: bool, say: 
     if not best.losses:
         best.add(0, loss_of(model), _weights(trainer))
     report = None
-    if not best.rose:  # else a lesson that ended before the run was stopped
+    if not best.rose:  # else the lesson had ended before the run was stopped
         report = trainer.train(resume=resume)
         if report.interrupted and not best.rose:
             raise KeyboardInterrupt
@@ -205,7 +205,7 @@ def _mean(losses: Mapping[Any, Pairs]) -> float:
 
 
 def _answers(model: NextGPT, asked: Sequence[Message], folder: Path) -> list[Message]:
-    """Replies to each, in conversations of their own; their media stay in `folder`."""
+    """Replies to each, in conversations of their own; their media are saved in `folder`."""
     model.eval()
     replies: list[Message] = []
     for number, question in enumerate(asked):
