@@ -133,14 +133,15 @@ def together() -> TrainConfig:
         stage=replace(INSTRUCTION_TUNING, losses={"lm": 1.0, "alignment": 1.0}),
         model=ModelConfig(source="runs/emoji-mini-known/model"),
         data=replace(
-            before.data, args={**before.data.args, "seed": 3, "kinds": _TOGETHER, "goes_on": 0.35}
+            before.data, args={**before.data.args, "seed": 7, "kinds": _TOGETHER, "goes_on": 0.2}
         ),
         optimizer=replace(before.optimizer, learning_rates=rates, warmup_ratio=0.03),
-        # One over the variance of each decoder's caption embeddings: losses are unexplained shares.
+        # Over a share of the variance of caption embeddings (1 / variance is 15, 19 and 4): which thing
+        # it is, is a small part of it.
         objective=ObjectiveConfig(
-            alignment_weights={"image": 15.0, "video": 19.0, "audio": 4.0}, denoising_fraction=0.0
+            alignment_weights={"image": 40.0, "video": 30.0, "audio": 6.0}, denoising_fraction=0.0
         ),
-        steps=560,
+        steps=1000,
         output_dir="runs/emoji-mini-together",
     )
 
@@ -154,11 +155,11 @@ _REQUESTS = {
     **{"ask about picture": 0.02, "compare": 0.01},
 }
 _TOGETHER = {
-    **{"ask picture": 0.22, "ask clip": 0.1, "ask sound": 0.09, "several": 0.06, "unknown": 0.05},
-    **{"too many": 0.01, "vague": 0.01, "mood": 0.02, "sum": 0.03, "cross": 0.06, "compare": 0.01},
-    **{"describe picture": 0.09, "describe clip": 0.03, "describe sound": 0.04},
-    **{"ask about picture": 0.05, "ask about clip": 0.01, "ask about sound": 0.02},
-    **{"talk": 0.08, "spoken of": 0.04, "only words": 0.02, "joke": 0.01},
+    **{"ask picture": 0.27, "ask clip": 0.1, "ask sound": 0.06, "several": 0.05, "unknown": 0.05},
+    **{"vague": 0.01, "mood": 0.01, "sum": 0.02, "cross": 0.06, "compare": 0.01},
+    **{"describe picture": 0.14, "describe clip": 0.06, "describe sound": 0.03},
+    **{"ask about picture": 0.05, "ask about clip": 0.02, "ask about sound": 0.01},
+    **{"talk": 0.07, "spoken of": 0.03, "only words": 0.02, "joke": 0.01},
 }
 
 
