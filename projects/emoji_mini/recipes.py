@@ -136,8 +136,8 @@ def together() -> TrainConfig:
             before.data, args={**before.data.args, "seed": 7, "kinds": _TOGETHER, "goes_on": 0.2}
         ),
         optimizer=replace(before.optimizer, learning_rates=rates, warmup_ratio=0.03),
-        # More than one over the variance of caption embeddings (15, 19 and 4): which thing it is, is
-        # a small part of that.
+        # More than one over the variance of caption embeddings (15, 19 and 4), of which the thing
+        # itself is a small part.
         objective=ObjectiveConfig(
             alignment_weights={"image": 40.0, "video": 30.0, "audio": 6.0}, denoising_fraction=0.0
         ),
