@@ -655,3 +655,17 @@ def test_a_flow_has_its_own_scheduler_alone(flow: LatentDiffusion) -> None:
 @pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_has_what_every_decoder_offers(modality: Modality) -> None:
     assert isinstance(tiny_decoder(modality), Decoder)
+
+
+@torch.no_grad()
+def test_an_edited_sound_is_as_long_as_a_new_one(tmp_path: Path) -> None:
+    path = write_tiny_decoder(tmp_path / "d", "audio")
+    decoder = LatentDiffusion.from_pretrained("audio", path, audio_length=0.205)
+    length = decoder.generate(decoder.unconditional(), seeds=[0], **STEPS)[0].shape
+    assert length == (3280,)
+    latents = decoder.encode_media([np.zeros(length, np.float32)])
+    given: dict[str, Any] = {"seeds": [0], "strength": 0.5, **STEPS}
+    assert decoder.generate(decoder.unconditional(), latents=latents, **given)[0].shape == length
+    longer = torch.cat([latents, latents], dim=2)
+    made = decoder.generate(decoder.unconditional(), latents=longer, **given)[0]
+    assert len(made) > length[0]

@@ -381,9 +381,10 @@ class LatentDiffusion(FrozenParts):
             height=height, width=width, num_frames=num_frames, audio_length=audio_length
         )
         latents = yield from self.latent_steps(conditioning, seeds=seeds, size=size, **sampling)
-        # Edited media keep the length of the latents they started from.
-        cut = size if sampling.get("latents") is None or audio_length is not None else None
-        return self.codec.decode(latents, cut)
+        # Latents round a sound's length up. Of those given, others than of this size keep theirs.
+        given = sampling.get("latents") is not None and audio_length is None
+        other = given and tuple(latents.shape[1:]) != self.codec.latent_shape(size)
+        return self.codec.decode(latents, None if other else size)
 
     def sample_latents(
         self,
