@@ -381,10 +381,9 @@ class LatentDiffusion(FrozenParts):
             height=height, width=width, num_frames=num_frames, audio_length=audio_length
         )
         latents = yield from self.latent_steps(conditioning, seeds=seeds, size=size, **sampling)
-        # Latents round a sound's length up. Of those given, others than of this size keep theirs.
-        given = sampling.get("latents") is not None and audio_length is None
-        other = given and tuple(latents.shape[1:]) != self.codec.latent_shape(size)
-        return self.codec.decode(latents, None if other else size)
+        # Latents round a sound's length up; those given in another size keep their own length.
+        fits = tuple(latents.shape[1:]) == self.codec.latent_shape(size)
+        return self.codec.decode(latents, size if fits else None)
 
     def sample_latents(
         self,
