@@ -60,9 +60,7 @@ def measure_stream(folder: Path, records: int) -> dict[str, Any]:
     source = stream(folder, "messages", seed=1)
     memory, started = [], time.perf_counter()
     marks = {round(records * k / 10) for k in range(11)}
-    epoch = source.epoch(0)
-    for count in range(len(epoch)):
-        conversation = epoch[count]
+    for count, conversation in enumerate(source.epoch(0)):
         if count in marks:
             memory.append(_rss())
         seen[int(conversation[0].text)] += 1
