@@ -140,12 +140,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """What one training forward gives: logits only at supervised positions, conditioning per
-    modality."""
+    """What one training forward gives: logits only at supervised positions, and per modality the
+    final states at signal tokens with the conditioning that is projected from them.
+    """
 
     logits: Float[Tensor, "P V"]  # P supervised positions, in row-major order of the shifted labels
     labels: Int[Tensor, "P"]  # noqa: F821
     conditioning: Mapping[Modality, Float[Tensor, "T Q C"]]
+    signal_states: Mapping[Modality, Float[Tensor, "T S D"]] = field(default_factory=dict)
 
 
 def _to(value: Any, device: torch.device | str) -> Any:

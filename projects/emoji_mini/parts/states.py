@@ -30,14 +30,13 @@ from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.fusion import gather_spans
 from anyweave.model.hashing import folder_sha256
+from anyweave.training.contrast import whitening
 from anyweave.training.features import FrozenFeatures
 from anyweave.training.plan import Source
 from emoji_mini.emoji_talk import Dialogues
 from emoji_mini.parts.assemble import assemble
 from emoji_mini.parts.fit import FitOptions, fit
 
-EXPLAINED = 0.995  # of the variance; directions beyond hardly depend on the caption
-_MOST_DIRECTIONS = 512
 MAX_LENGTH = 384
 
 # Conversations to gather states from: requests and what follows from them. What the assistant shows
@@ -158,20 +157,6 @@ def unexplained(
     with torch.autocast(difference.device.type, enabled=False):  # rare directions are small
         along = difference.flatten(1) @ measure
     return difference.square().mean() / variance, along.square().mean()
-
-
-def whitening(embeddings: Float[Tensor, "U Q C"]) -> Float[Tensor, "QC K"]:
-    """The principal directions of flattened embeddings that hold `EXPLAINED` of the variance, each
-    divided by its spread.
-    """
-    flat = embeddings.flatten(1)
-    centred = flat - flat.mean(0)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # the directions are found from random ones
-        _, sizes, directions = torch.svd_lowrank(centred, min(_MOST_DIRECTIONS, *flat.shape))
-    shares = sizes.square().cumsum(0) / centred.square().sum()
-    count = int((shares < EXPLAINED).sum()) + 1
-    return directions[:, :count] / (sizes[:count] / len(flat) ** 0.5)
 
 
 def last_lesson(

@@ -161,16 +161,16 @@ class NextGPT(nn.Module):
         labels_BL = batch.labels[:, 1:]
         supervised = labels_BL != IGNORE_INDEX
         logits_PV = self.language.logits(hidden_BLD[:, :-1][supervised])
-        conditioning = {
-            modality: self.condition(
-                modality,
-                gather_spans(hidden_BLD, target.rows, target.starts, target.length),
-            )
+        states = {
+            modality: gather_spans(hidden_BLD, target.rows, target.starts, target.length)
             for modality, target in batch.targets.items()
             if modality in self.output_projectors
         }
         return ModelOutput(
-            logits=logits_PV, labels=labels_BL[supervised], conditioning=conditioning
+            logits=logits_PV,
+            labels=labels_BL[supervised],
+            conditioning={m: self.condition(m, hidden) for m, hidden in states.items()},
+            signal_states=states,
         )
 
     def embed(self, batch: Batch) -> Float[Tensor, "B L D"]:

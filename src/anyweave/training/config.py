@@ -86,9 +86,10 @@ class OptimizerConfig:
         for role in self.learning_rates:
             _one_of("optimizer.learning_rates", role, ROLES)
 
-    def rate(self, role: TrainedRole) -> float:
-        """The peak learning rate of a role."""
-        return self.learning_rates.get(role, self.learning_rate)
+    def rate(self, role: str) -> float:
+        """The peak learning rate of a role; of heads that belong to the run, the general one."""
+        rates: Mapping[str, float] = {str(name): rate for name, rate in self.learning_rates.items()}
+        return rates.get(role, self.learning_rate)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +102,9 @@ class ObjectiveConfig:
     """Per modality, default 1: text encoders differ in scale (token norm 33 for CLIP-H, 1 for
     CLAP).
     """
+    contrast_conversations: int = 2000
+    """So many conversations of the run give the captions that the contrast loss tells apart."""
+    contrast_temperature: float = 0.07
     denoising_weights: Mapping[Modality, float] = field(default_factory=dict)
     denoising_fraction: float = 1.0
     """Share of steps that compute the denoising loss, spread evenly; it is by far the costliest."""
@@ -112,6 +116,11 @@ class ObjectiveConfig:
         for name in ("alignment_weights", "denoising_weights"):
             for modality in getattr(self, name):
                 _one_of(f"objective.{name}", modality, MEDIA_MODALITIES)
+        _at_least(self, "objective", 2, "contrast_conversations")
+        if self.contrast_temperature <= 0:
+            raise ValueError(
+                f"objective.contrast_temperature must be above 0, got {self.contrast_temperature}"
+            )
         if not 0 <= self.denoising_fraction <= 1:
             raise ValueError(
                 f"objective.denoising_fraction must be in [0, 1], got {self.denoising_fraction}"

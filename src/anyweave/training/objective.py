@@ -7,7 +7,7 @@ step split over micro-batches and processes therefore equals the same step in on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,8 +18,11 @@ from anyweave.losses import alignment_loss, language_loss
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.training.config import ObjectiveConfig
+from anyweave.training.contrast import CaptionContrast
 from anyweave.training.plan import step_seed
 from anyweave.training.stages import Stage, by_caption
+
+NO_CONTRASTS: Mapping[Modality, CaptionContrast] = {}
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,12 @@ def pays_denoising(step: int, stage: Stage, config: ObjectiveConfig) -> bool:
 
 
 def term_counts(
-    batch: Batch, stage: Stage, *, denoising: bool, captioned: bool = False
+    batch: Batch,
+    stage: Stage,
+    *,
+    denoising: bool,
+    captioned: bool = False,
+    contrasts: Mapping[Modality, CaptionContrast] = NO_CONTRASTS,
 ) -> dict[str, int]:
     """The count of each term of this batch, known before the forward. `captioned`: media without a
     caption cannot be denoised (see `stages.by_caption`).
@@ -51,6 +59,8 @@ def term_counts(
     for modality, targets in batch.targets.items():
         if stage.losses.get("alignment", 0) > 0 and targets.caption_embeddings is not None:
             counts[f"alignment/{modality}"] = len(_captioned(targets))
+        if modality in contrasts and targets.caption_embeddings is not None:
+            counts[f"contrast/{modality}"] = len(_captioned(targets))
         if denoising:
             counts[f"denoising/{modality}"] = len(denoised(targets, captioned))
     return {name: count for name, count in counts.items() if count}
@@ -65,32 +75,50 @@ def compute_terms(
     *,
     denoising: bool,
     row_seeds: Sequence[int],
+    contrasts: Mapping[Modality, CaptionContrast] = NO_CONTRASTS,
 ) -> dict[str, Term]:
     """The terms named by `term_counts`: "lm", "alignment/image", "denoising/audio", ...
 
     Args: row_seeds: one seed per conversation of the batch; its noise depends on nothing else, so
-    neither batching nor the number of processes changes it.
+    neither batching nor the number of processes changes it. contrasts: those
+    of the run, if the stage has that loss.
     """
     captioned = by_caption(model, stage)
-    counts = term_counts(batch, stage, denoising=denoising, captioned=captioned)
+    counts = term_counts(
+        batch, stage, denoising=denoising, captioned=captioned, contrasts=contrasts
+    )
     terms: dict[str, Term] = {}
     if "lm" in counts:
         loss = language_loss(output.logits, output.labels)
         terms["lm"] = Term(stage.losses["lm"], loss * counts["lm"], counts["lm"])
     for modality, targets in batch.targets.items():
         conditioning = output.conditioning.get(modality)
-        count = counts.get(f"alignment/{modality}", 0)
-        if count and conditioning is not None and targets.caption_embeddings is not None:
-            rows = torch.tensor(_captioned(targets), device=conditioning.device)
+        if conditioning is not None and targets.caption_embeddings is not None:
+            said = _captioned(targets)
+            rows = torch.tensor(said, dtype=torch.long, device=conditioning.device)
+            made = conditioning[rows]
             wanted = targets.caption_embeddings.to(conditioning.device)[rows]
-            loss = alignment_loss(conditioning[rows], wanted, mode=config.alignment_mode)
-            weight = stage.losses["alignment"] * config.alignment_weights.get(modality, 1.0)
-            terms[f"alignment/{modality}"] = Term(weight, loss * count, count)
+            count = counts.get(f"alignment/{modality}", 0)
+            if count:
+                loss = alignment_loss(made, wanted, mode=config.alignment_mode)
+                weight = stage.losses["alignment"] * config.alignment_weights.get(modality, 1.0)
+                terms[f"alignment/{modality}"] = Term(weight, loss * count, count)
+            count = counts.get(f"contrast/{modality}", 0)
+            if count:
+                captions = [targets.captions[row] for row in said]
+                losses_T = contrasts[modality].losses(
+                    output.signal_states[modality][rows],
+                    wanted,
+                    captions,
+                    config.contrast_temperature,
+                )
+                weight = stage.losses["contrast"]
+                terms[f"contrast/{modality}"] = Term(weight, losses_T.sum(), count)
         count = counts.get(f"denoising/{modality}", 0)
         steering = targets.caption_embeddings if captioned else conditioning
         if count and steering is not None:
-            made = denoised(targets, captioned)
-            losses_K = denoise(model, modality, steering, targets, made, config, row_seeds)
+            shown = denoised(targets, captioned)
+            losses_K = denoise(model, modality, steering, targets, shown, config, row_seeds)
             weight = stage.losses["denoising"] * config.denoising_weights.get(modality, 1.0)
             terms[f"denoising/{modality}"] = Term(weight, losses_K.sum(), count)
     return terms

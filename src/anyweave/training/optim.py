@@ -8,12 +8,11 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from anyweave.model.roles import TrainedRole
 from anyweave.training.config import OptimizerConfig
 
 
 def build_optimizer(
-    parameters: Mapping[TrainedRole, Mapping[str, nn.Parameter]], config: OptimizerConfig
+    parameters: Mapping[str, Mapping[str, nn.Parameter]], config: OptimizerConfig
 ) -> torch.optim.Optimizer:
     """Adam (paper, weight decay in the gradient) or AdamW (decoupled), one or two groups per role.
 

@@ -25,7 +25,6 @@ import torch
 from torch import Tensor, nn
 
 from anyweave.files import file_digest, read_object, replaced_folder, settle, write_json
-from anyweave.model.roles import TrainedRole
 from anyweave.tensors import load_tensors, save_tensors
 
 logger = logging.getLogger(__name__)
@@ -37,7 +36,8 @@ _FREE = {  # settings that may change on resuming without changing the losses
     # `BatchPlan.order` keeps the steps the same, however they are divided.
     "data.batch_size", "grad_accumulation", "data.max_padded_tokens",
 }  # fmt: skip
-Parameters = Mapping[TrainedRole, Mapping[str, nn.Parameter]]
+Parameters = Mapping[str, Mapping[str, nn.Parameter]]
+"""By role or "contrast_heads", then by name."""
 
 
 @dataclass

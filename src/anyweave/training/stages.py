@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Loss = Literal["lm", "alignment", "denoising"]
+Loss = Literal["lm", "alignment", "contrast", "denoising"]
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 
 
@@ -113,7 +113,7 @@ def set_trainable(
     model: NextGPT,
     roles: Sequence[TrainedRole],
     learning_rates: Mapping[TrainedRole, float] | None = None,
-) -> dict[TrainedRole, dict[str, nn.Parameter]]:
+) -> dict[str, dict[str, nn.Parameter]]:
     """Make exactly `roles` trainable, everything else frozen, and return their parameters by role
     and name.
 
@@ -124,7 +124,7 @@ def set_trainable(
     model.requires_grad_(False)
     for parameter in model.parameters_of("decoder_lora").values():  # outside the module tree
         parameter.requires_grad_(False)
-    selected: dict[TrainedRole, dict[str, nn.Parameter]] = {}
+    selected: dict[str, dict[str, nn.Parameter]] = {}
     total = sum(parameter.numel() for parameter in model.parameters())
     for role in roles:
         parameters = model.parameters_of(role)

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import nn
 
 from anyweave.batch import Batch, ModelOutput
 from anyweave.files import write_json
@@ -28,6 +29,7 @@ from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache
 from anyweave.training.attention import fast_attention
 from anyweave.training.config import TrainConfig
+from anyweave.training.contrast import caption_contrasts
 from anyweave.training.distributed import sum_over_processes
 from anyweave.training.features import FrozenFeatures, Rendered
 from anyweave.training.identity import data_identity
@@ -108,12 +110,20 @@ class Trainer:
         self.parameters = set_trainable(model, config.stage.trainable, rates)
         self.by_caption = by_caption(model, config.stage)
         self.needs_language = needs_language(model, config.stage)
-        self.optimizer = build_optimizer(self.parameters, config.optimizer)
         if config.gradient_checkpointing:
             model.language.enable_gradient_checkpointing()
             model.decoders.enable_gradient_checkpointing()
         cache = FeatureCache(config.cache_dir) if config.cache_dir is not None else None
         self.frozen = FrozenFeatures(model, cache)
+        self.contrasts = (
+            caption_contrasts(self.frozen, source, config.objective.contrast_conversations)
+            if config.stage.losses.get("contrast", 0) > 0
+            else {}
+        )
+        if self.contrasts:
+            heads = nn.ModuleDict(dict(self.contrasts.items()))
+            self.parameters["contrast_heads"] = dict(heads.named_parameters())
+        self.optimizer = build_optimizer(self.parameters, config.optimizer)
         self.renderer = self.frozen.renderer(source, config.data.max_length)
         self.plan = self._plan()
         self.total_steps = total_steps(self.plan, config.steps, config.epochs)
@@ -217,7 +227,9 @@ class Trainer:
         facts = {"stop": float(self.interruption.requested), "samples": 0.0, "tokens": 0.0}
         for batch, _ in batches:
             stage, captioned = self.config.stage, self.by_caption
-            counts = term_counts(batch, stage, denoising=denoising, captioned=captioned)
+            counts = term_counts(
+                batch, stage, denoising=denoising, captioned=captioned, contrasts=self.contrasts
+            )
             for name, count in counts.items():
                 facts[name] = facts.get(name, 0.0) + count
             facts["samples"] += len(batch.input_ids)
@@ -245,7 +257,7 @@ class Trainer:
         """Collated micro-batches with a seed per conversation, split to fit `max_padded_tokens`;
         empty ones are left out.
         """
-        aligned = self.config.stage.losses.get("alignment", 0) > 0
+        aligned = self.config.stage.losses.get("alignment", 0) > 0 or bool(self.contrasts)
         captions = aligned or (denoising and self.by_caption)
         batches = []
         for micro in rendered:
@@ -282,6 +294,7 @@ class Trainer:
                         self.config.objective,
                         denoising=denoising,
                         row_seeds=row_seeds,
+                        contrasts=self.contrasts,
                     )
                 weighted = [term.weight * term.sum / counts[name] for name, term in terms.items()]
                 total = self.parallel.total(weighted, output)

@@ -16,13 +16,13 @@ from anyweave.messages import Image, Message, Text
 from anyweave.model.any_to_any import NextGPT
 from anyweave.tensors import load_tensors
 from anyweave.testing.model import tiny_model
+from anyweave.training.contrast import whitening
 from emoji_mini.parts import assemble, clip_denoiser, flow, picture_denoiser, states, warmup
 from emoji_mini.parts.fit import FitOptions, fit
 from emoji_mini.parts.states import (
     signal_states,
     teach_output_projectors,
     unexplained,
-    whitening,
 )
 
 SHORT = FitOptions(steps=2, batch_size=2, precision="fp32", log_every=1, checkpoint_every=1)
