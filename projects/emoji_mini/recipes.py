@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from anyweave.messages import PAPER_MODALITIES
-from anyweave.model.roles import TrainedRole
 from anyweave.training.config import (
     DataConfig,
     ModelConfig,
@@ -114,34 +113,58 @@ def known_things() -> TrainConfig:
     )
 
 
-def together() -> TrainConfig:
-    """Stage 3 as the paper has it: the language loss and the alignment of captions, so that states
-    at signal tokens come to hold what the decoders should show; and more reading.
-
-    A trial towards the signal bridge that does not ship: see the project's README.
+def signals() -> TrainConfig:
+    """Short requests, whose states at signal tokens learn to tell captions apart: the contrast loss
+    beside the language loss. Output projectors learn later, from states that then stay.
     """
     before = known_things()
-    rates: dict[TrainedRole, float] = {
-        "lora": 6e-4,
-        "input_projectors": 4e-4,
-        "signal_rows": 1e-3,
-        "output_projectors": 1e-3,
-    }
+    return replace(
+        before,
+        name="emoji-mini-signals",
+        stage=replace(
+            INSTRUCTION_TUNING,
+            trainable=("signal_rows", "lora"),
+            losses={"lm": 1.0, "contrast": 0.3},
+        ),
+        model=ModelConfig(source="runs/emoji-mini-known/model"),
+        data=replace(
+            before.data,
+            args={**before.data.args, "seed": 101, "kinds": _SHORT, "goes_on": False},
+            batch_size=48,
+        ),
+        optimizer=replace(
+            before.optimizer,
+            learning_rate=1e-3,
+            learning_rates={"lora": 8e-4, "signal_rows": 1.6e-3},
+            warmup_ratio=0.05,
+        ),
+        steps=350,
+        output_dir="runs/emoji-mini-signals",
+    )
+
+
+def together() -> TrainConfig:
+    """Talk of all kinds, with more reading, while the signals go on telling captions apart."""
+    before = signals()
     return replace(
         before,
         name="emoji-mini-together",
-        stage=replace(INSTRUCTION_TUNING, losses={"lm": 1.0, "alignment": 1.0}),
-        model=ModelConfig(source="runs/emoji-mini-known/model"),
+        stage=replace(
+            INSTRUCTION_TUNING,
+            trainable=("input_projectors", "signal_rows", "lora"),
+            losses={"lm": 1.0, "contrast": 0.2},
+        ),
+        model=ModelConfig(source="runs/emoji-mini-signals/model"),
         data=replace(
-            before.data, args={**before.data.args, "seed": 7, "kinds": _TOGETHER, "goes_on": 0.2}
+            before.data,
+            args={**before.data.args, "seed": 7, "kinds": _TOGETHER, "goes_on": 0.35},
+            batch_size=32,
         ),
-        optimizer=replace(before.optimizer, learning_rates=rates, warmup_ratio=0.03),
-        # More than one over the variance of caption embeddings (15, 19 and 4), of which the thing
-        # itself is a small part.
-        objective=ObjectiveConfig(
-            alignment_weights={"image": 40.0, "video": 30.0, "audio": 6.0}, denoising_fraction=0.0
+        optimizer=replace(
+            before.optimizer,
+            learning_rates={"lora": 6e-4, "signal_rows": 1e-3, "input_projectors": 4e-4},
         ),
-        steps=1000,
+        steps=150,
         output_dir="runs/emoji-mini-together",
     )
 
@@ -154,6 +177,7 @@ _REQUESTS = {
     **{"describe picture": 0.03, "describe clip": 0.02, "describe sound": 0.02, "joke": 0.01},
     **{"ask about picture": 0.02, "compare": 0.01},
 }
+_SHORT = {"ask picture": 0.62, "ask clip": 0.2, "ask sound": 0.1, "several": 0.03, "unknown": 0.05}
 _TOGETHER = {
     **{"ask picture": 0.27, "ask clip": 0.1, "ask sound": 0.06, "several": 0.05, "unknown": 0.05},
     **{"vague": 0.01, "mood": 0.01, "sum": 0.02, "cross": 0.06, "compare": 0.01},
