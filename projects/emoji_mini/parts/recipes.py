@@ -132,11 +132,11 @@ def _first_lesson(parts: Path, options: FitOptions, size: Size) -> object:
 
 
 def _last_lesson(parts: Path, options: FitOptions, size: Size) -> object:
-    trained = parts.parent / "emoji-mini-known" / "model"
+    trained = parts.parent / "emoji-mini-together" / "model"
     if not trained.is_dir():
         raise ValueError(
             f"the output projectors are taught after the last stage, but {trained} is not there; "
-            "run anyweave train stage3 --recipe emoji-mini-known first"
+            "run anyweave train stage3 --recipe emoji-mini-together first"
         )
     return states.last_lesson(trained, parts / "emoji-mini-taught", options, size(6_000), parts)
 

@@ -171,7 +171,7 @@ def last_lesson(
     """
     assemble(output, trained=trained, parts=parts)
     model = NextGPT.from_pretrained(output)
-    talk = Dialogues("train", conversations, 2, kinds=SPOKEN_MEDIA, goes_on=True)
+    talk = Dialogues("train", conversations, 2, kinds=SPOKEN_MEDIA, goes_on=0.35)
     # A stopped lesson resumes, but only from the same checkpoint; its folder is removed when done.
     lesson = output.parent / f"fit-{output.name}-{folder_sha256(trained)[:8]}"
     means = teach_output_projectors(
