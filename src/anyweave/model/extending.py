@@ -36,7 +36,7 @@ def with_modality(
     All other parts are shared with `model`, whose behaviour does not change. New are the
     projectors, by default of the type used for other modalities, and the rows of `signal_tokens`
     signal tokens (None: the kind's default). They are initialised at random and learn in stages 1
-    and 2; a warning says so.
+    to 3; a warning says so.
 
     Raises `ValueError` for a modality that the model already has, and for parts that do not fit.
     """
