@@ -164,7 +164,7 @@ def together() -> TrainConfig:
             before.optimizer,
             learning_rates={"lora": 6e-4, "signal_rows": 1e-3, "input_projectors": 4e-4},
         ),
-        steps=150,
+        steps=220,
         output_dir="runs/emoji-mini-together",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -197,6 +198,18 @@ def test_a_clip_is_seen_in_the_making(visit: Visit, slow: Served) -> None:
     assert preview.evaluate(width) == 8  # a pixel for every latent cell
     done(page)
     expect(preview).to_have_count(0)
+
+
+def test_a_clip_that_the_browser_cannot_play_is_offered_as_a_file(
+    visit: Visit, served: Served
+) -> None:
+    page = visit(served.url)
+    say(page, "a clip", "Clip")
+    film = done(page).locator("video")
+    film.evaluate("film => { film.src = URL.createObjectURL(new Blob(['no clip'])); }")
+    frame = page.locator(".medium.video .medium-frame")
+    expect(frame).to_contain_text("This browser cannot show this clip.")
+    expect(frame.locator("a[download]")).to_have_attribute("download", re.compile(r"\.mp4$"))
 
 
 def test_stop_then_ask_again(visit: Visit, slow: Served) -> None:

@@ -40,7 +40,7 @@ function done(part) {
 }
 
 const SHOWN = {
-  image: (blob, label) =>
+  image: (blob, label, part) =>
     h(
       "button",
       {
@@ -53,6 +53,7 @@ const SHOWN = {
         src: addressOf(blob),
         alt: label,
         onload: ({ target }) => sized(target, target.naturalWidth),
+        onerror: ({ target }) => unshown(target, blob, label, part),
       }),
     ),
   audio: soundPlayer,
@@ -65,7 +66,15 @@ function savedFile(blob, label, part) {
   return h("a", { class: "medium-file", href: addressOf(blob), download: name }, icon("file"), name);
 }
 
-function clip(blob, label) {
+/** Not every browser reads every format: Firefox needs the system's codecs for clips. */
+function unshown(target, blob, label, part) {
+  target.closest(".medium-frame")?.replaceChildren(
+    h("p", { class: "medium-unshown" }, `This browser cannot show this ${about(part.kind).name}.`),
+    savedFile(blob, label, part),
+  );
+}
+
+function clip(blob, label, part) {
   const film = h("video", {
     src: addressOf(blob),
     controls: true,
@@ -74,6 +83,7 @@ function clip(blob, label) {
     preload: "auto",
     "aria-label": label,
     onloadedmetadata: ({ target }) => sized(target, target.videoWidth),
+    onerror: ({ target }) => unshown(target, blob, label, part),
   });
   film.muted = true; // an attribute set by a script does not mute
   if (calm.matches) return film;
