@@ -16,6 +16,7 @@ INPUT_PROJECTORS: dict[str, str] = {
     "qformer": "anyweave.projectors.qformer:QFormerProjector",
 }
 OUTPUT_PROJECTORS: dict[str, str] = {
+    "linear": "anyweave.projectors.linear:LinearOutputProjector",
     "transformer": "anyweave.projectors.transformer:TransformerOutputProjector",
 }
 ENTRY_POINT_GROUPS = {

@@ -1,7 +1,8 @@
-"""Input projection by one linear layer, as in the paper's ablation and the released checkpoint."""
+"""One linear map. Of inputs: as in the paper's ablation and the released checkpoint."""
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -30,3 +31,53 @@ class LinearProjector(nn.Module):
             pooled = functional.adaptive_avg_pool1d(features.transpose(1, 2), self.tokens)
             features = pooled.transpose(1, 2)
         return self.fc(features)
+
+
+class LinearOutputProjector(nn.Module):
+    """Signal states ``[B, S, in_dim]`` -> conditioning ``[B, num_queries, out_dim]``, for S =
+    `num_tokens`: all states together, each normalised, through one map of rank `rank`.
+
+    What the transformer has to find out, which state says what, it sees at once, so it learns from
+    far fewer states; it cannot learn what is not linear in them. (GILL compares a linear map and a
+    transformer too, section 4.3.)
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        num_queries: int,
+        *,
+        num_tokens: int,
+        rank: int = 256,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if min(num_queries, num_tokens, rank) < 1:
+            raise ValueError(
+                "a linear output projector needs at least 1 query, token and rank, got "
+                f"{num_queries}, {num_tokens}, {rank}"
+            )
+        self.num_queries = num_queries
+        self.dropout = nn.Dropout(dropout)
+        self.in_fc = nn.Linear(num_tokens * in_dim, rank)
+        self.out_fc = nn.Linear(rank, num_queries * out_dim)
+
+    @torch.no_grad()
+    def start_from(self, embeddings: Float[Tensor, "U Q C"]) -> None:
+        """Begin with outputs around the mean of caption `embeddings`, and with their principal
+        directions, each by its spread, for the rank.
+        """
+        flat = embeddings.flatten(1).float()
+        rank = min(self.in_fc.out_features, *flat.shape)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            _, sizes, directions = torch.svd_lowrank(flat - flat.mean(0), rank)
+        self.out_fc.weight.zero_()
+        self.out_fc.weight[:, :rank] = directions * (sizes / len(flat) ** 0.5)
+        self.out_fc.bias.copy_(flat.mean(0))
+
+    def forward(self, hidden: Float[Tensor, "B S D"]) -> Float[Tensor, "B Q C"]:
+        seen = functional.layer_norm(hidden, hidden.shape[-1:]).flatten(1)
+        projected = self.out_fc(self.in_fc(self.dropout(seen)))
+        return projected.unflatten(1, (self.num_queries, -1))
