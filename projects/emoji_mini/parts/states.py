@@ -97,15 +97,11 @@ def signal_states(
     for modality, parts in hidden.items():
         captions = tuple(sorted(set(said[modality])))
         place = {caption: row for row, caption in enumerate(captions)}
-        wanted = [
-            frozen.caption_embeddings(modality, captions[at : at + 64])
-            for at in range(0, len(captions), 64)
-        ]
         found[modality] = SignalStates(
             torch.cat(parts),
             torch.tensor([place[caption] for caption in said[modality]]),
             captions,
-            torch.cat(wanted).float(),
+            frozen.caption_embeddings(modality, captions).float(),
         )
     return found
 

@@ -33,6 +33,18 @@ class LinearProjector(nn.Module):
         return self.fc(features)
 
 
+def principal_directions(
+    flat: Float[Tensor, "U D"], most: int
+) -> tuple[Float[Tensor, "D K"], Float[Tensor, " K"]]:
+    """At most `most` directions in which the rows differ, those of the widest spread first, and the
+    standard deviation along each. The same rows always give the same directions.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # they are found from random ones
+        _, sizes, directions = torch.svd_lowrank(flat - flat.mean(0), min(most, *flat.shape))
+    return directions, sizes / len(flat) ** 0.5
+
+
 class LinearOutputProjector(nn.Module):
     """Signal states ``[B, S, in_dim]`` -> conditioning ``[B, num_queries, out_dim]``, for S =
     `num_tokens`: all states together, each normalised, through one map of rank `rank`.
@@ -69,12 +81,9 @@ class LinearOutputProjector(nn.Module):
         directions, each by its spread, for the rank.
         """
         flat = embeddings.flatten(1).float()
-        rank = min(self.in_fc.out_features, *flat.shape)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            _, sizes, directions = torch.svd_lowrank(flat - flat.mean(0), rank)
+        directions, spreads = principal_directions(flat, self.in_fc.out_features)
         self.out_fc.weight.zero_()
-        self.out_fc.weight[:, :rank] = directions * (sizes / len(flat) ** 0.5)
+        self.out_fc.weight[:, : len(spreads)] = directions * spreads
         self.out_fc.bias.copy_(flat.mean(0))
 
     def forward(self, hidden: Float[Tensor, "B S D"]) -> Float[Tensor, "B Q C"]:

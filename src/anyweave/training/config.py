@@ -88,8 +88,8 @@ class OptimizerConfig:
 
     def rate(self, role: str) -> float:
         """The peak learning rate of a role; of heads that belong to the run, the general one."""
-        rates: Mapping[str, float] = {str(name): rate for name, rate in self.learning_rates.items()}
-        return rates.get(role, self.learning_rate)
+        named = (rate for name, rate in self.learning_rates.items() if name == role)
+        return next(named, self.learning_rate)
 
 
 @dataclass(frozen=True, kw_only=True)

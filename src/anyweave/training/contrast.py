@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anyweave.data.mixture import reading
-from anyweave.messages import Modality
-from anyweave.model.any_to_any import NextGPT
+from anyweave.messages import Conversation, Modality
 from anyweave.processing.processor import STUMBLES
+from anyweave.projectors.linear import principal_directions
 from anyweave.training.features import FrozenFeatures
 from anyweave.training.plan import EpochSource, Source, in_epoch, is_streamed
 
@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 EXPLAINED = 0.995  # of the variance; directions beyond hardly depend on the caption
 _MOST_DIRECTIONS = 512
-_AT_ONCE = 64  # captions
 
 
 def whitening(embeddings: Float[Tensor, "U Q C"]) -> Float[Tensor, "QC K"]:
@@ -38,13 +37,10 @@ def whitening(embeddings: Float[Tensor, "U Q C"]) -> Float[Tensor, "QC K"]:
     divided by its spread.
     """
     flat = embeddings.flatten(1)
-    centred = flat - flat.mean(0)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # the directions are found from random ones
-        _, sizes, directions = torch.svd_lowrank(centred, min(_MOST_DIRECTIONS, *flat.shape))
-    shares = sizes.square().cumsum(0) / centred.square().sum()
+    directions, spreads = principal_directions(flat, _MOST_DIRECTIONS)
+    shares = spreads.square().cumsum(0) / flat.var(0, correction=0).sum()
     count = int((shares < EXPLAINED).sum()) + 1
-    return directions[:, :count] / (sizes[:count] / len(flat) ** 0.5)
+    return directions[:, :count] / spreads[:count]
 
 
 class CaptionContrast(nn.Module):
@@ -123,7 +119,7 @@ def caption_contrasts(
     stride = 1 if is_streamed(source) else max(1, len(items) // conversations)
     said: dict[Modality, dict[str, None]] = {m: {} for m in frozen.model.output_projectors}
     for index in range(0, min(len(items), stride * conversations), stride):
-        for modality, caption in _captions(frozen.model, items, index):
+        for modality, caption in _captions(items, index):
             if modality in said and frozen.aligns(modality):
                 said[modality][caption] = None
     contrasts = {}
@@ -136,21 +132,24 @@ def caption_contrasts(
                 *(modality, len(captions), min(len(items), conversations)),
             )
             continue
-        parts = [
-            frozen.caption_embeddings(modality, captions[at : at + _AT_ONCE])
-            for at in range(0, len(captions), _AT_ONCE)
-        ]
-        made = CaptionContrast(captions, torch.cat(parts), hidden_dim)
+        embeddings = frozen.caption_embeddings(modality, captions)
+        made = CaptionContrast(captions, embeddings, hidden_dim)
         contrasts[modality] = made.to(frozen.model.device)
     return contrasts
 
 
-def _captions(model: NextGPT, items: Source, index: int) -> list[tuple[Modality, str]]:
-    """What the assistant shows in one conversation; nothing where it cannot be used, which the run
+def _captions(items: Source, index: int) -> list[tuple[Modality, str]]:
+    """What the assistant shows in one conversation; nothing where it cannot be read, which the run
     itself counts and tells.
     """
     try:
-        sample = model.processor.render(reading(items, index).conversation, read=False)
+        conversation: Conversation = reading(items, index).conversation
     except STUMBLES:
         return []
-    return [(t.modality, t.caption) for t in sample.targets if t.caption is not None]
+    return [
+        (part.modality, part.caption)
+        for message in conversation
+        if message.role == "assistant"
+        for part in message.media()
+        if part.caption is not None
+    ]

@@ -32,6 +32,7 @@ from anyweave.processing.processor import STUMBLES, Processor
 from anyweave.training.plan import EpochSource, Source, in_epoch
 
 logger = logging.getLogger(__name__)
+_CAPTIONS_AT_ONCE = 64
 _REMEMBERED = 4096  # captions; 1 GB for SD-1.5
 
 
@@ -153,7 +154,7 @@ class FrozenFeatures:
         self, modality: Modality, captions: Sequence[str]
     ) -> Float[Tensor, "B Q C"]:
         """Embeddings by the decoder's own text encoder, with as many rows as are predicted: from
-        memory, else from the cache, else computed in one batch. Where padding is masked, rows after
+        memory, else from the cache, else computed in batches. Where padding is masked, rows after
         a caption's end are NaN; excess rows of longer captions are dropped.
         """
         if len(self._captions) > _REMEMBERED:
@@ -166,10 +167,11 @@ class FrozenFeatures:
                     missing.append(caption)
                 else:
                     self._captions[modality, caption] = stored
-        if missing:
+        for at in range(0, len(missing), _CAPTIONS_AT_ONCE):
+            some = missing[at : at + _CAPTIONS_AT_ONCE]
             decoder = self.model.decoders[modality]
-            made = decoder.encode_captions(missing).cpu()
-            for caption, row in zip(missing, made, strict=True):
+            made = decoder.encode_captions(some).cpu()
+            for caption, row in zip(some, made, strict=True):
                 key = self.stored.caption_key(modality, caption)
                 # All-zero rows are masked padding.
                 row = row[row.any(-1)] if getattr(decoder, "masks", False) else row

@@ -1,5 +1,5 @@
 """The losses of a stage on one forward: language, caption alignment and latent denoising (paper
-sections 4.1, 4.2).
+sections 4.1, 4.2), and the contrast of captions.
 
 Every term is a *sum* with its count, and the trainer divides by the counts of the whole step. A
 step split over micro-batches and processes therefore equals the same step in one piece.
@@ -80,8 +80,8 @@ def compute_terms(
     """The terms named by `term_counts`: "lm", "alignment/image", "denoising/audio", ...
 
     Args: row_seeds: one seed per conversation of the batch; its noise depends on nothing else, so
-    neither batching nor the number of processes changes it. contrasts: those
-    of the run, if the stage has that loss.
+    neither batching nor the number of processes changes it. contrasts: those of the run, if the
+    stage has that loss.
     """
     captioned = by_caption(model, stage)
     counts = term_counts(
@@ -92,35 +92,49 @@ def compute_terms(
         loss = language_loss(output.logits, output.labels)
         terms["lm"] = Term(stage.losses["lm"], loss * counts["lm"], counts["lm"])
     for modality, targets in batch.targets.items():
+        terms |= _caption_terms(output, modality, targets, counts, stage, config, contrasts)
         conditioning = output.conditioning.get(modality)
-        if conditioning is not None and targets.caption_embeddings is not None:
-            said = _captioned(targets)
-            rows = torch.tensor(said, dtype=torch.long, device=conditioning.device)
-            made = conditioning[rows]
-            wanted = targets.caption_embeddings.to(conditioning.device)[rows]
-            count = counts.get(f"alignment/{modality}", 0)
-            if count:
-                loss = alignment_loss(made, wanted, mode=config.alignment_mode)
-                weight = stage.losses["alignment"] * config.alignment_weights.get(modality, 1.0)
-                terms[f"alignment/{modality}"] = Term(weight, loss * count, count)
-            count = counts.get(f"contrast/{modality}", 0)
-            if count:
-                captions = [targets.captions[row] for row in said]
-                losses_T = contrasts[modality].losses(
-                    output.signal_states[modality][rows],
-                    wanted,
-                    captions,
-                    config.contrast_temperature,
-                )
-                weight = stage.losses["contrast"]
-                terms[f"contrast/{modality}"] = Term(weight, losses_T.sum(), count)
         count = counts.get(f"denoising/{modality}", 0)
         steering = targets.caption_embeddings if captioned else conditioning
         if count and steering is not None:
-            shown = denoised(targets, captioned)
-            losses_K = denoise(model, modality, steering, targets, shown, config, row_seeds)
+            made = denoised(targets, captioned)
+            losses_K = denoise(model, modality, steering, targets, made, config, row_seeds)
             weight = stage.losses["denoising"] * config.denoising_weights.get(modality, 1.0)
             terms[f"denoising/{modality}"] = Term(weight, losses_K.sum(), count)
+    return terms
+
+
+def _caption_terms(
+    output: ModelOutput,
+    modality: Modality,
+    targets: BatchTargets,
+    counts: Mapping[str, int],
+    stage: Stage,
+    config: ObjectiveConfig,
+    contrasts: Mapping[Modality, CaptionContrast],
+) -> dict[str, Term]:
+    """The losses of one modality that aim at its captions' embeddings."""
+    conditioning = output.conditioning.get(modality)
+    names = [f"{loss}/{modality}" for loss in ("alignment", "contrast")]
+    aligned, told = (counts.get(name, 0) for name in names)
+    if conditioning is None or targets.caption_embeddings is None or not (aligned or told):
+        return {}
+    said = _captioned(targets)
+    rows = torch.tensor(said, device=conditioning.device)
+    wanted = targets.caption_embeddings.to(conditioning.device)[rows]
+    terms: dict[str, Term] = {}
+    if aligned:
+        loss = alignment_loss(conditioning[rows], wanted, mode=config.alignment_mode)
+        weight = stage.losses["alignment"] * config.alignment_weights.get(modality, 1.0)
+        terms[names[0]] = Term(weight, loss * aligned, aligned)
+    if told:
+        losses_T = contrasts[modality].losses(
+            output.signal_states[modality][rows],
+            wanted,
+            [targets.captions[row] for row in said],
+            config.contrast_temperature,
+        )
+        terms[names[1]] = Term(stage.losses["contrast"], losses_T.sum(), told)
     return terms
 
 
