@@ -23,12 +23,16 @@ from anyweave.generation import (
     TextDelta,
     spoken_caption,
 )
+from anyweave.generation.draft import Draft
+from anyweave.generation.events import SignalSpan
 from anyweave.messages import Image, Message, Modality, Text
 from anyweave.model import NextGPT
 from anyweave.model.build import build
+from anyweave.model.spec import DecoderSpec
 from anyweave.processing import collate
 from anyweave.testing.model import tiny_model, tiny_spec
 
+PLAIN = DecoderSpec(source="./d", conditioning_tokens=2, conditioning_dim=4)
 OPTIONS = GenerationOptions(max_new_tokens=12, temperature=1.0, seed=3, num_inference_steps=2)
 
 
@@ -288,6 +292,36 @@ def test_caption_bridge_reads_the_reply(tmp_path: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr(decoder, "encode_captions", encode_noted)
     reply = ChatSession(model, OPTIONS).reply("hello", force=("image",), modalities=("image",))
     assert asked[0] == [part.caption for part in reply.media("image")]
+
+
+def test_words_that_a_decoder_never_learned_are_told_behind_its_medium(tmp_path: Any) -> None:
+    spec = tiny_spec(tmp_path)
+    learned = {**spec.decoders, "image": replace(spec.decoders["image"], words="a cat")}
+    model = build(replace(spec, decoders=learned), root=tmp_path)
+    options = replace(OPTIONS, force=("image",), modalities=("image",))
+    events, done = say(ChatSession(model, options), "hello")
+    (started,) = (event for event in events if isinstance(event, MediaStarted))
+    assert started.unknown_words
+    (place,) = (n for n, part in enumerate(done.message.parts) if part in done.message.media())
+    note = done.message.parts[place + 1]
+    assert isinstance(note, Text)
+    assert f'I have never learned "{started.unknown_words[0]}"' in note.text
+    assert "".join(e.text for e in events if isinstance(e, TextDelta)) == done.message.text
+
+    with_index = ChatSession(model, options, finder=lambda modality, asked, caption: None)
+    assert "never learned" not in with_index.reply("hello").text
+
+
+def test_what_is_told_of_one_medium_is_not_the_caption_of_the_next() -> None:
+    draft = Draft()
+    decoder = replace(PLAIN, words="a cat")
+    draft.add_text(TextDelta(text="Here is a walrus.", token_ids=None))
+    for index in range(2):
+        span = SignalSpan(modality="image", hidden=torch.zeros(1, 1), token_ids=(1,))
+        assert draft.add_span(span, decoder).caption == "a walrus"
+        draft.parts[index] = Image(caption="a walrus")
+    kinds = [type(part) for part in draft.message().parts]
+    assert kinds == [Text, Image, Text, Image, Text]
 
 
 def test_negative_prompt_changes_the_picture(model: NextGPT) -> None:

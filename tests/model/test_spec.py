@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from anyweave.model.spec import (
+    DecoderLoraSpec,
     DecoderSpec,
     EncoderSpec,
     LanguageSpec,
@@ -91,3 +92,16 @@ def test_part_values_are_checked() -> None:
         EncoderSpec(type="a", source="a", modalities=("text",))
     with pytest.raises(ValueError, match="unknown value 'float8'"):
         LanguageSpec(source="lm", dtype="float8")
+
+
+def test_words_that_a_decoder_never_learned() -> None:
+    learned = replace(DECODER, words="a cat on the moon jack lantern")
+    assert learned.unknown_words("A cat, 2 walruses and a jack-o-lantern; a walrus") == (
+        "walruses",
+        "and",
+        "walrus",
+    )
+    assert DECODER.unknown_words("a walrus") == ()  # nobody said what it learned
+    assert replace(learned, lora=DecoderLoraSpec()).unknown_words("a walrus") == ()
+    with pytest.raises(ValueError, match="words"):
+        replace(DECODER, words=["cat"])  # type: ignore[arg-type]

@@ -4,8 +4,11 @@ side. What a caption says is always true of its scene, and nothing that matters 
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
+from anyweave.messages import Modality
 from emoji_mini.emoji_world.sampling import pick
 from emoji_mini.emoji_world.scenes import (
     ACTS,
@@ -67,6 +70,31 @@ def call(rng: np.random.Generator, thing: Thing, count: int = 1) -> str:
     numbers = [number for number in COUNTS[str(count)] if not (unit and "pair" in number)]
     number = NUMBER_WORDS[count] if rng.random() < 0.6 else pick(rng, numbers)
     return f"{number} {many}"
+
+
+def vocabulary(modality: Modality) -> tuple[str, ...]:
+    """Every word of two letters and more that a caption of the modality can hold, in lower case and
+    in order.
+    """
+    if modality == "audio":
+        said = [text for sound in SOUNDS.values() for text in (sound.phrase, *sound.words)]
+        said += FRAMES["sounds"]
+    else:
+        tables = [BACKGROUNDS, COUNTS]
+        tables += [MOTIONS, ACTS] if modality == "video" else [RELATIONS]
+        said = [text for table in tables for texts in table.values() for text in texts]
+        frames = ("clip",) if modality == "video" else ("picture", "two", "between")
+        said += [text for name in frames for text in FRAMES[name]]
+        said += [*NUMBER_WORDS, *(text for thing in THINGS.values() for text in _names(thing))]
+    text = re.sub(r"\{\w+\}", " ", " ".join(said))
+    return tuple(sorted(set(re.findall(r"[^\W\d_]{2,}", text.lower()))))
+
+
+def _names(thing: Thing) -> tuple[str, ...]:
+    return (
+        f"{thing.article} {thing.name} {thing.plural} {thing.unit} {thing.units} some of an the",
+        *(word for pair in thing.synonyms for word in pair),
+    )
 
 
 def _things(rng: np.random.Generator, scene: PictureScene) -> str:

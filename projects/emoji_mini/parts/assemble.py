@@ -32,6 +32,7 @@ from anyweave.model.spec import (
     ProjectorSpec,
 )
 from anyweave.tensors import load_tensors, save_tensors
+from emoji_mini.emoji_world.captions import vocabulary
 from emoji_mini.parts import picture_autoencoder, picture_encoder
 from emoji_mini.parts.fit import halved
 
@@ -45,16 +46,13 @@ _STANDS_AS = {  # folder names there; clip frames share the pictures' autoencode
     "audio": "sound_decoder",
 }
 SIGNAL_TOKENS: dict[Modality, int] = {"image": 8, "video": 8, "audio": 4}
+OUTPUT_RANK = 192
 
 
 def spec(conditioning: dict[Modality, tuple[int, int]]) -> ModelSpec:
     """The shape of `emoji-mini`, before hashes: everything small enough to ship and to answer on a
     laptop's CPU. `conditioning` is tokens and width per decoder.
     """
-    projector = ProjectorSpec(
-        type="transformer",
-        args={"hidden_dim": 192, "ffn_dim": 384, "num_encoder_layers": 1, "num_decoder_layers": 2},
-    )
     attention, mlp = "q_proj k_proj v_proj o_proj", "gate_proj up_proj down_proj"
     layers = f"{attention} {mlp}".split()
     return ModelSpec(
@@ -87,13 +85,20 @@ def spec(conditioning: dict[Modality, tuple[int, int]]) -> ModelSpec:
             },
             shared=True,
         ),
-        output_projectors=dict.fromkeys(conditioning, projector),
+        output_projectors={
+            modality: ProjectorSpec(
+                type="linear",
+                args={"num_tokens": SIGNAL_TOKENS[modality], "rank": OUTPUT_RANK},
+            )
+            for modality in conditioning
+        },
         decoders={
             modality: DecoderSpec(
                 source=f"./decoders/{modality}",
                 conditioning_tokens=tokens,
                 conditioning_dim=width,
                 num_inference_steps=12,
+                words=" ".join(vocabulary(modality)),
             )
             for modality, (tokens, width) in conditioning.items()
         },

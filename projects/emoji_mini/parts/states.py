@@ -30,6 +30,7 @@ from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.fusion import gather_spans
 from anyweave.model.hashing import folder_sha256
+from anyweave.projectors.linear import LinearOutputProjector
 from anyweave.training.contrast import whitening
 from anyweave.training.features import FrozenFeatures
 from anyweave.training.plan import Source
@@ -42,18 +43,15 @@ MAX_LENGTH = 384
 # Conversations to gather states from: requests and what follows from them. What the assistant shows
 # is not rendered; only its caption is read.
 SPOKEN_MEDIA = {
-    "ask picture": 0.34,
-    "ask clip": 0.24,
-    "ask sound": 0.14,
-    "several": 0.14,
-    "cross": 0.08,
-    "mood": 0.02,
-    "sum": 0.02,
-    "vague": 0.02,
+    "ask picture": 0.52,
+    "ask clip": 0.28,
+    "ask sound": 0.1,
+    "several": 0.05,
+    "cross": 0.05,
 }
 # Single precision: rare directions are finer than bfloat16.
 OPTIONS = FitOptions(
-    steps=2000, batch_size=96, learning_rate=1e-3, ema_decay=0.99, precision="fp32"
+    steps=1000, batch_size=128, learning_rate=1e-3, ema_decay=0.99, precision="fp32"
 )
 
 
@@ -119,6 +117,8 @@ def teach_output_projectors(
     means: dict[str, float] = {}
     for modality, known in states.items():
         projector: nn.Module = model.output_projectors[modality]
+        if isinstance(projector, LinearOutputProjector):
+            projector.start_from(known.wanted)
         projector.requires_grad_(True)
         measure = whitening(known.wanted)
         variance = known.wanted.var(0, correction=0).mean()

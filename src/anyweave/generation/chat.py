@@ -23,7 +23,7 @@ from anyweave.decoders.editing import Edit
 from anyweave.decoders.sampling import Step, Steps
 from anyweave.generation.context import context_limit, fit_context
 from anyweave.generation.denoising import Denoising, decoder_arguments
-from anyweave.generation.draft import Draft
+from anyweave.generation.draft import Draft, unlearned
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import (
     Described,
@@ -141,6 +141,8 @@ class ChatSession:
         prompt, cached_tokens = self._prompt(conversation, options)
         prompt_tokens = len(self._ids)
         finished: Finished | None = None
+        # What an index may hold, no decoder need have learned.
+        finds = self._finder is not None and options.retrieve
         with closing(self._speak(prompt, options)) as events:
             for event in events:
                 if isinstance(event, TextDelta):
@@ -150,7 +152,11 @@ class ChatSession:
                         yield event
                 elif isinstance(event, SignalSpan):
                     self._ids.extend((*event.call_ids, *event.token_ids))
-                    yield draft.add_span(event)
+                    part = None if finds else self.model.spec.decoders.get(event.modality)
+                    asked = draft.add_span(event, part)
+                    yield asked
+                    if told := unlearned(asked):
+                        yield TextDelta(text=told, token_ids=None)
                 else:
                     finished = event
         assert finished is not None

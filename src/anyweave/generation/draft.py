@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from anyweave.generation.events import MediaStarted, SignalSpan, TextDelta
 from anyweave.generation.reply import Reply
 from anyweave.messages import Media, Modality, Part, Text
+from anyweave.model.spec import DecoderSpec
 
 
 @dataclass
@@ -31,14 +32,17 @@ class Draft:
         else:
             self.said.append(Text(delta.text, _joined((), delta)))
 
-    def add_span(self, span: SignalSpan) -> MediaStarted:
+    def add_span(self, span: SignalSpan, decoder: DecoderSpec | None = None) -> MediaStarted:
+        """`decoder` knows which words of the caption it never learned; without one, all are known."""
         spoken = [_BLOCK.sub("", part.text) for part in self.said if isinstance(part, Text)]
+        caption = spoken_caption(spoken) if span.caption is None else span.caption
         started = MediaStarted(
             index=len(self.spans),
             modality=span.modality,
-            caption=spoken_caption(spoken) if span.caption is None else span.caption,
+            caption=caption,
             token_ids=span.token_ids,
             forced=span.forced,
+            unknown_words=decoder.unknown_words(caption) if decoder else (),
         )
         self.spans.append(span)
         self.said.append(started)
@@ -57,10 +61,23 @@ class Draft:
         return {part.index: part.caption for part in self.said if isinstance(part, MediaStarted)}
 
     def message(self) -> Reply:
-        parts: list[Part] = [
-            self.parts[p.index] if isinstance(p, MediaStarted) else p for p in self.said
-        ]
+        parts: list[Part] = []
+        for said in self.said:
+            if isinstance(said, Text):
+                parts.append(said)
+                continue
+            parts.append(self.parts[said.index])
+            if told := unlearned(said):
+                parts.append(Text(told))
         return Reply("assistant", parts)
+
+
+def unlearned(started: MediaStarted) -> str:
+    """What a reply says behind a medium whose decoder does not know all words of the caption."""
+    if not started.unknown_words:
+        return ""
+    words = " or ".join(f'"{word}"' for word in started.unknown_words)
+    return f" (I have never learned {words}, so this may be something else.)"
 
 
 # Tables and code between lines of backticks: not sentences about a medium.

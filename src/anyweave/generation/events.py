@@ -62,6 +62,8 @@ class MediaStarted:
     """The signal tokens with which it asked."""
     forced: bool = False
     """True if the caller forced it."""
+    unknown_words: tuple[str, ...] = ()
+    """Words of the caption that the decoder never learned; the reply says so behind the medium."""
 
 
 @dataclass(frozen=True, kw_only=True)

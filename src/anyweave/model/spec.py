@@ -8,6 +8,7 @@ components take flat arguments.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args
@@ -145,6 +146,21 @@ class DecoderSpec:
     """Adapters in the denoiser, which train in the role `decoder_lora`. None, as in the paper,
     leaves the decoder unchanged.
     """
+    words: str | None = None
+    """The words of the captions that it was trained on, lower case, separated by spaces: replies
+    then say which words it never learned. None if any may have been among them.
+    """
+
+    def unknown_words(self, caption: str) -> tuple[str, ...]:
+        """The words of `caption` that the decoder never learned, in lower case, each once. Numerals
+        and single letters do not count. Empty where nobody can tell: `words` is None, or adapters
+        may have taught it more.
+        """
+        if self.words is None or self.lora is not None:
+            return ()
+        known = set(self.words.split())
+        said = re.findall(r"[^\W\d_]{2,}", caption.lower())
+        return tuple(dict.fromkeys(word for word in said if word not in known))
 
     @property
     def defaults(self) -> dict[str, Any]:

@@ -149,6 +149,7 @@ def _entry(
     return {
         **content,
         "revised_prompt": medium.started.caption,
+        "unknown_words": list(medium.started.unknown_words),  # to its decoder
         "id": medium.file_id,
         "expires_at": made.expires_at,
     }

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from emoji_mini.emoji_world.captions import call, describe
+from emoji_mini.emoji_world.captions import call, describe, vocabulary
 from emoji_mini.emoji_world.sampling import sample_clip, sample_picture, sample_sound
 from emoji_mini.emoji_world.scenes import ClipScene, PictureScene, SoundScene
 from emoji_mini.emoji_world.things import THINGS, find_thing
@@ -69,3 +69,15 @@ def test_captions_are_clean(sample) -> None:  # type: ignore[no-untyped-def]
             said == said.strip(" ,") and "  " not in said and "{" not in said and " ," not in said
         )
         assert not re.search(r"\ba [aeio]\w|\ban [^aeiouh]", said), said
+
+
+@pytest.mark.parametrize(
+    ("modality", "sample"),
+    [("image", sample_picture), ("video", sample_clip), ("audio", sample_sound)],
+)
+def test_every_word_of_a_caption_is_in_the_vocabulary(modality, sample) -> None:  # type: ignore[no-untyped-def]
+    rng, known = np.random.default_rng(0), vocabulary(modality)
+    for _ in range(300):
+        said = re.findall(r"[^\W\d_]{2,}", describe(rng, sample(rng, "train")).lower())
+        assert set(said) <= set(known)
+    assert not {"walrus", "thing", "things"} & set(known)
