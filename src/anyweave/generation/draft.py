@@ -33,7 +33,7 @@ class Draft:
             self.said.append(Text(delta.text, _joined((), delta)))
 
     def add_span(self, span: SignalSpan, decoder: DecoderSpec | None = None) -> MediaStarted:
-        """`decoder` knows which words of the caption it never learned; without one, all are known."""
+        """`decoder` says which words of the caption are new to it; without one, none are."""
         spoken = [_BLOCK.sub("", part.text) for part in self.said if isinstance(part, Text)]
         caption = spoken_caption(spoken) if span.caption is None else span.caption
         started = MediaStarted(
