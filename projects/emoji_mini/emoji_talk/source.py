@@ -85,6 +85,11 @@ class Dialogues:
     always rendered. Raises `ValueError` for an unknown kind.
     """
 
+    streamed = True
+    """Every item is drawn by itself, so there is nothing to shuffle: a run plans them in windows as
+    it goes, instead of drafting all of them first (70 s for 400,000).
+    """
+
     def __init__(
         self,
         split: Split,

@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from anyweave.training.plan import BatchPlan, Lengths, is_streamed
 from emoji_mini.emoji_talk import Dialogues
 from emoji_mini.emoji_talk.phrases import phrases, tables, unknown_sounds, unknown_things
 from emoji_mini.emoji_talk.source import ACTS, STAGES
@@ -109,3 +110,25 @@ def test_user_media_are_rendered_and_replies_on_demand() -> None:
     whole = Dialogues("train", 40, 2, kinds={"ask sound": 1}, with_media=True)
     sound = whole[0][1].media()[0]
     assert sound.source.shape == (64_000,) and sound.rate == 16_000
+
+
+def test_a_run_drafts_only_the_conversations_that_it_soon_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = Dialogues("train", 100_000)
+    drafted: list[int] = []
+
+    def length(index: int) -> int:
+        drafted.append(index)
+        return index
+
+    monkeypatch.setattr(source, "length", length)
+    plan = BatchPlan(
+        size=len(source),
+        batch_size=4,
+        window=8,
+        lengths=Lengths(source),
+        streamed=is_streamed(source),
+    )
+    assert len({item for step in range(8) for batch in plan.step(step) for item in batch}) == 32
+    assert sorted(drafted) == list(range(32))
