@@ -131,14 +131,15 @@ def _first_lesson(parts: Path, options: FitOptions, size: Size) -> object:
     return warmup.first_lesson(parts / "emoji-mini", options, sizes, parts)
 
 
-def _last_lesson(parts: Path, options: FitOptions, size: Size) -> object:
-    trained = parts.parent / "emoji-mini-together" / "model"
+def _lesson_from_states(parts: Path, options: FitOptions, size: Size) -> object:
+    trained = parts.parent / "emoji-mini-signals" / "model"
     if not trained.is_dir():
         raise ValueError(
-            f"the output projectors are taught after the last stage, but {trained} is not there; "
-            "run anyweave train stage3 --recipe emoji-mini-together first"
+            f"the output projectors learn from signals that tell captions apart, but {trained} is "
+            "not there; run anyweave train stage3 --recipe emoji-mini-signals first"
         )
-    return states.last_lesson(trained, parts / "emoji-mini-taught", options, size(6_000), parts)
+    number = size(states.CONVERSATIONS)
+    return states.lesson(trained, parts / "emoji-mini-taught", options, number, parts)
 
 
 PARTS: dict[str, Part] = {
@@ -192,7 +193,7 @@ PARTS: dict[str, Part] = {
             steps=1_500, batch_size=32, learning_rate=1e-3, ema_decay=0.995, checkpoint_every=250
         ),
     ),
-    "output-projectors": Part(_last_lesson, states.OPTIONS),
+    "output-projectors": Part(_lesson_from_states, states.OPTIONS),
 }
 
 

@@ -1,14 +1,14 @@
-"""A last lesson for the output projectors: stage 2 once more, without running the language model.
+"""A lesson for the output projectors: stage 2 once more, without running the language model.
 
     python -m emoji_mini.parts.states TRAINED OUT   # a checkpoint that talks -> the whole model
 
 With the language model, its adapters and the signal rows frozen, the states at signal tokens are
 constants. They are computed once, in one forward pass per conversation, and the output projectors
-then learn from them at a hundred times the speed of a stage. (The paper's authors, too, trained the
-decoding side last.) Errors are measured twice: relative to the variance of the captions'
-embeddings, and along the principal directions of these, each relative to its own spread. What tells
-one thing from another is a small part of the variance and would otherwise be learned last; and
-directions in which no caption varies must stay where all captions have them.
+then learn from them at a hundred times the speed of a stage. Linear ones begin with the principal
+directions of the captions' embeddings. Errors are measured twice: relative to the variance of the
+embeddings, and along these directions, each relative to its own spread. What tells one thing from
+another is a small part of the variance and would otherwise be learned last; and directions in which
+no caption varies must stay where all captions have them.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from emoji_mini.parts.assemble import assemble
 from emoji_mini.parts.fit import FitOptions, fit
 
 MAX_LENGTH = 384
+CONVERSATIONS = 10_000
 
 # Conversations to gather states from: requests and what follows from them. What the assistant shows
 # is not rendered; only its caption is read.
@@ -155,11 +156,11 @@ def unexplained(
     return difference.square().mean() / variance, along.square().mean()
 
 
-def last_lesson(
+def lesson(
     trained: Path,
     output: Path,
     options: FitOptions = OPTIONS,
-    conversations: int = 6000,
+    conversations: int = CONVERSATIONS,
     parts: Path | None = None,
 ) -> dict[str, float]:
     """Assemble the model around what `trained` has learnt, teach its output projectors, and write
@@ -167,14 +168,14 @@ def last_lesson(
     """
     assemble(output, trained=trained, parts=parts)
     model = NextGPT.from_pretrained(output)
-    talk = Dialogues("train", conversations, 2, kinds=SPOKEN_MEDIA, goes_on=0.35)
+    talk = Dialogues("train", conversations, 2, kinds=SPOKEN_MEDIA, goes_on=0.1)
     # A stopped lesson resumes, but only from the same checkpoint; its folder is removed when done.
-    lesson = output.parent / f"fit-{output.name}-{folder_sha256(trained)[:8]}"
+    folder = output.parent / f"fit-{output.name}-{folder_sha256(trained)[:8]}"
     means = teach_output_projectors(
-        model, signal_states(model, talk), dict.fromkeys(model.decoders, options), lesson
+        model, signal_states(model, talk), dict.fromkeys(model.decoders, options), folder
     )
     model.save_pretrained(output, dtype="float16")
-    shutil.rmtree(lesson)
+    shutil.rmtree(folder)
     return means
 
 
@@ -183,7 +184,7 @@ def main() -> None:
     parser.add_argument("trained", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--parts", type=Path, help="frozen parts other than the project's")
-    parser.add_argument("--conversations", type=int, default=6000)
+    parser.add_argument("--conversations", type=int, default=CONVERSATIONS)
     parser.add_argument("--steps", type=int, default=OPTIONS.steps)
     parser.add_argument("--batch-size", type=int, default=OPTIONS.batch_size)
     parser.add_argument("--rate", type=float, default=OPTIONS.learning_rate)
@@ -194,7 +195,7 @@ def main() -> None:
         batch_size=args.batch_size,
         learning_rate=args.rate,
     )
-    means = last_lesson(args.trained, args.output, options, args.conversations, args.parts)
+    means = lesson(args.trained, args.output, options, args.conversations, args.parts)
     sys.stdout.write(json.dumps(means) + "\n")
 
 

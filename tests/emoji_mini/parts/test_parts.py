@@ -112,7 +112,7 @@ def test_a_part_is_not_continued_with_other_options(tmp_path: Path) -> None:
         fit(module, loss, options, tmp_path)
 
 
-def test_the_last_lesson_leaves_a_whole_model_with_other_output_projectors(
+def test_the_lesson_from_states_leaves_a_whole_model_with_other_output_projectors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def tiny(output: Path, **_: object) -> None:
@@ -121,7 +121,7 @@ def test_the_last_lesson_leaves_a_whole_model_with_other_output_projectors(
     monkeypatch.setattr(states, "assemble", tiny)
     fast = replace(SHORT, learning_rate=0.1, warmup_steps=1, ema_decay=0.0)
     tiny(tmp_path / "talks")
-    means = states.last_lesson(tmp_path / "talks", tmp_path / "taught", fast, conversations=12)
+    means = states.lesson(tmp_path / "talks", tmp_path / "taught", fast, conversations=12)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"talks", "taught"}
     errors, media = ("alignment", "directions"), ("image", "video", "audio")
     assert set(means) == {f"{error}/{modality}" for error in errors for modality in media}
