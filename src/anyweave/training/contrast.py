@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
+from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -108,7 +109,11 @@ class CaptionContrast(nn.Module):
 
 
 def caption_contrasts(
-    frozen: FrozenFeatures, source: Source | EpochSource, conversations: int
+    frozen: FrozenFeatures,
+    source: Source | EpochSource,
+    conversations: int,
+    *,
+    progress: bool = False,
 ) -> dict[Modality, CaptionContrast]:
     """One per modality, with the captions of so many conversations of `source`, evenly spread
     (the first ones of a stream). No medium is read for it.
@@ -118,7 +123,8 @@ def caption_contrasts(
     items = in_epoch(source, 0)
     stride = 1 if is_streamed(source) else max(1, len(items) // conversations)
     said: dict[Modality, dict[str, None]] = {m: {} for m in frozen.model.output_projectors}
-    for index in range(0, min(len(items), stride * conversations), stride):
+    chosen = range(0, min(len(items), stride * conversations), stride)
+    for index in track(chosen, "captions", transient=True, disable=not progress):
         for modality, caption in _captions(items, index):
             if modality in said and frozen.aligns(modality):
                 said[modality][caption] = None

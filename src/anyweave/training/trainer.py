@@ -116,7 +116,12 @@ class Trainer:
         cache = FeatureCache(config.cache_dir) if config.cache_dir is not None else None
         self.frozen = FrozenFeatures(model, cache)
         self.contrasts = (
-            caption_contrasts(self.frozen, source, config.objective.contrast_conversations)
+            caption_contrasts(
+                self.frozen,
+                source,
+                config.objective.contrast_conversations,
+                progress=self.accelerator.is_main_process,
+            )
             if config.stage.losses.get("contrast", 0) > 0
             else {}
         )
