@@ -12,7 +12,7 @@ from diffusers import AutoencoderDC, FlowMatchEulerDiscreteScheduler, KarrasVeSc
 
 from anyweave.decoders import DECODERS, resolve
 from anyweave.decoders.codecs.sizes import MediaSize
-from anyweave.decoders.folder import DecoderDefaults
+from anyweave.decoders.folder import DEFAULTS_FILE, DecoderDefaults
 from anyweave.decoders.latent_diffusion import LatentDiffusion
 from anyweave.decoders.pipeline_decoder import PipelineDecoder
 from anyweave.decoders.protocol import Decoder
@@ -609,6 +609,17 @@ def test_a_flow_is_followed_as_its_scheduler_says(flow: LatentDiffusion) -> None
         )
         x = x + (then - now) * (without + 2.0 * (with_ - without))
     torch.testing.assert_close(made, x, rtol=1e-4, atol=1e-4)
+
+
+def test_a_public_flow_samples_with_its_own_scheduler(
+    flow: LatentDiffusion, tmp_path: Path
+) -> None:
+    flow.save_pretrained(tmp_path / "public")
+    (tmp_path / "public" / DEFAULTS_FILE).unlink()
+    public = LatentDiffusion.from_pretrained("image", tmp_path / "public")
+    assert public.defaults.scheduler is None
+    assert public.defaults.num_inference_steps == 20
+    public.sample_latents(torch.zeros(1, 8, 32), seeds=[5], num_inference_steps=1)
 
 
 def test_the_loss_of_a_flow_is_that_of_its_velocity(flow: LatentDiffusion) -> None:

@@ -1,1 +1,1 @@
-"""Commands: ``demo``, ``eval world|ablation``, ``train part``, ``data world|emoji``."""
+"""Commands: ``demo``, ``eval world|paths|ablation``, ``train part``, ``data world|emoji``."""

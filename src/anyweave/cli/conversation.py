@@ -48,7 +48,9 @@ def run(
     model: ModelOption = "emoji-mini",
     output: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder for the reply's media; default: a new reply-N."),
+        typer.Option(
+            "--out", "-o", help="Folder for the reply's media; default: reply, reply-2, ..."
+        ),
     ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -129,7 +131,7 @@ def chat(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder for replies' media; default: a new chat-N."),
+        typer.Option("--out", "-o", help="Folder for replies' media; default: chat, chat-2, ..."),
     ] = None,
     overwrite: OverwriteOption = False,
     pictures: Annotated[
@@ -232,7 +234,7 @@ def inspect(
     anyweave inspect paper-7b                     # beside the paper's Table 1
     anyweave inspect --list
     anyweave inspect runs/s3/model --json
-    anyweave inspect reply-1/*.png holiday.jpg    # generated or not?
+    anyweave inspect reply/*.png holiday.jpg    # generated or not?
     """
     from anyweave.media.provenance import inspect_file
     from anyweave.model.catalogue import SPECS

@@ -95,7 +95,9 @@ def read_defaults(
     Raises `ValueError` for unknown names and for a decoder of another modality.
     """
     file = source.file(DEFAULTS_FILE)
-    stored = public if file is None else read_object(file)
+    stored = read_object(file) if file is not None else dict(public)
+    if file is None and _flows(source):  # the public schedulers are of diffusion
+        stored.pop("scheduler", None)
     if (stated := stored.get("modality", modality)) != modality:
         raise ValueError(f"{source.where} holds a decoder of {stated}, not of {modality}")
     stored = {k: v for k, v in stored.items() if k not in ("modality", "format_version")}
@@ -107,6 +109,12 @@ def read_defaults(
     return DecoderDefaults(
         **(stored | {name: value for name, value in overrides.items() if value is not None})
     )
+
+
+def _flows(source: DecoderSource) -> bool:
+    """Whether the folder's scheduler is one of flow matching, which samples by itself alone."""
+    config = source.file("scheduler/scheduler_config.json")
+    return config is not None and "beta_schedule" not in read_object(config)
 
 
 def load_parts(

@@ -69,6 +69,8 @@ def train_own(
     if resume:
         plan = own.Plan.load(output)
     else:
+        if not dry_run:  # before minutes go into a plan
+            own.check_free(output)
         err.print(f"{len(found.train)} conversations to train on; trying a few steps ...")
         plan = own.make_plan(
             found,

@@ -133,7 +133,7 @@ def _kind(path: str) -> str:
 
 
 def _surplus(dialogues: Sequence[Dialogue], max_imbalance: float) -> set[str]:
-    """Dialogues to leave out until no modality has `max_imbalance` times the media of another.
+    """Dialogues to leave out until no modality has over `max_imbalance` times the media of another.
 
     Those go first that hold most of the commonest modality and least of the rarest; among equals,
     the last. A modality that does not occur at all does not count.

@@ -2,6 +2,6 @@
 
 from anyweave_making.own.look import OwnData, look_at
 from anyweave_making.own.plan import Plan, make_plan
-from anyweave_making.own.run import OwnReport, train_own
+from anyweave_making.own.run import OwnReport, check_free, train_own
 
-__all__ = ["OwnData", "OwnReport", "Plan", "look_at", "make_plan", "train_own"]
+__all__ = ["OwnData", "OwnReport", "Plan", "check_free", "look_at", "make_plan", "train_own"]

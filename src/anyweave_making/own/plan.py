@@ -1,5 +1,5 @@
-"""What will be done with a user's own data, and its time and memory: measured by a few real steps
-before anything is written.
+"""What will be done with a user's own data, and its time and memory: measured by a few real steps.
+They leave nothing but the cache of frozen features, which the run then reads.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from anyweave.evaluation.metrics import Ratio
-from anyweave.files import check_new, read_object, write_json
+from anyweave.files import read_object, write_json
 from anyweave.generation import ChatSession, GenerationOptions
 from anyweave.messages import Message
 from anyweave.model.any_to_any import NextGPT
@@ -22,7 +22,7 @@ from anyweave.tensors import load_tensors, save_tensors
 from anyweave.training.held_out import Pairs, denoising_errors, held_out_losses
 from anyweave.training.trainer import Trainer
 from anyweave_making.own.look import OwnData, evenly, requests
-from anyweave_making.own.plan import Lesson, Plan
+from anyweave_making.own.plan import PLAN_FILE, Lesson, Plan
 from anyweave_making.own.report import Answered, Learned, OwnReport, write_report
 
 logger = logging.getLogger(__name__)
@@ -89,6 +89,19 @@ class _Best:
         return self.folder / "best.safetensors"
 
 
+# All that a run leaves but the cache, which later runs read too.
+_WRITTEN = (PLAN_FILE, "report.*", "model", "before*", "after*", "run", "decoders")
+
+
+def check_free(output: str | Path) -> None:
+    """Raise `ValueError` if the folder holds a run, finished or not."""
+    if found := [path.name for name in _WRITTEN for path in Path(output).glob(name)]:
+        raise ValueError(
+            f"{output} holds a run ({', '.join(found)}): go on with it (--resume), or choose "
+            "another folder"
+        )
+
+
 def train_own(
     data: OwnData,
     model: str | Path,
@@ -100,13 +113,11 @@ def train_own(
 ) -> OwnReport:
     """Train as planned and write ``model/``, ``report.md`` and ``report.html`` into `output`.
 
-    A stopped run continues with `resume`. Raises `ValueError` for a folder that holds something
-    else.
+    A stopped run continues with `resume`. Raises `ValueError` for a folder that holds another run.
     """
     output = Path(output)
     if not resume:
-        for lesson in plan.lessons:
-            check_new(Path(lesson.config.output_dir))
+        check_free(output)
     output.mkdir(parents=True, exist_ok=True)
     plan.save(output)
     loaded = NextGPT.from_pretrained(model, lazy_encoders=True, **plan.model_args)

@@ -118,7 +118,7 @@ def test_a_run_is_planned_trained_and_reported(pictures: Path, model: Path, tmp_
     page = (tmp_path / "run" / "report.html").read_text()
     assert "What was forgotten" in page and "<script" not in page
     assert f"anyweave chat --model {tmp_path / 'run' / 'model'}" in page
-    with pytest.raises(ValueError, match="decoders"):
+    with pytest.raises(ValueError, match=r"holds a run \(plan.json, .*go on with it \(--resume\)"):
         own.train_own(data, model, tmp_path / "run", short, say=lambda _: None)
     again = own.train_own(data, model, tmp_path / "run", short, resume=True, say=lambda _: None)
     assert [learned.best_step for learned in again.lessons] == [
