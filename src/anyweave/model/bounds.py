@@ -24,7 +24,8 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
     "format_version": (0, 1_000_000),
 }
 _TEXT = 4096  # characters
-_LONG_TEXT = 100_000  # characters of a system prompt
+_LONG_TEXT = 100_000
+_LONG = ("system_prompt", "words")  # fields that may have so many characters
 _NUMBER = 1_000_000  # in arguments: widths, lengths, rates
 _LAYERS = 1000
 _ITEMS, _DEPTH = 256, 6
@@ -43,7 +44,7 @@ def check_fields(value: Any, where: str) -> None:
         if item.name in ("args", "generate"):
             _check_arguments(found, name)
         elif isinstance(found, str):
-            _check_text(found, name, _LONG_TEXT if item.name == "system_prompt" else _TEXT)
+            _check_text(found, name, _LONG_TEXT if item.name in _LONG else _TEXT)
         elif isinstance(found, (tuple, Mapping)) and len(found) > _ITEMS:
             raise ValueError(f"{name} has {len(found)} entries, at most {_ITEMS} make sense")
         for number in found.values() if isinstance(found, Mapping) else (found,):
