@@ -155,7 +155,7 @@ def together() -> TrainConfig:
             trainable=("input_projectors", "signal_rows", "lora", "output_projectors"),
             losses={"lm": 1.0, "contrast": 0.2, "alignment": 1.0},
         ),
-        model=ModelConfig(source="runs/parts/emoji-mini-taught"),
+        model=ModelConfig(source="runs/parts/emoji-mini-signals"),
         data=replace(
             before.data,
             args={**before.data.args, "seed": 8, "kinds": _TOGETHER, "goes_on": 0.4},
@@ -177,6 +177,34 @@ def together() -> TrainConfig:
     )
 
 
+def asked() -> TrainConfig:
+    """A last lesson of short talk, in which whoever asks for a known thing gets it. Alignment keeps
+    the signals as the output projectors, which are frozen here, read them.
+    """
+    before = together()
+    return replace(
+        before,
+        name="emoji-mini-asked",
+        stage=replace(
+            INSTRUCTION_TUNING,
+            trainable=("input_projectors", "signal_rows", "lora"),
+            losses={"lm": 1.0, "alignment": 1.0},
+        ),
+        model=ModelConfig(source="runs/emoji-mini-together/model"),
+        data=replace(
+            before.data,
+            args={**before.data.args, "seed": 11, "kinds": _ASKED, "goes_on": 0.2},
+        ),
+        optimizer=replace(
+            before.optimizer,
+            learning_rate=3e-4,
+            learning_rates={"lora": 4e-4, "signal_rows": 5e-4, "input_projectors": 5e-5},
+        ),
+        steps=120,
+        output_dir="runs/emoji-mini-asked",
+    )
+
+
 # Few unknown things: a language model this small keeps few names apart, and whoever asks for a
 # known thing should get it.
 _REQUESTS = {
@@ -192,6 +220,14 @@ _TOGETHER = {
     **{"describe picture": 0.1, "describe clip": 0.03, "describe sound": 0.03},
     **{"ask about picture": 0.03, "ask about clip": 0.01, "ask about sound": 0.01},
     **{"talk": 0.07, "spoken of": 0.03, "only words": 0.02, "joke": 0.01},
+}
+
+
+# No unknown things: their decoders' lists of words tell them better than the language model can.
+_ASKED = {
+    **{"ask picture": 0.44, "ask clip": 0.12, "ask sound": 0.1, "several": 0.06, "vague": 0.01},
+    **{"sum": 0.02, "talk": 0.09, "spoken of": 0.02, "only words": 0.02, "cross": 0.02},
+    **{"describe picture": 0.05, "describe clip": 0.02, "describe sound": 0.02, "joke": 0.01},
 }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,15 +132,16 @@ def _first_lesson(parts: Path, options: FitOptions, size: Size) -> object:
     return warmup.first_lesson(parts / "emoji-mini", options, sizes, parts)
 
 
-def _lesson_from_states(parts: Path, options: FitOptions, size: Size) -> object:
-    trained = parts.parent / "emoji-mini-signals" / "model"
+def _lesson_from_states(
+    parts: Path, options: FitOptions, size: Size, *, after: str, into: str
+) -> object:
+    trained = parts.parent / after / "model"
     if not trained.is_dir():
         raise ValueError(
-            f"the output projectors learn from signals that tell captions apart, but {trained} is "
-            "not there; run anyweave train stage3 --recipe emoji-mini-signals first"
+            f"this lesson follows the one of recipe {after}, but {trained} is not there; run "
+            f"anyweave train stage3 --recipe {after} first"
         )
-    number = size(states.CONVERSATIONS)
-    return states.lesson(trained, parts / "emoji-mini-taught", options, number, parts)
+    return states.lesson(trained, parts / into, options, size(states.CONVERSATIONS), parts)
 
 
 PARTS: dict[str, Part] = {
@@ -193,7 +195,14 @@ PARTS: dict[str, Part] = {
             steps=1_500, batch_size=32, learning_rate=1e-3, ema_decay=0.995, checkpoint_every=250
         ),
     ),
-    "output-projectors": Part(_lesson_from_states, states.OPTIONS),
+    "output-projectors": Part(
+        partial(_lesson_from_states, after="emoji-mini-signals", into="emoji-mini-signals"),
+        states.OPTIONS,
+    ),
+    "output-projectors-last": Part(
+        partial(_lesson_from_states, after="emoji-mini-asked", into="emoji-mini-taught"),
+        states.OPTIONS,
+    ),
 }
 
 
