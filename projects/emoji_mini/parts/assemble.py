@@ -103,8 +103,8 @@ def spec(conditioning: dict[Modality, tuple[int, int]]) -> ModelSpec:
             for modality, (tokens, width) in conditioning.items()
         },
         signal_tokens=SIGNAL_TOKENS,
-        # The signal path is there (``--bridge signal``), but its last lesson was too short: see the
-        # model card.
+        # The signal path is there (``--bridge signal``), but words still draw more of what is asked
+        # for: see the model card.
         bridge="caption",
         fine_tuning={
             "optimizer.learning_rate": 2e-4,
