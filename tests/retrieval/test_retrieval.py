@@ -72,15 +72,15 @@ def test_media_find_themselves(index: Index) -> None:
 
 def test_a_decision_is_learned() -> None:
     generator = np.random.default_rng(0)
-    rows = [(float(s), float(m), 0.5) for s, m in generator.uniform(0, 1, (80, 2))]
-    wanted = [score > 0.6 for score, _, _ in rows]
+    rows = [(float(s), float(m), 0.5, 0.0) for s, m in generator.uniform(0, 1, (80, 2))]
+    wanted = [score > 0.6 for score, *_ in rows]
     decision = Decision.fitted(rows, wanted)
     assert (
         np.mean([decision.finds(row) == want for row, want in zip(rows, wanted, strict=True)]) > 0.9
     )
-    assert Decision.threshold(0.6).finds((0.7, 0, 0)) and not Decision.threshold(0.6).finds(
-        (0.5, 0, 0)
-    )
+    assert Decision.threshold(0.6).finds((0.7, 0, 0, 0))
+    assert not Decision.threshold(0.6).finds((0.5, 0, 0, 1))
+    assert Decision().finds((0.7, 0, 0, 1)) and not Decision().finds((0.7, 0, 0, 0))
     with pytest.raises(ValueError, match="examples of both"):
         Decision.fitted(rows[:2], [True, True])
 

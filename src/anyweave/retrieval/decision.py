@@ -10,29 +10,32 @@ import torch
 
 from anyweave.files import read_object, write_json
 
-FACTS = ("score", "margin", "alike")
-"""Score of the best match, its margin over the second, and how much of the model's own caption for
-what it would draw was asked for.
+FACTS = ("score", "margin", "alike", "unlearned")
+"""Score of the best match, its margin over the second, how much of the model's own caption for
+what it would draw was asked for, and 1 if that caption has words that the decoder never learned.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Weights of `FACTS`. The default accepts a score of 0.9 (docs/retrieval.md says why)."""
+    """Weights of `FACTS`. The default accepts a score of 0.9 (docs/retrieval.md says why), or of
+    0.6 where the decoder never learned a word.
+    """
 
     score: float = 1.0
     margin: float = 0.0
     alike: float = 0.0
+    unlearned: float = 0.3
     bias: float = -0.9
 
     @classmethod
     def threshold(cls, score: float) -> Decision:
         """Found from this score on, whatever the other facts."""
-        return cls(score=1.0, bias=-score)
+        return cls(score=1.0, unlearned=0.0, bias=-score)
 
     def finds(self, facts: Sequence[float]) -> bool:
         """Whether the best match is the answer."""
-        weights = (self.score, self.margin, self.alike)
+        weights = [getattr(self, name) for name in FACTS]
         return sum(w * f for w, f in zip(weights, facts, strict=True)) + self.bias >= 0
 
     @classmethod
@@ -62,7 +65,7 @@ class Decision:
     @classmethod
     def load(cls, path: str | Path) -> Decision:
         """Raises `ValueError` if the file is not a decision."""
-        told = read_object(path)
+        told = {"unlearned": 0.0, **read_object(path)}  # earlier ones lack it
         try:
             return cls(**{name: float(value) for name, value in told.items()})
         except (TypeError, ValueError) as error:

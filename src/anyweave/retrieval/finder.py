@@ -54,7 +54,9 @@ class Finder:
                 torch.nn.functional.normalize(self.vectors(each), dim=-1) for each in (drawn, said)
             )
             alike = float((one @ other.T).amax(1).mean())
-        return matches[0].score, matches[0].score - second, alike
+        decoder = self._model.spec.decoders.get(matches[0].entry.modality)
+        unlearned = float(decoder is not None and bool(decoder.unknown_words(caption)))
+        return matches[0].score, matches[0].score - second, alike, unlearned
 
     @torch.inference_mode()
     def vectors(self, words: Sequence[str]) -> Tensor:
