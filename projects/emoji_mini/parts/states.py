@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import shutil
 import sys
 from collections.abc import Mapping
@@ -37,6 +38,8 @@ from anyweave.training.plan import Source
 from emoji_mini.emoji_talk import Dialogues
 from emoji_mini.parts.assemble import assemble
 from emoji_mini.parts.fit import FitOptions, fit
+
+logger = logging.getLogger(__name__)
 
 MAX_LENGTH = 384
 CONVERSATIONS = 10_000
@@ -113,10 +116,14 @@ def teach_output_projectors(
 ) -> dict[str, float]:
     """Train the output projectors of `model` in place on `states`; returns the last mean losses:
     the unexplained share of the variance, in total ("alignment/image") and averaged over the
-    principal directions ("directions/image").
+    principal directions ("directions/image"). A modality with fewer than two captions learns
+    nothing, and that is told.
     """
     means: dict[str, float] = {}
     for modality, known in states.items():
+        if len(known.captions) < 2:
+            logger.warning("no lesson for %s: %d captions", modality, len(known.captions))
+            continue
         projector: nn.Module = model.output_projectors[modality]
         if isinstance(projector, LinearOutputProjector):
             projector.start_from(known.wanted)

@@ -114,7 +114,8 @@ def read_defaults(
 def _flows(source: DecoderSource) -> bool:
     """Whether the folder's scheduler is one of flow matching, which samples by itself alone."""
     config = source.file("scheduler/scheduler_config.json")
-    return config is not None and "beta_schedule" not in read_object(config)
+    # Read as text: diffusers writes infinities, which are no JSON.
+    return config is not None and '"beta_schedule"' not in config.read_text("utf-8", "replace")
 
 
 def load_parts(

@@ -72,6 +72,8 @@ def test_output_projectors_learn_from_states_alone(tmp_path: Path) -> None:
     first = teach_output_projectors(model, states, {"image": short}, tmp_path / "short")
     then = teach_output_projectors(model, states, {"image": long}, tmp_path / "long")
     assert then["alignment/image"] < first["alignment/image"]
+    one = signal_states(model, source[:1])
+    assert teach_output_projectors(model, one, {"image": short}, tmp_path / "one") == {}
     assert all(torch.equal(before[n], p) for n, p in model.language.named_parameters())
 
 
@@ -121,7 +123,7 @@ def test_the_lesson_from_states_leaves_a_whole_model_with_other_output_projector
     monkeypatch.setattr(states, "assemble", tiny)
     fast = replace(SHORT, learning_rate=0.1, warmup_steps=1, ema_decay=0.0)
     tiny(tmp_path / "talks")
-    means = states.lesson(tmp_path / "talks", tmp_path / "taught", fast, conversations=12)
+    means = states.lesson(tmp_path / "talks", tmp_path / "taught", fast, conversations=30)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"talks", "taught"}
     errors, media = ("alignment", "directions"), ("image", "video", "audio")
     assert set(means) == {f"{error}/{modality}" for error in errors for modality in media}
