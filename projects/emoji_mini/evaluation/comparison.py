@@ -57,7 +57,7 @@ class Comparison:
             f"|---|---|{'---|' * len(self.columns)}",
         ]
         for name, first in measured[0].figures.items():
-            values = " | ".join(str(column.figures[name]) for column in measured)
+            values = " | ".join(str(column.figures.get(name, "-")) for column in measured)
             lines.append(f"| {name} | {first.trials} | {values} |")
         for role in measured[0].parameters:
             counts = " | ".join(f"{column.parameters[role]:,}" for column in measured)

@@ -121,7 +121,7 @@ def compare_paths(
     tick: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Ask every model all questions; returns figures of each, and paired differences from the
-    first.
+    first. A task whose questions show what a model cannot take has no figures of it.
 
     `settings` are the options that reproduce the table. Raises `ValueError` for fewer than one
     trial or two models.
@@ -130,7 +130,11 @@ def compare_paths(
         raise ValueError(f"trials >= 1 and two models are needed, got {trials} and {len(models)}")
     judges = judges or Judges.load()
     outcomes = {
-        name: {task: _outcomes(model, task, trials, seed, options, judges, tick) for task in TASKS}
+        name: {
+            task: _outcomes(model, task, trials, seed, options, judges, tick)
+            for task in TASKS
+            if _takes(model, next(questions(task, 1, seed)))
+        }
         for name, model in models.items()
     }
     first = next(iter(models))
@@ -146,6 +150,15 @@ def compare_paths(
         },
         command="eval paths",
     )
+
+
+def _takes(model: Any, question: Trial) -> bool:
+    """Whether the model reads what the user shows."""
+    said = (*question.history, question.message)
+    shown = {
+        part.modality for message in said if message.role == "user" for part in message.media()
+    }
+    return shown <= set(model.processor.encoders)
 
 
 Outcomes = Mapping[str, Sequence[Mapping[str, bool]]]

@@ -36,7 +36,11 @@ def test_questions_are_held_out_and_always_the_same(task: str) -> None:
 
 
 def test_a_table_of_two_paths() -> None:
-    models: dict[str, Any] = {"signal": tiny_model(), "caption": tiny_model(bridge="caption")}
+    models: dict[str, Any] = {
+        "signal": tiny_model(),
+        "caption": tiny_model(bridge="caption"),
+        "blind": tiny_model(encoders=()),
+    }
     options = GenerationOptions(
         max_new_tokens=2, temperature=0.0, force=("image",), max_media=1, num_inference_steps=1
     )
@@ -47,7 +51,10 @@ def test_a_table_of_two_paths() -> None:
         options=options,
         judges=Blind(),  # type: ignore[arg-type]
     )
-    assert list(found.columns) == ["signal", "caption"]
+    assert list(found.columns) == ["signal", "caption", "blind"]
+    read = {name.partition(":")[0] for name in found.columns["blind"].figures}
+    assert read == {"counting", "spatial", "reference to an earlier turn"}
+    assert "| like this picture, but: count | 2 |" in found.to_markdown()
     figures = found.columns["caption"].figures
     assert figures["counting: all right, minus signal's"].value == 0.0
     assert figures["spatial: relation"].trials == 2
