@@ -111,7 +111,8 @@ def eval_ablation(
 def eval_paths(
     model: ModelOption = "emoji-mini",
     cascade: Annotated[
-        str | None, typer.Option(help="A third path: a model with the same decoders, by folder.")
+        str | None,
+        typer.Option(help="A third path: a model with the same decoders, a folder or a name."),
     ] = None,
     trials: Annotated[int, typer.Option(help="Questions per task.")] = 64,
     seed: Annotated[int, typer.Option(help="Same seed, same questions and noise.")] = 0,
@@ -125,7 +126,7 @@ def eval_paths(
 
     \b
     anyweave eval paths --trials 100
-    anyweave eval paths --cascade models/cascade --json
+    anyweave eval paths --cascade cascade-mini --json
     """
     from emoji_mini.evaluation.comparison import check_same_settings
     from emoji_mini.evaluation.paths import TASKS, compare_paths
