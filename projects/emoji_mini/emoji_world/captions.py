@@ -72,10 +72,8 @@ def call(rng: np.random.Generator, thing: Thing, count: int = 1) -> str:
     return f"{number} {many}"
 
 
-def vocabulary(modality: Modality) -> tuple[str, ...]:
-    """Every word of two letters and more that a caption of the modality can hold, in lower case and
-    in order.
-    """
+def vocabulary(modality: Modality) -> str:
+    """A text of all words that captions of the modality can hold, some of them more than once."""
     if modality == "audio":
         said = [text for sound in SOUNDS.values() for text in (sound.phrase, *sound.words)]
         said += FRAMES["sounds"]
@@ -86,8 +84,7 @@ def vocabulary(modality: Modality) -> tuple[str, ...]:
         frames = ("clip",) if modality == "video" else ("picture", "two", "between")
         said += [text for name in frames for text in FRAMES[name]]
         said += [*NUMBER_WORDS, *(text for thing in THINGS.values() for text in _names(thing))]
-    text = re.sub(r"\{\w+\}", " ", " ".join(said))
-    return tuple(sorted(set(re.findall(r"[^\W\d_]{2,}", text.lower()))))
+    return re.sub(r"\{\w+\}", " ", " ".join(said))
 
 
 def _names(thing: Thing) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from anyweave.model.spec import (
     LoraSpec,
     ModelSpec,
     ProjectorSpec,
+    caption_words,
 )
 from anyweave.tensors import load_tensors, save_tensors
 from emoji_mini.emoji_world.captions import vocabulary
@@ -98,7 +99,7 @@ def spec(conditioning: dict[Modality, tuple[int, int]]) -> ModelSpec:
                 conditioning_tokens=tokens,
                 conditioning_dim=width,
                 num_inference_steps=12,
-                words=" ".join(vocabulary(modality)),
+                words=" ".join(sorted(set(caption_words(vocabulary(modality))))),
             )
             for modality, (tokens, width) in conditioning.items()
         },

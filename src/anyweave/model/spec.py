@@ -121,6 +121,11 @@ class ProjectorSpec:
         check_fields(self, "projector")
 
 
+def caption_words(text: str) -> list[str]:
+    """The words of two letters and more, in lower case: what `DecoderSpec.words` lists."""
+    return re.findall(r"[^\W\d_]{2,}", text.lower())
+
+
 @dataclass(frozen=True, kw_only=True)
 class DecoderSpec:
     """A frozen latent diffusion decoder and the defaults of its calls. `type` is a name in
@@ -159,8 +164,7 @@ class DecoderSpec:
         if self.words is None or self.lora is not None:
             return ()
         known = set(self.words.split())
-        said = re.findall(r"[^\W\d_]{2,}", caption.lower())
-        return tuple(dict.fromkeys(word for word in said if word not in known))
+        return tuple(dict.fromkeys(w for w in caption_words(caption) if w not in known))
 
     @property
     def defaults(self) -> dict[str, Any]:
