@@ -129,7 +129,7 @@ def eval_paths(
     anyweave eval paths --cascade cascade-mini --json
     """
     from emoji_mini.evaluation.comparison import check_same_settings
-    from emoji_mini.evaluation.paths import TASKS, compare_paths
+    from emoji_mini.evaluation.paths import compare_paths, tasks_of
 
     settings = {"model": model, "trials": trials, "seed": seed}
     settings |= {} if cascade is None else {"cascade": cascade}
@@ -142,7 +142,7 @@ def eval_paths(
     models = {bridge: load(model, bridge) for bridge in ("signal", "caption")}
     if cascade is not None:
         models["cascade"] = load(cascade, None)
-    total, done = len(models) * len(TASKS) * trials, 0
+    total, done = trials * sum(len(tasks_of(one, seed)) for one in models.values()), 0
     with progress_bar("answering") as progress:
 
         def tick(task: str) -> None:

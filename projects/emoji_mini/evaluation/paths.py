@@ -16,7 +16,7 @@ import numpy as np
 
 from anyweave.evaluation.metrics import Figure, Proportion, Ratio
 from anyweave.generation import GenerationOptions, ReplyBatcher
-from anyweave.messages import Message
+from anyweave.messages import Message, Modality
 from emoji_mini.emoji_talk.going_on import changed
 from emoji_mini.emoji_talk.talk import Talk
 from emoji_mini.emoji_talk.words import talk
@@ -132,8 +132,7 @@ def compare_paths(
     outcomes = {
         name: {
             task: _outcomes(model, task, trials, seed, options, judges, tick)
-            for task in TASKS
-            if _takes(model, next(questions(task, 1, seed)))
+            for task in tasks_of(model, seed)
         }
         for name, model in models.items()
     }
@@ -152,13 +151,15 @@ def compare_paths(
     )
 
 
-def _takes(model: Any, question: Trial) -> bool:
-    """Whether the model reads what the user shows."""
-    said = (*question.history, question.message)
-    shown = {
-        part.modality for message in said if message.role == "user" for part in message.media()
-    }
-    return shown <= set(model.processor.encoders)
+def tasks_of(model: Any, seed: int) -> list[str]:
+    """The tasks in which the user shows nothing that the model cannot read."""
+
+    def shown(question: Trial) -> set[Modality]:
+        said = (*question.history, question.message)
+        return {part.modality for m in said if m.role == "user" for part in m.media()}
+
+    able = set(model.processor.encoders)
+    return [task for task in TASKS if shown(next(questions(task, 1, seed))) <= able]
 
 
 Outcomes = Mapping[str, Sequence[Mapping[str, bool]]]
