@@ -205,6 +205,28 @@ def asked() -> TrainConfig:
     )
 
 
+def reading() -> TrainConfig:
+    """Talk about media of the user's, and what else comes short when most talk is of requests:
+    several media in one reply, chains from one medium to another.
+    """
+    before = together()
+    return replace(
+        before,
+        name="emoji-mini-reading",
+        model=ModelConfig(source="runs/emoji-mini-asked/model"),
+        data=replace(
+            before.data, args={**before.data.args, "seed": 21, "kinds": _READING, "goes_on": 0.4}
+        ),
+        optimizer=replace(
+            before.optimizer,
+            learning_rate=4e-4,
+            learning_rates={"lora": 5e-4, "signal_rows": 6e-4, "input_projectors": 2e-4},
+        ),
+        steps=340,
+        output_dir="runs/emoji-mini-reading",
+    )
+
+
 # Few unknown things: a language model this small keeps few names apart, and whoever asks for a
 # known thing should get it.
 _REQUESTS = {
@@ -228,6 +250,12 @@ _ASKED = {
     **{"ask picture": 0.44, "ask clip": 0.12, "ask sound": 0.1, "several": 0.06, "vague": 0.01},
     **{"sum": 0.02, "talk": 0.09, "spoken of": 0.02, "only words": 0.02, "cross": 0.02},
     **{"describe picture": 0.05, "describe clip": 0.02, "describe sound": 0.02, "joke": 0.01},
+}
+_READING = {
+    **{"describe picture": 0.2, "describe clip": 0.07, "describe sound": 0.06, "cross": 0.09},
+    **{"ask about picture": 0.06, "ask about clip": 0.02, "ask about sound": 0.02, "compare": 0.01},
+    **{"ask picture": 0.17, "ask clip": 0.07, "ask sound": 0.05, "several": 0.08, "talk": 0.05},
+    **{"spoken of": 0.02, "sum": 0.01, "vague": 0.01, "joke": 0.01},
 }
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.files import path_lock
-from anyweave.messages import Modality
 from emoji_mini.emoji_world import assets
 from emoji_mini.parts import (
     audio_encoder,
@@ -36,8 +35,6 @@ from emoji_mini.parts.fit import FitOptions
 Size = Callable[[int], int]
 """Scales a number of scenes down for a trial."""
 Train = Callable[[Path, FitOptions, Size], Any]
-
-_LESSON: dict[Modality, int] = {"image": 12_000, "video": 3_000, "audio": 4_000}
 
 
 @dataclass(frozen=True)
@@ -128,7 +125,7 @@ def _sound_verifier(parts: Path, options: FitOptions, size: Size) -> object:
 
 
 def _first_lesson(parts: Path, options: FitOptions, size: Size) -> object:
-    sizes = {modality: size(number) for modality, number in _LESSON.items()}
+    sizes = {modality: size(number) for modality, number in warmup.SCENES.items()}
     return warmup.first_lesson(parts / "emoji-mini", options, sizes, parts)
 
 
@@ -189,18 +186,13 @@ PARTS: dict[str, Part] = {
     # A linear discriminant: its steps are the sounds it hears.
     "sound-verifier": Part(_sound_verifier, FitOptions(steps=1_500, batch_size=1)),
     "motion-judge": Part(_motion_judge, FitOptions(steps=1_500, batch_size=32, learning_rate=1e-3)),
-    "emoji-mini": Part(
-        _first_lesson,
-        FitOptions(
-            steps=1_500, batch_size=32, learning_rate=1e-3, ema_decay=0.995, checkpoint_every=250
-        ),
-    ),
+    "emoji-mini": Part(_first_lesson, warmup.OPTIONS),
     "output-projectors": Part(
         partial(_lesson_from_states, after="emoji-mini-signals", into="emoji-mini-signals"),
         states.OPTIONS,
     ),
     "output-projectors-last": Part(
-        partial(_lesson_from_states, after="emoji-mini-asked", into="emoji-mini-taught"),
+        partial(_lesson_from_states, after="emoji-mini-reading", into="emoji-mini-taught"),
         states.OPTIONS,
     ),
 }

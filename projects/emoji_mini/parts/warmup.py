@@ -1,15 +1,26 @@
-"""A cheap first lesson for the input projector of emoji-mini, before stage 1 and without running
-the language model.
+"""A cheap lesson for the input projector of emoji-mini before stage 1, without running the language
+model.
+
+    python -m emoji_mini.parts.warmup TRAINED OUT   # once more, for a checkpoint that talks
 
 The paper goes straight to captioning through the frozen LLM. On a CPU every such step is expensive,
-so the projector first learns, for each of its concept tokens, which word of the caption to say: the
-nearest row of the LLM's own embedding matrix should be that word's. Stage 1 then starts from media
-that already read like words.
+so the projector first learns, for each of its concept tokens, which word to say: the nearest row of
+the LLM's own embedding matrix should be that word's. The language model then starts from media that
+already read like words.
+
+All concept tokens speak at once and cannot listen to each other, so words have fixed places
+(`readings`): with the words of a caption one after the other, a long name would move all that
+follow, and "a cat left of a dog" would compete with "a dog right of a cat". Where a scene can be
+told from either end, the nearer telling counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,33 +35,45 @@ from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from emoji_mini.emoji_talk.talk import RATES, SAMPLERS
 from emoji_mini.emoji_world.render import render
+from emoji_mini.emoji_world.scenes import BACKGROUNDS, MIRRORS, ClipScene, Scene, SoundScene
+from emoji_mini.emoji_world.sounds import SOUNDS
+from emoji_mini.emoji_world.things import NUMBER_WORDS, THINGS
 from emoji_mini.parts.assemble import assemble
 from emoji_mini.parts.fit import FitOptions, fit
 
+SCENES: dict[Modality, int] = {"image": 20_000, "video": 5_000, "audio": 4_000}
+OPTIONS = FitOptions(
+    steps=2_500, batch_size=48, learning_rate=1e-3, ema_decay=0.995, checkpoint_every=250
+)
 SHARPNESS = 20.0  # of the softmax over cosine similarities
+
+
+# Places of words, by what they tell; they add up to the concept tokens of emoji-mini. Names are cut
+# at the end, backgrounds at the beginning ("on a pink background").
+_COUNT, _NAME, _LINK, _PLACE, _MOTION, _SOUND = 1, 5, 1, 3, 4, 7
+_NUMBERS = ("", "a", *NUMBER_WORDS[2:])
 
 
 @torch.no_grad()
 def world_features(
     model: NextGPT, sizes: Mapping[Modality, int], seed: int = 11
-) -> tuple[dict[Modality, list[str]], dict[Modality, Float[Tensor, "S N D"]]]:
-    """Captions of `sizes` training scenes per modality, and their frozen features (float16)."""
-    captions: dict[Modality, list[str]] = {}
+) -> tuple[dict[Modality, list[Scene]], dict[Modality, Float[Tensor, "S N D"]]]:
+    """`sizes` training scenes per modality, and their frozen features (float16)."""
+    scenes: dict[Modality, list[Scene]] = {}
     features: dict[Modality, Tensor] = {}
     for modality, size in sizes.items():
         rng = np.random.default_rng([seed, len(modality)])
-        scenes = [SAMPLERS[modality](rng, "train") for _ in range(size)]
+        scenes[modality] = [SAMPLERS[modality](rng, "train") for _ in range(size)]
         encoder: Any = model.encoders[modality]  # an Encoder, which ModuleDict does not know
         parts = []
         for start in track(range(0, size, 32), f"encoding {modality}", transient=True):
             rows = [
                 encoder.preprocess(modality, render(scene), rate=RATES[modality])
-                for scene in scenes[start : start + 32]
+                for scene in scenes[modality][start : start + 32]
             ]
             parts.append(encoder(modality, torch.stack(rows)).half())
-        captions[modality] = [scene.caption for scene in scenes]
         features[modality] = torch.cat(parts)
-    return captions, features
+    return scenes, features
 
 
 def first_lesson(
@@ -67,19 +90,60 @@ def first_lesson(
     return warm_up(model, output, options, *world_features(model, sizes))
 
 
-def caption_words(
-    model: NextGPT, captions: list[str], length: int
-) -> tuple[Int[Tensor, "S T"], Int[Tensor, "W"]]:  # noqa: F821
-    """Each caption as `length` word numbers, and the W token ids that the numbers stand for.
+class Speller:
+    """Words as token ids in fixed places, the rest of a place filled with newlines."""
 
-    Longer captions are cut; shorter ones are padded with the newline token.
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.filler: int = tokenizer("\n", add_special_tokens=False).input_ids[-1]
+
+    def place(self, text: str, width: int, *, ending: bool = False) -> list[int]:
+        """The first `width` tokens of `text`, or with `ending` the last, and newlines behind."""
+        ids = self.tokenizer(" " + text, add_special_tokens=False).input_ids if text else []
+        ids = ids[-width:] if ending else ids[:width]
+        return [*ids, *[self.filler] * (width - len(ids))]
+
+    def things(self, name: str, count: int) -> list[int]:
+        words = THINGS[name].many(count).split(" ", 1)  # "three bars of chocolate"
+        return self.place(_NUMBERS[count], _COUNT) + self.place(words[-1], _NAME)
+
+    def readings(self, scene: Scene) -> list[list[int]]:
+        """What the concept tokens should say of `scene`: one list of token ids, or two where a
+        picture can be told from either end.
+        """
+        if isinstance(scene, SoundScene):
+            first, second = (*(SOUNDS[name].phrase for name in scene.sounds), "")[:2]
+            link = self.place("then" if second else "", _LINK)
+            return [self.place(first, _SOUND) + link + self.place(second, _SOUND)]
+        where = self.place(BACKGROUNDS[scene.background][0], _PLACE, ending=True)
+        if isinstance(scene, ClipScene):
+            gap = self.place("", _COUNT + _NAME + _LINK - _MOTION)
+            moving = self.place(scene.motion, _MOTION)
+            return [self.things(scene.object, 1) + moving + gap + where]
+        one = self.things(scene.object, scene.count)
+        if scene.other is None:
+            return [one + self.place("", _LINK + _COUNT + _NAME) + where]
+        other = self.things(scene.other, scene.other_count)
+        related = scene.relation or "and"
+        told = [one + self.place(related, _LINK) + other + where]  # "left" of "left of"
+        if related != "between":
+            told.append(other + self.place(MIRRORS.get(related, related), _LINK) + one + where)
+        return told
+
+
+def reading_words(
+    model: NextGPT, scenes: Sequence[Scene], length: int
+) -> tuple[Int[Tensor, "S 2 T"], Int[Tensor, "W"]]:  # noqa: F821
+    """The two readings of each scene (twice the same where there is one) as `length` word numbers,
+    and the W token ids that the numbers stand for.
+
+    Longer readings are cut; shorter ones are padded with the newline token.
     """
-    tokenizer = model.language.tokenizer
-    filler = tokenizer("\n", add_special_tokens=False).input_ids[-1]
+    speller = Speller(model.language.tokenizer)
     rows = []
-    for caption in captions:
-        ids = tokenizer(" " + caption, add_special_tokens=False).input_ids[:length]
-        rows.append(ids + [filler] * (length - len(ids)))
+    for scene in scenes:
+        told = [(r + [speller.filler] * length)[:length] for r in speller.readings(scene)]
+        rows.append([told[0], told[-1]])
     words, numbers = torch.unique(torch.tensor(rows), return_inverse=True)
     return numbers, words
 
@@ -88,17 +152,17 @@ def warm_up(
     model: NextGPT,
     output: Path,
     options: FitOptions,
-    captions_of: Mapping[Modality, list[str]],
+    scenes_of: Mapping[Modality, Sequence[Scene]],
     features: Mapping[Modality, Float[Tensor, "S N D"]],
 ) -> dict[str, float]:
     """Train the shared input projector of `model` in place, on the `features` of media and what
     they show, and save the model to `output`.
     """
     projector = model.input_projectors["image"]
-    captions = [caption for modality in features for caption in captions_of[modality]]
+    scenes = [scene for modality in features for scene in scenes_of[modality]]
     sizes = {modality: len(values) for modality, values in features.items()}
     length = model.processor.num_input_tokens["image"]
-    numbers, words = caption_words(model, captions, length)
+    numbers, words = reading_words(model, scenes, length)
     rows_WD = model.language.embed(words[None])[0].float()
     starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
     projector.requires_grad_(True)
@@ -106,13 +170,14 @@ def warm_up(
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
         total: dict[str, Tensor] = {}
         for modality, values in features.items():
-            picked = torch.randint(len(values), (options.batch_size,), generator=generator)
+            pictures = modality == "image"  # which hold the most, and are the slowest to learn
+            size = options.batch_size if pictures else max(1, options.batch_size // 4)
+            picked = torch.randint(len(values), (size,), generator=generator)
             said_MTD = projector(values[picked].float()).float()
-            truth_MT = numbers[starts[modality] + picked]
-            cosine = F.normalize(said_MTD, dim=-1) @ F.normalize(rows_WD, dim=-1).T
-            word = F.cross_entropy((SHARPNESS * cosine).flatten(0, 1), truth_MT.flatten())
-            size = F.mse_loss(said_MTD, rows_WD[truth_MT]) / rows_WD.var()
-            total |= {f"{modality}/word": word, f"{modality}/size": 0.2 * size}
+            truth_M2T = numbers[starts[modality] + picked]
+            told = reading_losses(said_MTD, truth_M2T, rows_WD)
+            share = 3.0 if pictures else 1.0
+            total |= {f"{modality}/{name}": share * loss for name, loss in told.items()}
         return total
 
     means = fit(projector, losses, options, output.parent / "fit-warmup")
@@ -120,3 +185,51 @@ def warm_up(
     model.save_pretrained(output)
     (output.parent / "fit-warmup" / "fit.pt").unlink()  # the next lesson is on other parts
     return means
+
+
+def reading_losses(
+    said_MTD: Float[Tensor, "M T D"],
+    truth_M2T: Int[Tensor, "M 2 T"],
+    rows_WD: Float[Tensor, "W D"],
+) -> dict[str, Tensor]:
+    """How far concept tokens are from the words they should say: "word", the cross-entropy among
+    the words' embeddings `rows_WD`, and "size", a fifth of the squared error relative to their
+    variance. Of the two tellings of each medium, the likelier counts.
+    """
+    cosine = F.normalize(said_MTD, dim=-1) @ F.normalize(rows_WD, dim=-1).T
+    chances_MTW = F.log_softmax(SHARPNESS * cosine, dim=-1)
+    word, nearer = (-chances_MTW.gather(2, truth_M2T.mT)).mean(1).min(dim=1)
+    truth_MT = truth_M2T[torch.arange(len(said_MTD)), nearer]
+    size = F.mse_loss(said_MTD, rows_WD[truth_MT]) / rows_WD.var()
+    return {"word": word.mean(), "size": 0.2 * size}
+
+
+def lesson(
+    trained: Path,
+    output: Path,
+    options: FitOptions,
+    sizes: Mapping[Modality, int] = SCENES,
+    parts: Path | None = None,
+) -> dict[str, float]:
+    """The same lesson for the input projector of the checkpoint `trained`. Its language model must
+    then learn to read it again (recipe emoji-mini-reading).
+    """
+    assemble(output, trained=trained, parts=parts)
+    model = NextGPT.from_pretrained(output)
+    return warm_up(model, output, options, *world_features(model, sizes))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("trained", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--parts", type=Path, help="frozen parts other than the project's")
+    parser.add_argument("--steps", type=int, default=OPTIONS.steps)
+    args = parser.parse_args()
+    options = replace(OPTIONS, steps=args.steps)
+    means = lesson(args.trained, args.output, options, parts=args.parts)
+    sys.stdout.write(json.dumps(means) + "\n")
+
+
+if __name__ == "__main__":
+    main()

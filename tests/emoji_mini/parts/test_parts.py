@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from anyweave.model.any_to_any import NextGPT
 from anyweave.tensors import load_tensors
 from anyweave.testing.model import tiny_model
 from anyweave.training.contrast import whitening
+from emoji_mini.emoji_world.scenes import ClipScene, PictureScene, Scene, SoundScene
 from emoji_mini.parts import assemble, clip_denoiser, flow, picture_denoiser, states, warmup
 from emoji_mini.parts.fit import FitOptions, fit
 from emoji_mini.parts.states import (
@@ -148,9 +150,79 @@ def test_a_clip_unet_takes_all_weights_of_the_picture_unet() -> None:
 
 
 def test_the_first_lesson_sees_media_of_the_world() -> None:
-    captions, features = warmup.world_features(tiny_model(), {"image": 2, "audio": 3})
-    assert {m: len(said) for m, said in captions.items()} == {"image": 2, "audio": 3}
+    scenes, features = warmup.world_features(tiny_model(), {"image": 2, "audio": 3})
+    assert {m: len(shown) for m, shown in scenes.items()} == {"image": 2, "audio": 3}
     assert len(features["image"]) == 2 and features["audio"].dtype == torch.float16
+
+
+class WordTokenizer:
+    """A word is a token, a newline too."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def __call__(self, text: str, add_special_tokens: bool) -> SimpleNamespace:
+        assert not add_special_tokens
+        said = [text] if text == "\n" else text.split()
+        self.words += [word for word in said if word not in self.words]
+        return SimpleNamespace(input_ids=[self.words.index(word) for word in said])
+
+
+@pytest.mark.parametrize(
+    ("scene", "wanted"),
+    [
+        (
+            PictureScene(
+                object="cat", relation="left of", other="dog", other_count=1, background="snow"
+            ),
+            ["a cat left a dog in the snow", "a dog right a cat in the snow"],
+        ),
+        (
+            PictureScene(object="cat", count=2, other="dog", other_count=1, background="night"),
+            ["two cats and a dog at night", "a dog and two cats at night"],
+        ),
+        (
+            PictureScene(object="cat", relation="between", other="dog", other_count=2),
+            ["a cat between two dogs a white background"],
+        ),
+        (PictureScene(object="grapes", count=3), ["three bunches of grapes a white background"]),
+        (
+            ClipScene(object="heart", motion="beating", background="beach"),
+            ["a heart beating on a beach"],
+        ),
+        (SoundScene(sounds=("bell", "dog")), ["a bell ringing then a dog barking"]),
+        (SoundScene(sounds=("dog",)), ["a dog barking"]),
+    ],
+)
+def test_a_scene_reads_as_words_in_fixed_places(scene: Scene, wanted: list[str]) -> None:
+    tokenizer = WordTokenizer()
+    told = warmup.Speller(tokenizer).readings(scene)
+    assert [" ".join(tokenizer.words[i] for i in ids).split() for ids in told] == [
+        text.split() for text in wanted
+    ]
+    assert all(len(ids) <= 16 for ids in told)
+
+
+def test_both_tellings_start_where_the_other_did() -> None:
+    scene = PictureScene(object="grapes", count=2, other="dog", other_count=1)
+    one, other = warmup.Speller(WordTokenizer()).readings(scene)
+    assert one[:6] == other[7:13] and one[7:13] == other[:6] and one[13:] == other[13:]
+
+
+def test_the_nearer_telling_is_learnt() -> None:
+    """A projector that already tells a picture from its other end has nothing to learn."""
+    model = tiny_model()
+    scene = PictureScene(object="cat", relation="left of", other="dog", other_count=1)
+    length = model.processor.num_input_tokens["image"]
+    numbers, words = warmup.reading_words(model, [scene], length)
+    assert numbers.shape == (1, 2, length) and not torch.equal(numbers[0, 0], numbers[0, 1])
+    rows = model.language.embed(words[None])[0].float()
+    for telling in numbers[0]:
+        told = warmup.reading_losses(rows[telling][None], numbers, rows)
+        assert float(told["size"]) == pytest.approx(0.0, abs=1e-6)
+        assert float(told["word"]) < 0.05
+    wrong = warmup.reading_losses(-rows[numbers[0, :1]], numbers, rows)
+    assert float(wrong["word"]) > 1.0
 
 
 def test_parts_come_from_the_project_or_from_a_folder_of_parts(tmp_path: Path) -> None:
