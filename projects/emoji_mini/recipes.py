@@ -207,20 +207,22 @@ def asked() -> TrainConfig:
 
 def reading() -> TrainConfig:
     """Talk about media of the user's, and what else comes short when most talk is of requests:
-    several media in one reply, chains from one medium to another.
+    several media in one reply, chains from one medium to another. The input projector has just had
+    its lesson again and stays as it is: the language model learns to read it.
     """
     before = together()
     return replace(
         before,
         name="emoji-mini-reading",
-        model=ModelConfig(source="runs/emoji-mini-asked/model"),
+        stage=replace(before.stage, trainable=("signal_rows", "lora", "output_projectors")),
+        model=ModelConfig(source="runs/parts/emoji-mini-reads"),
         data=replace(
             before.data, args={**before.data.args, "seed": 21, "kinds": _READING, "goes_on": 0.4}
         ),
         optimizer=replace(
             before.optimizer,
             learning_rate=4e-4,
-            learning_rates={"lora": 5e-4, "signal_rows": 6e-4, "input_projectors": 2e-4},
+            learning_rates={"lora": 5e-4, "signal_rows": 6e-4},
         ),
         steps=340,
         output_dir="runs/emoji-mini-reading",

@@ -43,8 +43,8 @@ for part in $PARTS; do
 done
 # Put together, with a first lesson for the input projector.
 step together part emoji-mini
-# The three stages of the paper, the last in six lessons; and two for the output projectors, whose
-# states change in between.
+# The three stages of the paper, the last in six lessons; one more for the input projector, and two
+# for the output projectors, whose states change in between.
 step stage1 stage 1
 step stage2 stage 2
 step stage3 stage 3
@@ -53,6 +53,7 @@ step signals stage 3 signals
 step output-projectors part output-projectors
 step all-talk stage 3 together
 step asked stage 3 asked
+step input-projector part input-projector
 step reading stage 3 reading
 step output-projectors-last part output-projectors-last
 # What ships, measured as in docs/results.md.

@@ -16,7 +16,8 @@ def train_part(
         typer.Argument(
             help="picture-autoencoder, picture-encoder, audio-encoder, picture-denoiser, "
             "clip-denoiser, sound-autoencoder, sound-denoiser, sound-verifier, motion-judge, "
-            "emoji-mini (assemble), output-projectors or output-projectors-last."
+            "emoji-mini (assemble), output-projectors, input-projector or "
+            "output-projectors-last."
         ),
     ],
     output: Annotated[Path, typer.Option("--out", "-o", help="Folder of parts.")] = Path(

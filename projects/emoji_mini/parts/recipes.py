@@ -129,15 +129,27 @@ def _first_lesson(parts: Path, options: FitOptions, size: Size) -> object:
     return warmup.first_lesson(parts / "emoji-mini", options, sizes, parts)
 
 
+def _reading_lesson(parts: Path, options: FitOptions, size: Size) -> object:
+    trained = _lesson_before(parts, "emoji-mini-asked")
+    sizes = {modality: size(number) for modality, number in warmup.SCENES.items()}
+    return warmup.lesson(trained, parts / "emoji-mini-reads", options, sizes, parts)
+
+
+def _lesson_before(parts: Path, recipe: str) -> Path:
+    """The checkpoint that the run of `recipe` wrote."""
+    trained = parts.parent / recipe / "model"
+    if not trained.is_dir():
+        raise ValueError(
+            f"this lesson follows the one of recipe {recipe}, but {trained} is not there; run "
+            f"anyweave train stage3 --recipe {recipe} first"
+        )
+    return trained
+
+
 def _lesson_from_states(
     parts: Path, options: FitOptions, size: Size, *, after: str, into: str
 ) -> object:
-    trained = parts.parent / after / "model"
-    if not trained.is_dir():
-        raise ValueError(
-            f"this lesson follows the one of recipe {after}, but {trained} is not there; run "
-            f"anyweave train stage3 --recipe {after} first"
-        )
+    trained = _lesson_before(parts, after)
     return states.lesson(trained, parts / into, options, size(states.CONVERSATIONS), parts)
 
 
@@ -191,6 +203,7 @@ PARTS: dict[str, Part] = {
         partial(_lesson_from_states, after="emoji-mini-signals", into="emoji-mini-signals"),
         states.OPTIONS,
     ),
+    "input-projector": Part(_reading_lesson, warmup.OPTIONS),
     "output-projectors-last": Part(
         partial(_lesson_from_states, after="emoji-mini-reading", into="emoji-mini-taught"),
         states.OPTIONS,
