@@ -24,7 +24,7 @@ from anyweave.generation import (
     spoken_caption,
 )
 from anyweave.generation.draft import Draft
-from anyweave.generation.events import SignalSpan
+from anyweave.generation.events import Retrieved, SignalSpan
 from anyweave.messages import Image, Message, Modality, Text
 from anyweave.model import NextGPT
 from anyweave.model.build import build
@@ -308,8 +308,13 @@ def test_words_that_a_decoder_never_learned_are_told_behind_its_medium(tmp_path:
     assert f'I have never learned "{started.unknown_words[0]}"' in note.text
     assert "".join(e.text for e in events if isinstance(e, TextDelta)) == done.message.text
 
-    with_index = ChatSession(model, options, finder=lambda modality, asked, caption: None)
-    assert "never learned" not in with_index.reply("hello").text
+    empty = ChatSession(model, options, finder=lambda modality, asked, caption: None)
+    assert "never learned" in empty.reply("hello").text
+    walrus = Retrieved(part=Image(np.zeros((4, 4, 3), np.uint8)), score=1.0, source="", licence="")
+    with_index = ChatSession(model, options, finder=lambda modality, asked, caption: walrus)
+    reply = with_index.reply("hello")
+    assert "never learned" not in reply.text
+    assert reply.media("image") == [walrus.part]
 
 
 def test_what_is_told_of_one_medium_is_not_the_caption_of_the_next() -> None:

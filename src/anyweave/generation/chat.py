@@ -54,6 +54,10 @@ Said = Message | str | Part | Iterable[Part | str]
 """A user's turn: a message, or the parts of one."""
 
 
+def _find(finder: Finder, asked: str, modality: Modality, caption: str) -> Retrieved | None:
+    return finder(modality, asked, caption)
+
+
 class ChatSession:
     """One conversation with one model.
 
@@ -141,8 +145,9 @@ class ChatSession:
         prompt, cached_tokens = self._prompt(conversation, options)
         prompt_tokens = len(self._ids)
         finished: Finished | None = None
-        # What an index may hold, no decoder need have learned.
-        finds = self._finder is not None and options.retrieve
+        find = None
+        if self._finder is not None and options.retrieve and options.decode_media:
+            find = partial(_find, self._finder, conversation[-1].text)
         with closing(self._speak(prompt, options)) as events:
             for event in events:
                 if isinstance(event, TextDelta):
@@ -152,8 +157,8 @@ class ChatSession:
                         yield event
                 elif isinstance(event, SignalSpan):
                     self._ids.extend((*event.call_ids, *event.token_ids))
-                    part = None if finds else self.model.spec.decoders.get(event.modality)
-                    asked = draft.add_span(event, part)
+                    decoder = self.model.spec.decoders.get(event.modality)
+                    asked = draft.add_span(event, decoder, find)
                     yield asked
                     if told := unlearned(asked):
                         yield TextDelta(text=told, token_ids=None)
@@ -161,6 +166,9 @@ class ChatSession:
                     finished = event
         assert finished is not None
         draft.seconds["text"] = time.perf_counter() - started
+        for index, found in draft.found.items():
+            draft.parts[index] = found.part
+            yield MediaDone(index=index, part=found.part, retrieved=found)
         yield from self._decode(draft, options, source, conversation)
         reply = draft.message()
         self.messages = [*conversation, reply]
@@ -311,8 +319,6 @@ class ChatSession:
                     caption=captions[index], token_ids=span.call_ids or None
                 )
             return
-        if self._finder is not None and options.retrieve:
-            yield from self._find(self._finder, draft, captions, conversation[-1].text)
         for modality, indices in _groups(
             draft.spans, batched=options.batch_media, but=draft.parts.keys()
         ):
@@ -335,16 +341,6 @@ class ChatSession:
                 draft.parts[index] = part
                 self._sources.add(part, work.conditioning[place : place + 1])
                 yield MediaDone(index=index, part=part, edited=_edited(work, found, place))
-
-    @staticmethod
-    def _find(
-        finder: Finder, draft: Draft, captions: Mapping[int, str], asked: str
-    ) -> Iterator[Event]:
-        for index, span in enumerate(draft.spans):
-            found = finder(span.modality, asked, captions[index])
-            if found is not None:
-                draft.parts[index] = found.part
-                yield MediaDone(index=index, part=found.part, retrieved=found)
 
     @torch.inference_mode()
     def _prepare(

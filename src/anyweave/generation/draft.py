@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from anyweave.generation.events import MediaStarted, SignalSpan, TextDelta
+from anyweave.generation.events import MediaStarted, Retrieved, SignalSpan, TextDelta
 from anyweave.generation.reply import Reply
 from anyweave.messages import Media, Modality, Part, Text
 from anyweave.model.spec import DecoderSpec
@@ -22,6 +22,8 @@ class Draft:
     seconds: dict[Modality, float] = field(default_factory=lambda: defaultdict(float))
     steps: dict[Modality, int] = field(default_factory=lambda: defaultdict(int))
     parts: dict[int, Media] = field(default_factory=dict)
+    found: dict[int, Retrieved] = field(default_factory=dict)
+    """Media that stand in the user's index, by the index of their span."""
 
     def add_text(self, delta: TextDelta) -> None:
         last = self.said[-1] if self.said else None
@@ -32,10 +34,21 @@ class Draft:
         else:
             self.said.append(Text(delta.text, _joined((), delta)))
 
-    def add_span(self, span: SignalSpan, decoder: DecoderSpec | None = None) -> MediaStarted:
-        """`decoder` says which words of the caption are new to it; without one, none are."""
+    def add_span(
+        self,
+        span: SignalSpan,
+        decoder: DecoderSpec | None = None,
+        find: Callable[[Modality, str], Retrieved | None] | None = None,
+    ) -> MediaStarted:
+        """`decoder` says which words of the caption are new to it; without one, none are. What
+        `find` has for a modality and a caption need not be made, so no word of it is new.
+        """
         spoken = [_BLOCK.sub("", part.text) for part in self.said if isinstance(part, Text)]
         caption = spoken_caption(spoken) if span.caption is None else span.caption
+        found = None if find is None else find(span.modality, caption)
+        if found is not None:
+            self.found[len(self.spans)] = found
+            decoder = None
         started = MediaStarted(
             index=len(self.spans),
             modality=span.modality,
