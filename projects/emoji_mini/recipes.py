@@ -224,7 +224,7 @@ def reading() -> TrainConfig:
             learning_rate=4e-4,
             learning_rates={"lora": 5e-4, "signal_rows": 6e-4},
         ),
-        steps=340,
+        steps=230,
         output_dir="runs/emoji-mini-reading",
     )
 

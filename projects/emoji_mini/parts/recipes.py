@@ -96,7 +96,7 @@ def _clip_denoiser(parts: Path, options: FitOptions, size: Size) -> object:
     if not (pictures / "unet").is_dir():
         pictures = picture_denoiser.TRAINED
     if not (folder / "latents.npy").is_file():
-        clip_denoiser.encode(folder, size(9_000))
+        clip_denoiser.encode(folder, size(14_000))
     clip_denoiser.train(folder, pictures, options)
     clip_denoiser.assemble(folder, pictures)
     return folder
@@ -175,7 +175,7 @@ PARTS: dict[str, Part] = {
     "clip-denoiser": Part(
         _clip_denoiser,
         FitOptions(
-            steps=1_600,
+            steps=2_600,
             batch_size=16,
             learning_rate=6e-4,
             ema_decay=0.998,
