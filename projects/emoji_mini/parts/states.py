@@ -43,7 +43,7 @@ from emoji_mini.parts.fit import FitOptions, fit
 logger = logging.getLogger(__name__)
 
 MAX_LENGTH = 384
-CONVERSATIONS = 10_000
+CONVERSATIONS = 18_500
 
 # Conversations to gather states from: requests and what follows from them. What the assistant shows
 # is not rendered; only its caption is read.
