@@ -2,6 +2,7 @@
 model.
 
     python -m emoji_mini.parts.warmup TRAINED OUT   # once more, for a checkpoint that talks
+    python -m emoji_mini.parts.warmup TRAINED       # how much of held-out media it tells
 
 The paper goes straight to captioning through the frozen LLM. On a CPU every such step is expensive,
 so the projector first learns, for each of its concept tokens, which word to say: the nearest row of
@@ -35,11 +36,12 @@ from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from emoji_mini.emoji_talk.talk import RATES, SAMPLERS
 from emoji_mini.emoji_world.render import render
-from emoji_mini.emoji_world.scenes import BACKGROUNDS, MIRRORS, ClipScene, Scene, SoundScene
+from emoji_mini.emoji_world.scenes import BACKGROUNDS, MIRRORS, ClipScene, Scene, SoundScene, Split
 from emoji_mini.emoji_world.sounds import SOUNDS
 from emoji_mini.emoji_world.things import NUMBER_WORDS, THINGS
 from emoji_mini.parts.assemble import assemble
 from emoji_mini.parts.fit import FitOptions, fit
+from emoji_mini.parts.seeing import Facts, facts_table
 
 # So many pictures: with 20,000, their numbers were learned by heart and held-out ones got worse.
 SCENES: dict[Modality, int] = {"image": 52_000, "video": 5_000, "audio": 4_000}
@@ -57,14 +59,14 @@ _NUMBERS = ("", "a", *NUMBER_WORDS[2:])
 
 @torch.no_grad()
 def world_features(
-    model: NextGPT, sizes: Mapping[Modality, int], seed: int = 11
+    model: NextGPT, sizes: Mapping[Modality, int], seed: int = 11, split: Split = "train"
 ) -> tuple[dict[Modality, list[Scene]], dict[Modality, Float[Tensor, "S N D"]]]:
-    """`sizes` training scenes per modality, and their frozen features (float16)."""
+    """`sizes` scenes of a split per modality, and their frozen features (float16)."""
     scenes: dict[Modality, list[Scene]] = {}
     features: dict[Modality, Tensor] = {}
     for modality, size in sizes.items():
         rng = np.random.default_rng([seed, len(modality)])
-        scenes[modality] = [SAMPLERS[modality](rng, "train") for _ in range(size)]
+        scenes[modality] = [SAMPLERS[modality](rng, split) for _ in range(size)]
         encoder: Any = model.encoders[modality]  # an Encoder, which ModuleDict does not know
         parts = []
         for start in track(range(0, size, 32), f"encoding {modality}", transient=True):
@@ -205,6 +207,28 @@ def reading_losses(
     return {"word": word.mean(), "size": 0.2 * size}
 
 
+@torch.no_grad()
+def measure(model: NextGPT, number: int = 256, seed: int = 5) -> str:
+    """How many of `number` held-out media the concept tokens tell without an error, by the nearest
+    of all words that scenes are told with: a Markdown table.
+    """
+    sizes: dict[Modality, int] = dict.fromkeys(SCENES, number)
+    scenes_of, features = world_features(model, sizes, seed, "test")
+    rng = np.random.default_rng(seed)
+    others = [SAMPLERS[modality](rng, "train") for modality in sizes for _ in range(4000)]
+    scenes = [*(scene for shown in scenes_of.values() for scene in shown), *others]
+    length = model.processor.num_input_tokens["image"]
+    numbers, words = reading_words(model, scenes, length)
+    rows_WD = F.normalize(model.language.embed(words[None])[0].float(), dim=-1)
+    right: Facts = {}
+    for place, (modality, values) in enumerate(features.items()):
+        said = model.input_projectors[modality](values.float()).float()
+        told = (F.normalize(said, dim=-1) @ rows_WD.T).argmax(-1)
+        truth = numbers[place * number : (place + 1) * number]
+        right[modality] = (told[:, None] == truth).all(2).any(1).tolist()
+    return facts_table("told without an error", {f"{number} each": right})
+
+
 def lesson(
     trained: Path,
     output: Path,
@@ -223,10 +247,13 @@ def lesson(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("trained", type=Path)
-    parser.add_argument("output", type=Path)
+    parser.add_argument("output", type=Path, nargs="?", help="without it, TRAINED is measured")
     parser.add_argument("--parts", type=Path, help="frozen parts other than the project's")
     parser.add_argument("--steps", type=int, default=OPTIONS.steps)
     args = parser.parse_args()
+    if args.output is None:
+        sys.stdout.write(measure(NextGPT.from_pretrained(args.trained)))
+        return
     options = replace(OPTIONS, steps=args.steps)
     means = lesson(args.trained, args.output, options, parts=args.parts)
     sys.stdout.write(json.dumps(means) + "\n")

@@ -225,6 +225,38 @@ def test_the_nearer_telling_is_learnt() -> None:
     assert float(wrong["word"]) > 1.0
 
 
+def test_what_the_projector_tells_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A projector that says the nearer telling of every medium is right in all."""
+    model = tiny_model()
+    shown: dict[str, torch.Tensor] = {}
+    found = warmup.reading_words
+
+    def remembered(model: NextGPT, scenes: list[Scene], length: int) -> tuple[torch.Tensor, ...]:
+        numbers, words = found(model, scenes, length)
+        shown["told"] = model.language.embed(words[None])[0].float()[numbers[:, -1]]
+        return numbers, words
+
+    monkeypatch.setattr(warmup, "reading_words", remembered)
+    assert "| 3 each | 0.00 [0.00, 0.56] |" in warmup.measure(model, number=3)
+    for place, modality in enumerate(("image", "video", "audio")):
+        said = shown["told"][3 * place : 3 * place + 3]
+        monkeypatch.setitem(
+            model.input_projectors._modules, modality, _Says(said if modality != "video" else -said)
+        )
+    assert warmup.measure(model, number=3).splitlines()[-1] == (
+        "| 3 each | 1.00 [0.44, 1.00] | 0.00 [0.00, 0.56] | 1.00 [0.44, 1.00] |"
+    )
+
+
+class _Says(nn.Module):
+    def __init__(self, said: torch.Tensor) -> None:
+        super().__init__()
+        self.said = said
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.said
+
+
 def test_parts_come_from_the_project_or_from_a_folder_of_parts(tmp_path: Path) -> None:
     own = tmp_path / "parts" / "audio-encoder"
     own.mkdir(parents=True)
