@@ -1,5 +1,5 @@
 #!/bin/sh
-# emoji-mini from its assets to the weights that ship, in one go: about twelve hours on two CPU cores.
+# emoji-mini from its assets to the weights that ship, in one go: about fourteen hours on two CPU cores.
 #
 #   sh projects/emoji_mini/run.sh                # all of it, into runs/
 #   PARTS= sh projects/emoji_mini/run.sh         # on the frozen parts that stand trained in the project
