@@ -124,15 +124,12 @@ def _sound_verifier(parts: Path, options: FitOptions, size: Size) -> object:
     return sound_verifier.measure(parts / "audio", size(200))
 
 
-def _first_lesson(parts: Path, options: FitOptions, size: Size) -> object:
+def _lesson_on_media(
+    parts: Path, options: FitOptions, size: Size, *, into: str, after: str | None = None
+) -> object:
+    trained = None if after is None else _lesson_before(parts, after)
     sizes = {modality: size(number) for modality, number in warmup.SCENES.items()}
-    return warmup.first_lesson(parts / "emoji-mini", options, sizes, parts)
-
-
-def _reading_lesson(parts: Path, options: FitOptions, size: Size) -> object:
-    trained = _lesson_before(parts, "emoji-mini-asked")
-    sizes = {modality: size(number) for modality, number in warmup.SCENES.items()}
-    return warmup.lesson(trained, parts / "emoji-mini-reads", options, sizes, parts)
+    return warmup.lesson(parts / into, options, sizes, trained=trained, parts=parts)
 
 
 def _lesson_before(parts: Path, recipe: str) -> Path:
@@ -198,12 +195,14 @@ PARTS: dict[str, Part] = {
     # A linear discriminant: its steps are the sounds it hears.
     "sound-verifier": Part(_sound_verifier, FitOptions(steps=1_500, batch_size=1)),
     "motion-judge": Part(_motion_judge, FitOptions(steps=1_500, batch_size=32, learning_rate=1e-3)),
-    "emoji-mini": Part(_first_lesson, warmup.OPTIONS),
+    "emoji-mini": Part(partial(_lesson_on_media, into="emoji-mini"), warmup.OPTIONS),
     "output-projectors": Part(
         partial(_lesson_from_states, after="emoji-mini-signals", into="emoji-mini-signals"),
         states.OPTIONS,
     ),
-    "input-projector": Part(_reading_lesson, warmup.OPTIONS),
+    "input-projector": Part(
+        partial(_lesson_on_media, after="emoji-mini-asked", into="emoji-mini-reads"), warmup.OPTIONS
+    ),
     "output-projectors-last": Part(
         partial(_lesson_from_states, after="emoji-mini-reading", into="emoji-mini-taught"),
         states.OPTIONS,

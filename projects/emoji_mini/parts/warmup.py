@@ -79,16 +79,19 @@ def world_features(
     return scenes, features
 
 
-def first_lesson(
+def lesson(
     output: Path,
     options: FitOptions,
     sizes: Mapping[Modality, int],
+    *,
+    trained: Path | None = None,
     parts: Path | None = None,
 ) -> dict[str, float]:
-    """Assemble the frozen parts in `output` and give the input projector its first lesson, on media
-    of `sizes` scenes per modality.
+    """Assemble the frozen parts in `output` and teach the input projector, on media of `sizes`
+    scenes per modality: a fresh one, or that of the checkpoint `trained`, whose language model must
+    then learn to read it again (recipe emoji-mini-reading).
     """
-    assemble(output, parts=parts)
+    assemble(output, trained=trained, parts=parts)
     model = NextGPT.from_pretrained(output)
     return warm_up(model, output, options, *world_features(model, sizes))
 
@@ -229,21 +232,6 @@ def measure(model: NextGPT, number: int = 256, seed: int = 5) -> str:
     return facts_table("told without an error", {f"{number} each": right})
 
 
-def lesson(
-    trained: Path,
-    output: Path,
-    options: FitOptions,
-    sizes: Mapping[Modality, int] = SCENES,
-    parts: Path | None = None,
-) -> dict[str, float]:
-    """The same lesson for the input projector of the checkpoint `trained`. Its language model must
-    then learn to read it again (recipe emoji-mini-reading).
-    """
-    assemble(output, trained=trained, parts=parts)
-    model = NextGPT.from_pretrained(output)
-    return warm_up(model, output, options, *world_features(model, sizes))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("trained", type=Path)
@@ -255,7 +243,7 @@ def main() -> None:
         sys.stdout.write(measure(NextGPT.from_pretrained(args.trained)))
         return
     options = replace(OPTIONS, steps=args.steps)
-    means = lesson(args.trained, args.output, options, parts=args.parts)
+    means = lesson(args.output, options, SCENES, trained=args.trained, parts=args.parts)
     sys.stdout.write(json.dumps(means) + "\n")
 
 

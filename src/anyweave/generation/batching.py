@@ -26,9 +26,10 @@ import numpy as np
 from torch import Tensor
 
 from anyweave.decoders.sampling import Steps, drain
-from anyweave.generation.chat import ChatSession, Finder
+from anyweave.generation.chat import ChatSession
 from anyweave.generation.denoising import Denoising
 from anyweave.generation.depicting import depicted, depiction
+from anyweave.generation.draft import Finder
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import EngineEvent, Event
 from anyweave.generation.options import GenerationOptions

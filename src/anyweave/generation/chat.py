@@ -23,7 +23,7 @@ from anyweave.decoders.editing import Edit
 from anyweave.decoders.sampling import Step, Steps
 from anyweave.generation.context import context_limit, fit_context
 from anyweave.generation.denoising import Denoising, decoder_arguments
-from anyweave.generation.draft import Draft, unlearned
+from anyweave.generation.draft import Draft, Finder, unlearned
 from anyweave.generation.engine import TokenEngine
 from anyweave.generation.events import (
     Described,
@@ -34,7 +34,6 @@ from anyweave.generation.events import (
     Finished,
     MediaDone,
     Progress,
-    Retrieved,
     SignalSpan,
     TextDelta,
     Usage,
@@ -48,14 +47,8 @@ from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import collate
 
 T = TypeVar("T")
-# (modality, the user's text, caption of the medium) -> a medium found instead
-Finder = Callable[[Modality, str, str], Retrieved | None]
 Said = Message | str | Part | Iterable[Part | str]
 """A user's turn: a message, or the parts of one."""
-
-
-def _find(finder: Finder, asked: str, modality: Modality, caption: str) -> Retrieved | None:
-    return finder(modality, asked, caption)
 
 
 class ChatSession:
@@ -145,9 +138,7 @@ class ChatSession:
         prompt, cached_tokens = self._prompt(conversation, options)
         prompt_tokens = len(self._ids)
         finished: Finished | None = None
-        find = None
-        if self._finder is not None and options.retrieve and options.decode_media:
-            find = partial(_find, self._finder, conversation[-1].text)
+        finder = self._finder if options.retrieve and options.decode_media else None
         with closing(self._speak(prompt, options)) as events:
             for event in events:
                 if isinstance(event, TextDelta):
@@ -158,7 +149,7 @@ class ChatSession:
                 elif isinstance(event, SignalSpan):
                     self._ids.extend((*event.call_ids, *event.token_ids))
                     decoder = self.model.spec.decoders.get(event.modality)
-                    asked = draft.add_span(event, decoder, find)
+                    asked = draft.add_span(event, decoder, finder, conversation[-1].text)
                     yield asked
                     if told := unlearned(asked):
                         yield TextDelta(text=told, token_ids=None)

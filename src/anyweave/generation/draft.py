@@ -12,6 +12,9 @@ from anyweave.generation.reply import Reply
 from anyweave.messages import Media, Modality, Part, Text
 from anyweave.model.spec import DecoderSpec
 
+# (modality, the user's text, caption of the medium) -> a medium found instead
+Finder = Callable[[Modality, str, str], Retrieved | None]
+
 
 @dataclass
 class Draft:
@@ -38,14 +41,15 @@ class Draft:
         self,
         span: SignalSpan,
         decoder: DecoderSpec | None = None,
-        find: Callable[[Modality, str], Retrieved | None] | None = None,
+        finder: Finder | None = None,
+        asked: str = "",
     ) -> MediaStarted:
         """`decoder` says which words of the caption are new to it; without one, none are. What
-        `find` has for a modality and a caption need not be made, so no word of it is new.
+        `finder` has for the user's text, `asked`, need not be made, so no word of it is new.
         """
         spoken = [_BLOCK.sub("", part.text) for part in self.said if isinstance(part, Text)]
         caption = spoken_caption(spoken) if span.caption is None else span.caption
-        found = None if find is None else find(span.modality, caption)
+        found = None if finder is None else finder(span.modality, asked, caption)
         if found is not None:
             self.found[len(self.spans)] = found
             decoder = None

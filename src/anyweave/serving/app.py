@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 import anyweave
 from anyweave.generation import GenerationOptions
-from anyweave.generation.chat import Finder
+from anyweave.generation.draft import Finder
 from anyweave.model.any_to_any import NextGPT
 from anyweave.serving import routes_chat, routes_media, routes_server, routes_videos, schema
 from anyweave.serving.chat import Desk

@@ -8,7 +8,7 @@ from typing import Any
 
 from anyweave.generation import ChatSession, Event, GenerationOptions
 from anyweave.generation.batching import ReplyBatcher
-from anyweave.generation.chat import Finder
+from anyweave.generation.draft import Finder
 from anyweave.messages import Message, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing import SignalTokens
