@@ -229,6 +229,31 @@ def reading() -> TrainConfig:
     )
 
 
+def recall() -> TrainConfig:
+    """Talk of all kinds, whose signals recall the words of their caption. The output projectors are
+    taught afterwards, from these states.
+    """
+    before = reading()
+    return replace(
+        before,
+        name="emoji-mini-recall",
+        stage=replace(
+            before.stage, trainable=("signal_rows", "lora"), losses={"lm": 1.0, "recall": 0.5}
+        ),
+        model=ModelConfig(source="runs/emoji-mini-reading/model"),
+        data=replace(
+            before.data, args={**before.data.args, "seed": 31, "kinds": _RECALL, "goes_on": 0.3}
+        ),
+        optimizer=replace(
+            before.optimizer,
+            learning_rate=5e-4,
+            learning_rates={"lora": 5e-4, "signal_rows": 2e-3},
+        ),
+        steps=160,
+        output_dir="runs/emoji-mini-recall",
+    )
+
+
 # Few unknown things: a language model this small keeps few names apart, and whoever asks for a
 # known thing should get it.
 _REQUESTS = {
@@ -258,6 +283,12 @@ _READING = {
     **{"ask about picture": 0.06, "ask about clip": 0.02, "ask about sound": 0.02, "compare": 0.01},
     **{"ask picture": 0.17, "ask clip": 0.07, "ask sound": 0.05, "several": 0.08, "talk": 0.05},
     **{"spoken of": 0.02, "sum": 0.01, "vague": 0.01, "joke": 0.01},
+}
+_RECALL = {
+    **{"ask picture": 0.3, "ask clip": 0.11, "ask sound": 0.13, "several": 0.13, "cross": 0.05},
+    **{"describe picture": 0.08, "describe clip": 0.03, "describe sound": 0.03, "talk": 0.06},
+    **{"ask about picture": 0.02, "ask about clip": 0.01, "ask about sound": 0.01},
+    **{"spoken of": 0.01, "sum": 0.01, "vague": 0.01, "joke": 0.01},
 }
 
 

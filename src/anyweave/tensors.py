@@ -137,3 +137,13 @@ def _check(
                 f"{path}: {name} holds numbers that are not finite; the file is damaged, or was "
                 "written by a training that diverged"
             )
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this machine has instructions for bfloat16. CPUs without them emulate it, several
+    times slower than float32 (`benchmarks/bfloat16.py`).
+    """
+    if torch.accelerator.is_available():
+        return True
+    instructions = torch.cpu.get_capabilities()
+    return any(instructions.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -73,7 +73,7 @@ def test_errors_say_what_to_do() -> None:
         TransformerOutputProjector(8, 8, 0)
     with pytest.raises(ValueError, match="num_heads"):
         TransformerOutputProjector(8, 8, 1, hidden_dim=10)
-    with pytest.raises(ValueError, match="known output projectors: linear, transformer"):
+    with pytest.raises(ValueError, match="known output projectors: linear, mixing, transformer"):
         resolve("output", "cubic")
     with pytest.raises(ValueError, match="input or output"):
         resolve("both", "linear")  # type: ignore[arg-type]

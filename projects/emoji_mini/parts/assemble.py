@@ -16,13 +16,23 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from anyweave.decoders.folder import forget_origin
 from anyweave.files import read_object, replaced_folder, write_json
 from anyweave.messages import PAPER_MODALITIES, Modality
+from anyweave.model.any_to_any import NextGPT
 from anyweave.model.build import build
-from anyweave.model.checkpoint import SPEC_FILE, check_target, load_role, read_spec
+from anyweave.model.checkpoint import (
+    SPEC_FILE,
+    check_target,
+    load_role,
+    read_spec,
+    role_tensors,
+)
 from anyweave.model.hashing import folder_sha256
-from anyweave.model.roles import ROLES, TrainedRole
+from anyweave.model.roles import ROLES, TrainedRole, role_file
 from anyweave.model.spec import (
     DecoderSpec,
     EncoderSpec,
@@ -46,8 +56,9 @@ _STANDS_AS = {  # folder names there; clip frames share the pictures' autoencode
     "video": "clip_denoiser",
     "audio": "sound_decoder",
 }
-SIGNAL_TOKENS: dict[Modality, int] = {"image": 8, "video": 8, "audio": 4}
-OUTPUT_RANK = 192
+# As many as the longest captions have tokens, and one that recalls no word (training/recall.py).
+SIGNAL_TOKENS: dict[Modality, int] = {"image": 14, "video": 12, "audio": 12}
+OUTPUT_SIZES = {"rank": 192, "hidden_dim": 192, "num_layers": 2, "ffn_dim": 768}
 
 
 def spec(conditioning: dict[Modality, tuple[int, int]]) -> ModelSpec:
@@ -88,8 +99,8 @@ def spec(conditioning: dict[Modality, tuple[int, int]]) -> ModelSpec:
         ),
         output_projectors={
             modality: ProjectorSpec(
-                type="linear",
-                args={"num_tokens": SIGNAL_TOKENS[modality], "rank": OUTPUT_RANK},
+                type="mixing",
+                args={"num_tokens": SIGNAL_TOKENS[modality], **OUTPUT_SIZES},
             )
             for modality in conditioning
         },
@@ -175,22 +186,46 @@ def assemble(output: Path, *, trained: Path | None = None, parts: Path | None = 
     if trained is not None:
         for role in _fitting(shape, trained):
             load_role(model, role, trained)
+        if read_spec(trained).signal_tokens != shape.signal_tokens:
+            _stretch_signal_rows(model, trained)
     write_json(output / SPEC_FILE, shape.to_dict())
     model.save_pretrained(output, dtype="float16" if trained is not None else None)
     return shape
 
 
 def _fitting(shape: ModelSpec, trained: Path) -> list[TrainedRole]:
-    """The roles `trained` can provide: output projectors only if they lead to the same sizes."""
+    """The roles `trained` can provide: output projectors only if they are of the same sizes."""
 
     def outputs(of: ModelSpec) -> object:
         sizes = {m: (d.conditioning_tokens, d.conditioning_dim) for m, d in of.decoders.items()}
         return sizes, of.output_projectors
 
-    if outputs(read_spec(trained)) == outputs(shape):
-        return list(ROLES)
-    logger.warning("output projectors are new: those of %s lead to other decoders", trained)
-    return [role for role in ROLES if role != "output_projectors"]
+    before = read_spec(trained)
+    missing = set()
+    if outputs(before) != outputs(shape):
+        logger.warning("output projectors are new: those of %s are of another shape", trained)
+        missing.add("output_projectors")
+    if before.signal_tokens != shape.signal_tokens:
+        missing.add("signal_rows")
+    return [role for role in ROLES if role not in missing]
+
+
+@torch.no_grad()
+def _stretch_signal_rows(model: NextGPT, trained: Path) -> None:
+    """Begin with the signal rows of a checkpoint whose runs have other lengths: each token with the
+    rows of the one at the same share of its run, the first and last ones with those of theirs.
+    """
+    before = read_spec(trained).signal_tokens
+    stored = load_tensors(trained / role_file("signal_rows"))
+    starts = dict(zip(before, np.cumsum([0, *before.values()]).tolist(), strict=False))
+    rows = [
+        starts[modality] + round(place * (before[modality] - 1) / (length - 1))
+        for modality, length in model.spec.signal_tokens.items()
+        for place in range(length)
+    ]
+    for name, tensor in role_tensors(model, "signal_rows").items():
+        tensor.copy_(stored[name][rows])
+    logger.warning("signal rows are stretched: runs of %s have other lengths", trained)
 
 
 def _sharing(shape: ModelSpec, output: Path) -> ModelSpec:

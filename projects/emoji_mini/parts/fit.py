@@ -22,7 +22,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeRemainingColu
 from torch import Tensor, nn
 
 from anyweave.files import whole_file
-from anyweave.tensors import explained
+from anyweave.tensors import explained, multiplies_bfloat16
 from anyweave.training.attention import fast_attention
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ CONSTANT_SHARE = 0.8
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
     """How long and how fast to train a part. `precision` "bf16" runs the forward in bfloat16
-    autocast.
+    autocast, where the machine has instructions for it.
     """
 
     steps: int
@@ -108,7 +108,7 @@ def fit(
                 with torch.autocast(
                     torch.device(options.device).type,
                     torch.bfloat16,
-                    enabled=options.precision == "bf16",
+                    enabled=options.precision == "bf16" and multiplies_bfloat16(),
                 ):
                     losses = loss_of(generator)
                     total = torch.stack([loss.float() for loss in losses.values()]).sum()

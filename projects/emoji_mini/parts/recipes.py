@@ -147,7 +147,9 @@ def _lesson_from_states(
     parts: Path, options: FitOptions, size: Size, *, after: str, into: str
 ) -> object:
     trained = _lesson_before(parts, after)
-    return states.lesson(trained, parts / into, options, size(states.CONVERSATIONS), parts)
+    more = {modality: size(number) for modality, number in states.MORE_CAPTIONS.items()}
+    talk = size(states.CONVERSATIONS)
+    return states.lesson(trained, parts / into, options, talk, more, parts)
 
 
 PARTS: dict[str, Part] = {

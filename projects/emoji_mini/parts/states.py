@@ -9,6 +9,9 @@ directions of the captions' embeddings. Errors are measured twice: relative to t
 embeddings, and along these directions, each relative to its own spread. What tells one thing from
 another is a small part of the variance and would otherwise be learned last; and directions in which
 no caption varies must stay where all captions have them.
+
+States that recall words (`training/recall.py`) can be put together anew: half of every batch are
+captions that no conversation had, made of the states that said their words elsewhere.
 """
 
 from __future__ import annotations
@@ -18,12 +21,13 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from rich.progress import track
 from torch import Tensor, nn
 
@@ -36,14 +40,19 @@ from anyweave.projectors.linear import LinearOutputProjector
 from anyweave.training.contrast import whitening
 from anyweave.training.features import FrozenFeatures
 from anyweave.training.plan import Source
+from anyweave.training.recall import recall_places, recalled_ids
 from emoji_mini.emoji_talk import Dialogues
+from emoji_mini.emoji_talk.talk import SAMPLERS
+from emoji_mini.emoji_world.captions import describe
 from emoji_mini.parts.assemble import assemble
 from emoji_mini.parts.fit import FitOptions, fit
 
 logger = logging.getLogger(__name__)
 
 MAX_LENGTH = 384
-CONVERSATIONS = 18_500
+CONVERSATIONS = 6_000
+MORE_CAPTIONS: dict[Modality, int] = {"image": 24_000, "video": 12_000, "audio": 4_000}
+MORE_SEED = 3
 
 # Conversations to gather states from: requests and what follows from them. What the assistant shows
 # is not rendered; only its caption is read.
@@ -71,6 +80,60 @@ class SignalStates:
     caption: Int[Tensor, "T"]  # noqa: F821
     captions: tuple[str, ...]
     wanted: Float[Tensor, "U Q C"]
+
+
+class WordStates:
+    """States of real runs, by the word that each recalls."""
+
+    def __init__(self, hidden: Float[Tensor, "T S D"], ids: Int[Tensor, "T P"]) -> None:
+        """ids: what the first P states of each run recall."""
+        self.hidden = hidden
+        self.places = ids.shape[1]
+        places = torch.arange(self.places).expand_as(ids)
+        self._vocab = int(ids.max()) + 1
+        self._at_place = _Groups(self._key(ids, places).flatten())
+        self._anywhere = _Groups(ids.flatten())
+
+    def _key(self, ids: Tensor, places: Tensor) -> Tensor:
+        return places * self._vocab + ids
+
+    def knows(self, ids: Int[Tensor, "B P"]) -> Bool[Tensor, "B"]:  # noqa: F821
+        """Of which captions every word was recalled, at whatever place."""
+        return self._anywhere.has(ids).all(1)
+
+    def compose(
+        self, ids: Int[Tensor, "B P"], generator: torch.Generator
+    ) -> Float[Tensor, "B S D"]:
+        """A run for each row of known `ids`: every state from a random run that said the word at
+        that place, or at another one where none did; the last states from a random run.
+        """
+        places = torch.arange(self.places).expand_as(ids)
+        key = self._key(ids, places)
+        anywhere = self._anywhere.pick(ids, generator)
+        picked = torch.where(self._at_place.has(key), self._at_place.pick(key, generator), anywhere)
+        words = self.hidden[picked // self.places, picked % self.places]
+        rest = torch.randint(len(self.hidden), (len(ids),), generator=generator)
+        return torch.cat([words, self.hidden[rest, self.places :]], 1)
+
+
+class _Groups:
+    """Positions of equal values, to draw one at random."""
+
+    def __init__(self, values: Int[Tensor, "N"]) -> None:  # noqa: F821
+        self.order = values.argsort()
+        self.values, self.counts = values[self.order].unique_consecutive(return_counts=True)
+        self.starts = self.counts.cumsum(0) - self.counts
+
+    def has(self, wanted: Tensor) -> Tensor:
+        return self.values[self._place(wanted)] == wanted
+
+    def pick(self, wanted: Tensor, generator: torch.Generator) -> Tensor:
+        place = self._place(wanted)
+        chance = torch.rand(wanted.shape, generator=generator)
+        return self.order[self.starts[place] + (chance * self.counts[place]).long()]
+
+    def _place(self, wanted: Tensor) -> Tensor:
+        return torch.searchsorted(self.values, wanted).clamp(max=len(self.values) - 1)
 
 
 @torch.no_grad()
@@ -110,16 +173,66 @@ def signal_states(
     return found
 
 
+@dataclass(frozen=True)
+class Composed:
+    """Captions whose states are put together: `ids` ``[N, P]``, embeddings `wanted`
+    ``[N, Q, C]``.
+    """
+
+    words: WordStates
+    ids: Int[Tensor, "N P"]
+    wanted: Float[Tensor, "N Q C"]
+
+    def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """States ``[size, S, D]`` of random captions, and their embeddings."""
+        rows = torch.randint(len(self.ids), (size,), generator=generator)
+        return self.words.compose(self.ids[rows], generator).float(), self.wanted[rows].float()
+
+
+def _composed(
+    model: NextGPT, modality: Modality, known: SignalStates, captions: Sequence[str]
+) -> Composed | None:
+    if not captions:
+        return None
+    places = recall_places(known.hidden.shape[1])
+    ids = recalled_ids(model.processor, known.captions, places)[known.caption]
+    words = WordStates(known.hidden, ids)
+    ids = recalled_ids(model.processor, captions, places)
+    sayable = words.knows(ids)
+    told = [caption for caption, known in zip(captions, sayable.tolist(), strict=True) if known]
+    logger.info(
+        "%s: states for %d of %d more captions; the others have words that no state recalls",
+        *(modality, len(told), len(captions)),
+    )
+    wanted = caption_embeddings(FrozenFeatures(model), modality, told)
+    return Composed(words, ids[sayable], wanted)
+
+
+def caption_embeddings(
+    frozen: FrozenFeatures, modality: Modality, captions: Sequence[str]
+) -> Float[Tensor, "U Q C"]:
+    """The embeddings of many captions, in half precision."""
+    parts = [
+        frozen.caption_embeddings(modality, tuple(captions[start : start + 256])).half()
+        for start in track(range(0, len(captions), 256), f"{modality} captions", transient=True)
+    ]
+    return torch.cat(parts)
+
+
 def teach_output_projectors(
     model: NextGPT,
     states: Mapping[Modality, SignalStates],
     options: Mapping[Modality, FitOptions],
     folder: Path,
+    more: Mapping[Modality, Sequence[str]] | None = None,
 ) -> dict[str, float]:
     """Train the output projectors of `model` in place on `states`; returns the last mean losses:
     the unexplained share of the variance, in total ("alignment/image") and averaged over the
     principal directions ("directions/image"). A modality with fewer than two captions learns
     nothing, and that is told.
+
+    more: captions whose states are put together from the words of `states`, for half of every
+    batch. Those with a word that no state recalls are left out, and their number is told.
     """
     means: dict[str, float] = {}
     for modality, known in states.items():
@@ -131,6 +244,7 @@ def teach_output_projectors(
             projector.start_from(known.wanted)
         projector.requires_grad_(True)
         measure = whitening(known.wanted)
+        composed = _composed(model, modality, known, (more or {}).get(modality, ()))
         variance = known.wanted.var(0, correction=0).mean()
 
         def losses(
@@ -139,11 +253,17 @@ def teach_output_projectors(
             known: SignalStates = known,
             measure: Tensor = measure,
             variance: Tensor = variance,
+            composed: Composed | None = composed,
         ) -> dict[str, Tensor]:
-            size = options[modality].batch_size
+            size = options[modality].batch_size // (1 if composed is None else 2)
             rows = torch.randint(len(known.hidden), (size,), generator=generator)
-            conditioning = model.condition(modality, known.hidden[rows].float()).float()
-            difference = conditioning - known.wanted[known.caption[rows]]
+            hidden, wanted = known.hidden[rows].float(), known.wanted[known.caption[rows]]
+            if composed is not None:
+                others = composed.draw(size, generator)
+                hidden, wanted = (
+                    torch.cat(pair) for pair in zip((hidden, wanted), others, strict=True)
+                )
+            difference = model.condition(modality, hidden).float() - wanted
             whole, along = unexplained(difference, measure, variance)
             return {f"alignment/{modality}": whole, f"directions/{modality}": along}
 
@@ -170,6 +290,7 @@ def lesson(
     output: Path,
     options: FitOptions = OPTIONS,
     conversations: int = CONVERSATIONS,
+    more_captions: Mapping[Modality, int] = MORE_CAPTIONS,
     parts: Path | None = None,
 ) -> dict[str, float]:
     """Assemble the model around what `trained` has learnt, teach its output projectors, and write
@@ -180,8 +301,13 @@ def lesson(
     talk = Dialogues("train", conversations, 2, kinds=SPOKEN_MEDIA, goes_on=0.1)
     # A stopped lesson resumes, but only from the same checkpoint; its folder is removed when done.
     folder = output.parent / f"fit-{output.name}-{folder_sha256(trained)[:8]}"
+    rng = np.random.default_rng(MORE_SEED)
+    more = {
+        modality: [describe(rng, SAMPLERS[modality](rng, "train")) for _ in range(size)]
+        for modality, size in more_captions.items()
+    }
     means = teach_output_projectors(
-        model, signal_states(model, talk), dict.fromkeys(model.decoders, options), folder
+        model, signal_states(model, talk), dict.fromkeys(model.decoders, options), folder, more
     )
     model.save_pretrained(output, dtype="float16")
     shutil.rmtree(folder)
@@ -204,7 +330,7 @@ def main() -> None:
         batch_size=args.batch_size,
         learning_rate=args.rate,
     )
-    means = lesson(args.trained, args.output, options, args.conversations, args.parts)
+    means = lesson(args.trained, args.output, options, args.conversations, parts=args.parts)
     sys.stdout.write(json.dumps(means) + "\n")
 
 

@@ -7,6 +7,7 @@ initial values. `checkpoint.load_pretrained` calls this and then reads the train
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -31,6 +32,9 @@ from anyweave.model.sources import local_copy, missing_weights_explained
 from anyweave.model.spec import DecoderSpec, EncoderSpec, LanguageSpec, ModelSpec
 from anyweave.processing import Fingerprints, Processor, SignalTokens, fingerprint
 from anyweave.processing.processor import DEFAULT_RATE
+from anyweave.tensors import multiplies_bfloat16
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +170,7 @@ def _build_language(spec: ModelSpec, how: Reading, seed: int, blank: bool) -> Ca
             source,
             gguf_file=part.gguf_file,
             revision=part.revision,
-            dtype=getattr(torch, how.dtype or part.dtype),
+            dtype=getattr(torch, how.dtype) if how.dtype else _language_dtype(part),
             num_signals=sum(spec.signal_tokens.values()),
             seed=seed,
             blank=blank,
@@ -179,6 +183,19 @@ def _build_language(spec: ModelSpec, how: Reading, seed: int, blank: bool) -> Ca
             torch.manual_seed(seed)
             lora.attach(language, **asdict(spec.lora), blank=blank)
     return language
+
+
+def _language_dtype(part: LanguageSpec) -> torch.dtype:
+    """The spec's, or float32 where half precision would be emulated."""
+    wanted: torch.dtype = getattr(torch, part.dtype)
+    if wanted == torch.float32 or multiplies_bfloat16():
+        return wanted
+    logger.info(
+        "this processor has no %s instructions: the language model runs in float32, several times "
+        "faster and in twice the memory; dtype=%r keeps the memory",
+        *(part.dtype, part.dtype),
+    )
+    return torch.float32
 
 
 def build_output_projectors(

@@ -17,6 +17,7 @@ INPUT_PROJECTORS: dict[str, str] = {
 }
 OUTPUT_PROJECTORS: dict[str, str] = {
     "linear": "anyweave.projectors.linear:LinearOutputProjector",
+    "mixing": "anyweave.projectors.mixing:MixingOutputProjector",
     "transformer": "anyweave.projectors.transformer:TransformerOutputProjector",
 }
 ENTRY_POINT_GROUPS = {

@@ -1,5 +1,5 @@
 """The losses of a stage on one forward: language, caption alignment and latent denoising (paper
-sections 4.1, 4.2), and the contrast of captions.
+sections 4.1, 4.2), and the contrast and recall of captions.
 
 Every term is a *sum* with its count, and the trainer divides by the counts of the whole step. A
 step split over micro-batches and processes therefore equals the same step in one piece.
@@ -20,6 +20,7 @@ from anyweave.model.any_to_any import NextGPT
 from anyweave.training.config import ObjectiveConfig
 from anyweave.training.contrast import CaptionContrast
 from anyweave.training.plan import step_seed
+from anyweave.training.recall import recall_losses, recall_places, recalled_ids
 from anyweave.training.stages import Stage, by_caption
 
 NO_CONTRASTS: Mapping[Modality, CaptionContrast] = {}
@@ -61,6 +62,8 @@ def term_counts(
             counts[f"alignment/{modality}"] = len(_captioned(targets))
         if modality in contrasts and targets.caption_embeddings is not None:
             counts[f"contrast/{modality}"] = len(_captioned(targets))
+        if stage.losses.get("recall", 0) > 0:
+            counts[f"recall/{modality}"] = len(_captioned(targets)) * recall_places(targets.length)
         if denoising:
             counts[f"denoising/{modality}"] = len(denoised(targets, captioned))
     return {name: count for name, count in counts.items() if count}
@@ -93,6 +96,17 @@ def compute_terms(
         terms["lm"] = Term(stage.losses["lm"], loss * counts["lm"], counts["lm"])
     for modality, targets in batch.targets.items():
         terms |= _caption_terms(output, modality, targets, counts, stage, config, contrasts)
+        if count := counts.get(f"recall/{modality}", 0):
+            said = _captioned(targets)
+            places = recall_places(targets.length)
+            captions = [str(targets.captions[row]) for row in said]
+            losses_TP = recall_losses(
+                model.language,
+                output.signal_states[modality][said],
+                recalled_ids(model.processor, captions, places).to(model.device),
+                model.processor.signals.base_vocab,
+            )
+            terms[f"recall/{modality}"] = Term(stage.losses["recall"], losses_TP.sum(), count)
         conditioning = output.conditioning.get(modality)
         count = counts.get(f"denoising/{modality}", 0)
         steering = targets.caption_embeddings if captioned else conditioning

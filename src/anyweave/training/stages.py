@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Loss = Literal["lm", "alignment", "contrast", "denoising"]
+Loss = Literal["lm", "alignment", "contrast", "recall", "denoising"]
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 
 

@@ -27,6 +27,7 @@ from anyweave.batch import Batch, ModelOutput
 from anyweave.files import write_json
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache
+from anyweave.tensors import multiplies_bfloat16
 from anyweave.training.attention import fast_attention
 from anyweave.training.config import TrainConfig
 from anyweave.training.contrast import caption_contrasts
@@ -108,6 +109,9 @@ class Trainer:
         self.parallel.place(model)
         rates = {role: config.optimizer.rate(role) for role in config.stage.trainable}
         self.parameters = set_trainable(model, config.stage.trainable, rates)
+        self.autocast = config.precision == "bf16" and multiplies_bfloat16()
+        if config.precision == "bf16" and not self.autocast:
+            logger.warning("no bfloat16 instructions here: the run is in float32, which is faster")
         self.by_caption = by_caption(model, config.stage)
         self.needs_language = needs_language(model, config.stage)
         if config.gradient_checkpointing:
@@ -287,9 +291,7 @@ class Trainer:
         for micro, (batch, row_seeds) in enumerate(self.parallel.micro_batches(batches)):
             torch.manual_seed(step_seed(self.config.seed, number, micro, f"rank{rank}"))
             with fast_attention(self.device):
-                with torch.autocast(
-                    self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
-                ):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                     output = self.model(batch) if self.needs_language else NOTHING_SAID
                     terms = compute_terms(
                         self.model,

@@ -10,14 +10,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.build import describes
 from anyweave.model.catalogue import is_spec_name, named_spec
 from anyweave.model.checkpoint import find_checkpoint, read_spec
 from anyweave.model.roles import TrainedRole
 from anyweave.model.spec import ModelSpec
+from anyweave.tensors import multiplies_bfloat16
 from anyweave.training.config import (
     DataConfig,
     ModelConfig,
@@ -61,7 +60,7 @@ def fine_tune(number: int, model: str | Path | NextGPT) -> TrainConfig:
         optimizer=OptimizerConfig(learning_rate=1e-4, schedule="cosine", warmup_ratio=0.05),
         objective=ObjectiveConfig(denoising_fraction=0.1),
         epochs=3,
-        precision="bf16" if _multiplies_bfloat16() else "fp32",
+        precision="bf16" if multiplies_bfloat16() else "fp32",
         checkpoint_every=100,
         log_every=10,
         output_dir=str(output),
@@ -87,11 +86,3 @@ def _named(model: str | Path | NextGPT) -> tuple[str, ModelSpec]:
         return str(model), named_spec(str(model))
     folder = find_checkpoint(model)
     return folder.name, read_spec(folder)
-
-
-def _multiplies_bfloat16() -> bool:
-    """Whether bfloat16 is faster here: CPUs without the instructions emulate it."""
-    if torch.accelerator.is_available():
-        return True
-    instructions = torch.cpu.get_capabilities()
-    return any(instructions.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -1,0 +1,34 @@
+"""Runs of signal states put together from the words that others recalled."""
+
+from __future__ import annotations
+
+import torch
+
+from emoji_mini.parts.states import WordStates
+
+# Three runs of three states; the first two recall words 4 to 7, the last one nothing.
+IDS = torch.tensor([[4, 5], [5, 6], [7, 4]])
+HIDDEN = torch.arange(9.0).reshape(3, 3, 1)
+
+
+def test_words_come_from_their_place_or_from_another_one() -> None:
+    words = WordStates(HIDDEN, IDS)
+    generator = torch.Generator().manual_seed(0)
+    made = words.compose(torch.tensor([[4, 6], [6, 7]]), generator)
+    assert made.shape == (2, 3, 1)
+    assert made[0, :2, 0].tolist() == [0.0, 4.0]  # both words at their places
+    assert made[1, :2, 0].tolist() == [4.0, 6.0]  # each only known from the other place
+    assert set(made[:, 2, 0].tolist()) <= {2.0, 5.0, 8.0}
+
+
+def test_every_run_that_said_a_word_is_drawn() -> None:
+    words = WordStates(torch.arange(8.0).reshape(4, 2, 1), torch.tensor([[1], [2], [1], [1]]))
+    drawn = words.compose(torch.ones(200, 1, dtype=torch.long), torch.Generator().manual_seed(0))
+    assert set(drawn[:, 0, 0].tolist()) == {0.0, 4.0, 6.0}
+
+
+def test_it_knows_what_was_never_said() -> None:
+    words = WordStates(HIDDEN, IDS)
+    assert words.knows(torch.tensor([[4, 5], [4, 8], [9, 9], [0, 4]])).tolist() == [
+        *(True, False, False, False)
+    ]
