@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -256,3 +257,20 @@ def test_a_decoder_is_built_with_what_its_spec_says(tmp_path: Path) -> None:
     assert len(made[0]) == 2560
     latents = model.encode_targets("audio", [np.zeros(5120, dtype=np.float32)], [16000.0])
     assert latents.shape[1:] == decoder.codec.latent_shape(MediaSize(audio_length=0.16))
+
+
+def test_half_precision_is_not_emulated_unless_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Processors without instructions for bfloat16 take several times as long for it."""
+    spec = tiny_spec(tmp_path / "parts")
+    half = replace(spec, language=replace(spec.language, dtype="bfloat16"))
+    build(half, root=tmp_path / "parts").save_pretrained(tmp_path / "half")
+    monkeypatch.setattr("anyweave.model.build.multiplies_bfloat16", lambda: True)
+    assert NextGPT.from_pretrained(tmp_path / "half").language.dtype == torch.bfloat16
+    monkeypatch.setattr("anyweave.model.build.multiplies_bfloat16", lambda: False)
+    with caplog.at_level(logging.INFO):
+        assert NextGPT.from_pretrained(tmp_path / "half").language.dtype == torch.float32
+    assert "no bfloat16 instructions" in caplog.text
+    asked = NextGPT.from_pretrained(tmp_path / "half", dtype="bfloat16")
+    assert asked.language.dtype == torch.bfloat16

@@ -219,7 +219,7 @@ def _stretch_signal_rows(model: NextGPT, trained: Path) -> None:
     stored = load_tensors(trained / role_file("signal_rows"))
     starts = dict(zip(before, np.cumsum([0, *before.values()]).tolist(), strict=False))
     rows = [
-        starts[modality] + round(place * (before[modality] - 1) / (length - 1))
+        starts[modality] + round(place * (before[modality] - 1) / max(1, length - 1))
         for modality, length in model.spec.signal_tokens.items()
         for place in range(length)
     ]

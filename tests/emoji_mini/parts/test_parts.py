@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from anyweave.decoders.latent_diffusion import LatentDiffusion
-from anyweave.messages import Image, Message, Text
+from anyweave.messages import Image, Message, Modality, Text
 from anyweave.model.any_to_any import NextGPT
 from anyweave.tensors import load_tensors
 from anyweave.testing.model import tiny_model
@@ -57,7 +58,9 @@ def test_fit_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
     assert torch.equal(_regression(tmp_path / "cut", 10), whole)
 
 
-def test_output_projectors_learn_from_states_alone(tmp_path: Path) -> None:
+def test_output_projectors_learn_from_states_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     model = tiny_model()
     before = {name: p.clone() for name, p in model.language.named_parameters()}
     source = [
@@ -74,6 +77,10 @@ def test_output_projectors_learn_from_states_alone(tmp_path: Path) -> None:
     first = teach_output_projectors(model, states, {"image": short}, tmp_path / "short")
     then = teach_output_projectors(model, states, {"image": long}, tmp_path / "long")
     assert then["alignment/image"] < first["alignment/image"]
+    more = {"image": ["two dogs at night", "a jazz quiz"]}
+    with caplog.at_level(logging.INFO):
+        teach_output_projectors(model, states, {"image": short}, tmp_path / "more", more)
+    assert "states for 1 of 2 more captions" in caplog.text
     one = signal_states(model, source[:1])
     assert teach_output_projectors(model, one, {"image": short}, tmp_path / "one") == {}
     assert all(torch.equal(before[n], p) for n, p in model.language.named_parameters())
@@ -125,7 +132,8 @@ def test_the_lesson_from_states_leaves_a_whole_model_with_other_output_projector
     monkeypatch.setattr(states, "assemble", tiny)
     fast = replace(SHORT, learning_rate=0.1, warmup_steps=1, ema_decay=0.0)
     tiny(tmp_path / "talks")
-    means = states.lesson(tmp_path / "talks", tmp_path / "taught", fast, conversations=30)
+    more: dict[Modality, int] = {"image": 20}
+    means = states.lesson(tmp_path / "talks", tmp_path / "taught", fast, 30, more)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"talks", "taught"}
     errors, media = ("alignment", "directions"), ("image", "video", "audio")
     assert set(means) == {f"{error}/{modality}" for error in errors for modality in media}
@@ -136,6 +144,16 @@ def test_the_lesson_from_states_leaves_a_whole_model_with_other_output_projector
     assert moved == {"image", "video", "audio"}
     stored = load_tensors(tmp_path / "taught" / "output_projectors.safetensors")
     assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
+
+
+def test_signal_rows_of_another_length_are_stretched(tmp_path: Path) -> None:
+    trained, model = tiny_model(), tiny_model(signal_tokens={"image": 5, "video": 3, "audio": 1})
+    old = {"image": 2, "video": 3, "audio": 2}
+    trained = tiny_model(signal_tokens=old)
+    trained.save_pretrained(tmp_path / "talks")
+    assemble._stretch_signal_rows(model, tmp_path / "talks")
+    rows, before = (m.language.signals.input_rows.detach() for m in (model, trained))
+    assert torch.equal(rows, before[[0, 0, 0, 1, 1, 2, 3, 4, 5]])
 
 
 def test_a_clip_unet_takes_all_weights_of_the_picture_unet() -> None:
