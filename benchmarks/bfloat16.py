@@ -1,5 +1,5 @@
-"""What bfloat16 costs or saves on this processor: replies and training steps of emoji-mini with the
-language model in float32 and in bfloat16, one after the other, as ratios of one run.
+"""What bfloat16 costs or saves on this processor: matrix products, and replies of emoji-mini with
+the language model in float32 and in bfloat16, in turn, as ratios of one run.
 
 python benchmarks/bfloat16.py
 """
@@ -66,8 +66,10 @@ def main() -> int:
     sys.stdout.write(f"instructions for bfloat16: {'yes' if multiplies_bfloat16() else 'no'}\n\n")
     lines = ["| | float32, ms | bfloat16, ms | times as long |", "|---|---|---|---|"]
     for rows in (1, 8, 64, 512):
-        lines.append(compare(f"20 products, {rows} rows", products(rows), args.repeats))
-    lines.append(compare("a reply of 24 tokens", replies(), args.repeats))
+        lines.append(
+            compare(f"20 products, {rows} row{'s' * (rows > 1)}", products(rows), args.repeats)
+        )
+    lines.append(compare("a reply of 24 tokens to a short question", replies(), args.repeats))
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
