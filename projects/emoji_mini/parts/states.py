@@ -21,6 +21,7 @@ import json
 import logging
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,10 +33,11 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from anyweave.language.replying import for_replies
-from anyweave.messages import Modality
+from anyweave.messages import MEDIA_TYPES, Message, Modality, Text
 from anyweave.model.any_to_any import NextGPT
 from anyweave.model.fusion import gather_spans
 from anyweave.model.hashing import folder_sha256
+from anyweave.processing.processor import Processor
 from anyweave.projectors.linear import LinearOutputProjector
 from anyweave.training.contrast import whitening
 from anyweave.training.features import FrozenFeatures
@@ -50,9 +52,10 @@ from emoji_mini.parts.fit import FitOptions, fit
 logger = logging.getLogger(__name__)
 
 MAX_LENGTH = 384
-CONVERSATIONS = 6_000
+CONVERSATIONS = 4_400
 MORE_CAPTIONS: dict[Modality, int] = {"image": 24_000, "video": 12_000, "audio": 4_000}
 MORE_SEED = 3
+SAID = 3  # runs that say each token of those captions, at least
 
 # Conversations to gather states from: requests and what follows from them. What the assistant shows
 # is not rendered; only its caption is read.
@@ -65,7 +68,7 @@ SPOKEN_MEDIA = {
 }
 # Single precision: rare directions are finer than bfloat16.
 OPTIONS = FitOptions(
-    steps=1000, batch_size=128, learning_rate=1e-3, ema_decay=0.99, precision="fp32"
+    steps=1500, batch_size=128, learning_rate=1e-3, ema_decay=0.99, precision="fp32"
 )
 
 
@@ -80,6 +83,22 @@ class SignalStates:
     caption: Int[Tensor, "T"]  # noqa: F821
     captions: tuple[str, ...]
     wanted: Float[Tensor, "U Q C"]
+
+    def said(self) -> list[str]:
+        """The caption of every run."""
+        return [self.captions[row] for row in self.caption.tolist()]
+
+    def joined(self, other: SignalStates) -> SignalStates:
+        """The runs of both."""
+        new = [row for row, name in enumerate(other.captions) if name not in self.captions]
+        captions = (*self.captions, *(other.captions[row] for row in new))
+        place = {caption: row for row, caption in enumerate(captions)}
+        return SignalStates(
+            torch.cat([self.hidden, other.hidden]),
+            torch.cat([self.caption, torch.tensor([place[name] for name in other.said()])]),
+            captions,
+            torch.cat([self.wanted, other.wanted[new]]),
+        )
 
 
 class WordStates:
@@ -171,6 +190,36 @@ def signal_states(
             frozen.caption_embeddings(modality, captions).float(),
         )
     return found
+
+
+def covering(
+    processor: Processor,
+    captions: Sequence[str],
+    times: int,
+    said: Sequence[str] = (),
+) -> list[str]:
+    """Of `captions`, in their order, those with a token that fewer than `times` of `said` and of
+    the ones before them have.
+    """
+    seen: Counter[int] = Counter()
+    chosen = []
+    for place, caption in enumerate([*said, *captions]):
+        ids = set(processor.tokenizer(f" {caption}", add_special_tokens=False).input_ids)
+        if place < len(said):
+            seen.update(ids)
+        elif any(seen[token] < times for token in ids):
+            seen.update(ids)
+            chosen.append(caption)
+    return chosen
+
+
+def shown(modality: Modality, caption: str) -> list[Message]:
+    """A short conversation in which the assistant shows what `caption` says."""
+    medium = MEDIA_TYPES[modality](None, caption=caption)
+    return [
+        Message("user", f"Could you show me {caption}?"),
+        Message("assistant", [Text(f"Here is {caption}."), medium]),
+    ]
 
 
 @dataclass(frozen=True)
@@ -295,6 +344,9 @@ def lesson(
 ) -> dict[str, float]:
     """Assemble the model around what `trained` has learnt, teach its output projectors, and write
     it to `output` in half precision. Returns the last losses.
+
+    `more_captions` are drawn beside the conversations; those with words that hardly any
+    conversation has are shown in short ones.
     """
     assemble(output, trained=trained, parts=parts)
     model = NextGPT.from_pretrained(output)
@@ -306,8 +358,17 @@ def lesson(
         modality: [describe(rng, SAMPLERS[modality](rng, "train")) for _ in range(size)]
         for modality, size in more_captions.items()
     }
+    states = signal_states(model, talk)
+    source = [
+        shown(modality, caption)
+        for modality, captions in more.items()
+        for caption in covering(model.processor, captions, SAID, states[modality].said())
+    ]
+    if source:
+        rest = signal_states(model, source)
+        states |= {modality: states[modality].joined(other) for modality, other in rest.items()}
     means = teach_output_projectors(
-        model, signal_states(model, talk), dict.fromkeys(model.decoders, options), folder, more
+        model, states, dict.fromkeys(model.decoders, options), folder, more
     )
     model.save_pretrained(output, dtype="float16")
     shutil.rmtree(folder)

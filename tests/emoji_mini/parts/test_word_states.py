@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import torch
 
-from emoji_mini.parts.states import WordStates
+from anyweave.testing.model import tiny_model
+from emoji_mini.parts.states import SignalStates, WordStates, covering, shown, signal_states
 
 # Three runs of three states; the first two recall words 4 to 7, the last one nothing.
 IDS = torch.tensor([[4, 5], [5, 6], [7, 4]])
@@ -32,3 +36,27 @@ def test_it_knows_what_was_never_said() -> None:
     assert words.knows(torch.tensor([[4, 5], [4, 8], [9, 9], [0, 4]])).tolist() == [
         *(True, False, False, False)
     ]
+
+
+def test_words_that_are_hardly_said_are_shown() -> None:
+    def spell(text: str, add_special_tokens: bool) -> Any:
+        return SimpleNamespace(input_ids=[ord(letter) for letter in text])
+
+    processor: Any = SimpleNamespace(tokenizer=spell)
+    captions = ["a dog", "a dig", "a quiz", "a quiz", "two dogs"]
+    chosen = covering(processor, captions, 2, said=["a dog", "dig", "dog", "two", "tows"])
+    assert chosen == ["a quiz", "a quiz"]
+    states = signal_states(tiny_model(), [shown("image", caption) for caption in chosen])
+    assert states["image"].said() == ["a quiz", "a quiz"]
+
+
+def test_runs_are_joined_by_caption() -> None:
+    one = SignalStates(torch.zeros(2, 1, 1), torch.tensor([0, 1]), ("a", "b"), torch.ones(2, 1, 1))
+    other = SignalStates(
+        torch.ones(3, 1, 1), torch.tensor([1, 0, 1]), ("c", "b"), 2 * torch.ones(2, 1, 1)
+    )
+    both = one.joined(other)
+    assert both.said() == ["a", "b", "b", "c", "b"]
+    assert both.captions == ("a", "b", "c")
+    assert both.wanted.flatten().tolist() == [1.0, 1.0, 2.0]
+    assert both.hidden.flatten().tolist() == [0.0, 0.0, 1.0, 1.0, 1.0]
