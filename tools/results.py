@@ -14,7 +14,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,11 @@ def rows(heading: list[str], body: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def counted(found: Sequence[Figure | None]) -> str:
+    """The trials of each bridge, once if they are equally many."""
+    return " / ".join(dict.fromkeys(str(f["trials"]) for f in found if f is not None))
+
+
 def targets() -> str:
     """Targets and what was reached, with both bridges."""
     body = [_decided("right-media decision, F1", F1_TARGET, lambda d: d["f1"])]
@@ -111,7 +116,7 @@ def targets() -> str:
         first, reached, trials = found[0], "not measured", "-"
         if first is not None and first["share"] is not None:
             reached = _reached(share(first, rest=rest), target, rest=rest)
-            trials = str(first["trials"])
+            trials = counted(found)
         body.append([words, _aim(target, rest=rest), *cells, trials, reached])
     heads = [f"`{bridge}`" for bridge in BRIDGES]
     return rows(["what", "target", *heads, "trials", "reached"], body)
@@ -123,7 +128,7 @@ def _decided(words: str, target: float, of: Callable[[dict[str, Any]], float | N
     values = [of(decisions) for decisions in found]
     first = values[0]
     reached = "not measured" if first is None else _reached(first, target, rest=small)
-    trials = str(found[0]["false_draws"]["trials"] if small else found[0]["exact"]["trials"])
+    trials = counted([decisions["false_draws" if small else "exact"] for decisions in found])
     return [
         words,
         _aim(target, rest=small),
@@ -149,7 +154,7 @@ def every_figure() -> str:
         [
             *name.split(" / ", 1),
             *(cell(found.get(name)) for found in by_bridge.values()),
-            str(next(found[name]["trials"] for found in by_bridge.values() if name in found)),
+            counted([found.get(name) for found in by_bridge.values()]),
         ]
         for name in names
     ]
