@@ -248,7 +248,7 @@ def _composed(
     words = WordStates(known.hidden, ids)
     ids = recalled_ids(model.processor, captions, places)
     sayable = words.knows(ids)
-    told = [caption for caption, known in zip(captions, sayable.tolist(), strict=True) if known]
+    told = [caption for caption, can in zip(captions, sayable.tolist(), strict=True) if can]
     logger.info(
         "%s: states for %d of %d more captions; the others have words that no state recalls",
         *(modality, len(told), len(captions)),

@@ -97,16 +97,8 @@ def compute_terms(
     for modality, targets in batch.targets.items():
         terms |= _caption_terms(output, modality, targets, counts, stage, config, contrasts)
         if count := counts.get(f"recall/{modality}", 0):
-            said = _captioned(targets)
-            places = recall_places(targets.length)
-            captions = [str(targets.captions[row]) for row in said]
-            losses_TP = recall_losses(
-                model.language,
-                output.signal_states[modality][said],
-                recalled_ids(model.processor, captions, places).to(model.device),
-                model.processor.signals.base_vocab,
-            )
-            terms[f"recall/{modality}"] = Term(stage.losses["recall"], losses_TP.sum(), count)
+            loss = _recall(model, output.signal_states[modality], targets)
+            terms[f"recall/{modality}"] = Term(stage.losses["recall"], loss, count)
         conditioning = output.conditioning.get(modality)
         count = counts.get(f"denoising/{modality}", 0)
         steering = targets.caption_embeddings if captioned else conditioning
@@ -150,6 +142,15 @@ def _caption_terms(
         )
         terms[names[1]] = Term(stage.losses["contrast"], losses_T.sum(), told)
     return terms
+
+
+def _recall(model: NextGPT, states_TSD: Tensor, targets: BatchTargets) -> Tensor:
+    """The sum of the recall losses of all captioned targets."""
+    said = _captioned(targets)
+    captions = [str(targets.captions[row]) for row in said]
+    ids = recalled_ids(model.processor, captions, recall_places(targets.length))
+    base_vocab = model.processor.signals.base_vocab
+    return recall_losses(model.language, states_TSD[said], ids.to(model.device), base_vocab).sum()
 
 
 def denoise(

@@ -147,9 +147,8 @@ def test_the_lesson_from_states_leaves_a_whole_model_with_other_output_projector
 
 
 def test_signal_rows_of_another_length_are_stretched(tmp_path: Path) -> None:
-    trained, model = tiny_model(), tiny_model(signal_tokens={"image": 5, "video": 3, "audio": 1})
-    old = {"image": 2, "video": 3, "audio": 2}
-    trained = tiny_model(signal_tokens=old)
+    trained = tiny_model(signal_tokens={"image": 2, "video": 3, "audio": 2})
+    model = tiny_model(signal_tokens={"image": 5, "video": 3, "audio": 1})
     trained.save_pretrained(tmp_path / "talks")
     assemble._stretch_signal_rows(model, tmp_path / "talks")
     rows, before = (m.language.signals.input_rows.detach() for m in (model, trained))
