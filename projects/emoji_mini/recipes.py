@@ -254,6 +254,20 @@ def recall() -> TrainConfig:
     )
 
 
+def recall_more() -> TrainConfig:
+    """The same lesson goes on, with more talk that asks for no medium."""
+    before = recall()
+    args = {**before.data.args, "seed": 37, "kinds": _RECALL_MORE}
+    return replace(
+        before,
+        name="emoji-mini-recall-more",
+        model=ModelConfig(source="runs/emoji-mini-recall/model"),
+        data=replace(before.data, args=args),
+        steps=150,
+        output_dir="runs/emoji-mini-recall-more",
+    )
+
+
 # Few unknown things: a language model this small keeps few names apart, and whoever asks for a
 # known thing should get it.
 _REQUESTS = {
@@ -289,6 +303,12 @@ _RECALL = {
     **{"describe picture": 0.08, "describe clip": 0.03, "describe sound": 0.03, "talk": 0.06},
     **{"ask about picture": 0.02, "ask about clip": 0.01, "ask about sound": 0.01},
     **{"spoken of": 0.01, "sum": 0.01, "vague": 0.01, "joke": 0.01},
+}
+_RECALL_MORE = {
+    **{"ask picture": 0.29, "ask clip": 0.11, "ask sound": 0.1, "several": 0.1, "cross": 0.05},
+    **{"describe picture": 0.08, "describe clip": 0.03, "describe sound": 0.03, "talk": 0.09},
+    **{"ask about picture": 0.02, "ask about clip": 0.01, "ask about sound": 0.01},
+    **{"only words": 0.03, "spoken of": 0.02, "sum": 0.01, "vague": 0.01, "joke": 0.01},
 }
 
 

@@ -104,20 +104,28 @@ class SignalStates:
 class WordStates:
     """States of real runs, by the word that each recalls."""
 
-    def __init__(self, hidden: Float[Tensor, "T S D"], ids: Int[Tensor, "T P"]) -> None:
-        """ids: what the first P states of each run recall."""
+    def __init__(
+        self,
+        hidden: Float[Tensor, "T S D"],
+        ids: Int[Tensor, "T P"],
+        recalled: Bool[Tensor, "T P"] | None = None,
+    ) -> None:
+        """ids: what the first P states of each run should recall; recalled: which of them do (by
+        default all).
+        """
         self.hidden = hidden
         self.places = ids.shape[1]
         places = torch.arange(self.places).expand_as(ids)
         self._vocab = int(ids.max()) + 1
-        self._at_place = _Groups(self._key(ids, places).flatten())
-        self._anywhere = _Groups(ids.flatten())
+        which = (torch.ones_like(ids) if recalled is None else recalled).flatten().nonzero()[:, 0]
+        self._at_place = _Groups(self._key(ids, places).flatten(), which)
+        self._anywhere = _Groups(ids.flatten(), which)
 
     def _key(self, ids: Tensor, places: Tensor) -> Tensor:
         return places * self._vocab + ids
 
     def knows(self, ids: Int[Tensor, "B P"]) -> Bool[Tensor, "B"]:  # noqa: F821
-        """Of which captions every word was recalled, at whatever place."""
+        """Of which captions every word is recalled somewhere, at whatever place."""
         return self._anywhere.has(ids).all(1)
 
     def compose(
@@ -136,15 +144,20 @@ class WordStates:
 
 
 class _Groups:
-    """Positions of equal values, to draw one at random."""
+    """Positions of equal values, to draw one of them at random."""
 
-    def __init__(self, values: Int[Tensor, "N"]) -> None:  # noqa: F821
-        self.order = values.argsort()
+    def __init__(
+        self,
+        values: Int[Tensor, "N"],  # noqa: F821
+        which: Int[Tensor, "M"],  # noqa: F821
+    ) -> None:
+        """which: the positions that may be drawn."""
+        self.order = which[values[which].argsort()]
         self.values, self.counts = values[self.order].unique_consecutive(return_counts=True)
         self.starts = self.counts.cumsum(0) - self.counts
 
     def has(self, wanted: Tensor) -> Tensor:
-        return self.values[self._place(wanted)] == wanted
+        return torch.isin(wanted, self.values)
 
     def pick(self, wanted: Tensor, generator: torch.Generator) -> Tensor:
         place = self._place(wanted)
@@ -245,16 +258,32 @@ def _composed(
         return None
     places = recall_places(known.hidden.shape[1])
     ids = recalled_ids(model.processor, known.captions, places)[known.caption]
-    words = WordStates(known.hidden, ids)
+    recalled = recalls(model, known.hidden[:, :places], ids)
+    words = WordStates(known.hidden, ids, recalled)
     ids = recalled_ids(model.processor, captions, places)
     sayable = words.knows(ids)
     told = [caption for caption, can in zip(captions, sayable.tolist(), strict=True) if can]
     logger.info(
-        "%s: states for %d of %d more captions; the others have words that no state recalls",
-        *(modality, len(told), len(captions)),
+        "%s: %.0f%% of states recall their word; states for %d of %d more captions, the others "
+        "have words that no state recalls",
+        *(modality, 100 * recalled.float().mean(), len(told), len(captions)),
     )
+    if not told:
+        return None
     wanted = caption_embeddings(FrozenFeatures(model), modality, told)
     return Composed(words, ids[sayable], wanted)
+
+
+@torch.no_grad()
+def recalls(
+    model: NextGPT, hidden: Float[Tensor, "T P D"], ids: Int[Tensor, "T P"]
+) -> Bool[Tensor, "T P"]:
+    """Which states name their word of `ids`: by the language model's head, among all of `ids`."""
+    names, wanted = ids.unique(return_inverse=True)
+    head = model.language.model.get_output_embeddings()
+    rows = head.weight[names].float()
+    named = [(states.float() @ rows.T).argmax(-1) for states in hidden.split(256)]
+    return torch.cat(named) == wanted
 
 
 def caption_embeddings(

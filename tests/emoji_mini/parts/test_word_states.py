@@ -8,7 +8,14 @@ from typing import Any
 import torch
 
 from anyweave.testing.model import tiny_model
-from emoji_mini.parts.states import SignalStates, WordStates, covering, shown, signal_states
+from emoji_mini.parts.states import (
+    SignalStates,
+    WordStates,
+    covering,
+    recalls,
+    shown,
+    signal_states,
+)
 
 # Three runs of three states; the first two recall words 4 to 7, the last one nothing.
 IDS = torch.tensor([[4, 5], [5, 6], [7, 4]])
@@ -36,6 +43,22 @@ def test_it_knows_what_was_never_said() -> None:
     assert words.knows(torch.tensor([[4, 5], [4, 8], [9, 9], [0, 4]])).tolist() == [
         *(True, False, False, False)
     ]
+
+
+def test_states_that_recall_another_word_are_not_drawn() -> None:
+    ids = torch.tensor([[1], [1], [2]])
+    words = WordStates(torch.arange(6.0).reshape(3, 2, 1), ids, ids.new_tensor([[1], [0], [0]]) > 0)
+    drawn = words.compose(torch.ones(50, 1, dtype=torch.long), torch.Generator().manual_seed(0))
+    assert set(drawn[:, 0, 0].tolist()) == {0.0}
+    assert words.knows(torch.tensor([[1], [2]])).tolist() == [True, False]
+
+
+def test_a_state_recalls_the_word_that_the_head_reads_in_it() -> None:
+    model = tiny_model()
+    head = model.language.model.get_output_embeddings().weight.detach().float()
+    ids = torch.tensor([[3, 5], [7, 3]])
+    hidden = 100 * torch.nn.functional.normalize(head, dim=-1)[torch.tensor([[3, 7], [7, 3]])]
+    assert recalls(model, hidden, ids).tolist() == [[True, False], [True, True]]
 
 
 def test_words_that_are_hardly_said_are_shown() -> None:
