@@ -43,7 +43,7 @@ for part in $PARTS; do
 done
 # Put together, with a first lesson for the input projector.
 step together part emoji-mini
-# The three stages of the paper, the last in seven lessons; one more for the input projector, and two
+# The three stages of the paper, the last in eight lessons; one more for the input projector, and two
 # for the output projectors, whose states change in between.
 step stage1 stage 1
 step stage2 stage 2
@@ -56,6 +56,7 @@ step asked stage 3 asked
 step input-projector part input-projector
 step reading stage 3 reading
 step recall stage 3 recall
+step recall-more stage 3 recall-more
 step output-projectors-last part output-projectors-last
 # What ships, measured as in docs/results.md.
 step world anyweave eval world --model runs/parts/emoji-mini-taught --out runs/world

@@ -21,7 +21,9 @@ from anyweave.generation.options import GenerationOptions
         ({"modalities": ("picture",)}, "modalities names 'picture'; it takes: text, image"),
         ({"force": ("text",)}, "force names 'text'; it takes: image, video, audio"),
         ({"force": ("audio",), "modalities": ("image",)}, "force names audio, which modalities="),
-        ({"repetition_penalty": 0}, "repetition_penalty must be above 0"),
+        ({"repetition_penalty": 0}, "repetition_penalty must be from 0.01 to 100, got 0"),
+        ({"repetition_penalty": 1e-40}, "repetition_penalty must be from 0.01"),
+        ({"force": ("image",) * 3}, "force names 'image' 3 times; once is enough"),
     ],
 )
 def test_bad_values(changes: dict[str, Any], message: str) -> None:

@@ -36,6 +36,11 @@ def test_greedy_takes_the_likeliest_allowed() -> None:
     assert draw(temperature=0, allowed=torch.tensor([True, False, True, True])) == [3]
 
 
+def test_a_temperature_close_to_0_is_greedy() -> None:
+    assert draw(5, temperature=1e-40) == [1] * 5
+    assert draw(5, temperature=1e-40, top_k=2, top_p=0.9) == [1] * 5
+
+
 def test_forbidden_ids_never_come() -> None:
     allowed = torch.tensor([True, False, False, True])
     assert set(draw(200, allowed=allowed, temperature=5.0)) == {0, 3}

@@ -15,7 +15,7 @@ from anyweave.generation import ChatSession, Done, GenerationOptions, MediaDone
 from anyweave.generation.terminal import told
 from anyweave.messages import Message
 from anyweave.model import NextGPT
-from anyweave.retrieval import Decision, Finder, Index, build_index
+from anyweave.retrieval import Decision, Finder, Index, build_index, building
 from anyweave.testing.model import tiny_model
 
 NAMES = ("cat", "red_apple", "hedgehog")
@@ -103,6 +103,59 @@ def test_a_reply_is_answered_from_the_index(index: Index, model: NextGPT) -> Non
             # What was found is known to the conversation as any medium.
             again = session.reply(Message("user", "hello"), force=())
             assert isinstance(again, Message)
+
+
+def test_what_is_gone_or_changed_is_not_shown(
+    model: NextGPT, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, shade in (("red apple", 200), ("apple", 20)):
+        Pixels.new("L", (16, 16), shade).save(tmp_path / f"{name}.png")
+    build_index(tmp_path, model, tmp_path / "index")
+    find = Finder(Index.load(tmp_path / "index"), model, None)
+
+    def found() -> str | None:
+        medium = find("image", "a red apple", "a red apple")
+        return None if medium is None else Path(str(medium.part.source)).stem
+
+    assert found() == "red apple"
+    (tmp_path / "red apple.png").unlink()
+    assert found() == "apple" and "red apple.png is gone or has changed" in caplog.text
+    Pixels.new("L", (24, 24), 90).save(tmp_path / "apple.png")
+    assert found() is None
+
+
+def test_a_stopped_build_keeps_what_was_indexed(
+    model: NextGPT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "_SAVE_EVERY", 1)
+    media = tmp_path / "media"
+    media.mkdir()
+    for name in "abc":
+        Pixels.new("L", (16, 16), ord(name)).save(media / f"{name}.png")
+    build_index(media, model, tmp_path / "index")
+    whole = Index.load(tmp_path / "index")
+    Pixels.new("L", (24, 24), 7).save(media / "a.png")  # has to be read again
+    ticks = iter([None, KeyboardInterrupt])
+
+    def tick() -> None:
+        if (stop := next(ticks)) is not None:
+            raise stop
+
+    with pytest.raises(KeyboardInterrupt):
+        build_index(media, model, tmp_path / "index", tick=tick)
+    left = Index.load(tmp_path / "index")
+    assert [entry.caption for entry in left.entries] == ["a", "b", "c"]
+    assert left.entries[0].stamp != whole.entries[0].stamp
+    for number in "12":
+        assert left.features[number].equal(whole.features[number])
+
+
+def test_words_of_users_are_not_kept(index: Index, model: NextGPT) -> None:
+    find = Finder(index, model, None)
+    find.search("image", "a hedgehog")
+    known = len(find._vectors)
+    find.search("image", "twenty invented words such as brillig and slithy")
+    assert len(find._vectors) == known
 
 
 def test_mistakes(tmp_path: Path, model: NextGPT) -> None:

@@ -107,6 +107,17 @@ def test_conversations_of_other_keys_are_not_continued(serve: Callable[..., Any]
         assert ask(mine, talk)["anyweave"]["continued_turns"] == 2
 
 
+def test_what_the_model_drew_can_be_edited(served: Any) -> None:
+    more = {"force": "image", "modalities": ["text", "image"], "num_inference_steps": 1}
+    with served.http() as http:
+        first = ask(http, [user("a fox")], **more)
+        talk = [user("a fox"), said(first), user("make it red")]
+        second = ask(http, talk, edit="always", **more)
+    (edited,) = second["anyweave"]["edited"]
+    assert second["anyweave"]["continued_turns"] == 2 and edited["known"]
+    assert first["anyweave"]["edited"] == []
+
+
 def test_a_conversation_whose_reply_was_stopped_goes_on(served: Any) -> None:
     with served.http() as http:
         first = ask(http, [user("hello there")])

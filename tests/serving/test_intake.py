@@ -48,7 +48,7 @@ def read(usual: Intake, tmp_path: Path) -> Iterator[Callable[..., Any]]:
             made.append(intake)
         message = schema.WireMessage.model_validate({"role": "user", "content": [part]})
         (turn,) = intake.turns([message])
-        return intake.message(turn).parts[0]
+        return intake.decoded(turn.parts[0])
 
     yield read
     for intake in made:

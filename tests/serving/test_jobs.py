@@ -75,6 +75,7 @@ def test_a_job_says_how_it_failed(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         errors = [
             (ValueError("no such size"), "invalid_request"),
             (ApiError(503, "stopping", code="stopping"), "interrupted"),
+            (NotWrittenError("a fault of ours: no space left"), "server_error"),
             (KeyError("a fault of ours"), "server_error"),
         ]
         for error, code in errors:

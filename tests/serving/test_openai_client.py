@@ -316,6 +316,8 @@ WRONG: dict[str, tuple[dict[str, Any], str | None, str]] = {
     "five stops": ({"stop": list("abcde")}, "stop", "at most 4"),
     "an empty stop": ({"stop": ["x", ""]}, "stop.1", "at least 1"),
     "too long": ({"max_tokens": 10**6}, "max_new_tokens", "at most 2048"),
+    "two limits": ({"max_tokens": 4, "max_completion_tokens": 9}, "max_tokens", "not both"),
+    "forced twice": ({"force": ["image"] * 400}, None, "400 times"),
     "too large": ({"width": 10**6}, "width", "at most 1024"),
     "masked force": ({"force": "image", "modalities": ["text"]}, None, "rules out"),
     "no user": ({"messages": [{"role": "assistant", "content": "x"}]}, "messages", "the user's"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import aclosing
 from typing import Any
 
+import anyio
 import pytest
 
 pytest.importorskip("fastapi")
@@ -170,6 +172,38 @@ def test_an_error_of_the_work_is_raised_where_it_is_read() -> None:
             with pytest.raises(ValueError, match="no such thing"):
                 async for _ in of.work("a", make):
                     pass
+
+    test(check)
+
+
+def test_whoever_leaves_waits_for_the_thread() -> None:
+    go, over = threading.Event(), threading.Event()
+
+    def make() -> Generator[str, None, None]:
+        yield "x"
+        go.wait(5)  # no event here at which it could stop
+        over.set()
+        yield "y"
+
+    async def check() -> None:
+        of, left = scheduler(), list[bool]()
+        scope = anyio.CancelScope()  # how a web server cancels for a client that has gone
+
+        async def client() -> None:
+            with scope:
+                async with aclosing(of.work("a", make)) as items:
+                    async for _ in items:
+                        pass
+            left.append(over.is_set())
+
+        task = asyncio.create_task(client())
+        await asyncio.sleep(0.05)
+        scope.cancel()
+        await asyncio.sleep(0.1)
+        assert not left and of.running == 1
+        go.set()
+        await task
+        assert left == [True]
 
     test(check)
 

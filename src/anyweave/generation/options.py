@@ -106,8 +106,10 @@ class GenerationOptions:
         if self.strength == 0:
             raise ValueError("strength must be above 0: at 0 the source itself is the answer")
         object.__setattr__(self, "stop", _stops(self.stop))
-        if self.repetition_penalty <= 0:
-            raise ValueError(f"repetition_penalty must be above 0, got {self.repetition_penalty}")
+        if not 0.01 <= self.repetition_penalty <= 100:  # beyond, scores are no longer finite
+            raise ValueError(
+                f"repetition_penalty must be from 0.01 to 100, got {self.repetition_penalty}"
+            )
         for name in ("num_inference_steps", "height", "width", "num_frames", "fps", "audio_length"):
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -154,6 +156,8 @@ def _modalities(name: str, given: Any, known: Sequence[Modality]) -> tuple[Modal
     for value in values:
         if value not in known:
             raise ValueError(f"{name} names {value!r}; {nearest(value, known, 'it takes')}")
+        if values.count(value) > 1:
+            raise ValueError(f"{name} names {value!r} {values.count(value)} times; once is enough")
     return values
 
 

@@ -37,7 +37,7 @@ def sample_token(
         )
     if temperature == 0:
         return int(scores_V.argmax())
-    scores_V = scores_V / temperature
+    scores_V = (scores_V - scores_V.max()) / temperature  # finite, however small it is
     if 0 < top_k < scores_V.numel():
         scores_K, ids_K = scores_V.topk(top_k)  # sorted, as top-p needs
         total = scores_K.logsumexp(-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,12 @@ def build_index(
         old = Index.load(output) if (Path(output) / ENTRIES).is_file() else Index((), {})
         known = {entry.path: (n, entry) for n, entry in enumerate(old.entries)}
         report, entries, features = BuildReport(), list[Entry](), dict[str, Tensor]()
+        saved = 0  # of the media that were read
         paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix != _SIDECAR]
         for path in paths:
             if tick is not None:
                 tick()
-            at = str(path.resolve())
-            number, entry = known.get(at, (-1, None))
+            number, entry = known.get(str(path.resolve()), (-1, None))
             stamp = _stamp(path)
             if entry is not None and entry.stamp == stamp:
                 vector = old.features.get(str(number))
@@ -74,16 +74,27 @@ def build_index(
                 features[str(len(entries))] = vector
             entries.append(entry)
             report.media[entry.modality] += 1
-            if len(entries) % _SAVE_EVERY == 0:
-                _save(entries, features, output)
+            if len(entries) - report.known - saved >= _SAVE_EVERY:
+                saved += _SAVE_EVERY
+                _with_rest(entries, features, old).save(output)
         if not entries:
             raise ValueError(f"no picture, clip or sound in {folder} ({len(paths)} files)")
-        _save(entries, features, output)
+        Index(entries, features).save(output)
     return report
 
 
-def _save(entries: list[Entry], features: dict[str, Tensor], output: str | Path) -> None:
-    Index(entries, features).save(output)
+def _with_rest(entries: Sequence[Entry], features: Mapping[str, Tensor], old: Index) -> Index:
+    """What was read so far, and what else the `old` index has."""
+    read = {entry.path for entry in entries}
+    entries, features = [*entries], {**features}
+    for number, entry in enumerate(old.entries):
+        if entry.path in read:
+            continue
+        vector = old.features.get(str(number))
+        if vector is not None:
+            features[str(len(entries))] = vector
+        entries.append(entry)
+    return Index(entries, features)
 
 
 def _stamp(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,9 @@ from anyweave.generation.events import Retrieved
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.retrieval.decision import Decision
-from anyweave.retrieval.index import Index, Match, words_of
+from anyweave.retrieval.index import Entry, Index, Match, words_of
+
+logger = logging.getLogger(__name__)
 
 
 class Finder:
@@ -23,13 +26,15 @@ class Finder:
     def __init__(self, index: Index, model: NextGPT, decision: Decision | None) -> None:
         self.index, self.decision = index, decision
         self._model = model
+        # Vectors of the captions' words; what users say is not kept.
+        self._kept = {word for entry in index.entries for word in words_of(entry.caption)}
         self._vectors: dict[str, Tensor] = {}
 
     def __call__(self, modality: Modality, asked: str, caption: str) -> Retrieved | None:
         """The medium that answers `asked`, the user's words; None if it should be drawn. `caption`
         is what the model would draw.
         """
-        matches = self.search(modality, asked)
+        matches = [m for m in self.search(modality, asked) if _there(m.entry)]
         if not matches:
             return None
         facts = self.facts(matches, asked, caption)
@@ -61,11 +66,28 @@ class Finder:
     @torch.inference_mode()
     def vectors(self, words: Sequence[str]) -> Tensor:
         """Each word as the mean of its tokens' embeddings, [len(words), D]."""
+        found = {word: self._vectors.get(word) for word in words}
+        for word, known in found.items():
+            if known is None:
+                found[word] = vector = self._vector(word)
+                if word in self._kept:
+                    self._vectors[word] = vector
+        return torch.stack([found[word] for word in words])
+
+    def _vector(self, word: str) -> Tensor:
         tokenizer: Any = self._model.processor.tokenizer
-        language = self._model.language
-        for word in words:
-            if word not in self._vectors:
-                ids = tokenizer.encode(f" {word}", add_special_tokens=False)
-                row = language.embed(torch.tensor([ids], device=self._model.device))[0]
-                self._vectors[word] = row.float().mean(0).cpu()
-        return torch.stack([self._vectors[word] for word in words])
+        ids = tokenizer.encode(f" {word}", add_special_tokens=False)
+        ids_L = torch.tensor([ids], device=self._model.device)
+        return self._model.language.embed(ids_L)[0].float().mean(0).cpu()
+
+
+def _there(entry: Entry) -> bool:
+    """Whether an entry can still be shown; if not, that is logged."""
+    if entry.unchanged():
+        return True
+    logger.warning(
+        "%s is gone or has changed since it was indexed, and is not shown; "
+        "run anyweave index build again",
+        entry.path,
+    )
+    return False

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from anyweave.files import replaced_folder, write_text
+from anyweave.files import disk_stamp, replaced_folder, settle, write_text
 from anyweave.messages import MEDIA_TYPES, Media, Modality
 from anyweave.tensors import load_tensors, save_tensors
 
@@ -30,7 +30,7 @@ Vectors = Callable[[Sequence[str]], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One medium. `stamp` tells whether its file is still the one that was read."""
+    """One medium. `stamp` tells whether its file and what describes it are what was read."""
 
     path: str
     modality: Modality
@@ -42,6 +42,10 @@ class Entry:
     def part(self) -> Media:
         """As part of a message."""
         return MEDIA_TYPES[self.modality](self.path, caption=self.caption)
+
+    def unchanged(self) -> bool:
+        """Whether the medium's file is still the one that was read; without a stamp, True."""
+        return not self.stamp or self.stamp.startswith(disk_stamp(self.path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,7 @@ class Index:
     @classmethod
     def load(cls, folder: str | Path) -> Index:
         """Raises `ValueError` if the index is missing or broken."""
+        settle(folder)
         path = Path(folder) / ENTRIES
         if not path.is_file():
             raise ValueError(

@@ -8,14 +8,14 @@ from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Map
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from anyweave import media
 from anyweave.decoders.schedulers import OWN, SCHEDULERS
 from anyweave.errors import nearest
 from anyweave.generation import GenerationOptions, MediaDone
 from anyweave.media.showing import array_and_rate
-from anyweave.messages import Message, Modality, kind_of
+from anyweave.messages import Message, Modality, Part, Text, kind_of
 from anyweave.serving import schema
 from anyweave.serving.conversations import Conversation, Conversations
 from anyweave.serving.engine import Engine
@@ -60,6 +60,14 @@ class Ask:
     waited: float = 0.0
 
 
+class Heard(NamedTuple):
+    """A turn that has begun: the user's message, and what the session knew before it."""
+
+    conversation: Conversation
+    user: Message
+    before: list[Message]
+
+
 @dataclass
 class Desk:
     """Everything an answer needs; created once per server."""
@@ -78,22 +86,25 @@ class Desk:
         Raises `ApiError`, and `ValueError` for what the model cannot do.
         """
         kept, ask.known = self.conversations.take(ask.client if ask.keep else "", ask.turns[:-1])
-        heard: list[tuple[Conversation, Message]] = []
+        heard: list[Heard] = []
         done = False
         try:
             work = partial(self._events, kept, ask, reply, heard)
             running = self.scheduler.work(ask.client, work, patient=ask.patient)
             async with aclosing(running) as events:
                 async for delta in events:
-                    yield delta
+                    if delta is not None:
+                        yield delta
             assert reply.done is not None
             done = True
             self.metrics.count_reply(reply.done.usage)
             if ask.keep:
-                conversation, user = heard[0]
+                conversation, user, _ = heard[0]
                 self.conversations.put(conversation, ask.turns, user, reply.done.message)
         finally:
             if not done and kept is not None:
+                if heard:  # the thread may have ended a reply that the client has not got
+                    kept.session.messages = heard[0].before
                 self.conversations.put_back(kept)
 
     async def whole(self, ask: Ask, reply: WireReply) -> None:
@@ -107,17 +118,24 @@ class Desk:
         kept: Conversation | None,
         ask: Ask,
         reply: WireReply,
-        heard: list[tuple[Conversation, Message]],
-    ) -> Generator[dict[str, Any], None, None]:
-        """The engine's events as deltas, with media saved. Runs in a thread, and only when its turn
-        has come, so that few media are unpacked at a time. `heard` gets the conversation and the
-        user's message.
+        heard: list[Heard],
+    ) -> Generator[dict[str, Any] | None, None, None]:
+        """The engine's events as deltas, with media saved, and None after each medium that was
+        unpacked: there the work can be stopped. Runs in a thread, and only when its turn has come,
+        so that few media are unpacked at a time. `heard` gets what the model was asked.
         """
         ask.waited = time.monotonic() - ask.begun
-        *history, user = [self.intake.message(turn) for turn in ask.turns[ask.known :]]
+        messages = []
+        for turn in ask.turns[ask.known :]:
+            parts: list[Part] = []
+            for part in turn.parts:
+                parts.append(part if isinstance(part, Text) else self.intake.decoded(part))
+                yield None
+            messages.append(Message(turn.role, parts))
+        *history, user = messages
         source = None if ask.source is None else self.intake.decoded(ask.source)
         conversation = self.conversations.open(ask.client, kept, ask.known, history)
-        heard.append((conversation, user))
+        heard.append(Heard(conversation, user, list(conversation.session.messages)))
         events = self.engine.send(conversation.session, user, ask.options, source=source)
         with closing(events):
             for event in events:
@@ -214,6 +232,8 @@ class Desk:
 
 def chat_options(desk: Desk, request: schema.ChatRequest) -> GenerationOptions:
     """Options of a chat completion."""
+    if request.max_tokens is not None and request.max_completion_tokens is not None:
+        raise bad_request("give max_completion_tokens or max_tokens, not both", "max_tokens")
     return desk.options(
         request,
         max_new_tokens=request.max_completion_tokens or request.max_tokens,

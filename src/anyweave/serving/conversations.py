@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from anyweave.generation import ChatSession
-from anyweave.messages import Media, Message, Modality, Text
+from anyweave.messages import Media, Message, Modality
 from anyweave.serving.intake import Turn
 
 
@@ -81,10 +80,7 @@ class Conversations:
         self, conversation: Conversation, turns: Sequence[Turn], user: Message, reply: Message
     ) -> None:
         """Keep a conversation after `reply` to the last of `turns`."""
-        heard = _without_media(reply)
-        session = conversation.session
-        session.messages = [*session.messages[:-1], heard]
-        conversation.history += [user, heard]
+        conversation.history += [user, reply]
         turn = Turn("assistant", (), reply_digest(reply), None)
         conversation.chain = chained([*turns, turn])
         self.put_back(conversation)
@@ -128,11 +124,3 @@ def _known(kept: Conversation, turns: Sequence[Turn], chain: Sequence[bytes]) ->
 
 def _kinds(message: Message) -> tuple[Modality, ...]:
     return tuple(part.modality for part in message.media())
-
-
-def _without_media(reply: Message) -> Message:
-    """What the language model knows of its reply: the words, and that media came."""
-    parts: list[Any] = [
-        part if isinstance(part, Text) else replace(part, source=None) for part in reply.parts
-    ]
-    return Message("assistant", parts)

@@ -19,7 +19,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from anyweave import media
 from anyweave.media import MediaError
 from anyweave.media.isolation import Decoder
-from anyweave.messages import MEDIA_TYPES, Media, Message, Modality, Role, Text, kind_of
+from anyweave.messages import MEDIA_TYPES, Media, Modality, Role, Text, kind_of
 from anyweave.serving import schema
 from anyweave.serving.errors import ApiError, bad_request
 from anyweave.serving.fetch import Fetcher
@@ -105,11 +105,6 @@ class Intake:
         if found[-1].role != "user":
             raise bad_request("the last message must be the user's", "messages")
         return found
-
-    def message(self, turn: Turn) -> Message:
-        """The turn with its media decoded. Slow: call it in a thread. Raises `ApiError`."""
-        parts = [p if isinstance(p, Text) else self.decoded(p) for p in turn.parts]
-        return Message(turn.role, parts)
 
     def _turn(self, message: schema.WireMessage, placed: list[tuple[str, Any]], where: str) -> Turn:
         role: Role = "system" if message.role == "developer" else message.role
@@ -232,11 +227,12 @@ def _parts_of(message: schema.WireMessage, where: str) -> list[tuple[str, Any]]:
     parts: list[tuple[str, Any]] = [
         (f"{where}.content" if single else f"{where}.content.{i}", p) for i, p in enumerate(content)
     ]
-    beside = [*(message.images or ()), *(message.audios or ()), *(message.videos or ())]
-    beside += message.media or ()
-    if message.audio and not message.audios:
+    sounds: list[Any] = [*(message.audios or ())]
+    if message.audio:  # a reply's first sound; `audios` has the others
         caption = message.audio.get("transcript")
-        beside.append(schema.MediaPart.model_validate({"type": "audio", "caption": caption or ""}))
+        first = {"type": "audio", "caption": caption or ""}
+        sounds.insert(0, schema.MediaPart.model_validate(first))
+    beside = [*(message.images or ()), *sounds, *(message.videos or ()), *(message.media or ())]
     if beside and message.role != "assistant":
         raise bad_request("images, audio and videos are a reply's; put media in content", where)
     parts.extend((where, part) for part in beside)

@@ -16,7 +16,7 @@ from typing import Any
 from anyio import to_thread
 
 from anyweave.files import path_lock, read_object, whole_file, write_json
-from anyweave.serving.errors import ApiError
+from anyweave.serving.errors import ApiError, value_error
 
 _log = logging.getLogger(__name__)
 _ENDED = ("completed", "failed")
@@ -138,7 +138,10 @@ class Jobs:
             interrupted = error.code == "stopping"
             self._fail(job, "interrupted" if interrupted else error.code, error.message)
         except ValueError as error:
-            self._fail(job, "invalid_request", str(error))
+            told = value_error(error)
+            self._fail(
+                job, "invalid_request" if told.status == 400 else "server_error", told.message
+            )
         except Exception:  # noqa: BLE001  logged whole; the job says so below
             _log.exception("%s failed", job["id"])
         finally:

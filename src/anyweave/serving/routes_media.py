@@ -91,7 +91,7 @@ async def _pictures(
     request: Request, body: schema.ImageRequest, parts: list[Text | Encoded], source: Encoded | None
 ) -> Response:
     format = body.output_format or "png"
-    more: dict[str, Any] = {**sized(body.size)}
+    more: dict[str, Any] = {**sized(body)}
     if isinstance(body, schema.EditRequest):
         more["strength"] = body.strength
     made = await _made(request, body, "image", parts, format, body.n or 1, source, **more)
@@ -155,10 +155,13 @@ def _entry(
     }
 
 
-def sized(size: str | None) -> dict[str, int]:
-    """Width and height of a size like ``512x512``. Raises `ApiError`."""
+def sized(body: schema.ImageRequest | schema.VideoRequest) -> dict[str, int]:
+    """Width and height of a `size` like ``512x512``. Raises `ApiError`."""
+    size = body.size
     if size in (None, "auto"):
         return {}
+    if body.width is not None or body.height is not None:
+        raise bad_request("give size, or width and height, not both", "size")
     found = _SIZE.fullmatch(size or "")
     if found is None:
         raise bad_request(f"size is WIDTHxHEIGHT such as 512x512, got {size!r}", "size")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from anyweave.messages import Text, Video
@@ -45,7 +45,7 @@ async def create_video(request: Request) -> dict[str, Any]:
         force=("video",),
         retrieve=False,
         max_media=1,
-        **sized(body.size),
+        **sized(body),
         **_frames(desk, body),
     )
     jobs.check_room()
@@ -76,7 +76,12 @@ def _frames(desk: Desk, body: schema.VideoRequest) -> dict[str, Any]:
         raise bad_request("give seconds or num_frames, not both", "seconds")
     own = desk.engine.facts.rates.get("video")
     rate = body.fps or own or 8.0
-    return {"num_frames": max(1, round(body.seconds * rate))}
+    frames, most = body.seconds * rate, desk.settings.max_num_frames
+    if frames > most:
+        raise bad_request(
+            f"{body.seconds:g} seconds are {frames:g} frames, at most {most} are taken", "seconds"
+        )
+    return {"num_frames": max(1, round(frames))}
 
 
 async def _clip(desk: Desk, jobs: Jobs, job: dict[str, Any], ask: Ask, url: str) -> bytes:
@@ -91,11 +96,23 @@ async def _clip(desk: Desk, jobs: Jobs, job: dict[str, Any], ask: Ask, url: str)
 
 
 @router.get("/v1/videos", summary="Your clips", tags=["videos"])
-async def list_videos(request: Request) -> dict[str, Any]:
-    """The newest first."""
-    found = [shown(job) for job in _jobs(request).all(request.state.client)]
-    ends = {"first_id": found[0]["id"], "last_id": found[-1]["id"]} if found else {}
-    return {"object": "list", "data": found, "has_more": False, **ends}
+async def list_videos(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: str | None = None,
+    order: Literal["desc", "asc"] = "desc",
+) -> dict[str, Any]:
+    """The newest first, or with `order=asc` the oldest; the next page begins `after` an id."""
+    jobs = _jobs(request).all(request.state.client)
+    found = [shown(job) for job in (jobs if order == "desc" else reversed(jobs))]
+    if after is not None:
+        ids = [job["id"] for job in found]
+        if after not in ids:
+            raise bad_request(f"you have no video {after}", "after")
+        found = found[ids.index(after) + 1 :]
+    page = found[:limit]
+    ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {}
+    return {"object": "list", "data": page, "has_more": len(page) < len(found), **ends}
 
 
 @router.get("/v1/videos/{video_id}", summary="How a clip is doing", tags=["videos"])
@@ -105,7 +122,9 @@ async def video(video_id: str, request: Request) -> dict[str, Any]:
 
 
 @router.get("/v1/videos/{video_id}/content", summary="The clip", tags=["videos"])
-async def video_content(video_id: str, request: Request) -> Response:
+async def video_content(
+    video_id: str, request: Request, variant: Literal["video"] = "video"
+) -> Response:
     """An MP4, whole or the range that is asked for."""
     jobs = _jobs(request)
     return medium_response(Video(jobs.clip(jobs.find(video_id, request.state.client))))

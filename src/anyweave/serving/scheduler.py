@@ -11,6 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, TypeVar
 
+import anyio
+
 from anyweave.serving.errors import ApiError
 
 T = TypeVar("T")
@@ -74,7 +76,9 @@ class Scheduler:
                 yield item
         finally:
             run.cancelled.set()
-            await run.over.wait()
+            # Whoever cancels this must wait too: the thread still works on its conversation.
+            with anyio.CancelScope(shield=True):
+                await run.over.wait()
 
     async def drain(self, grace: float) -> None:
         """Accept nothing new, give accepted work `grace` seconds to end, then fail the rest."""
