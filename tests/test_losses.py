@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -35,6 +36,16 @@ def test_alignment_is_the_unsquared_distance_averaged_over_tokens() -> None:
     target = torch.zeros(2, 2, 2)
     assert alignment_loss(predicted, target).item() == pytest.approx((5 + 0 + 1 + 13) / 4)
     assert alignment_loss(predicted, target, "mse").item() == pytest.approx((25 + 1 + 169) / 8)
+
+
+@pytest.mark.parametrize("mode", ["euclidean", "mse"])
+def test_alignment_of_captions_of_any_length_is_the_mean_of_theirs(mode: Any) -> None:
+    generator = torch.Generator().manual_seed(0)
+    predicted, target = (torch.randn(2, 8, 4, generator=generator) for _ in range(2))
+    target[0, 2:] = torch.nan  # a caption of two rows beside one of eight
+    each = [alignment_loss(predicted[:1, :2], target[:1, :2], mode)]
+    each.append(alignment_loss(predicted[1:], target[1:], mode))
+    torch.testing.assert_close(alignment_loss(predicted, target, mode), torch.stack(each).mean())
 
 
 def test_alignment_gradient_is_a_unit_vector_and_zero_at_the_target() -> None:

@@ -41,28 +41,28 @@ def alignment_loss(
     """Caption alignment: how far a projected conditioning is from the decoder's own caption
     embedding.
 
-    "euclidean" is the paper's l2 distance: sqrt(sum_C (p - t)^2), unsquared, mean over tokens and
-    targets. Its gradient where p = t is 0 instead of undefined. "mse" is the mean over every
-    element. Rows of `target` that are NaN are ignored (see `aimed_at`). 0 when T is 0.
+    "euclidean" is the paper's l2 distance: sqrt(sum_C (p - t)^2), unsquared. Its gradient where
+    p = t is 0 instead of undefined. "mse" is the mean over C. Both are means over the tokens of
+    each target, then over targets, however many of its tokens count: rows of `target` that are NaN
+    are ignored (see `aimed_at`). 0 when T is 0.
     """
     if predicted.shape != target.shape:
         raise ValueError(
             f"prediction {list(predicted.shape)} and target {list(target.shape)} differ in shape; "
             "is the projector built for this decoder's conditioning?"
         )
-    unaimed = target.isnan().any(-1)
-    if unaimed.any():
-        predicted, target = predicted[~unaimed], target[~unaimed]
-    difference = predicted.float() - target.float()
+    if mode not in ("euclidean", "mse"):
+        raise ValueError(f"alignment mode is euclidean or mse, got {mode!r}")
+    unaimed_TQ = target.isnan().any(-1)
+    difference = (predicted.float() - target.float()).masked_fill(unaimed_TQ[..., None], 0.0)
     if difference.numel() == 0:
         return difference.sum()
-    squared = difference.square()
     if mode == "mse":
-        return squared.mean()
-    if mode == "euclidean":
-        sums = squared.sum(dim=-1)
-        same = (
-            sums == 0
-        )  # sqrt has no gradient there; the inner where keeps NaN out of the backward pass
-        return torch.where(same, 0.0, torch.where(same, 1.0, sums).sqrt()).mean()
-    raise ValueError(f"alignment mode is euclidean or mse, got {mode!r}")
+        errors_TQ = difference.square().mean(-1)
+    else:
+        sums = difference.square().sum(-1)
+        # The square root has no gradient at 0; the inner where keeps NaN out of the backward pass.
+        same = sums == 0
+        errors_TQ = torch.where(same, 0.0, torch.where(same, 1.0, sums).sqrt())
+    aimed_T = (~unaimed_TQ).sum(-1).clamp(min=1)
+    return (errors_TQ.sum(-1) / aimed_T).mean()

@@ -18,6 +18,7 @@ from anyweave.data import Records
 from anyweave.data.conversion import convert
 from anyweave.data.place import ReadOptions, RowError
 from anyweave.data.rows import Rows
+from anyweave.data.samples import SampleFolder
 from anyweave.data.tables import open_rows
 from anyweave.data.validation import validate
 from anyweave.messages import Image
@@ -204,6 +205,33 @@ def test_damaged_shards(folder: Path, shards: str) -> None:
     ]
     with pytest.raises(ValueError, match=r"001.tar: this tar is damaged .*\(and 1 more\)"):
         Records(shards)
+
+
+def test_what_follows_the_end_is_told(folder: Path, shards: str, tmp_path: Path) -> None:
+    data = (folder / "001.tar").read_bytes()
+    with tarfile.open(folder / "001.tar") as packed:
+        third = packed.getmembers()[2].offset
+    damaged = bytearray(data)
+    damaged[third] ^= 1
+    wrong = {"damaged": bytes(damaged), "two": data + data, "cut": data[:third]}
+    for name, content in wrong.items():
+        found = table(write(tmp_path / f"{name}.tar", content))
+        (problem,) = found.problems
+        assert problem.startswith(f"{tmp_path}/{name}.tar: this tar is damaged after")
+        assert len(found) >= 1
+    found = table(write(tmp_path / "two.json", '[{"a": 1}]\n[{"a": 2}]'))
+    assert rows(found) == [{"a": 1}] and "more follows the list's end" in found.problems[0]
+
+
+def test_a_name_with_a_second_dot_is_told(folder: Path, tmp_path: Path) -> None:
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    for stem in ("one", "b_0.5"):
+        (samples / f"{stem}.png").write_bytes((folder / "a.png").read_bytes())
+        (samples / f"{stem}.txt").write_text("a cat")
+    found = SampleFolder(samples)
+    assert len(found) == 2
+    assert found.row(0) == {".5.png": "a file", ".5.txt": "a file"}  # counted as not read
 
 
 def test_a_copy_of_samples(folder: Path, shards: str) -> None:

@@ -110,7 +110,8 @@ def test_where_all_people_agree_nothing_is_normalised() -> None:
 @pytest.mark.parametrize(
     ("said", "chosen"),
     [("B", "B"), ("(b)", "B"), ("B. a dog", "B"), ("It is a dog", "B"), ("a cat", "A"),
-     ("Answer: A", "A"), ("a cat or a dog", ""), ("E", ""), ("", "")],
+     ("A dog", "B"), ("a. cat", "A"), ("A", "A"), ("a", "A"), ("Answer: A", "A"),
+     ("Answer: A because", "A"), ("a cat or a dog", ""), ("E", ""), ("", "")],
 )  # fmt: skip
 def test_letters(said: str, chosen: str) -> None:
     record = Record(key="0", ask=(), about={"choices": {"A": "cat", "B": "dog"}})

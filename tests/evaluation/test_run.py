@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from anyweave.cli import main
 from anyweave.evaluation.metrics.backbones import Backbone
@@ -17,6 +18,7 @@ from anyweave.evaluation.run import ModelSpeaker, run_task
 from anyweave.evaluation.task import Record, Task
 from anyweave.evaluation.tasks import TASKS, load_task
 from anyweave.messages import Message
+from anyweave.testing.model import tiny_model
 
 QUICK: dict[str, Any] = {"max_new_tokens": 2}
 
@@ -24,7 +26,7 @@ QUICK: dict[str, Any] = {"max_new_tokens": 2}
 class Scripted:
     """Says what it is told, in words alone; dies after `patience` answers."""
 
-    name, reads = "scripted", frozenset({"image", "video", "audio"})
+    name, weights, reads = "scripted", "0", frozenset({"image", "video", "audio"})
     makes: frozenset[Any] = frozenset()
 
     def __init__(self, say: str, patience: int = 1000) -> None:
@@ -72,7 +74,8 @@ def test_killed_and_gone_on(data: Path, tmp_path: Path) -> None:
         run_task("vqav2", task, Scripted("A dog.", patience=3), folder, tmp_path)
     journal = tmp_path / "answers.jsonl"
     assert len(journal.read_text().splitlines()) == 3
-    journal.write_text(journal.read_text() + '{"key": "3", "pa')  # cut off while it was written
+    # Cut off while it was written, within a character.
+    journal.write_bytes(journal.read_bytes() + '{"key": "3", "pa\u00e9'.encode()[:-1])
     speaker = Scripted("A dog.")
     (cell,) = run_task("vqav2", task, speaker, folder, tmp_path)
     assert (speaker.asked, cell.value, cell.n, cell.of) == (7, 100.0, 10, 10)
@@ -81,6 +84,30 @@ def test_killed_and_gone_on(data: Path, tmp_path: Path) -> None:
     assert (speaker.asked, again) == (7, cell)
     with pytest.raises(ValueError, match="holds answers of .*'seed': 0.*now it is .*'seed': 1"):
         run_task("vqav2", task, speaker, folder, tmp_path, seed=1)
+    speaker.weights = "1"
+    with pytest.raises(ValueError, match="holds answers of .*'weights': '0'.*'weights': '1'"):
+        run_task("vqav2", task, speaker, folder, tmp_path)
+    # A run that cannot ask leaves the measured result as it is.
+    result = (tmp_path / "result.json").read_bytes()
+    (unasked,) = run_task("vqav2", task, speaker, None, tmp_path)
+    assert unasked.reason and (tmp_path / "result.json").read_bytes() == result
+
+
+def test_an_answer_may_hold_any_line_separator(data: Path, tmp_path: Path) -> None:
+    task, said = load_task("vqav2"), "a\u2028b\x85c"
+    run_task("vqav2", task, Scripted(said), data / "vqav2", tmp_path, limit=2)
+    speaker = Scripted(said)
+    run_task("vqav2", task, speaker, data / "vqav2", tmp_path, limit=3)
+    assert speaker.asked == 1
+
+
+def test_the_trained_weights_have_a_hash() -> None:
+    model = tiny_model()
+    before = model.trained_sha256()
+    assert tiny_model().trained_sha256() == before
+    with torch.no_grad():
+        next(iter(model.parameters_of("input_projectors").values())).add_(1)
+    assert model.trained_sha256() != before
 
 
 def test_lost_media_are_counted_and_told(data: Path, tmp_path: Path) -> None:

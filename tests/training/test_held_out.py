@@ -7,13 +7,14 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from anyweave.messages import Message
+from anyweave.messages import Image, Message
 from anyweave.model import NextGPT
 from anyweave.testing.conversations import tiny_conversations
 from anyweave.training.config import ObjectiveConfig
 from anyweave.training.features import FrozenFeatures
-from anyweave.training.held_out import held_out_losses
+from anyweave.training.held_out import denoising_errors, held_out_losses
 from anyweave.training.objective import compute_terms
+from anyweave.training.recipes import load_recipe
 from anyweave.training.stages import Stage
 
 MakeModel = Callable[[], NextGPT]
@@ -61,6 +62,13 @@ def test_nothing_is_left_out_in_silence(plain_model: MakeModel) -> None:
     long = [Message("user", "long " * 200), Message("assistant", "x")]
     with pytest.raises(ValueError, match="held-out conversation cannot be used.*too long"):
         held_out_losses(plain_model(), [long], max_length=64, progress=False)
+
+
+def test_denoising_errors_leave_nothing_out(plain_model: MakeModel) -> None:
+    good = tiny_conversations()[0]
+    lost = [Message("user", "x"), Message("assistant", [Image("gone.png", caption="a cat")])]
+    with pytest.raises(ValueError, match="held-out conversation cannot be used.*gone.png"):
+        denoising_errors(plain_model(), [good, lost], load_recipe("tiny-3"))
 
 
 def test_the_model_stays_as_it_is(plain_model: MakeModel) -> None:

@@ -374,6 +374,16 @@ def _all_files(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_features_may_lie_in_the_folder_before_the_run(
+    new_model: MakeModel, config: MakeConfig
+) -> None:
+    run = config("encoding_alignment", steps=1)
+    cache = Path(run.output_dir) / "cache"
+    cache.mkdir(parents=True)
+    Trainer(new_model(), replace(run, cache_dir=str(cache)), tiny_conversations()).train()
+    assert (Path(run.output_dir) / "model").is_dir()
+
+
 @pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize("name", ["notes.txt", "config.json"])
 def test_a_foreign_folder_is_refused_before_anything_is_written(

@@ -138,12 +138,15 @@ def eval_decision(
         if body is not None:
             raise ValueError("--body is sent to a server: give --url too")
         loaded = load_model(model, device, trust_remote_code=trust_remote_code)
-        answers = decision.model_answers(loaded)
+        answers, weights = decision.model_answers(loaded), loaded.trained_sha256()
     else:
         fields = {} if body is None else read_fields(body)
         answers = decision.server_answers(url, model, key_variable=key_variable, body=fields)
+        weights = ""  # not known from here
     with progress_bar("answering") as progress:
-        report = decision.measure(model, answers, requests, folder=output, progress=progress)
+        report = decision.measure(
+            *(model, answers, requests), folder=output, weights=weights, progress=progress
+        )
     if as_json:
         print_json(report.to_dict())
     else:

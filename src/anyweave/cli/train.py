@@ -69,7 +69,9 @@ def _stage_command(number: int) -> Callable[..., None]:
     anyweave train stage{number} --recipe emoji-mini --out runs/s{number}
     anyweave train stage{number} --data mine.jsonl --model emoji-mini --out runs/mine
     anyweave train stage{number} --data llava.json --format llava --media coco --model emoji-mini
-    anyweave train stage{number} --out runs/s{number} --resume
+    anyweave train stage{number} --recipe emoji-mini --out runs/s{number} --resume
+
+    To resume, give the same options once more with --resume.
     """
     return reads_data(task="generate" if number == 2 else "describe")(command)
 

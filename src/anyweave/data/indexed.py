@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 _PLACE = np.dtype([("start", "<i8"), ("end", "<i8"), ("number", "<u4"), ("digest", "<u4")])
 _HEADER = np.dtype([("magic", "S8"), ("size", "<i8"), ("time", "<i8"), ("count", "<i8")])
-_MAGIC = b"anywshd3"
+_MAGIC = b"anywshd4"
 _TRIED = 16  # records that are checked when a file is opened
 _TOGETHER = 1 << 14  # places written at once
 _OPEN = 128  # files: a shuffle window's blocks are in at most 64 shards, each with its index

@@ -103,8 +103,12 @@ def _scan_list(file: BinaryIO, path: Path, problems: list[str]) -> Iterator[Foun
             rest = "it is left out" if found else "it and all after it are lost"
             problems.append(f"{path}:{line}: bad JSON ({why(error)}); {rest}")
             position = found.end() if found else len(text)
-    if text[position : position + 1] != "]" and not problems:
+    if problems:
+        return
+    if text[position : position + 1] != "]":
         problems.append(f"{path}: bad JSON: the list has no end; it was cut off")
+    elif _skip(text, position + 1) < len(text):
+        problems.append(f"{path}: bad JSON: more follows the list's end, and is lost")
 
 
 def _skip(text: str, position: int) -> int:
@@ -197,6 +201,7 @@ def _scan_tar(file: BinaryIO, path: Path, problems: list[str]) -> Iterator[Found
                     last, number, start, digest = key, number + 1, entry.offset, 0
                 digest = _digest_member(entry, start, digest)
                 end = min(entry.offset_data + -(-entry.size // _BLOCK) * _BLOCK, size)
+            _check_end(file, tar.offset)
     except tarfile.TarError as error:
         damage = error
     if last is not None:
@@ -204,6 +209,19 @@ def _scan_tar(file: BinaryIO, path: Path, problems: list[str]) -> Iterator[Found
     if damage is not None:
         after = f" after {last}" if last else ""
         problems.append(f"{path}: this tar is damaged{after} ({damage}); get it again")
+
+
+def _check_end(file: BinaryIO, offset: int) -> None:
+    """Raises `tarfile.ReadError` unless a tar ends at `offset`: `tarfile` stops without a word at a
+    damaged header, and before another tar that was appended.
+    """
+    file.seek(offset)
+    mark = file.read(_BLOCK)
+    if len(mark) < _BLOCK or mark.strip(b"\0"):
+        raise tarfile.ReadError("what follows is no end of a tar")
+    while rest := file.read(1 << 20):
+        if rest.strip(b"\0"):
+            raise tarfile.ReadError("more follows its end")
 
 
 def _digest_member(entry: tarfile.TarInfo, start: int, digest: int) -> int:

@@ -126,7 +126,12 @@ class SampleFolder:
                     )
         media = {suffix for m in MEDIA_MODALITIES for suffix in kind_of(m).suffixes}
         known = media | {*_CAPTIONS, "json"}
-        self._samples = [(key, one) for key, one in samples.items() if known & one.files.keys()]
+        # Of ``b_0.5.jpg`` the stem is ``b_0``, as in a tar; its files are then told as not read.
+        self._samples = [
+            (key, one)
+            for key, one in samples.items()
+            if known & {suffix.rpartition(".")[2] for suffix in one.files}
+        ]
         if not self._samples:
             raise ValueError(f"{folder}: a folder without samples; these are files of one stem")
 

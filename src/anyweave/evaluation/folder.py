@@ -61,7 +61,7 @@ def read_requests(path: str | Path) -> list[Conversation]:
 def _prompts(path: Path) -> list[str] | None:
     if path.suffix not in (".txt", ".jsonl") or not path.is_file():
         return None
-    lines = [line for line in path.read_text("utf-8").splitlines() if line.strip()]
+    lines = [line for line in path.read_text("utf-8").split("\n") if line.strip()]
     if path.suffix == ".txt":
         return lines
     rows = [json.loads(line) for line in lines]
@@ -103,7 +103,8 @@ def fill_folder(
         batcher.chat(chosen, messages=before).reply(last).save(folder, names[number])
 
     with path_lock(folder / MADE, doing="saving replies"):
-        _same_made(folder, name, options, _rows(requests, names, folder))
+        made = {"model": name, "weights": model.trained_sha256()}
+        _same_made(folder, made, options, _rows(requests, names, folder))
         left = [n for n, stem in enumerate(names) if not (folder / f"{stem}.json").is_file()]
         with ReplyBatcher(model) as batcher:
             for done, _ in enumerate(batcher.map(partial(reply, batcher), left), 1):
@@ -122,16 +123,16 @@ def _rows(requests: Sequence[Conversation], names: Sequence[str], folder: Path) 
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _same_made(folder: Path, name: str, options: GenerationOptions, rows: str) -> None:
-    made = {"model": name, "options": json.loads(json.dumps(vars(options)))}
+def _same_made(folder: Path, made: dict[str, Any], options: GenerationOptions, rows: str) -> None:
+    made = {**made, "options": json.loads(json.dumps(vars(options)))}
     there = folder / MADE
     if not there.is_file():
         write_text(folder / REQUESTS, rows)
         write_json(there, made, indent=1)
     elif read_json(there) != made or (folder / REQUESTS).read_text("utf-8") != rows:
         raise ValueError(
-            f"{folder} holds replies of {read_json(there).get('model')!r} to other requests or "
-            "with other options; choose another --out"
+            f"{folder} holds replies of {read_json(there).get('model')!r} to other requests, "
+            "with other options or with other weights; choose another --out"
         )
 
 
@@ -140,7 +141,7 @@ def read_folder(folder: str | Path) -> dict[str, Saved]:
     folder = Path(folder)
     if not (folder / REQUESTS).is_file():
         raise ValueError(f"{folder} has no {REQUESTS}: fill it with `anyweave eval folder`")
-    rows = [json.loads(line) for line in (folder / REQUESTS).read_text("utf-8").splitlines()]
+    rows = [json.loads(line) for line in (folder / REQUESTS).read_bytes().splitlines()]
     missing = [row["id"] for row in rows if not (folder / f"{row['id']}.json").is_file()]
     if missing or not rows:
         raise ValueError(

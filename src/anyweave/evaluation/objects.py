@@ -172,7 +172,7 @@ def judge(record: Mapping[str, Any], picture: PIL.Image.Image, detector: Detecto
 def read_records(path: str | Path) -> list[dict[str, Any]]:
     """GenEval's records. Raises `ValueError` naming the line of one that is not."""
     records = []
-    for number, line in enumerate(Path(path).read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(Path(path).read_bytes().splitlines(), 1):
         row = json.loads(line) if line.strip() else None
         if not isinstance(row, dict) or not {"tag", "prompt", "include"} <= row.keys():
             raise ValueError(f"{path}, line {number}: a record has tag, prompt and include")

@@ -36,6 +36,7 @@ class ModelSpeaker:
 
     def __init__(self, model: NextGPT, name: str, *, seed: int = 0, rows: int = 8) -> None:
         self.model, self.name, self.seed, self.rows = model, name, seed, rows
+        self.weights = model.trained_sha256()
         self.reads = frozenset(model.encoders)
         self.makes = frozenset(model.spec.decoders)
 
@@ -111,13 +112,16 @@ def run_task(
         else:
             reason = None if records else f"{data} holds no record"
     if reason is not None:
-        return write_result(out, name, task, make([], 0, {}, reason))
+        cells = make([], 0, {}, reason)
+        measured = (out / "answers.jsonl").is_file()  # its result stays
+        return cells if measured else write_result(out, name, task, cells)
     keys = [record.key for record in records]
     assert len(set(keys)) == len(keys), f"{name} has two records of one key"
     chosen = list(enumerate(records[:limit]))
     out.mkdir(parents=True, exist_ok=True)
     with path_lock(out / "answers", doing="is evaluating into it"):
-        check_settings(out, {"task": name, "model": speaker.name, "seed": seed})
+        settings = {"model": speaker.name, "weights": speaker.weights, "seed": seed}
+        check_settings(out, {"task": name, **settings})
         rows = read_journal(out / "answers.jsonl")
         _ask(
             task,
@@ -194,11 +198,10 @@ def read_journal(path: Path) -> dict[str, Any]:
     """The rows by key. A line that a kill cut off is dropped, and its record asked again."""
     if not path.is_file():
         return {}
-    text = path.read_text(encoding="utf-8")
-    whole, _, rest = text.rpartition("\n")
+    whole, _, rest = path.read_bytes().rpartition(b"\n")
     if rest:
         logger.warning("%s: its last line was cut off; that record is asked again", path)
-        write_text(path, whole + "\n" * bool(whole))
+        write_text(path, whole.decode() + "\n" * bool(whole))
     rows = (json.loads(line) for line in whole.splitlines())
     return {row.pop("key"): row for row in rows}
 

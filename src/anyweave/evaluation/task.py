@@ -113,6 +113,7 @@ class Speaker(Protocol):
     """
 
     name: str
+    weights: str  # their hash: another one means other answers
     reads: frozenset[Modality]
     makes: frozenset[Modality]
 

@@ -13,6 +13,8 @@ vocabulary.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -273,6 +275,15 @@ class NextGPT(nn.Module):
                 for name, parameter in self.decoders.adapter_parameters(modality).items()
             }
         raise ValueError(f"unknown role {role!r}; roles are {', '.join(ROLES)}")
+
+    def trained_sha256(self) -> str:
+        """sha256 over the trained parameters, and over what names the frozen parts."""
+        digest = hashlib.sha256(json.dumps(self.fingerprints, sort_keys=True).encode())
+        for role in ROLES:
+            for name, parameter in sorted(self.parameters_of(role).items()):
+                digest.update(f"{role}.{name}".encode())
+                digest.update(parameter.detach().float().cpu().numpy().tobytes())
+        return digest.hexdigest()
 
     def _apply(self, fn: Any, recurse: bool = True) -> NextGPT:
         super()._apply(fn, recurse)

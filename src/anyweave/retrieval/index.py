@@ -75,7 +75,7 @@ class Index:
                 f"there is no index in {folder}; make one: anyweave index build FOLDER --out INDEX"
             )
         try:
-            entries = [Entry(**json.loads(line)) for line in path.read_text("utf-8").splitlines()]
+            entries = [Entry(**json.loads(line)) for line in path.read_bytes().splitlines()]
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path} is no list of media ({error}); build it again") from error
         features = load_tensors(Path(folder) / FEATURES)

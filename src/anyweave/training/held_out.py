@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,10 +18,12 @@ from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache
 from anyweave.training.config import TrainConfig
-from anyweave.training.features import FrozenFeatures
+from anyweave.training.features import FrozenFeatures, Rendered
 from anyweave.training.objective import denoise, denoised
 from anyweave.training.plan import Source, step_seed
 from anyweave.training.stages import by_caption
+
+logger = logging.getLogger(__name__)
 
 Pairs = tuple[tuple[float, float], ...]
 
@@ -65,14 +68,7 @@ def held_out_losses(
     for first in track(starts, "held-out losses", transient=True, disable=not progress):
         places = range(first, min(first + batch_size, len(source)))
         rendered = [renderer(index, load_targets=False) for index in places]
-        for item in rendered:
-            if item.problem is not None:
-                raise ValueError(f"a held-out conversation cannot be used: {item.problem}")
-            if item.sample is not None and item.sample.cut:
-                raise ValueError(
-                    f"held-out item {item.index} has {item.sample.cut.tokens} tokens more than "
-                    f"max_length={max_length}; give more, a figure must not depend on what was cut"
-                )
+        _check_whole(rendered)
         samples = frozen.complete(rendered, latents=False)
         batch = frozen.batch(samples, captions=True).to(model.device)
         output = model(batch)
@@ -103,6 +99,8 @@ def denoising_errors(
 ) -> dict[Modality, Pairs]:
     """Denoising errors of each of the assistant's media under `draws` fixed noises, each with
     denominator 1; the decoder is conditioned as in the stage. Leaves the model in eval mode.
+
+    Raises `ValueError` as `held_out_losses`.
     """
     frozen = FrozenFeatures(model, cache)
     renderer = frozen.renderer(source, None)
@@ -112,9 +110,8 @@ def denoising_errors(
     for first in range(0, len(source), batch_size):
         places = range(first, min(first + batch_size, len(source)))
         rendered = [renderer(index, load_targets=True) for index in places]
+        _check_whole(rendered)
         samples = frozen.complete(rendered, latents=True)
-        if not samples:
-            continue
         batch = frozen.batch(samples, captions=captioned).to(model.device)
         said = None if captioned else model(batch).conditioning
         for modality, targets in batch.targets.items():
@@ -127,6 +124,19 @@ def denoising_errors(
                 losses = denoise(model, modality, steering, targets, rows, config.objective, seeds)
                 errors[modality] += [(value, 1.0) for value in losses.tolist()]
     return {modality: tuple(pairs) for modality, pairs in errors.items()}
+
+
+def _check_whole(rendered: Iterable[Rendered]) -> None:
+    for item in rendered:
+        if item.problem is not None:
+            raise ValueError(f"a held-out conversation cannot be used: {item.problem}")
+        if item.lost:
+            logger.warning("of held-out item %d was not read: %s", item.index, "; ".join(item.lost))
+        if item.sample is not None and item.sample.cut:
+            raise ValueError(
+                f"held-out item {item.index} has {item.sample.cut.tokens} tokens more than the "
+                "model takes; give max_length more, a figure must not depend on what was cut"
+            )
 
 
 def _language(batch: Batch, output: ModelOutput) -> list[tuple[float, float]]:

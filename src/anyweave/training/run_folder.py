@@ -32,14 +32,17 @@ def claimed(run: Path, config: Mapping[str, Any], *, resume: bool) -> Iterator[N
 
 def check_run_folder(run: Path, config: Mapping[str, Any], *, resume: bool) -> None:
     """Raise `ValueError` unless a run with `config` may write into `run`."""
-    if not run.exists() or (run.is_dir() and not any(run.iterdir())):
+    cache = config.get("cache_dir")  # features are often computed before the run begins
+    own = None if cache is None else Path(cache).resolve()
+    held = [entry for entry in run.iterdir() if entry.resolve() != own] if run.is_dir() else [run]
+    if not run.exists() or not held:
         return
     path = run / CONFIG_FILE
     found = read_object(path) if path.is_file() else {}
     if not all(key in found for key in _RUN_KEYS):
-        held = sorted(entry.name for entry in run.iterdir())[:4] if run.is_dir() else ["a file"]
+        names = sorted(entry.name for entry in held)[:4] if run.is_dir() else ["a file"]
         raise ValueError(
-            f"{run} holds {', '.join(held)} and no run: not writing into it; choose another "
+            f"{run} holds {', '.join(names)} and no run: not writing into it; choose another "
             "output_dir (--out)"
         )
     done = checkpoints(run)

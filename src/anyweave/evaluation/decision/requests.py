@@ -36,7 +36,7 @@ class Request:
 @lru_cache(maxsize=1)
 def load_requests() -> tuple[Request, ...]:
     """All of them, in order. The card beside the file says who wrote them, and how."""
-    return tuple(_request(json.loads(row)) for row in REQUESTS.read_text("utf-8").splitlines())
+    return tuple(_request(json.loads(row)) for row in REQUESTS.read_bytes().splitlines())
 
 
 def choose(split: str = "all", limit: int | None = None) -> tuple[Request, ...]:

@@ -24,23 +24,26 @@ def measure(
     requests: Sequence[Request],
     *,
     folder: str | Path,
+    weights: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> DecisionReport:
     """Ask `requests` and write ``answers.jsonl``, ``report.json`` and ``report.md`` in `folder`.
 
-    `name` is the model's name in the report. What ``answers.jsonl`` already holds is not asked
-    again. Raises `ValueError` if those answers are another model's.
+    `name` is the model's name in the report, `weights` their hash where it is known. What
+    ``answers.jsonl`` already holds is not asked again. Raises `ValueError` if those answers are
+    another model's.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ANSWERS
     with path_lock(path, doing="measuring decisions"):
-        known = _known(path, name)
+        known = _known(path, name, weights)
         left = [request for request in requests if request.id not in known]
         with path.open("a", encoding="utf-8") as file:
             for number, (request, answer) in enumerate(answers(left), 1):
                 known[request.id] = answer
-                row = {"id": request.id, "model": name, **vars(answer), "wanted": request.wanted}
+                row = {"id": request.id, "model": name, "weights": weights}
+                row |= {**vars(answer), "wanted": request.wanted}
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 file.flush()
                 if progress is not None:
@@ -51,7 +54,7 @@ def measure(
     return report
 
 
-def _known(path: Path, name: str) -> dict[str, Answer]:
+def _known(path: Path, name: str, weights: str) -> dict[str, Answer]:
     """Answers of an earlier run. An unfinished last line is cut off."""
     if not path.is_file():
         return {}
@@ -63,9 +66,10 @@ def _known(path: Path, name: str) -> dict[str, Answer]:
             row = json.loads(line)
         if not isinstance(row, dict) or not {"id", "model", "given", "ordered"} <= row.keys():
             raise ValueError(f"{path}, line {number}: not an answer; choose another --out")
-        if row["model"] != name:
+        if (row["model"], row.get("weights", weights)) != (name, weights):
+            now = repr(name) if row["model"] != name else "the same name with other weights"
             raise ValueError(
-                f"{path} holds answers of {row['model']!r}, now {name!r} is asked; choose another "
+                f"{path} holds answers of {row['model']!r}, now {now} is asked; choose another "
                 "--out"
             )
         rows.append(row)

@@ -86,7 +86,8 @@ def letter(text: str, record: Record) -> str:
     """
     choices: dict[str, str] = record.about["choices"]
     found = re.match(r"\s*(?:answer\s*:?\s*|option\s+)?\(?([A-Z])\)?(?:[.):,\s]|$)", text, re.I)
-    if found and found[1].upper() in choices and (found[1] != "a" or len(text.split()) == 1):
+    article = found is not None and found[0].lstrip() in ("a ", "A ")
+    if found and found[1].upper() in choices and not article:
         return found[1].upper()
     said = f" {normalized(text)} "
     named = [key for key, words in choices.items() if f" {normalized(words)} " in said]

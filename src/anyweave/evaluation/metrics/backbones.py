@@ -7,8 +7,9 @@ is a model of transformers.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,11 +49,12 @@ class Backbone:
     processor: Any = None
 
     @torch.inference_mode()
-    def outputs(self, items: Sequence[np.ndarray]) -> tuple[Tensor, Tensor | None]:
+    def outputs(self, items: Iterable[np.ndarray]) -> tuple[Tensor, Tensor | None]:
         """Features ``[N, D]`` (all of them, if the backbone gives several per medium) and logits
         ``[N, C]`` of frames ``uint8[H, W, 3]`` or waves. Raises `ValueError`.
         """
-        found = [self._batch(items[at : at + _BATCH]) for at in range(0, len(items), _BATCH)]
+        rest = iter(items)
+        found = [self._batch(some) for some in iter(lambda: list(islice(rest, _BATCH)), [])]
         features = torch.cat([pair[0].flatten(0, -2) for pair in found]).double()
         logits = [pair[1] for pair in found if pair[1] is not None]
         if not torch.isfinite(features).all():
@@ -83,13 +85,11 @@ class Backbone:
         return torch.cat(made).double()
 
 
-def arrays(parts: Sequence[Media], rate: int = 16_000) -> list[np.ndarray]:
-    """What backbones take: pictures, all frames of clips, waves."""
-    made: list[np.ndarray] = []
+def arrays(parts: Iterable[Media], rate: int = 16_000) -> Iterator[np.ndarray]:
+    """What backbones take: pictures, all frames of clips, waves; each read when its turn comes."""
     for part in parts:
         array = media.load(part, sample_rate=rate)
-        made += list(array) if part.modality == "video" else [array]
-    return made
+        yield from array if part.modality == "video" else [array]
 
 
 def load_backbone(kind: str, place: str) -> Backbone:

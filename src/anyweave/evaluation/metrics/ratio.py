@@ -39,8 +39,11 @@ class Ratio:
         """
         if self.value is None:
             return None
-        pairs = np.asarray(self.pairs)
-        drawn = np.random.default_rng(0).integers(len(pairs), size=(_RESAMPLES, len(pairs)))
-        over, under = pairs[drawn].sum(1).T
+        pairs, rng = np.asarray(self.pairs), np.random.default_rng(0)
+        sums, step = [], max(1, 10**6 // len(pairs))  # all at once would be gigabytes
+        for start in range(0, _RESAMPLES, step):
+            size = (min(step, _RESAMPLES - start), len(pairs))
+            sums.append(pairs[rng.integers(len(pairs), size=size)].sum(1))
+        over, under = np.concatenate(sums).T
         low, high = np.quantile(over[under != 0] / under[under != 0], (0.025, 0.975))
         return float(low), float(high)
