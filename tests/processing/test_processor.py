@@ -16,7 +16,6 @@ from anyweave.processing import (
     Fingerprints,
     Processor,
     SampleCache,
-    SignalRun,
     collate,
 )
 from anyweave.processing.layout import Piece, TurnLayout, fit
@@ -88,23 +87,6 @@ def test_a_reply_extends_its_prompt(conversation: list[Message], reply: tuple[Pa
     assert whole[: len(said)] == said
     later = PROCESSOR.render([*conversation, message, Message("user", "and?")]).input_ids.tolist()
     assert later[: len(whole)] == whole
-
-
-@given(parts("assistant"))
-def test_a_reply_fed_back_has_the_same_ids_and_spans(reply: tuple[Part, ...]) -> None:
-    ids = spoken(Message("assistant", reply))
-    split = PROCESSOR.parts_from_ids([*ids, PROCESSOR.end_of_turn_id, 5, 6])
-    again = Message(
-        "assistant",
-        [part if isinstance(part, Text) else make_medium(part.modality) for part in split],
-    )
-    assert spoken(again) == ids
-    runs = [(part.modality, part.start) for part in split if isinstance(part, SignalRun)]
-    sample = PROCESSOR.render([Message("user", "x"), again], load_targets=False)
-    offset = len(
-        PROCESSOR.render([Message("user", "x")], add_generation_prompt=True).input_ids.tolist()
-    )
-    assert [(t.modality, t.start - offset) for t in sample.targets] == runs
 
 
 @given(st.lists(conversations(), min_size=1, max_size=4))
@@ -293,19 +275,6 @@ def test_modalities_that_the_model_lacks_are_refused() -> None:
     deaf = make_processor(encoders={"image": PROCESSOR.encoders["image"]})
     with pytest.raises(ValueError, match="takes no audio as input.*it takes image"):
         deaf.render([Message("user", [Audio(np.zeros(8, np.float32), rate=16000)])])
-
-
-@pytest.mark.parametrize(
-    ("ids", "message"),
-    [
-        (SIGNALS.ids("image")[:3], "broken image run at position 0"),
-        ((7, SIGNALS.ids("image")[1]), "broken image run at position 1"),
-        ((SIGNALS.placeholder("image"),), "cannot be spoken"),
-    ],
-)
-def test_impossible_replies_are_refused(ids: tuple[int, ...], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        PROCESSOR.parts_from_ids(ids)
 
 
 def test_a_tokenizer_larger_than_the_matrix_is_refused() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from anyweave.messages import Media, Message, Text
+from anyweave.messages import Media, Message
 from anyweave.processing import TEMPLATES, Processor, SignalTokens
 from anyweave.processing.template import Turn, encode_control, encode_text, resolve_template
 from anyweave.testing.language import byte_tokenizer, word_mark_tokenizer
@@ -168,19 +168,6 @@ def test_threads_may_share_a_processor() -> None:
         together = list(pool.map(render, range(2000)))
     wrong = [n for n, ids in enumerate(together) if ids != alone[n % len(conversations)]]
     assert not wrong
-
-
-def test_legacy_replies_end_in_either_tokenisation() -> None:
-    processor = legacy_processor()
-    token = processor.tokenizer.convert_tokens_to_ids
-    text = encode_text(processor.tokenizer, "ho")
-    line, two, one = token("<0x0A>"), [token("##"), token("#")], token("\u2581###")
-    for ending in ([line, *two], [one]):
-        assert processor.parts_from_ids([*text, *ending, 40]) == [Text("ho", token_ids=text)]
-    # A heading of two hashes, or three without a line of their own, is text.
-    for going_on in ([line, two[0], 40], two):
-        spoken = (*text, *going_on)
-        assert [part.token_ids for part in processor.parts_from_ids(spoken)] == [spoken]
 
 
 def test_a_line_break_begins_no_word() -> None:

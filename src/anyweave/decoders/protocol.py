@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from anyweave.decoders.codecs.sizes import Rates
 from anyweave.decoders.sampling import Steps
@@ -76,20 +76,4 @@ class Decoder(Protocol):
         """`defaults`: settings that calls may override (`num_inference_steps`, `guidance_scale`,
         sizes), and the decoder's own options.
         """
-        ...
-
-
-class Adaptable(Decoder, Protocol):
-    """A decoder whose denoiser can train adapters."""
-
-    denoiser_name: str
-    """What diffusers calls the denoising network: "unet" or "transformer"."""
-
-    @property
-    def denoiser(self) -> nn.Module:
-        """The denoising network, loaded now if necessary. Adapters train inside it."""
-        ...
-
-    def on_reading(self, name: str, change: Callable[[nn.Module], None]) -> None:
-        """Apply `change` to a network: now if it is in memory, and every time it is loaded."""
         ...

@@ -7,7 +7,6 @@ from anyweave.processing.cached import Fingerprints, SampleCache
 from anyweave.processing.collate import bucketed_batches, collate
 from anyweave.processing.layout import ConversationTooLongError
 from anyweave.processing.processor import MediaEncoder, Processor
-from anyweave.processing.reply import SignalRun
 from anyweave.processing.signals import SignalTokens
 from anyweave.processing.template import TEMPLATES, Template
 
@@ -19,7 +18,6 @@ __all__ = [
     "MediaEncoder",
     "Processor",
     "SampleCache",
-    "SignalRun",
     "SignalTokens",
     "Template",
     "bucketed_batches",

@@ -35,7 +35,6 @@ from anyweave.processing.cache import media_digest
 from anyweave.processing.calls import Calls
 from anyweave.processing.layout import Piece, Supervision, Truncation, TurnLayout, fit
 from anyweave.processing.native import NATIVE, native_template
-from anyweave.processing.reply import SignalRun, split_reply
 from anyweave.processing.signals import SignalTokens
 from anyweave.processing.template import Template, encode_text, resolve_template
 
@@ -254,26 +253,6 @@ class Processor:
         """
         return [turn.length for turn in self._layout(messages, "none") if turn.index >= 0]
 
-    # ids -> parts
-
-    def parts_from_ids(self, ids: Sequence[int]) -> list[Text | SignalRun]:
-        """A reply's ids as text parts and signal runs, in the order they were spoken; stops at the
-        end of the turn.
-
-        The text keeps its ids, so a message made of these parts (runs replaced by media) renders to
-        the same ids.
-
-        Raises:
-            ValueError: a signal run that is broken or incomplete, or an id outside base vocabulary
-                and signals.
-        """
-        return [
-            piece
-            if isinstance(piece, SignalRun)
-            else Text(self.decode_text(piece), token_ids=tuple(piece))
-            for piece in split_reply(ids, self.signals, self.stops)
-        ]
-
     def decode_text(self, ids: Sequence[int]) -> str:
         """Plain text of ids; signal, placeholder and special tokens are left out."""
         plain = [int(i) for i in ids if int(i) < self.signals.base_vocab]
@@ -386,7 +365,7 @@ class Processor:
             raise ValueError(
                 f"Text.token_ids holds {outside[0]}, outside the base vocabulary of "
                 f"{self.signals.base_vocab}; "
-                "signal runs are media parts, split them off with Processor.parts_from_ids"
+                "signal runs are media parts"
             )
         return tuple(part.token_ids)
 
