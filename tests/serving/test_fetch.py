@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -38,6 +40,9 @@ class Handler(BaseHTTPRequestHandler):
         if to:
             self.send_header("Location", to)
         self.end_headers()
+        while self.path == "/dripping" and not self.server.done.wait(0.02):  # type: ignore[attr-defined]
+            with suppress(OSError):
+                self.wfile.write(b"x")
         if self.path == "/large":
             self.wfile.write(b"x" * 100_000)
         elif not to:
@@ -55,6 +60,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     server.connected = []  # type: ignore[attr-defined]
+    server.done = threading.Event()  # type: ignore[attr-defined]
 
     def connect(address: tuple[str, int], *rest: Any) -> socket.socket:
         server.connected.append(address[0])  # type: ignore[attr-defined]
@@ -65,6 +71,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(fetch.socket, "create_connection", connect)
     resolve_to(monkeypatch, "93.184.216.34")
     yield server
+    server.done.set()  # type: ignore[attr-defined]
     server.shutdown()
     thread.join()
     server.server_close()
@@ -166,6 +173,10 @@ def test_size_status_and_time_are_bounded(host: Any) -> None:
         fetcher().fetch("http://media.example/gone", "here")
     with pytest.raises(ApiError, match="gave no medium"):
         fetcher(seconds=0.0).fetch("http://media.example/picture", "here")
+    begun = time.monotonic()
+    with pytest.raises(ApiError, match="gave no medium"):
+        fetcher(seconds=0.3).fetch("http://media.example/dripping", "here")
+    assert time.monotonic() - begun < 5
 
 
 def test_a_name_that_changes_its_answer_gains_nothing(

@@ -10,8 +10,10 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from anyweave.serving.errors import ApiError, bad_request
@@ -77,6 +79,10 @@ class Fetcher:
         assert target.hostname is not None
         address = public_address(target.hostname, _PORTS[target.scheme], where)
         connection = _Pinned(target, address, _left(deadline))
+        # A socket's own timeout begins again with every byte.
+        alarm = threading.Timer(_left(deadline), connection.cut)
+        alarm.daemon = True
+        alarm.start()
         try:
             path = (target.path or "/") + (f"?{target.query}" if target.query else "")
             connection.request("GET", path, headers={"Accept": "image/*, audio/*, video/*"})
@@ -90,9 +96,10 @@ class Fetcher:
                 body += piece
                 if len(body) > self._max_bytes:
                     raise bad_request(f"more than {self._max_bytes:,} bytes", where, "too_large")
-                connection.wait_at_most(_left(deadline))
+            _left(deadline)  # what was cut is no medium
             return bytes(body), url
         finally:
+            alarm.cancel()
             connection.close()
 
 
@@ -143,17 +150,20 @@ class _Pinned(http.client.HTTPConnection):
         assert target.hostname is not None
         super().__init__(target.hostname, _PORTS[target.scheme], timeout=timeout)
         self._address, self._secure = address, target.scheme == "https"
+        self._open: socket.socket | None = None
 
     def connect(self) -> None:
-        plain = socket.create_connection((self._address, self.port), self.timeout)
-        self.sock = plain
+        self._open = socket.create_connection((self._address, self.port), self.timeout)
         if self._secure:
             context = ssl.create_default_context()
-            self.sock = context.wrap_socket(plain, server_hostname=self.host)
+            self._open = context.wrap_socket(self._open, server_hostname=self.host)
+        self.sock = self._open
 
-    def wait_at_most(self, seconds: float) -> None:
-        if self.sock is not None:
-            self.sock.settimeout(seconds)
+    def cut(self) -> None:
+        """End it, whatever another thread waits for."""
+        if self._open is not None:  # `sock` is None once an answer has taken it over
+            with suppress(OSError):
+                self._open.shutdown(socket.SHUT_RDWR)
 
 
 __all__ = ["ApiError", "Fetcher", "public_address"]

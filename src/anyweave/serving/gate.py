@@ -76,6 +76,8 @@ class Gate:
                     held = self._room(headers)
                     self._held += held
                     body = await self._body(receive)
+                    self._held += len(body) - held
+                    held = len(body)
                     receive = replayed(body, receive)
             await (answer or self.app)(scope, receive, send_guarded)
         except ApiError as error:
