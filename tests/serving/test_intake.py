@@ -20,7 +20,7 @@ from anyweave.media import Limits
 from anyweave.serving import Settings, schema
 from anyweave.serving.errors import ApiError
 from anyweave.serving.files import FileStore
-from anyweave.serving.intake import Intake
+from anyweave.serving.intake import Encoded, Intake
 
 PNG = media.encode("image", np.full((8, 8, 3), 90, np.uint8), format="png")
 
@@ -48,7 +48,9 @@ def read(usual: Intake, tmp_path: Path) -> Iterator[Callable[..., Any]]:
             made.append(intake)
         message = schema.WireMessage.model_validate({"role": "user", "content": [part]})
         (turn,) = intake.turns([message])
-        return intake.decoded(turn.parts[0])
+        (encoded,) = turn.parts
+        assert isinstance(encoded, Encoded)
+        return intake.decoded(encoded)
 
     yield read
     for intake in made:

@@ -66,12 +66,11 @@ class Finder:
     @torch.inference_mode()
     def vectors(self, words: Sequence[str]) -> Tensor:
         """Each word as the mean of its tokens' embeddings, [len(words), D]."""
-        found = {word: self._vectors.get(word) for word in words}
-        for word, known in found.items():
-            if known is None:
-                found[word] = vector = self._vector(word)
-                if word in self._kept:
-                    self._vectors[word] = vector
+        found = {}
+        for word in words:
+            known = self._vectors.get(word)
+            found[word] = self._vector(word) if known is None else known
+        self._vectors |= {word: found[word] for word in found.keys() & self._kept}
         return torch.stack([found[word] for word in words])
 
     def _vector(self, word: str) -> Tensor:

@@ -42,8 +42,8 @@ def measure(
         with path.open("a", encoding="utf-8") as file:
             for number, (request, answer) in enumerate(answers(left), 1):
                 known[request.id] = answer
-                row = {"id": request.id, "model": name, "weights": weights}
-                row |= {**vars(answer), "wanted": request.wanted}
+                identity = {"id": request.id, "model": name, "weights": weights}
+                row = {**identity, **vars(answer), "wanted": request.wanted}
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 file.flush()
                 if progress is not None:
