@@ -103,11 +103,11 @@ def test_an_answer_may_hold_any_line_separator(data: Path, tmp_path: Path) -> No
 
 def test_the_trained_weights_have_a_hash() -> None:
     model = tiny_model()
-    before = model.trained_sha256()
-    assert tiny_model().trained_sha256() == before
+    before = model.weights_sha256()
+    assert tiny_model().weights_sha256() == before
     with torch.no_grad():
         next(iter(model.parameters_of("input_projectors").values())).add_(1)
-    assert model.trained_sha256() != before
+    assert model.weights_sha256() != before
 
 
 def test_lost_media_are_counted_and_told(data: Path, tmp_path: Path) -> None:

@@ -374,6 +374,16 @@ def _all_files(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_another_model_is_refused(new_model: MakeModel, config: MakeConfig) -> None:
+    run = config("encoding_alignment", steps=1)  # trains input projectors alone
+    Trainer(new_model(), run, tiny_conversations()).train()
+    other = new_model()
+    with torch.no_grad():
+        next(iter(other.parameters_of("output_projectors").values())).add_(1)
+    with pytest.raises(ValueError, match="what it does not train has other weights"):
+        Trainer(other, run, tiny_conversations()).train(resume=True)
+
+
 def test_features_may_lie_in_the_folder_before_the_run(
     new_model: MakeModel, config: MakeConfig
 ) -> None:

@@ -138,7 +138,7 @@ def eval_decision(
         if body is not None:
             raise ValueError("--body is sent to a server: give --url too")
         loaded = load_model(model, device, trust_remote_code=trust_remote_code)
-        answers, weights = decision.model_answers(loaded), loaded.trained_sha256()
+        answers, weights = decision.model_answers(loaded), loaded.weights_sha256()
     else:
         fields = {} if body is None else read_fields(body)
         answers = decision.server_answers(url, model, key_variable=key_variable, body=fields)

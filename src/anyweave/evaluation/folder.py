@@ -103,7 +103,7 @@ def fill_folder(
         batcher.chat(chosen, messages=before).reply(last).save(folder, names[number])
 
     with path_lock(folder / MADE, doing="saving replies"):
-        made = {"model": name, "weights": model.trained_sha256()}
+        made = {"model": name, "weights": model.weights_sha256()}
         _same_made(folder, made, options, _rows(requests, names, folder))
         left = [n for n, stem in enumerate(names) if not (folder / f"{stem}.json").is_file()]
         with ReplyBatcher(model) as batcher:

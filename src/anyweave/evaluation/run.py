@@ -36,7 +36,7 @@ class ModelSpeaker:
 
     def __init__(self, model: NextGPT, name: str, *, seed: int = 0, rows: int = 8) -> None:
         self.model, self.name, self.seed, self.rows = model, name, seed, rows
-        self.weights = model.trained_sha256()
+        self.weights = model.weights_sha256()
         self.reads = frozenset(model.encoders)
         self.makes = frozenset(model.spec.decoders)
 

@@ -14,7 +14,6 @@ vocabulary.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -276,10 +275,13 @@ class NextGPT(nn.Module):
             }
         raise ValueError(f"unknown role {role!r}; roles are {', '.join(ROLES)}")
 
-    def trained_sha256(self) -> str:
-        """sha256 over the trained parameters, and over what names the frozen parts."""
-        digest = hashlib.sha256(json.dumps(self.fingerprints, sort_keys=True).encode())
-        for role in ROLES:
+    def weights_sha256(self, roles: Iterable[TrainedRole] = ROLES) -> str:
+        """sha256 over the parameters of `roles`, and over the frozen parts' own as far as the spec
+        has them. It stays the same wherever the files lie.
+        """
+        parts = [*self.spec.encoders, *self.spec.decoders.values()]
+        digest = hashlib.sha256(repr([part.sha256 for part in parts]).encode())
+        for role in roles:
             for name, parameter in sorted(self.parameters_of(role).items()):
                 digest.update(f"{role}.{name}".encode())
                 digest.update(parameter.detach().float().cpu().numpy().tobytes())

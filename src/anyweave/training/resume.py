@@ -61,6 +61,8 @@ class Counters:
     """`BatchPlan.order` at the start of the run."""
     data: str = ""
     """`data_identity` of the source."""
+    frozen: str = ""
+    """`NextGPT.weights_sha256` of the roles that do not train; "" if the run is older than this."""
 
 
 class DamagedError(ValueError):

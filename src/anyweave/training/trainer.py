@@ -26,6 +26,7 @@ from torch import nn
 from anyweave.batch import Batch, ModelOutput
 from anyweave.files import write_json
 from anyweave.model.any_to_any import NextGPT
+from anyweave.model.roles import ROLES
 from anyweave.processing.cache import FeatureCache
 from anyweave.tensors import multiplies_bfloat16
 from anyweave.training.attention import fast_attention
@@ -395,16 +396,26 @@ class Trainer:
                 found, self.parameters, self.optimizer, self.config.to_dict()
             )
             self._go_on_with_the_same_data()
+            if self.progress.frozen not in ("", self._frozen_weights()):
+                raise ValueError(
+                    f"cannot continue {self.run} exactly: what it does not train has other weights "
+                    "than when it was begun. Start from the same model, or begin a new run in "
+                    "another output_dir"
+                )
             logger.info("continuing %s after step %d", self.run, self.progress.step)
         else:
             if resume:
                 logger.info("no checkpoint in %s yet, starting at step 0", self.run)
             self.progress.order = list(self.plan.division)
             self.progress.data = data_identity(self.source)
+            self.progress.frozen = self._frozen_weights()
         if self._main:
             self.run.mkdir(parents=True, exist_ok=True)
             write_json(self.run / CONFIG_FILE, self.config.to_dict())
         self.accelerator.wait_for_everyone()
+
+    def _frozen_weights(self) -> str:
+        return self.model.weights_sha256(r for r in ROLES if r not in self.config.stage.trainable)
 
     def _go_on_with_the_same_data(self) -> None:
         begun, now = self.progress.data, data_identity(self.source)
