@@ -270,6 +270,30 @@ def test_history_survives_a_reload(visit: Visit, served: Served) -> None:
     expect(page.locator(".history-list li")).to_have_count(0)
 
 
+def test_while_a_reply_is_made_nothing_else_begins_and_all_can_be_deleted(
+    visit: Visit, slow: Served
+) -> None:
+    page = visit(slow.url)
+    say(page, "a clip", "Clip")
+    page.locator(".medium.video").wait_for()
+    say(page, "and then")  # Enter sends nothing now, and stops nothing
+    reply = page.locator(".message.assistant")
+    page.locator(".user").hover()
+    page.get_by_role("button", name="Edit and send again").click()
+    expect(page.locator("#notice")).to_contain_text("A reply is being made")
+    expect(reply).to_have_attribute("data-state", "streaming")
+    expect(page.locator(".user")).to_have_count(1)
+    page.get_by_role("button", name="Options of the reply").click()
+    page.get_by_role("button", name="Delete all conversations").click()
+    page.get_by_role("button", name="Delete all", exact=True).click()
+    expect(page.locator("#welcome")).to_be_visible()
+    page.wait_for_function("() => !document.querySelector('.history-list li')")
+    page.wait_for_timeout(1500)  # the reply has ended by now
+    expect(page.locator(".history-list li")).to_have_count(0)
+    page.reload()
+    expect(page.locator("#welcome")).to_be_visible()
+
+
 def test_a_page_that_is_closed_in_the_middle_says_so(visit: Visit, slow: Served) -> None:
     page = visit(slow.url)
     say(page, "a clip", "Clip")
@@ -454,6 +478,18 @@ def test_the_oldest_media_are_left_out_and_it_is_said(visit: Visit, served: Serv
         say(page, f"turn {count}")
         reply = done(page, count)
     assert [len(body["messages"]) for body in sent] == [1, 3, 5, 3]
+    expect(reply).to_contain_text("2 earlier exchanges were left out")
+
+
+def test_what_is_too_large_together_is_left_out(visit: Visit, served: Served) -> None:
+    page = visit(served.url)
+    sent = scripted(page, {"content": "I see."})
+    for count in range(1, 4):
+        photo = {"name": "photo.png", "mimeType": "image/png", "buffer": b"\x89PNG" * 2_400_000}
+        page.locator("#files").set_input_files(photo)
+        say(page, f"turn {count}")
+        reply = done(page, count)
+    assert [len(body["messages"]) for body in sent] == [1, 3, 1]
     expect(reply).to_contain_text("2 earlier exchanges were left out")
 
 

@@ -43,10 +43,14 @@ let recording = null;
 /** Begin to record; called again, end: the first call's promise then gives the file. */
 export async function recordSound(button) {
   if (recording) {
-    recording.machine.stop();
+    recording.machine?.stop();
     return null;
   }
-  const tracks = await stream({ audio: true }, "microphone");
+  recording = {}; // while permission is asked for: a second click must not begin another one
+  const tracks = await stream({ audio: true }, "microphone").catch((error) => {
+    recording = null;
+    throw error;
+  });
   recording = recorder(tracks, "recording");
   const label = button.getAttribute("aria-label");
   const clock = h("span", { class: "recording-time" }, "0 s");
@@ -76,6 +80,13 @@ export async function useCamera() {
   view.srcObject = tracks;
   let running = null;
   return new Promise((resolve) => {
+    const shutter = h(
+      "button",
+      { type: "button", class: "button primary", disabled: true, onclick: shoot },
+      icon("camera"),
+      "Take a picture",
+    );
+    view.addEventListener("loadeddata", () => (shutter.disabled = false));
     const box = h(
       "dialog",
       {
@@ -98,12 +109,7 @@ export async function useCamera() {
           icon("video"),
           "Record a clip",
         ),
-        h(
-          "button",
-          { type: "button", class: "button primary", onclick: shoot },
-          icon("camera"),
-          "Take a picture",
-        ),
+        shutter,
       ),
     );
 

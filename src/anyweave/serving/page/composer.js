@@ -21,7 +21,7 @@ export class Composer {
       id: "words",
       label: "Message",
       placeholder: "Say it, show it, play it",
-      onsubmit: () => this.#submit(),
+      onsubmit: () => this.busy || this.#submit(), // Enter stops nothing
       onchange: () => this.#enable(),
     });
     this.files = h("input", {

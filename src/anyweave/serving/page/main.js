@@ -28,7 +28,7 @@ const composer = new Composer(at("composer"), {
   onstop: () => talk.stop(),
   onoptions: () =>
     openOptions({
-      onclear: clear,
+      onclear: () => talk.removeAll(),
       onclose: () => {
         notice("");
         greet();
@@ -101,11 +101,6 @@ async function greet() {
   } catch (error) {
     notice(error.message);
   }
-}
-
-async function clear() {
-  await store.removeAll();
-  talk.fresh();
 }
 
 addEventListener("popstate", addressed);

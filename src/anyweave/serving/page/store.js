@@ -27,7 +27,7 @@ async function within(mode, work) {
     const deal = base.transaction(["conversations", "messages"], mode);
     const result = work(deal.objectStore("conversations"), deal.objectStore("messages"));
     deal.oncomplete = () => resolve(result instanceof IDBRequest ? result.result : undefined);
-    deal.onabort = deal.onerror = () => reject(deal.error);
+    deal.onabort = () => reject(deal.error); // every error ends so, and only then has its reason
   });
 }
 

@@ -21,20 +21,23 @@ export class Talk {
 
   /** Say something at the end of the conversation. */
   send(parts) {
-    return this.#say(this.conversation.path().at(-1) ?? null, parts);
+    return this.#say(this.conversation, this.conversation.path().at(-1) ?? null, parts);
   }
 
   /** Another reply to the same message; the earlier one stays. */
   again(message) {
-    return this.#answer(this.conversation.messages.get(message.parent));
+    const { conversation } = this;
+    if (this.#busy(conversation)) return undefined;
+    return this.#answer(conversation, conversation.messages.get(message.parent));
   }
 
   /** Change what was said; what followed it stays with the earlier version. */
   async edit(message) {
     const { conversation } = this;
+    if (this.#busy(conversation)) return undefined;
     const parts = await this.chat.replaceWhile(message, editor(message.parts));
     if (!parts || conversation !== this.conversation) return undefined;
-    return this.#say(conversation.messages.get(message.parent) ?? null, parts);
+    return this.#say(conversation, conversation.messages.get(message.parent) ?? null, parts);
   }
 
   /** Show another version of a message. */
@@ -75,6 +78,14 @@ export class Talk {
     else this.view.shown();
   }
 
+  /** Delete every conversation; replies in the making are stopped. */
+  async removeAll() {
+    for (const { stop } of this.#running.values()) stop();
+    this.#running.clear();
+    await store.removeAll();
+    this.fresh();
+  }
+
   async take(id) {
     const found = this.#running.get(id)?.conversation ?? (await store.load(id));
     const name = found.title
@@ -98,15 +109,18 @@ export class Talk {
     this.view.shown();
   }
 
-  async #say(parent, parts) {
-    const message = this.conversation.add(parent, "user", parts);
-    await this.#keep(this.conversation, message);
-    return this.#answer(message);
+  #busy(conversation) {
+    const busy = this.#running.has(conversation.id);
+    if (busy) notice("A reply is being made: wait for it, or stop it");
+    return busy;
   }
 
-  async #answer(user) {
-    const { conversation } = this;
-    if (this.#running.has(conversation.id)) return;
+  #say(conversation, parent, parts) {
+    if (this.#busy(conversation)) return undefined;
+    return this.#answer(conversation, conversation.add(parent, "user", parts));
+  }
+
+  async #answer(conversation, user) {
     const { only } = this.composer;
     const message = conversation.add(user, "assistant", [], { state: "streaming" });
     const abort = new AbortController();
@@ -115,7 +129,7 @@ export class Talk {
     this.chat.toEnd();
     if (document.activeElement === document.body) this.chat.focus(message);
     announce("Thinking");
-    await this.#keep(conversation, message); // so that a page that is closed now can say so
+    await this.#keep(conversation, user, message); // so that a page that is closed now can say so
     try {
       const { messages, left } = known(conversation.before(message));
       message.left = left;
@@ -135,6 +149,7 @@ export class Talk {
       this.chat.update(message);
     };
     for await (const chunk of ask(body, { signal, onWait })) {
+      delete message.waiting;
       const made = await applied(message, chunk);
       this.chat.update(message);
       for (const part of made)

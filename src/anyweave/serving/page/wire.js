@@ -19,8 +19,9 @@ export async function request(messages, { only, asked }) {
 }
 
 /** Of the messages before a reply those that are sent. Exchanges that got no answer at all are not:
- * there is nothing in them to go on from. Nor are the oldest where there are too many media; enough
- * of them leave that it does not happen again at once. `left` counts exchanges of this kind.
+ * there is nothing in them to go on from. Nor are the oldest where there is more than the server
+ * takes in one request; enough of them leave that it does not happen again at once. `left` counts
+ * exchanges of this kind.
  */
 export function known(messages) {
   const exchanges = [];
@@ -31,19 +32,29 @@ export function known(messages) {
   const last = exchanges.pop();
   let sent = exchanges.filter(([, reply]) => reply?.parts.some(spoken));
   const all = sent.length;
-  if (countMedia([...sent, last]) > MOST_MEDIA) {
-    while (sent.length && countMedia([...sent, last]) > MOST_MEDIA / 2) sent = sent.slice(1);
+  if (!fits([...sent, last], 1)) {
+    const share = fits([last], 0.5) ? 0.5 : 1;
+    while (sent.length && !fits([...sent, last], share)) sent = sent.slice(1);
   }
   return { messages: [...sent, last].flat(), left: all - sent.length };
 }
 
-const MOST_MEDIA = 32; // of one request; more are refused by the server
+// Of one request; the server refuses more. Bytes grow by a third on the way.
+const MOST = { media: 32, bytes: 22 * 2 ** 20, messages: 500, characters: 190_000 };
 
-const countMedia = (exchanges) =>
-  exchanges
-    .flat()
-    .flatMap(({ parts }) => parts)
-    .filter((part) => part.blob).length;
+const fits = (exchanges, share) =>
+  Object.entries(measured(exchanges.flat())).every(([name, size]) => size <= MOST[name] * share);
+
+function measured(messages) {
+  const parts = messages.flatMap((message) => message.parts);
+  const said = messages.filter(({ role }) => role === "user").flatMap((message) => message.parts);
+  return {
+    media: parts.filter((part) => part.blob).length,
+    bytes: said.reduce((sum, part) => sum + (part.blob?.size ?? 0), 0), // a reply's are not sent
+    messages: messages.length,
+    characters: parts.reduce((sum, part) => sum + (part.text?.length ?? 0), 0),
+  };
+}
 
 const spoken = (part) => (part.kind === "text" ? part.text : part.blob);
 
