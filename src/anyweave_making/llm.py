@@ -13,6 +13,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -195,8 +196,11 @@ class LLM:
                 f"the budget of {self._budget} is spent ({self.usage.cost:.4f}); "
                 "what was made is kept: start again with a new budget to go on"
             )
-        row = _read_answer(self._post(body), prompt)
-        self._count(requests=1, input=row["input_tokens"], output=row["output_tokens"])
+        reply = self._post(body)
+        tokens = _tokens(reply, prompt)
+        # Counted before it is read: an empty answer costs as much as any other.
+        self._count(requests=1, input=tokens["input_tokens"], output=tokens["output_tokens"])
+        row = {"answer": _read_answer(reply), **tokens}
         self._answers.append(key, row)
         return row["answer"]
 
@@ -258,15 +262,26 @@ def _reason(error: openai.APIError) -> str:
     return str(said or error.__cause__ or error)
 
 
-def _read_answer(reply: dict[str, Any], prompt: Prompt) -> dict[str, Any]:
+def _read_answer(reply: dict[str, Any]) -> str:
     try:
         answer = reply["choices"][0]["message"]["content"]
     except (KeyError, IndexError, TypeError) as error:
         raise ValueError(f"the endpoint sent no choice: {str(reply)[:100]}") from error
     if not isinstance(answer, str) or not answer.strip():
         raise ValueError("the answer is empty")
-    # Some servers count no tokens: estimate them then.
+    return answer
+
+
+def _tokens(reply: dict[str, Any], prompt: Prompt) -> dict[str, int]:
+    """What a reply costs; estimated where the server does not count."""
     usage = reply.get("usage") or {}
-    given = usage.get("prompt_tokens", len(prompt.system + prompt.user) // _CHARACTERS_PER_TOKEN)
-    taken = usage.get("completion_tokens", len(answer) // _CHARACTERS_PER_TOKEN)
-    return {"answer": answer, "input_tokens": given, "output_tokens": taken}
+    with suppress(KeyError, IndexError, TypeError):
+        usage = {"completion_tokens": _in_tokens(reply["choices"][0]["message"]["content"])} | usage
+    return {
+        "input_tokens": usage.get("prompt_tokens", _in_tokens(prompt.system + prompt.user)),
+        "output_tokens": usage.get("completion_tokens", 0),
+    }
+
+
+def _in_tokens(text: str) -> int:
+    return len(text) // _CHARACTERS_PER_TOKEN

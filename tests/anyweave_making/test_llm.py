@@ -153,6 +153,14 @@ def test_the_budget_holds(endpoint: Endpoint, answers: Journal) -> None:
     assert model.ask(Prompt(system="", user="0", seed=0), str) == "word 1"  # kept ones are free
 
 
+def test_empty_answers_are_paid_for(endpoint: Endpoint, answers: Journal) -> None:
+    endpoint.replies = [said("")] * 10
+    model = llm(endpoint, answers, retries=5, price=Price(input=1e4), budget=1.5)
+    with pytest.raises(ValueError, match=r"the budget of 1.5 is spent \(2.0000\)"):
+        model.ask(Prompt(system="", user="x", seed=0), str)
+    assert len(endpoint.bodies) == 2
+
+
 def test_the_estimate_counts_only_what_is_not_kept(endpoint: Endpoint, answers: Journal) -> None:
     model = llm(endpoint, answers, price=Price(input=1.0, output=10.0))
     prompts = [Prompt(system="s" * 400, user=str(n) * 400, seed=n) for n in range(5)]

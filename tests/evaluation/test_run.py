@@ -172,6 +172,15 @@ def test_commands(
     main_ends(["eval", "vizwiz", *where])
     (cell,) = json.loads(capsys.readouterr().out)
     assert (cell["task"], cell["n"], cell["of"]) == ("vizwiz", 1, 10)
+    foreign = tmp_path / "out" / "vizwiz" / "notes.txt"
+    foreign.write_text("mine")
+    answers = foreign.with_name("answers.jsonl")
+    before = answers.read_text()
+    main_ends(["eval", "vizwiz", "--data", str(tmp_path), *where[2:], "--overwrite"])  # none there
+    assert answers.read_text() == before
+    main_ends(["eval", "vizwiz", *where, "--overwrite"])
+    assert foreign.read_text() == "mine"
+    capsys.readouterr()
     main_ends(["eval", "report", out])
     assert "| 5 | vizwiz | VQA accuracy | 48.4 |" in capsys.readouterr().out
     main_ends(["eval", "--list", "--data", str(data)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -164,11 +163,10 @@ def _run(
     speaker = ModelSpeaker(loaded, model, seed=seed)
     cells: list[Any] = []
     for name, task in found.items():
-        if overwrite:
-            shutil.rmtree(output / name, ignore_errors=True)
         with progress_bar(name) as progress:
             cells += run_task(name, task, speaker, folders[name], output / name, limit=limit,
-                              seed=seed, backbones=backbones, progress=progress)  # fmt: skip
+                              seed=seed, backbones=backbones, progress=progress,
+                              overwrite=overwrite)  # fmt: skip
     write_report(output)
     if as_json:
         print_json([asdict(cell) for cell in cells])

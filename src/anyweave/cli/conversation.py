@@ -203,10 +203,11 @@ def chat(
         )
         finder = load_finder(index, loaded)
         make_session = partial(ChatSession, loaded, options, finder=finder)
+    made = [make_session()]  # before turns of an earlier conversation are removed
     clear(folder, _TURNS)
     print_plain("Write anything; /help says what else there is.")
     converse(
-        make_session,
+        lambda: made.pop() if made else make_session(),
         folder,
         ask=lambda: out.input("[bold]you>[/bold] "),
         say=print_plain,

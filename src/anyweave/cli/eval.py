@@ -85,6 +85,10 @@ def eval_data(
 
     if output is not None and output.exists() and not overwrite:
         raise ValueError(f"{output} already exists; choose another --out, or give --overwrite")
+    if output is not None:
+        if output.is_dir():
+            raise ValueError(f"{output} is a folder; --out is the report's file, {output}/x.json")
+        output.parent.mkdir(parents=True, exist_ok=True)  # before anything is asked
     source = open_data(data, read_as, **read)
     loaded = load_model(model, device, trust_remote_code=trust_remote_code)
     with progress_bar("answering") as progress:
@@ -114,7 +118,7 @@ def eval_decision(
     split: Annotated[str, typer.Option(help="all, dev or test.")] = "all",
     limit: Annotated[int | None, typer.Option(help="Only so many, evenly spread.")] = None,
     output: Annotated[Path, typer.Option("--out", "-o", help="Report folder; resumed.")] = Path(
-        "reports/decision"
+        "runs/decision"
     ),
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,

@@ -19,7 +19,7 @@ from anyweave.evaluation.metrics import Figure, Ratio
 from anyweave.evaluation.metrics.backbones import KINDS, Backbone
 from anyweave.evaluation.results import Cell, write_result
 from anyweave.evaluation.task import Answered, Metric, Record, Speaker, Task
-from anyweave.files import path_lock, read_object, write_json, write_text
+from anyweave.files import clear, path_lock, read_object, write_json, write_text
 from anyweave.generation.batching import ReplyBatcher
 from anyweave.generation.editing import edit
 from anyweave.generation.options import GenerationOptions
@@ -93,8 +93,11 @@ def run_task(
     seed: int = 0,
     backbones: Mapping[str, Backbone] | None = None,
     progress: Progress | None = None,
+    overwrite: bool = False,
 ) -> list[Cell]:
     """Ask what is not answered yet, score all, write the result; `data` is the data set's folder.
+
+    `overwrite` removes earlier answers once the records are there to ask again.
 
     A task that cannot be run gives cells with the reason. Raises `ValueError` for a folder of
     another model or seed.
@@ -120,6 +123,8 @@ def run_task(
     chosen = list(enumerate(records[:limit]))
     out.mkdir(parents=True, exist_ok=True)
     with path_lock(out / "answers", doing="is evaluating into it"):
+        if overwrite:
+            clear(out, _ANSWERS)
         settings = {"model": speaker.name, "weights": speaker.weights, "seed": seed}
         check_settings(out, {"task": name, **settings})
         rows = read_journal(out / "answers.jsonl")
@@ -180,6 +185,10 @@ def _ask(
                         part["path"] = f"media/{Path(part['path']).name}"
                 keep(record, {"parts": parts})
             left(len(there) - done)
+
+
+_ANSWERS = ("settings.json", "answers.jsonl", "result.json", "media/*")
+"""What a run writes into its folder."""
 
 
 def check_settings(out: Path, settings: dict[str, Any]) -> None:

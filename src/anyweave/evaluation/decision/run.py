@@ -66,7 +66,7 @@ def _known(path: Path, name: str, weights: str) -> dict[str, Answer]:
             row = json.loads(line)
         if not isinstance(row, dict) or not {"id", "model", "given", "ordered"} <= row.keys():
             raise ValueError(f"{path}, line {number}: not an answer; choose another --out")
-        if (row["model"], row.get("weights", weights)) != (name, weights):
+        if (row["model"], row.get("weights", "")) != (name, weights):
             now = repr(name) if row["model"] != name else "the same name with other weights"
             raise ValueError(
                 f"{path} holds answers of {row['model']!r}, now {now} is asked; choose another "

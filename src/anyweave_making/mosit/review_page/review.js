@@ -55,8 +55,9 @@ function step(by) {
 
 async function decide(decision, text) {
   if (decision !== "open" && shown.edited) text ??= shown.text;  // undoing forgets the edit as well
+  const row = rows[at];
   shown = await call(`/dialogues/${encodeURIComponent(shown.id)}`, {decision, text: text ?? null});
-  rows[at].decision = shown.decision;
+  row.decision = shown.decision;
   draw();
   if (decision !== "open") await step(1);
 }
@@ -68,14 +69,17 @@ function edit(open) {
   if (open) { $("text").value = shown.text.replaceAll("\nHuman:", "\n\nHuman:"); $("text").focus(); $("text").setSelectionRange(0, 0); }
 }
 
-async function save() {
-  try {
-    await decide("accept", $("text").value.replaceAll("\n\nHuman:", "\nHuman:"));
-    edit(false);
-  } catch (error) { $("error").textContent = error.message; }
-}
-
-const guarded = action => () => action().catch(error => alert(error.message));
+// One thing at a time: a second decision would be about a dialogue that has not been seen yet.
+let busy = false;
+const guarded = (action, told = alert) => async () => {
+  if (busy) return;
+  busy = true;
+  try { await action(); } catch (error) { told(error.message); } finally { busy = false; }
+};
+const save = guarded(async () => {
+  await decide("accept", $("text").value.replaceAll("\n\nHuman:", "\nHuman:"));
+  edit(false);
+}, message => { $("error").textContent = message; });
 $("accept").onclick = guarded(() => decide("accept"));
 $("reject").onclick = guarded(() => decide("reject"));
 $("undo").onclick = guarded(() => decide("open"));
@@ -92,7 +96,7 @@ document.onkeydown = event => {
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || ["SELECT", "VIDEO", "AUDIO"].includes(event.target.tagName)) return;
-  if (keys[event.key]) { event.preventDefault(); $(keys[event.key]).click(); }
+  if (keys[event.key] && !event.repeat) { event.preventDefault(); $(keys[event.key]).click(); }
 };
 
 call("/dialogues").then(async overview => {
