@@ -28,7 +28,7 @@ def eval_world(
     model: ModelOption = "emoji-mini",
     trials: Annotated[int, typer.Option(help="Trials per task, where it has as many.")] = 64,
     output: Annotated[Path, typer.Option("--out", "-o", help="Report folder.")] = Path(
-        "reports/world"
+        "runs/world"
     ),
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -79,7 +79,7 @@ def eval_ablation(
     output: Annotated[Path, typer.Option("--out", "-o", help="Folder of the runs.")] = Path(
         "runs/ablations"
     ),
-    report: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("reports/ablations"),
+    report: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("runs/ablations"),
     overwrite: OverwriteOption = False,
     device: DeviceOption = "cpu",
 ) -> None:
@@ -116,7 +116,7 @@ def eval_paths(
     ] = None,
     trials: Annotated[int, typer.Option(help="Questions per task.")] = 64,
     seed: Annotated[int, typer.Option(help="Same seed, same questions and noise.")] = 0,
-    report: Annotated[Path, typer.Option(help="Folder of the table.")] = Path("reports/paths"),
+    report: Annotated[Path, typer.Option(help="Folder of the table.")] = Path("runs/paths"),
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = "cpu",

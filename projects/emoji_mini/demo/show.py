@@ -102,7 +102,7 @@ def _write(record: Record, output: Path) -> Path:
 
 
 def _exchange(session: ChatSession, turn: Turn, output: Path, name: str, say: Say) -> Exchange:
-    user, given = _user_message(turn, output)
+    user, given = _user_message(turn, output, name)
     say("\nyou> " + " ".join(part.text or f"[{part.path}]" for part in given))
     done = next(event for event in session.send(user) if isinstance(event, Done))
     shown = _reply(done.message, output, name)
@@ -120,14 +120,14 @@ def _exchange(session: ChatSession, turn: Turn, output: Path, name: str, say: Sa
     return exchange
 
 
-def _user_message(turn: Turn, output: Path) -> tuple[Message, tuple[Shown, ...]]:
+def _user_message(turn: Turn, output: Path, name: str) -> tuple[Message, tuple[Shown, ...]]:
     if turn.scene is not None:
         modality = modality_of(turn.scene)
         path = output / "inputs" / turn.name
         media.save(modality, render(turn.scene), path, rate=RATES[modality])
     elif turn.file is not None and turn.modality is not None:
         modality = turn.modality
-        path = output / "inputs" / turn.file.name
+        path = output / "inputs" / f"{name}-{turn.file.name}"  # others may be called so too
         shutil.copyfile(turn.file, path)
     else:
         return Message("user", turn.text), (Shown(modality="text", text=turn.text),)
@@ -169,6 +169,6 @@ def _poster(part: Media, path: Path, output: Path) -> str:
     else:
         frames = media.load(part)
         still = frames[len(frames) // 2]
-    poster = path.with_suffix(".poster.png")
+    poster = path.with_name(f"{path.name}.poster.png")
     media.save("image", np.ascontiguousarray(still), poster, generated=part.generated)
     return poster.relative_to(output).as_posix()

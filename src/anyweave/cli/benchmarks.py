@@ -34,7 +34,7 @@ BackboneOption = Annotated[
     typer.Option(help="What a metric looks with: clip=FOLDER or hub id, inception=FILE.pt, ..."),
 ]
 SeedOption = Annotated[int, typer.Option(help="Same seed, same answers.")]
-_OUT = Path("reports/eval")
+_OUT = Path("runs/eval")
 
 
 def eval_all(
