@@ -200,9 +200,9 @@ class LLM:
         tokens = _tokens(reply, prompt)
         # Counted before it is read: an empty answer costs as much as any other.
         self._count(requests=1, input=tokens["input_tokens"], output=tokens["output_tokens"])
-        row = {"answer": _read_answer(reply), **tokens}
-        self._answers.append(key, row)
-        return row["answer"]
+        answer = _read_answer(reply)
+        self._answers.append(key, {"answer": answer, **tokens})
+        return answer
 
     def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         """The endpoint's reply. The client itself retries transient errors."""

@@ -54,6 +54,16 @@ def test_the_same_words_give_the_source(modality: Modality, kind: str) -> None:
     assert edit.chosen == 0.5 and calls == [(n, 6) for n in range(1, 7)]
 
 
+def test_progress_runs_forwards_however_much_is_changed() -> None:
+    decoder = tiny_decoder("image")
+    old, new = (decoder.encode_captions([words]) for words in ("a cat", "a bell"))
+    clean = decoder.sample_latents(old, seeds=[1], num_inference_steps=2)
+    edit, calls = Edit(old), list[tuple[int, int]]()
+    _edited(decoder, clean, edit, new, callback=lambda *step: calls.append(step))
+    numbers = [number for number, _ in calls]
+    assert numbers == sorted(set(numbers)) and calls[-1] == (12, 12)
+
+
 @pytest.mark.parametrize("modality", PAPER_MODALITIES)
 def test_what_both_words_tell_alike_stays_bit_for_bit(modality: Modality) -> None:
     decoder = tiny_decoder(modality)

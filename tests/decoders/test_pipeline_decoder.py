@@ -240,6 +240,11 @@ def _media(modality: Modality, rate: float | None) -> list[np.ndarray]:
 CAPTIONS = ["a red fox", "rain on a roof at night"]
 ENCODED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "StableDiffusionXLPipeline": ({}, {}),
+    "StableDiffusion3Pipeline": ({}, {}),
+    "QwenImagePipeline": (
+        {"guidance_scale": None, "true_cfg_scale": 3.0, "negative_prompt": ["", ""]},
+        {},
+    ),
     "SanaPipeline": ({"use_resolution_binning": False}, {}),
     "ZImagePipeline": ({}, {}),
     "WanPipeline": ({}, {}),
@@ -285,6 +290,31 @@ def test_captions_and_guidance_are_the_pipelines_own(tmp_path: Path, name: str) 
     assert "text_encoder" not in replying.in_memory
 
 
+def test_what_diffusers_keeps_in_float32_stays_so(tmp_path: Path) -> None:
+    folder = write_tiny_pipeline(tmp_path, "WanPipeline")
+    decoder = _open(folder, "WanPipeline", dtype="bfloat16")
+    network = decoder.transformer
+    assert network.patch_embedding.weight.dtype == torch.bfloat16
+    assert network.scale_shift_table.dtype == network.rope.freqs_cos.dtype == torch.float32
+
+
+def test_an_offloaded_denoiser_is_there_for_the_backward_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = CASES[1]
+    decoder = _open(write_tiny_pipeline(tmp_path, case.name), case.name, offload=True)
+    _, conditioning = _conditioning(case, 0)
+    latents = decoder.encode_media(_media("image", None))
+    lent: list[str] = []
+    use = decoder.use
+    monkeypatch.setattr(decoder, "use", lambda name: lent.append(name) or use(name))
+    generator = torch.Generator().manual_seed(0)
+    loss = decoder.denoising_loss(conditioning.requires_grad_(), latents, generator=generator)
+    assert "transformer" not in lent  # what is lent leaves the device before the backward pass
+    loss.sum().backward()
+    assert conditioning.grad is not None
+
+
 def test_it_stops_between_steps_and_where_it_is_closed(tmp_path: Path) -> None:
     decoder = _open(write_tiny_pipeline(tmp_path, "StableDiffusion3Pipeline"), CASES[1].name)
     _, conditioning = _conditioning(CASES[1], 0)
@@ -302,8 +332,11 @@ def test_it_stops_between_steps_and_where_it_is_closed(tmp_path: Path) -> None:
     assert len(asked) == 2
 
 
+@pytest.mark.parametrize("strength", [0.5, 1.0])
 @pytest.mark.parametrize("name", ["StableDiffusion3Pipeline", "StableDiffusionXLPipeline"])
-def test_finished_media_are_changed_as_far_as_asked(tmp_path: Path, name: str) -> None:
+def test_finished_media_are_changed_as_far_as_asked(
+    tmp_path: Path, name: str, strength: float
+) -> None:
     """Little strength gives back nearly the medium, as diffusers' own pipeline for that does."""
     plain = tiny_pipeline(name)
     plain.save_pretrained(tmp_path)
@@ -317,16 +350,17 @@ def test_finished_media_are_changed_as_far_as_asked(tmp_path: Path, name: str) -
         conditioning,
         seeds=SEEDS,
         latents=latents,
-        strength=0.5,
+        strength=strength,
         callback=lambda *step: heard.append(step),
         **how,
     )
-    assert heard == [(1, 2), (2, 2)]
+    steps = round(4 * strength)
+    assert heard == [(step + 1, steps) for step in range(steps)]
     theirs = getattr(diffusers, name.replace("Pipeline", "Img2ImgPipeline")).from_pipe(plain)
     expected = theirs(
         **parts,
         image=latents,  # latents are taken as they are
-        strength=0.5,
+        strength=strength,
         generator=[torch.Generator().manual_seed(seed) for seed in SEEDS],
         output_type="np",
         **({"height": 32, "width": 32} if name == "StableDiffusion3Pipeline" else {}),

@@ -164,6 +164,20 @@ def test_the_hash_ignores_library_versions(parts: Path) -> None:
     assert folder_sha256(parts / "language") != before
 
 
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.gguf"])
+def test_weights_in_other_forms_are_hashed_where_they_are_the_weights(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"one")
+    one = folder_sha256(tmp_path)
+    (tmp_path / name).write_bytes(b"two")
+    assert folder_sha256(tmp_path) != one
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    one = folder_sha256(tmp_path)
+    (tmp_path / name).unlink()
+    assert folder_sha256(tmp_path) == one
+
+
 @pytest.mark.parametrize("role", WHOLE)
 def test_roles_load_strictly(model: NextGPT, tmp_path: Path, role: str) -> None:
     folder = unhashed(model.save_pretrained(tmp_path / "checkpoint"))

@@ -12,11 +12,13 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 import anyweave as aw
-from anyweave.model import NextGPT
+from anyweave.model import EncoderSpec, NextGPT
 from anyweave.model.checkpoint import load_decoders
+from anyweave.model.extending import with_modality
 from anyweave.model.inspect import inspect_checkpoint, inspect_model
 from anyweave.tensors import load_tensors
 from anyweave.testing.decoders import tiny_decoder, write_tiny_decoder
+from anyweave.testing.encoders import tiny_imagebind
 from anyweave.testing.model import tiny_model
 from anyweave.training.stages import DECODER_TUNING, DECODING_ALIGNMENT, set_trainable
 
@@ -116,6 +118,15 @@ def drawn_from_pool(folder: Path) -> Tensor:
     conditioning = decoder.encode_captions(["a fox"])
     latents: Tensor = decoder.sample_latents(conditioning, seeds=[1], num_inference_steps=2)
     return latents
+
+
+def test_another_modality_leaves_them_as_they_are(adapted: Path, tmp_path: Path) -> None:
+    tiny_imagebind(towers=("depth",)).save_pretrained(tmp_path / "depth")
+    encoder = EncoderSpec(type="imagebind", source=str(tmp_path / "depth"), modalities=("depth",))
+    model = aw.load(adapted)
+    more = with_modality(model, "depth", encoder=encoder)
+    torch.testing.assert_close(drawn(more), drawn(model), rtol=0, atol=0)
+    assert more.parameters_of("decoder_lora").keys() == model.parameters_of("decoder_lora").keys()
 
 
 def test_stages_decide_whether_they_train(adapted: Path) -> None:

@@ -106,7 +106,9 @@ class DrivenPipeline(FrozenParts):
         in every reply.
         """
         names = [name for name in (*self.form.configs, *self._small) if is_captioning(name)]
-        if any(self.form.configs.get(n) is None for n in names if n.startswith("text_encoder")):
+        # Stable Diffusion 3 does without its third one, the large T5.
+        needed = [n for n in names if n.startswith("text_encoder") and n != "text_encoder_3"]
+        if any(self.form.configs.get(name) is None for name in needed):
             raise ValueError(
                 f"this {self.modality} decoder has no text encoder, so captions cannot be encoded "
                 "and guidance is not possible: load it with load_text_encoder=True from a folder "
@@ -115,17 +117,23 @@ class DrivenPipeline(FrozenParts):
         family = self.family
         tokenizers = {n: read() for n, read in self._small.items() if read and n in names}
         with ExitStack() as stack:
-            wanted = [name for name in (*names, "projection_model") if name in self.form.configs]
+            wanted = [n for n in (*names, "projection_model") if self.form.configs.get(n)]
             lent = {name: stack.enter_context(self.use(name)) for name in wanted}
             if not family.encoded:
                 return self._masked_states(captions, tokenizers["tokenizer"], lent["text_encoder"])
             # Some encode the empty caption like any other.
             prefix = "negative_" if negative and f"negative_{SEQUENCE}" in family.encoded else ""
             pipeline = self.assembled(lent | tokenizers)
+            if "text_encoder_3" in names and "text_encoder_3" not in lent:
+                # Zeros take its place, of a width that only the denoiser's config has.
+                config = self.form.configs[self.form.denoiser]
+                vars(pipeline)[self.form.denoiser] = SimpleNamespace(config=config)
             encode = inspect.unwrap(type(pipeline).encode_prompt)
             taken = inspect.signature(encode).parameters
             options = family.encoding_options(len(captions))
             options |= {"prompt": captions, "device": self.device}
+            # Required by some, which take None for "as the first".
+            options |= {name: None for name in ("prompt_2", "prompt_3") if name in taken}
             if "do_classifier_free_guidance" in taken:
                 options["do_classifier_free_guidance"] = bool(prefix)
             if family.length is not None and family.length in taken:
@@ -169,15 +177,25 @@ class DrivenPipeline(FrozenParts):
         names = [n for n, config in self.form.configs.items() if config is not None]
         names = [name for name in names if not is_captioning(name)]
         with ExitStack() as first, ExitStack() as last:
+            training = torch.is_grad_enabled()
+
+            def lend(name: str, stack: ExitStack) -> Any:
+                # A backward pass needs it on the device after this is over.
+                return (
+                    getattr(self, name).to(self.device)
+                    if training
+                    else stack.enter_context(self.use(name))
+                )
+
             denoisers = [n for n in names if n.startswith(self.form.denoiser)]
-            lent = {n: first.enter_context(self.use(n)) for n in denoisers}
-            if not torch.is_grad_enabled():
+            lent = {n: lend(n, first) for n in denoisers}
+            if not training:
                 lent = {n: without_adapter_layers(network) for n, network in lent.items()}
             others = [n for n in names if n not in denoisers]
             networks = lent | {n: getattr(self, n) for n in others}
             for name in others:
                 if name not in ("vae", "vocoder"):
-                    last.enter_context(self.use(name))
+                    lend(name, last)
 
             def decoding() -> None:
                 first.close()

@@ -110,7 +110,7 @@ def edit_steps(
             without, with_ = prediction.chunk(2)
             prediction = without + guidance_scale * (with_ - without)
         current = torch.where(mask, c * current + d * prediction, path[index + 1])
-        yield Step(levels + index + 1 - 2 * first, total)
+        yield Step(total - (levels - 1 - index), total)
     return current
 
 

@@ -111,6 +111,12 @@ class LatentDiffusion(FrozenParts):
                 f"the UNet takes {unet_config.in_channels} latent channels but the VAE makes "
                 f"{vae_config.latent_channels}; they do not belong together"
             )
+        for name in ("time_cond_proj_dim", "addition_embed_type"):
+            if unet_config.get(name) is not None:
+                raise ValueError(
+                    f"this UNet also wants what captions do not say ({name}); such a pipeline is "
+                    "not supported: take one of its family without it"
+                )
         self.noising = noising_of(scheduler)
         self.modality: Modality = modality
         self.scheduler = scheduler

@@ -66,8 +66,9 @@ class Layout:
         sequence = parts[prefix + SEQUENCE]
         if isinstance(sequence, list):
             sequence = torch.nn.utils.rnn.pad_sequence(sequence, batch_first=True)
-        if self.mask is not None:
-            sequence = sequence * parts[prefix + self.mask].to(sequence)[..., None]
+        mask = None if self.mask is None else parts[prefix + self.mask]
+        if mask is not None:  # otherwise all rows count
+            sequence = sequence * mask.to(sequence)[..., None]
         rows = [parts[prefix + field.name] for field in self.fields]
         rows = [row[:, None] if row.ndim == 2 else row for row in rows]
         return torch.cat(

@@ -143,4 +143,11 @@ class FrozenParts(nn.Module):
         return self
 
     def _converted(self, part: nn.Module) -> nn.Module:
-        return part if next(part.parameters()).dtype == self.dtype else part.to(dtype=self.dtype)
+        # diffusers leaves some of a network in float32, and its buffers too: converting all of it
+        # because of them would lose that.
+        kept = set(getattr(part, "_keep_in_fp32_modules", None) or ())
+        other = any(
+            parameter.dtype != self.dtype and not kept & set(name.split("."))
+            for name, parameter in part.named_parameters()
+        )
+        return part.to(dtype=self.dtype) if other else part

@@ -285,6 +285,7 @@ class PipelineDecoder(DrivenPipeline):
         """
         timesteps = edit_timesteps(sampler, sampler.total // sampler.order, strength)
         sampler.index = len(sampler.schedule) - len(timesteps)
+        sampler.begun = True
         noise = initial_noise(tuple(latents.shape[1:]), generators).to(self.device, self.dtype)
         latents = latents.to(self.device, self.dtype)
         made = renoised(sampler, latents, noise, timesteps[:1].repeat(len(latents)))

@@ -37,6 +37,7 @@ def one_step(scheduler: Any, **settings: Any) -> Any:
         planning = False
         probing = False
         index = 0
+        begun = False  # latents are at the level of the first step already
         schedule: Tensor
         latents: Tensor
         output: Tensor
@@ -44,7 +45,7 @@ def one_step(scheduler: Any, **settings: Any) -> Any:
 
         @property
         def init_noise_sigma(self) -> Any:
-            if self.probing or self.index:
+            if self.probing or self.index or self.begun:
                 return 1.0
             own = getattr(base, "init_noise_sigma", None)
             own = own.fget if isinstance(own, property) else None

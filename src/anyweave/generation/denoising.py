@@ -89,8 +89,8 @@ def decoder_arguments(
     if source is not None and source.modality == modality:
         # Only sounds are resampled; a clip keeps its own rate, and its speed.
         array, rate = load_array(source, round(decoder.rate or DEFAULT_RATE))
-        # The source is fitted to the requested size; the decoder then keeps its latents' size.
-        size = {n: arguments.pop(n) for n in kind_of(modality).sizes if n in arguments}
+        # The source is fitted to the requested size.
+        size = {n: arguments[n] for n in kind_of(modality).sizes if n in arguments}
         arguments["latents"] = decoder.encode_media([array] * count, rates=[rate] * count, **size)
         if getattr(decoder, "edits", False):
             old = decoder.unconditional() if old is None else old

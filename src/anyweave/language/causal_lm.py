@@ -73,7 +73,8 @@ class CausalLM(nn.Module):
             )
         self.hidden_size: int = embeddings.weight.shape[1]
         self.base_vocab_size: int = embeddings.weight.shape[0]
-        self.signals = SignalRows(num_signals, self.hidden_size)
+        # A quantised model is on its device already.
+        self.signals = SignalRows(num_signals, self.hidden_size).to(embeddings.weight.device)
         if not blank:
             self.signals.initialise(_looked_up(embeddings), head.weight, seed=seed)
         # Signal rows start from the mean word; their bias does too.

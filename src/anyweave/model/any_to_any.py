@@ -279,8 +279,9 @@ class NextGPT(nn.Module):
         """sha256 over the parameters of `roles`, and over the frozen parts' own as far as the spec
         has them. It stays the same wherever the files lie.
         """
-        parts = [*self.spec.encoders, *self.spec.decoders.values()]
-        digest = hashlib.sha256(repr([part.sha256 for part in parts]).encode())
+        frozen = [part.sha256 for part in self.spec.encoders]
+        frozen += [part.sha256 for part in self.spec.decoders.values()]
+        digest = hashlib.sha256(repr(frozen).encode())
         for role in roles:
             for name, parameter in sorted(self.parameters_of(role).items()):
                 digest.update(f"{role}.{name}".encode())

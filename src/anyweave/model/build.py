@@ -99,7 +99,16 @@ def build(
         perception = build_encoders(spec.encoders, how, lazy_encoders)
         pool = decoder_pool(spec, how)
         model = assemble(spec, language, perception, pool, root=how.root, blank=blank)
-    return model if device is None else model.to(device)
+    return placed(model, device)
+
+
+def placed(model: NextGPT, device: torch.device | str | None) -> NextGPT:
+    """The model on `device`; with None all of it is where the language model is (a quantised one is
+    on a GPU from the start).
+    """
+    if device is None and model.device.type in ("cpu", "meta"):
+        return model  # all of it is there
+    return model.to(model.device if device is None else device)
 
 
 def assemble(

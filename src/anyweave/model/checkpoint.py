@@ -30,7 +30,7 @@ from anyweave.files import drop, read_object, replaced_folder, settle, write_jso
 from anyweave.garbage import searched_later
 from anyweave.messages import Modality
 from anyweave.model.any_to_any import NextGPT
-from anyweave.model.build import Reading, build, decoder_pool, resolve_source
+from anyweave.model.build import Reading, build, decoder_pool, placed, resolve_source
 from anyweave.model.catalogue import SPECS, is_spec_name, named_spec
 from anyweave.model.decoder_adapters import add_adapters, read_adapters
 from anyweave.model.decoder_pool import DecoderPool
@@ -123,7 +123,7 @@ def load_pretrained(
         add_adapters(model, decoder_lora)
     if decoders:
         model = with_decoders(model, decoders, Reading(dtype=dtype, verify=verify, hub=hub))
-    return model if device is None else model.to(device)
+    return placed(model, device)
 
 
 def load_decoders(path_or_id: str | Path) -> DecoderPool:

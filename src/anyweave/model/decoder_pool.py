@@ -39,6 +39,12 @@ class DecoderPool(Mapping[Modality, Any]):
         """A pool of decoders that are in memory already."""
         return cls({modality: _constant(decoder) for modality, decoder in decoders.items()})
 
+    def joined(self, more: DecoderPool) -> DecoderPool:
+        """These decoders, read as before and with the same adapters, and those of `more` for other
+        modalities.
+        """
+        return DecoderPool({**more._loaders, **self._loaders}, {**more.adapters, **self.adapters})
+
     def __getitem__(self, modality: Modality) -> Any:
         if modality not in self._loaded:
             if modality not in self._loaders:

@@ -66,7 +66,7 @@ def with_modality(
             spec,
             model.language.with_signals(origins, seed=seed),
             perception,
-            decoder_pool(spec, how),
+            model.decoders.joined(decoder_pool(spec, how)),
             root=model.root,
         )
     for role in ("input_projectors", "output_projectors"):

@@ -16,19 +16,23 @@ from anyweave.files import file_digest, read_json, read_object, write_text
 logger = logging.getLogger(__name__)
 
 HASHES_FILE = "sha256.json"
+_OTHER_WEIGHTS = (".gguf", ".bin", ".pth", ".pt")
 
 # Written by libraries on saving; they change between versions even if the part does not.
 _VOLATILE = ("transformers_version", "_diffusers_version", "_name_or_path", "torch_dtype", "dtype")
 
 
 def folder_sha256(folder: str | Path) -> str:
-    """sha256 over the safetensors and JSON files below `folder`, by sorted relative name.
+    """sha256 over the safetensors and JSON files below `folder`, by sorted relative name; where
+    there are no safetensors, over weights in other forms too.
 
     JSON is normalised without the keys that libraries stamp, so saving a part again does not change
     the hash. Raises `ValueError` if there is nothing to hash.
     """
     folder = Path(folder)
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".safetensors", ".json"))
+    if all(path.suffix == ".json" for path in files):
+        files = sorted({*files, *(p for p in folder.rglob("*") if p.suffix in _OTHER_WEIGHTS)})
     if not files:
         raise ValueError(
             f"{folder} holds no .safetensors or .json file; is it the folder of a frozen part?"

@@ -76,10 +76,15 @@ def _t5_text(kind: Any, width: int) -> dict[str, Any]:
     return {"text_encoder": kind(config), "tokenizer": _tokenizer()}
 
 
-def _two_clips() -> dict[str, Any]:
-    """The two CLIP text encoders of Stable Diffusion XL: 8 and 24 of its 32 columns."""
+def _two_clips(*, projected: bool) -> dict[str, Any]:
+    """The two CLIP text encoders of Stable Diffusion XL, 8 and 24 of its 32 columns; `projected`,
+    those of Stable Diffusion 3, 8 and 16 of its 24 pooled ones.
+    """
     parts: dict[str, Any] = {}
-    for end, kind, width in (("", CLIPTextModel, 8), ("_2", CLIPTextModelWithProjection, 24)):
+    first = CLIPTextModelWithProjection if projected else CLIPTextModel
+    widths = (8, 16) if projected else (8, 24)
+    kinds = (first, CLIPTextModelWithProjection)
+    for end, kind, width in zip(("", "_2"), kinds, widths, strict=True):
         config = CLIPTextConfig(
             vocab_size=514,
             hidden_size=width,
@@ -90,7 +95,7 @@ def _two_clips() -> dict[str, Any]:
             bos_token_id=512,
             eos_token_id=513,
             pad_token_id=513,
-            projection_dim=24,
+            projection_dim=width,
         )
         parts |= {"text_encoder" + end: kind(config), "tokenizer" + end: clip_tokenizer()}
     return parts
@@ -98,7 +103,9 @@ def _two_clips() -> dict[str, Any]:
 
 # For the pipelines that tests use with text encoders.
 TINY_TEXT: dict[str, Callable[[], dict[str, Any]]] = {
-    "StableDiffusionXLPipeline": _two_clips,
+    "StableDiffusionXLPipeline": lambda: _two_clips(projected=False),
+    "StableDiffusion3Pipeline": lambda: _two_clips(projected=True),
+    "QwenImagePipeline": lambda: _qwen_text(16),
     "ZImagePipeline": lambda: _qwen_text(16),
     "SanaPipeline": lambda: _qwen_text(16),
     "WanPipeline": lambda: _t5_text(UMT5EncoderModel, 32),
