@@ -344,3 +344,12 @@ def test_a_saved_decoder_does_not_tell_where_it_was_read(tmp_path: Path) -> None
     LatentDiffusion.from_pretrained("image", tmp_path / "first").save_pretrained(tmp_path / "again")
     said = "".join(path.read_text() for path in (tmp_path / "again").rglob("*.json"))
     assert str(tmp_path) not in said
+
+
+def test_a_unet_that_wants_more_than_captions_is_refused(tmp_path: Path) -> None:
+    """As those of latent-consistency models, which take the guidance scale."""
+    folder = write_tiny_decoder(tmp_path / "image", "image")
+    path = folder / "unet" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "time_cond_proj_dim": 8}))
+    with pytest.raises(ValueError, match=r"captions do not say \(time_cond_proj_dim\)"):
+        LatentDiffusion.from_pretrained("image", folder)
