@@ -26,9 +26,8 @@ export class Talk {
 
   /** Another reply to the same message; the earlier one stays. */
   again(message) {
-    const { conversation } = this;
-    if (this.#busy(conversation)) return undefined;
-    return this.#answer(conversation, conversation.messages.get(message.parent));
+    const user = this.conversation.messages.get(message.parent);
+    return this.#busy(this.conversation) ? undefined : this.#answer(this.conversation, user);
   }
 
   /** Change what was said; what followed it stays with the earlier version. */
@@ -110,9 +109,9 @@ export class Talk {
   }
 
   #busy(conversation) {
-    const busy = this.#running.has(conversation.id);
-    if (busy) notice("A reply is being made: wait for it, or stop it");
-    return busy;
+    const running = this.#running.has(conversation.id);
+    if (running) notice("A reply is being made: wait for it, or stop it");
+    return running;
   }
 
   #say(conversation, parent, parts) {
