@@ -23,9 +23,9 @@ PICTURES = "assets/conversations"
 HEAD = """# Forty conversations
 
 The user's side of these conversations was typed by hand (`docs/conversations.toml`), not made from
-templates. The emoji-mini before the shipped one answered with greedy decoding; no conversation was
-changed or left out afterwards. Every emoji-mini is asked the first twenty; the words and scenes of
-the other twenty are in no training data.
+templates. An emoji-mini two versions before the shipped one answered with greedy decoding; no
+conversation was changed or left out afterwards. Every emoji-mini is asked the first twenty; the
+words and scenes of the other twenty are in no training data.
 {verdict} Our view of each conversation is below it.
 
 ```sh
