@@ -307,7 +307,12 @@ def test_an_offloaded_denoiser_is_there_for_the_backward_pass(
     latents = decoder.encode_media(_media("image", None))
     lent: list[str] = []
     use = decoder.use
-    monkeypatch.setattr(decoder, "use", lambda name: lent.append(name) or use(name))
+
+    def recorded(name: str) -> Any:
+        lent.append(name)
+        return use(name)
+
+    monkeypatch.setattr(decoder, "use", recorded)
     generator = torch.Generator().manual_seed(0)
     loss = decoder.denoising_loss(conditioning.requires_grad_(), latents, generator=generator)
     assert "transformer" not in lent  # what is lent leaves the device before the backward pass
