@@ -112,7 +112,8 @@ def test_a_script_of_ones_own(tmp_path: Path) -> None:
     page = run_demo(
         model, tmp_path / "out", say=lambda text: None, scripts=[talk], max_new_tokens=4
     )
-    assert (page.parent / "inputs" / "dot.png").is_file()
+    (kept,) = (page.parent / "inputs").glob("*-dot.png")  # of this turn, whatever others are called
+    assert kept.read_bytes() == (tmp_path / "dot.png").read_bytes()
     with pytest.raises(ValueError, match="earlier conversations .*--overwrite"):
         run_demo(model, tmp_path / "out", say=lambda text: None, scripts=[talk])
     assert "in the manner of the paper" not in page.read_text(encoding="utf-8")

@@ -59,7 +59,7 @@ def test_fit_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
 
 
 def test_output_projectors_learn_from_states_alone(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tiny_model()
     before = {name: p.clone() for name, p in model.language.named_parameters()}
@@ -78,6 +78,10 @@ def test_output_projectors_learn_from_states_alone(
     then = teach_output_projectors(model, states, {"image": long}, tmp_path / "long")
     assert then["alignment/image"] < first["alignment/image"]
     more = {"image": ["two dogs at night", "a jazz quiz"]}
+    # An untrained model recalls nothing.
+    monkeypatch.setattr(
+        "emoji_mini.parts.states.recalls", lambda model, hidden, ids: torch.ones_like(ids) > 0
+    )
     with caplog.at_level(logging.INFO):
         teach_output_projectors(model, states, {"image": short}, tmp_path / "more", more)
     assert "states for 1 of 2 more captions" in caplog.text
