@@ -57,6 +57,7 @@ step input-projector part input-projector
 step reading stage 3 reading
 step recall stage 3 recall
 step recall-more stage 3 recall-more
+step recall-again stage 3 recall-again
 step output-projectors-last part output-projectors-last
 # What ships, measured as in docs/results.md.
 step world anyweave eval world --model runs/parts/emoji-mini-taught --out runs/world

@@ -206,7 +206,7 @@ PARTS: dict[str, Part] = {
         partial(_lesson_on_media, after="emoji-mini-asked", into="emoji-mini-reads"), warmup.OPTIONS
     ),
     "output-projectors-last": Part(
-        partial(_lesson_from_states, after="emoji-mini-recall-more", into="emoji-mini-taught"),
+        partial(_lesson_from_states, after="emoji-mini-recall-again", into="emoji-mini-taught"),
         replace(states.OPTIONS, steps=5_000),
     ),
 }
