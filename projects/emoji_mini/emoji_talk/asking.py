@@ -16,6 +16,8 @@ SOUNDING = tuple(SOUND_OF_THING)
 PLEASANT = ("piano", "guitar", "bird", "harp", "violin", "waves", "flute")
 _PLAIN = 0.5  # share of requests that are for one thing and name no place
 _NICE = ("butterfly", "unicorn", "balloon", "dog", "panda", "rabbit", "sunflower", "rainbow")
+_FORMS = ("both", "both", "sound first", "pictures", "clip", "clip+sound", "three", "mix")
+_HOW_MANY = {2: "two", 3: "three"}
 _VAGUE = {"animal": "animal", "food": "food", "instrument": "instrument", "vehicle": "vehicle"}
 
 
@@ -54,7 +56,7 @@ def _bare(t: Talk, thing: str) -> str:
 
 def several(t: Talk) -> None:
     """One reply that holds two or three media, in the order asked for."""
-    form = t.pick(("both", "both", "sound first", "pictures", "clip", "clip+sound", "three", "mix"))
+    form = t.pick((*_FORMS, *("list", "same") * 3))
     thing = t.pick(SOUNDING)
     called = call(t.rng, THINGS[thing])
     slots = {"a": called, "x": called}
@@ -81,10 +83,54 @@ def several(t: Talk) -> None:
     elif form == "three":
         t.user(t.line("ask_three", **slots))
         t.show(picture, t.moving(thing), sound)
+    elif form == "list":
+        _listed(t)
+    elif form == "same":
+        _of_one_kind(t)
     else:
         seen, heard = t.picture(alone=True), t.sound(pair_share=0)
         t.user(t.line("picture_and_sound_of_other", x=t.words(seen), s=t.words(heard)))
         t.show(seen, heard)
+
+
+def _listed(t: Talk) -> None:
+    """Two or three media of any kinds, one after the other."""
+    scenes = [_small(t, t.pick(tuple(KIND))) for _ in range(t.pick((2, 2, 3)))]
+    said = [t.line(f"listed_{KIND[modality_of(scene)]}", x=_name(t, scene)) for scene in scenes]
+    _ask_for(t, "list", said, scenes)
+
+
+def _of_one_kind(t: Talk) -> None:
+    """Two or three media of the same kind, each of its own thing."""
+    modality = t.pick(tuple(KIND))
+    scenes = [_small(t, modality) for _ in range(t.pick((2, 2, 3)))]
+    kinds = {"image": ("pictures", "drawings", "images"), "video": ("clips", "videos")}
+    kind = t.pick(kinds.get(modality, ("sounds", "recordings")))
+    _ask_for(t, "same", [_name(t, scene) for scene in scenes], scenes, k=kind)
+
+
+def _ask_for(t: Talk, table: str, said: list[str], scenes: list[Scene], **slots: str) -> None:
+    line = t.line(
+        f"{table}_{_HOW_MANY[len(said)]}", **dict(zip("abc", said, strict=False)), **slots
+    )
+    t.user(line[:1].upper() + line[1:] if t.chance(0.5) else line)
+    t.show(*scenes)
+
+
+def _name(t: Talk, scene: Scene) -> str:
+    """A scene in words that fit into a list: not "in the snow, two dogs"."""
+    while "," in (words := t.words(scene)):
+        pass
+    return words
+
+
+def _small(t: Talk, modality: Modality) -> Scene:
+    """What one of several media shows: one kind of thing, or one sound."""
+    if modality == "audio":
+        return t.sound(pair_share=0)
+    if modality == "video":
+        return t.clip()
+    return t.one(t.pick(tuple(THINGS))) if t.chance(_PLAIN) else t.picture(alone=True)
 
 
 def unknown(t: Talk) -> None:
