@@ -1,4 +1,4 @@
-"""Benchmarks by name, each in its own file, which is imported when used."""
+"""Benchmarks by name, a file for each family, which is imported when used."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ if TYPE_CHECKING:
     from anyweave.evaluation.task import Task
 
 ENTRY_POINT_GROUP = "anyweave.tasks"
-_FILES = {
-    **{"coco-captions": "coco_captions", "nocaps": "nocaps", "flickr30k": "flickr30k"},
-    **{"vqav2": "vqav2", "vizwiz": "vizwiz", "ok-vqa": "ok_vqa", "mmbench": "mmbench"},
-    **{"seed-bench": "seed_bench", "msrvtt-captions": "msrvtt_captions", "msvd-qa": "msvd_qa"},
-    **{"msrvtt-qa": "msrvtt_qa", "nextqa": "nextqa", "audiocaps": "audiocaps"},
-    **{"text-to-image": "text_to_image", "text-to-audio": "text_to_audio"},
-    **{"text-to-video": "text_to_video", "image-editing": "image_editing"},
-    **{"video-editing": "video_editing", "speech-editing": "speech_editing"},
+_FAMILIES = {
+    "captions": ("coco-captions", "nocaps", "flickr30k", "msrvtt-captions", "audiocaps"),
+    "questions": ("vqav2", "vizwiz", "ok-vqa", "msvd-qa", "msrvtt-qa"),
+    "choices": ("mmbench", "seed-bench", "nextqa"),
+    "making": ("text-to-image", "text-to-audio", "text-to-video"),
+    "editing": ("image-editing", "video-editing", "speech-editing"),
 }
-TASKS = {name: f"anyweave.evaluation.tasks.{file}:TASK" for name, file in _FILES.items()}
+TASKS = {
+    name: f"{__name__}.{family}:{name.upper().replace('-', '_')}"
+    for family, names in _FAMILIES.items()
+    for name in names
+}
 
 
 def tasks() -> dict[str, str]:
