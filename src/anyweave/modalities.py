@@ -133,7 +133,7 @@ _IMAGE = MediaKind(
     label="IMG",
     letter="I",
     formats=("png", "jpeg", "webp"),
-    suffixes=("jpg", "jpeg", "png", "webp"),
+    suffixes=("jpg", "jpeg", "png", "webp", "avif", "bmp", "tif", "tiff"),
     media_types={"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"},
     sizes=("height", "width"),
     prompts=(
@@ -153,7 +153,7 @@ _VIDEO = MediaKind(
     letter="V",
     signal_tokens=24,
     formats=("mp4", "webm", "gif"),
-    suffixes=("mp4", "webm", "mkv", "avi", "gif"),
+    suffixes=("mp4", "webm", "mkv", "avi", "gif", "mov", "m4v", "apng"),
     media_types={"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif"},
     sizes=("height", "width", "num_frames"),
     prompts=(
@@ -173,7 +173,7 @@ _AUDIO = MediaKind(
     letter="A",
     signal_tokens=8,
     formats=("wav", "flac", "ogg", "mp3"),
-    suffixes=("wav", "flac", "mp3", "ogg", "m4a"),
+    suffixes=("wav", "flac", "mp3", "ogg", "m4a", "oga", "opus", "aac"),
     media_types={
         "wav": "audio/wav",
         "mp3": "audio/mpeg",

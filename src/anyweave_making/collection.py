@@ -20,7 +20,13 @@ from anyweave.data.pairs import read_pair
 from anyweave.data.place import Place, ReadOptions
 from anyweave.data.store import check_inside
 from anyweave.data.tables import open_rows
-from anyweave.messages import MEDIA_MODALITIES, PAPER_MODALITIES, Conversation, Modality
+from anyweave.messages import (
+    MEDIA_MODALITIES,
+    PAPER_MODALITIES,
+    Conversation,
+    Modality,
+    kind_of,
+)
 from anyweave.modalities import known_modalities, other_by_suffix
 
 __all__ = ["Item", "check_items", "modality_by_name", "read_collection"]
@@ -116,7 +122,12 @@ def _modality(named: str, file: Path, place: Place) -> Modality:
 def modality_by_name(file: Path) -> Modality | None:
     """What kind of medium a file is, by its suffix; None if it is not one."""
     kind = (mimetypes.guess_type(file.name)[0] or "").partition("/")[0]
-    return kind if kind in PAPER_MODALITIES else other_by_suffix(file.suffix[1:])
+    if kind in PAPER_MODALITIES:
+        return kind
+    # Which types Python knows depends on the machine: without /etc/mime.types it lacks WebP.
+    suffix = file.suffix[1:].lower()
+    ours = (name for name in PAPER_MODALITIES if suffix in kind_of(name).suffixes)
+    return next(ours, None) or other_by_suffix(suffix)
 
 
 def _pairs(conversation: Conversation) -> Iterator[tuple[Modality, Any, str]]:

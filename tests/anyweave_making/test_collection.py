@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from anyweave.data.messages_jsonl import write_messages
 from anyweave.messages import Audio, Image, Message
 from anyweave_making.captions import capitalized, caption_form, tidy
-from anyweave_making.collection import Item, read_collection
+from anyweave_making.collection import Item, modality_by_name, read_collection
 from anyweave_making.text_index import EmbeddingIndex, TfIdfIndex
 
 
@@ -19,6 +20,15 @@ def files(tmp_path: Path) -> Path:
     for name in ("a.png", "b.wav", "c.bin"):
         (tmp_path / name).write_bytes(b"x")
     return tmp_path
+
+
+def test_the_kind_of_a_file_does_not_depend_on_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = mimetypes.MimeTypes()  # what Python knows by itself, as in a small container
+    monkeypatch.setattr(mimetypes, "guess_type", bare.guess_type)
+    named = {"image": "jpg webp tiff avif", "video": "mkv mov m4v", "audio": "flac ogg m4a opus"}
+    for modality, suffixes in named.items():
+        for suffix in suffixes.split():
+            assert modality_by_name(Path(f"A.{suffix.upper()}")) == modality, suffix
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
