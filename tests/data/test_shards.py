@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from anyweave.data import Mixture, Records, stream
+from anyweave.data import Mixture, Records, open_data, stream
 from anyweave.data.indexed import IndexedRows
 from anyweave.messages import Conversation
 
@@ -241,3 +241,30 @@ def test_memory_does_not_grow_with_the_number_of_records(tmp_path: Path) -> None
     # Bytes. 10,000 records more are 80,000 of offsets alone; a thread of the test runner may have
     # taken some thousands meanwhile.
     assert kept(tmp_path / "large") < kept(tmp_path / "small") + 40_000
+
+
+def _packed(path: Path, names: list[str]) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name in names:
+            data = b"a fox" if name.endswith("txt") else b"\x89PNG"
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return path
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_what_macos_packs_beside_every_file_is_no_sample(tmp_path: Path, on_disk: bool) -> None:
+    names = ["0.png", "0.txt", "1.png", "1.txt"]
+    beside = [one for name in names for one in (f"d/._{name}", f"d/{name}")]
+    shard = _packed(tmp_path / "shard.tar", beside)
+    (tmp_path / "._shard.tar").write_bytes(b"\0\5\x16\7")
+    for path in (shard, tmp_path):
+        records = open_data(path) if on_disk else Records(shard)
+        assert [records[n][1].text for n in range(len(records))] == ["a fox"] * 2
+
+
+def test_files_of_a_sample_that_are_apart_are_told(tmp_path: Path) -> None:
+    shard = _packed(tmp_path / "shard.tar", ["0.png", "1.png", "0.txt", "1.txt"])
+    with pytest.raises(ValueError, match=r"shard.tar: the files of 0 are not side by side.*--sort"):
+        Records(shard)

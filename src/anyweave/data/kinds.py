@@ -186,6 +186,7 @@ def _scan_tar(file: BinaryIO, path: Path, problems: list[str]) -> Iterator[Found
     last: str | None = None
     start = digest = 0
     damage = None
+    seen: dict[str, set[str]] = {}  # the files of each sample so far
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             while (entry := tar.next()) is not None:
@@ -194,11 +195,19 @@ def _scan_tar(file: BinaryIO, path: Path, problems: list[str]) -> Iterator[Found
                     continue
                 if entry.offset_data + entry.size > size:
                     raise tarfile.ReadError(f"{entry.name} is cut off")
-                key, _ = member_name(entry.name)
+                key, suffix = member_name(entry.name)
+                files = seen.setdefault(key, set())
                 if key != last:
+                    if files and suffix not in files:
+                        raise ValueError(
+                            f"{path}: the files of {key} are not side by side, so they would be "
+                            "taken for samples of their own; pack it in the order of names: "
+                            "tar --sort=name -cf ..."
+                        )
                     if last is not None:
                         yield start, end, number, digest
                     last, number, start, digest = key, number + 1, entry.offset, 0
+                files.add(suffix)
                 digest = _digest_member(entry, start, digest)
                 end = min(entry.offset_data + -(-entry.size // _BLOCK) * _BLOCK, size)
             _check_end(file, tar.offset)

@@ -56,8 +56,11 @@ def sample_row(members: Mapping[str, Callable[[], bytes]], place: str) -> dict[s
 
 
 def is_member(entry: tarfile.TarInfo) -> bool:
-    """Whether an entry of a shard belongs to a sample: a file, or a link where one should be."""
-    return entry.isfile() or entry.issym() or entry.islnk()
+    """Whether an entry of a shard belongs to a sample: a file, or a link where one should be. As in
+    a folder, names that begin with a dot do not: macOS packs a ``._name`` beside every file.
+    """
+    hidden = Path(entry.name).name.startswith(".")
+    return not hidden and (entry.isfile() or entry.issym() or entry.islnk())
 
 
 def member_name(name: str) -> tuple[str, str]:

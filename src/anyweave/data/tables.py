@@ -99,7 +99,8 @@ def _suffix_of(paths: list[Path]) -> str:
 
 
 def _shards_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SHARDS)
+    found = (path for path in folder.iterdir() if path.suffix.lower() in _SHARDS)
+    return sorted(path for path in found if not path.name.startswith("."))
 
 
 def _expand(path: str) -> list[str]:
