@@ -7,13 +7,14 @@ other kinds (see `anyweave.modalities`) are whatever array their reader makes.
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import numpy as np
 
+from anyweave.files import whole_file
 from anyweave.media import isolation
 from anyweave.media.errors import DEFAULT_LIMITS, Limits, MediaError, media_error
-from anyweave.media.files import write_whole
 from anyweave.media.source import open_encoded
 from anyweave.messages import PAPER_MODALITIES, Media, Modality, kind_of
 
@@ -112,7 +113,7 @@ def save(
     """`encode` by the suffix of `path` and write it whole or not at all. Raises `MediaError`."""
     path = Path(path)
     format = path.suffix.removeprefix(".")
-    write_whole(path, _encode(modality, array, rate, format, str(path), generated))
+    _write_whole(path, _encode(modality, array, rate, format, str(path), generated))
     return path
 
 
@@ -124,7 +125,7 @@ def store(part: Media, stem: str | Path) -> Path:
         return Path(part.source)
     suffix, content = encode_part(part)
     path = Path(f"{stem}.{suffix}")
-    write_whole(path, content)
+    _write_whole(path, content)
     return path
 
 
@@ -172,3 +173,22 @@ def _encode(
         )
     content: bytes = kind.call("writer")(modality, array, rate, known, name, generated)
     return content
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file that nobody ever sees half written.
+
+    Raises `MediaError` (with the system's reason, such as a full disk) and leaves `path` as it was.
+    """
+    if not path.parent.is_dir():
+        raise media_error(
+            str(path), "cannot be written (No such file or directory)", "make the folder first"
+        )
+    try:
+        with whole_file(path) as file:
+            file.write(content)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise media_error(
+            str(path), f"cannot be written ({reason})", "check space and rights"
+        ) from error

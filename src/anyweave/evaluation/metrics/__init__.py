@@ -1,8 +1,6 @@
 """Metrics: pure functions of counts and sets."""
 
 from anyweave.evaluation.metrics.decisions import Decisions
-from anyweave.evaluation.metrics.figure import Figure
-from anyweave.evaluation.metrics.proportion import Proportion, wilson_interval
-from anyweave.evaluation.metrics.ratio import Ratio
+from anyweave.evaluation.metrics.intervals import Figure, Proportion, Ratio, wilson_interval
 
 __all__ = ["Decisions", "Figure", "Proportion", "Ratio", "wilson_interval"]

@@ -6,7 +6,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
 
-from anyweave.evaluation.metrics.proportion import Proportion
+from anyweave.evaluation.metrics.intervals import Proportion
 
 
 @dataclass(frozen=True)
