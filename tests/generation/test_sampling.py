@@ -39,6 +39,7 @@ def test_greedy_takes_the_likeliest_allowed() -> None:
 def test_a_temperature_close_to_0_is_greedy() -> None:
     assert draw(5, temperature=1e-40) == [1] * 5
     assert draw(5, temperature=1e-40, top_k=2, top_p=0.9) == [1] * 5
+    assert draw(5, temperature=1e-300) == [1] * 5  # 0 in float32
 
 
 def test_forbidden_ids_never_come() -> None:

@@ -37,7 +37,8 @@ def sample_token(
         )
     if temperature == 0:
         return int(scores_V.argmax())
-    scores_V = (scores_V - scores_V.max()) / temperature  # finite, however small it is
+    # The likeliest stays at 0, however small the temperature: below `tiny` it would be 0/0.
+    scores_V = (scores_V - scores_V.max()) / max(temperature, torch.finfo(torch.float32).tiny)
     if 0 < top_k < scores_V.numel():
         scores_K, ids_K = scores_V.topk(top_k)  # sorted, as top-p needs
         total = scores_K.logsumexp(-1)
