@@ -10,7 +10,7 @@ import pytest
 from anyweave.generation import ChatSession, GenerationOptions, MediaDone, edit
 from anyweave.generation import sources as rules
 from anyweave.generation.terminal import told
-from anyweave.messages import PAPER_MODALITIES, Audio, Image, Modality
+from anyweave.messages import PAPER_MODALITIES, Audio, Image, Message, Modality
 from anyweave.model import NextGPT
 from anyweave.testing.model import tiny_model
 
@@ -18,6 +18,14 @@ from anyweave.testing.model import tiny_model
 @pytest.fixture(scope="module")
 def model() -> NextGPT:
     return tiny_model()
+
+
+def test_what_has_no_source_cannot_be_edited_and_is_told() -> None:
+    old = Message("user", [Image(np.zeros((8, 8, 3), np.uint8))])
+    talk = [old, Message("assistant", [Image(caption="a fox")])]
+    with pytest.raises(ValueError, match="only the caption is known"):
+        rules.Sources().find("image", talk, None, GenerationOptions(edit="always"), 1)
+    assert rules.Sources().find("image", talk, None, GenerationOptions(edit="auto"), 1) is None
 
 
 def _options(modality: Modality, **more: Any) -> GenerationOptions:

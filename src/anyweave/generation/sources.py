@@ -69,15 +69,23 @@ class Sources:
         count: int,
     ) -> Source | None:
         """The `given` medium, else with `options.edit` the latest of its kind in the conversation.
-        Several new media at once are made anew.
+        Several new media at once are made anew. Raises `ValueError` for "always" if only the
+        caption of that latest one is known.
         """
         if given is not None:
             return Source(given, self.old(given), True) if given.modality == modality else None
         if options.edit == "never" or count > 1:
             return None
         found = [part for message in conversation for part in message.media(modality)]
-        found = [part for part in found if part.source is not None]
-        return Source(found[-1], self.old(found[-1]), False) if found else None
+        if not found or (found[-1].source is None and options.edit == "auto"):
+            return None
+        if found[-1].source is None:
+            raise ValueError(
+                f"edit='always' has nothing to start from: of the latest {modality} only the "
+                f"caption is known ({found[-1].caption!r}); send it along (a server takes the id "
+                "of its part too), or use edit='auto'"
+            )
+        return Source(found[-1], self.old(found[-1]), False)
 
     def old(self, part: Media) -> Tensor | None:
         return next((old for drawn, old in reversed(self._drawn) if drawn is part), None)
