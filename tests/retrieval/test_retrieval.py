@@ -150,6 +150,47 @@ def test_a_stopped_build_keeps_what_was_indexed(
         assert left.features[number].equal(whole.features[number])
 
 
+def _picture(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    Pixels.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
+
+
+@pytest.mark.parametrize("place", ["photos", "photos/index", "letters"])
+def test_an_index_among_other_files_removes_none_and_reads_none_of_its_own(
+    model: NextGPT, tmp_path: Path, place: str
+) -> None:
+    photos, letter = tmp_path / "photos", tmp_path / "letters" / "to_mother.txt"
+    _picture(photos / "cat.png")
+    letter.parent.mkdir()
+    letter.write_text("dear")
+    for known in (0, 1):
+        report = build_index(photos, model, tmp_path / place)
+        assert (report.known, report.skipped) == (known, {})
+        assert len(Index.load(tmp_path / place).entries) == 1
+    assert (photos / "cat.png").is_file() and letter.read_text() == "dear"
+
+
+def test_a_damaged_index_is_built_again_and_what_left_the_folder_is_told(
+    model: NextGPT, tmp_path: Path
+) -> None:
+    _picture(tmp_path / "one" / "cat.png")
+    _picture(tmp_path / "two" / "dog.png")
+    output = tmp_path / "index"
+    build_index(tmp_path / "one", model, output)
+    (output / "entries.jsonl").write_text("garbage")
+    with pytest.raises(ValueError, match="build it again"):
+        Index.load(output)
+    assert build_index(tmp_path / "one", model, output).known == 0
+    report = build_index(tmp_path / "two", model, output)
+    assert (report.gone, [e.caption for e in Index.load(output).entries]) == (1, ["dog"])
+
+
+def test_names_without_a_word_match_nothing(model: NextGPT, tmp_path: Path) -> None:
+    _picture(tmp_path / "media" / "___.png")
+    build_index(tmp_path / "media", model, tmp_path / "index")
+    assert Finder(Index.load(tmp_path / "index"), model, None)("image", "a cat", "a cat") is None
+
+
 def test_words_of_users_are_not_kept(index: Index, model: NextGPT) -> None:
     find = Finder(index, model, None)
     find.search("image", "a hedgehog")

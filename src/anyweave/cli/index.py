@@ -43,6 +43,8 @@ def build(
     print_plain(f"{output}: {', '.join(f'{n} {m}' for m, n in report.media.items())}")
     if report.known:
         print_plain(f"{report.known} were known already")
+    if report.gone:
+        print_plain(f"{report.gone} of the earlier index are not in {folder}, and left it")
     for what, counts in (("skipped", report.skipped), ("no encoder for", report.without_features)):
         if counts:
             print_plain(f"{what}: {', '.join(f'{n} {name}' for name, n in counts.items())}")
@@ -64,7 +66,10 @@ def search(
     """
     from anyweave.messages import MEDIA_MODALITIES
     from anyweave.retrieval import Finder, Index
+    from anyweave.retrieval.index import words_of
 
+    if not words_of(words):
+        raise ValueError(f"there is no word in {words!r}; say in letters what it should show")
     if modality not in MEDIA_MODALITIES:
         raise ValueError(f"--modality is one of {', '.join(MEDIA_MODALITIES)}, got {modality!r}")
     loaded_index = Index.load(index)

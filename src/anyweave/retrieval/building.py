@@ -18,7 +18,7 @@ from anyweave.media.sniffing import sniff
 from anyweave.messages import MEDIA_TYPES, Modality
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.processor import DEFAULT_RATE, load_array
-from anyweave.retrieval.index import ENTRIES, Entry, Index
+from anyweave.retrieval.index import ENTRIES, FEATURES, Entry, Index
 
 logger = logging.getLogger(__name__)
 _SIDECAR = ".json"
@@ -27,10 +27,13 @@ _SAVE_EVERY = 256  # media: at most this many are read again after a kill
 
 @dataclass
 class BuildReport:
-    """What became of the files: media by kind, how many were already known, skips by reason."""
+    """What became of the files: media by kind, how many were already known, how many of the earlier
+    index are not in the folder, skips by reason.
+    """
 
     media: Counter[str] = field(default_factory=Counter)
     known: int = 0
+    gone: int = 0
     without_features: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
 
@@ -40,7 +43,8 @@ def build_index(
 ) -> BuildReport:
     """Read every medium below `folder`. Its caption, source and licence come from ``NAME.json``
     beside it (``{"caption": ..., "source": ..., "licence": ...}``); by default the caption is the
-    file's name. A file that is not a medium is skipped and counted.
+    file's name. A file that is not a medium is skipped and counted. `output` may be among the
+    media, and keeps its other files; a damaged index there is made anew.
 
     Raises `ValueError` if there is no such folder, or no medium in it.
     """
@@ -48,11 +52,12 @@ def build_index(
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}")
     with path_lock(f"{output}.build", doing="indexing"):  # saving locks the index itself
-        old = Index.load(output) if (Path(output) / ENTRIES).is_file() else Index((), {})
+        old = _earlier(output)
         known = {entry.path: (n, entry) for n, entry in enumerate(old.entries)}
         report, entries, features = BuildReport(), list[Entry](), dict[str, Tensor]()
         saved = 0  # of the media that were read
-        paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix != _SIDECAR]
+        files = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix != _SIDECAR)
+        paths = [path for path in files if not _is_own(path.resolve(), Path(output).resolve())]
         for path in paths:
             if tick is not None:
                 tick()
@@ -79,8 +84,27 @@ def build_index(
                 _with_rest(entries, features, old).save(output)
         if not entries:
             raise ValueError(f"no picture, clip or sound in {folder} ({len(paths)} files)")
+        report.gone = len(known.keys() - {entry.path for entry in entries})
         Index(entries, features).save(output)
     return report
+
+
+def _earlier(output: str | Path) -> Index:
+    """The index that is in `output`, if any."""
+    if (Path(output) / ENTRIES).is_file():
+        try:
+            return Index.load(output)
+        except ValueError as error:
+            logger.warning("all media are read again: %s", error)
+    return Index((), {})
+
+
+def _is_own(path: Path, output: Path) -> bool:
+    """Whether a file is the index's own: one of its two, or a lock or temporary copy beside it."""
+    if path.parent == output:
+        return path.name in (ENTRIES, FEATURES)
+    beside = path.is_relative_to(output.parent) and path.relative_to(output.parent).parts[0]
+    return bool(beside) and beside.startswith(f".{output.name}.")
 
 
 def _with_rest(entries: Sequence[Entry], features: Mapping[str, Tensor], old: Index) -> Index:

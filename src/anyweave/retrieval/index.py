@@ -85,9 +85,9 @@ class Index:
         return cls(entries, features)
 
     def save(self, folder: str | Path) -> None:
-        """Write the folder, whole or not at all."""
+        """Write its two files, both or neither. Whatever else is in `folder` stays."""
         rows = (json.dumps(asdict(entry), ensure_ascii=False) for entry in self.entries)
-        with replaced_folder(folder) as fresh:
+        with replaced_folder(folder, keep=True) as fresh:
             write_text(fresh / ENTRIES, "".join(f"{row}\n" for row in rows))
             save_tensors(self.features, fresh / FEATURES)
 
@@ -104,6 +104,8 @@ class Index:
         captions = [words_of(self.entries[place].caption) for place in places]
         counts = Counter(word for caption in captions for word in set(caption))
         known = list(counts)
+        if not known:  # their names are signs alone, such as "___.png"
+            return []
         one, other = (normalize(vectors(each).float(), dim=-1) for each in (known, said))
         near = dict(zip(known, (one @ other.T).amax(1).clamp(min=0).tolist(), strict=True))
         rare = {w: torch.log1p(torch.tensor(len(places) / n)).item() for w, n in counts.items()}
