@@ -144,6 +144,7 @@ class Gate:
         return {
             "Access-Control-Allow-Origin": origin,
             "Vary": "Origin",
+            "Access-Control-Expose-Headers": "Retry-After",
             "Cross-Origin-Resource-Policy": "cross-origin",
         }
 
@@ -152,7 +153,8 @@ class Gate:
             return None
         allowed = {
             "Access-Control-Allow-Methods": "GET, POST, DELETE",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type",
+            # Clients send headers of their own, such as x-stainless-os; "*" is all but the first.
+            "Access-Control-Allow-Headers": "Authorization, *",
             "Access-Control-Max-Age": "600",
         }
         return Response(status_code=204, headers=allowed)
