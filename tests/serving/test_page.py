@@ -294,6 +294,20 @@ def test_while_a_reply_is_made_nothing_else_begins_and_all_can_be_deleted(
     expect(page.locator("#welcome")).to_be_visible()
 
 
+def test_what_is_edited_stays_while_another_reply_is_made(visit: Visit, slow: Served) -> None:
+    page = visit(slow.url)
+    say(page, "first words", "Text")
+    done(page)
+    page.locator(".user").hover()
+    page.get_by_role("button", name="Edit and send again").click()
+    page.get_by_label("Edit your message", exact=True).last.fill("other words")
+    say(page, "a clip", "Clip")
+    page.locator(".medium.video").wait_for()
+    page.get_by_role("button", name="Send again").click()
+    expect(page.locator("#notice")).to_contain_text("A reply is being made")
+    expect(page.get_by_label("Edit your message", exact=True).last).to_have_value("other words")
+
+
 def test_a_page_that_is_closed_in_the_middle_says_so(visit: Visit, slow: Served) -> None:
     page = visit(slow.url)
     say(page, "a clip", "Clip")
@@ -479,6 +493,16 @@ def test_the_oldest_media_are_left_out_and_it_is_said(visit: Visit, served: Serv
         reply = done(page, count)
     assert [len(body["messages"]) for body in sent] == [1, 3, 5, 3]
     expect(reply).to_contain_text("2 earlier exchanges were left out")
+
+
+def test_what_a_request_may_hold_is_for_the_server_to_say(visit: Visit, serve: Serve) -> None:
+    with serve(max_messages=3) as served:
+        page = visit(served.url)
+        sent = scripted(page, {"content": "I see."})
+        for count in range(1, 4):
+            say(page, f"turn {count}")
+            done(page, count)
+    assert [len(body["messages"]) for body in sent] == [1, 3, 1]
 
 
 def test_what_is_too_large_together_is_left_out(visit: Visit, served: Served) -> None:

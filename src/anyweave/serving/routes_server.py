@@ -52,6 +52,11 @@ def _model(desk: Desk) -> dict[str, Any]:
         # File suffixes of kinds other than pictures, sounds and clips.
         "files": {m: kind_of(m).suffixes for m in read if m not in PAPER_MODALITIES},
         "context_length": served.context_length,
+        # Of one request, its history included, under their names in the settings.
+        "limits": {
+            name: getattr(desk.settings, name)
+            for name in ("max_messages", "max_media", "max_text", "max_body")
+        },
     }
 
 

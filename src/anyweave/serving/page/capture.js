@@ -47,11 +47,15 @@ export async function recordSound(button) {
     return null;
   }
   recording = {}; // while permission is asked for: a second click must not begin another one
-  const tracks = await stream({ audio: true }, "microphone").catch((error) => {
+  let tracks = null;
+  try {
+    tracks = await stream({ audio: true }, "microphone");
+    recording = recorder(tracks, "recording");
+  } catch (error) {
     recording = null;
+    if (tracks) close(tracks);
     throw error;
-  });
-  recording = recorder(tracks, "recording");
+  }
   const label = button.getAttribute("aria-label");
   const clock = h("span", { class: "recording-time" }, "0 s");
   const begun = performance.now();

@@ -11,6 +11,7 @@ import { mark, openOptions, options } from "./options.js";
 import * as store from "./store.js";
 import { Talk } from "./talk.js";
 import { themeButton } from "./theme.js";
+import { allow } from "./wire.js";
 
 const at = (id) => document.getElementById(id);
 
@@ -97,13 +98,20 @@ async function greet() {
   try {
     const served = await models();
     model.textContent = served.map(({ id }) => id).join(", ");
-    for (const one of served) composer.offer(learn(one));
+    for (const one of served) {
+      allow(one);
+      composer.offer(learn(one));
+    }
   } catch (error) {
     notice(error.message);
   }
 }
 
 addEventListener("popstate", addressed);
+// What a button could not do; that a sound was paused before it began is no trouble.
+addEventListener("unhandledrejection", ({ reason }) => {
+  if (reason.name !== "AbortError") notice(reason.message);
+});
 await addressed();
 await shown();
 if (matchMedia("(pointer: fine)").matches) composer.draft.focus();

@@ -1,6 +1,6 @@
 // One message in the list: its parts in order, and what can be done with it.
 
-import { h, icon, iconButton } from "./dom.js";
+import { announce, h, icon, iconButton, notice } from "./dom.js";
 import { mediumView } from "./medium.js";
 import { panel } from "./panel.js";
 
@@ -86,14 +86,21 @@ function footOf(message, conversation, acts) {
         ? iconButton("edit", "Edit and send again", () => acts.edit(message))
         : iconButton("again", "Ask again", () => acts.again(message)),
       words.join("").trim() &&
-        iconButton("copy", "Copy the words", () =>
-          navigator.clipboard.writeText(words.join("\n").trim()),
-        ),
+        iconButton("copy", "Copy the words", () => copy(words.join("\n").trim())),
     ),
   );
   const told = mine ? null : panel(message, acts);
   if (told) rows.push(told);
   return rows;
+}
+
+async function copy(words) {
+  try {
+    await navigator.clipboard.writeText(words);
+    announce("Copied");
+  } catch {
+    notice("The browser does not let this page copy; it does on https pages and on localhost.");
+  }
 }
 
 /** Which of the versions of a message this is, with buttons to the others. */

@@ -33,9 +33,12 @@ export class Talk {
   /** Change what was said; what followed it stays with the earlier version. */
   async edit(message) {
     const { conversation } = this;
+    let { parts } = message;
     if (this.#busy(conversation)) return undefined;
-    const parts = await this.chat.replaceWhile(message, editor(message.parts));
-    if (!parts || conversation !== this.conversation) return undefined;
+    do {
+      parts = await this.chat.replaceWhile(message, editor(parts));
+      if (!parts || conversation !== this.conversation) return undefined;
+    } while (this.#busy(conversation)); // a reply began meanwhile: what was written stays
     return this.#say(conversation, conversation.messages.get(message.parent) ?? null, parts);
   }
 
@@ -153,7 +156,9 @@ export class Talk {
       this.chat.update(message);
       for (const part of made)
         announce(`A ${about(part.kind).name}: ${part.caption || "without a caption"}`);
-      if (made.length) await this.#keep(conversation, message);
+      // Deleted meanwhile: keeping it would bring it back.
+      if (made.length && this.#running.get(conversation.id)?.message === message)
+        await this.#keep(conversation, message);
     }
   }
 

@@ -39,20 +39,28 @@ export function known(messages) {
   return { messages: [...sent, last].flat(), left: all - sent.length };
 }
 
-// Of one request; the server refuses more. Bytes grow by a third on the way.
-const MOST = { media: 32, bytes: 22 * 2 ** 20, messages: 500, characters: 190_000 };
+let most = {};
+
+/** Learn what one request may hold from the server's list of models; it refuses more. */
+export function allow({ limits = {} }) {
+  most = limits;
+}
 
 const fits = (exchanges, share) =>
-  Object.entries(measured(exchanges.flat())).every(([name, size]) => size <= MOST[name] * share);
+  Object.entries(measured(exchanges.flat())).every(
+    ([name, size]) => size <= (most[name] ?? Infinity) * share,
+  );
 
 function measured(messages) {
   const parts = messages.flatMap((message) => message.parts);
   const said = messages.filter(({ role }) => role === "user").flatMap((message) => message.parts);
+  const bytes = said.reduce((sum, part) => sum + (part.blob?.size ?? 0), 0); // a reply's stay here
+  const characters = parts.reduce((sum, part) => sum + (part.text ?? part.caption ?? "").length, 0);
   return {
-    media: parts.filter((part) => part.blob).length,
-    bytes: said.reduce((sum, part) => sum + (part.blob?.size ?? 0), 0), // a reply's are not sent
-    messages: messages.length,
-    characters: parts.reduce((sum, part) => sum + (part.text?.length ?? 0), 0),
+    max_media: parts.filter((part) => part.blob).length,
+    max_messages: messages.length,
+    max_text: characters,
+    max_body: 1.4 * bytes + 4 * characters, // base64 and the parts' names, UTF-8
   };
 }
 
