@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +13,17 @@ from pathlib import Path
 from anyweave.files import cache_folder
 from anyweave.media import Limits
 
+_ORIGIN = r"https?://[^\sA-Z/@]+"
+_MEDIA_HOST = r"(?:https?://)?(?:\*\.)?[^\s/:@*]+"
+_ADDRESS = r"https?://[^\s/@]+(?:/\S*)?"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Options of one server. Sizes are bytes, times are seconds.
 
-    Raises `ValueError` for a limit that is not positive.
+    Raises `ValueError` for a limit that is not positive or not finite, and for a name, address or
+    folder that no request could ever match.
     """
 
     name: str = "emoji-mini"
@@ -48,6 +55,8 @@ class Settings:
     """Characters of one request, its history included."""
     max_media: int = 32
     """Media of one request, its history included."""
+    max_unpacked: int = 2**30
+    """Bytes that those which are read take together once unpacked."""
     media_limits: Limits = Limits(
         max_pixels=20_000_000,
         max_seconds=120,
@@ -93,8 +102,23 @@ class Settings:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             zero_is_fine = name in ("temperature", "max_conversations", "grace", "max_waiting")
-            if isinstance(value, (int, float)) and not (value > 0 or (value == 0 and zero_is_fine)):
-                raise ValueError(f"{name} must be above 0, got {value}")
+            if not isinstance(value, (int, float)):
+                continue
+            if not (0 < value < math.inf or (value == 0 and zero_is_fine)):
+                raise ValueError(f"{name} must be above 0 and finite, got {value}")
+        # Browsers and clients send names in lower case, and origins without a path.
+        object.__setattr__(self, "allowed_hosts", tuple(map(str.lower, self.allowed_hosts)))
+        for option, given, form, like in (
+            ("--allow-host", self.allowed_hosts, r"[^\s/:@]+", "chat.example.org, without a port"),
+            ("--cors-origin", self.cors_origins, _ORIGIN, "https://app.example.org"),
+            ("--media-host", self.media_hosts, _MEDIA_HOST, "example.org or *.example.org"),
+            ("--public-url", (self.public_url,), _ADDRESS, "https://chat.example.org"),
+        ):
+            for one in given:
+                if one is not None and not re.fullmatch(form, one):
+                    raise ValueError(f"{option} takes a name like {like}; got {one!r}")
+        if self.media_root is not None and not self.media_root.is_dir():
+            raise ValueError(f"--media-root: there is no folder {self.media_root}")
 
 
 class Keys:
