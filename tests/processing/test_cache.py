@@ -184,6 +184,17 @@ def test_a_full_cache_says_so_once_and_stays_of_use(
     assert other.put("features", keys[4], {"x": torch.ones(200)}) and not other.full
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_told_with_the_folder(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path / "cache")
+    cache.put("caption", KEY, {"x": torch.ones(3)})
+    for shard in (tmp_path / "cache").glob("*.shard"):
+        shard.unlink()
+        shard.symlink_to("/dev/full")
+    with pytest.raises(CacheError, match=r"cache cannot be written \(No space left.*make room"):
+        cache.put("caption", "ab" * 32, {"x": torch.ones(3)})
+
+
 def test_the_older_layout_is_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "features" / "ab").mkdir(parents=True)
     assert FeatureCache(tmp_path).get("features", KEY) is None

@@ -89,10 +89,16 @@ class BlobStore:
         if place is None:
             return False
         shard, offset = place
-        self._path(shard).touch()
-        with open(self._path(shard), "r+b") as file:
-            file.seek(offset)
-            file.write(blob)
+        try:
+            self._path(shard).touch()
+            with open(self._path(shard), "r+b") as file:
+                file.seek(offset)
+                file.write(blob)
+        except OSError as error:  # Python's own does not say which file
+            raise CacheError(
+                f"the cache {self.folder} cannot be written ({error.strerror}); make room or put "
+                "it elsewhere (cache_dir). What is in it stays of use"
+            ) from error
         with self._transaction() as db:
             # Only into a shard that was not removed meanwhile; the first of two writers wins.
             row = (kind, _raw(key), shard, offset, len(blob), zlib.crc32(blob), shard)
