@@ -103,8 +103,9 @@ def _is_own(path: Path, output: Path) -> bool:
     """Whether a file is the index's own: one of its two, or a lock or temporary copy beside it."""
     if path.parent == output:
         return path.name in (ENTRIES, FEATURES)
-    beside = path.is_relative_to(output.parent) and path.relative_to(output.parent).parts[0]
-    return bool(beside) and beside.startswith(f".{output.name}.")
+    if not path.is_relative_to(output.parent):
+        return False
+    return path.relative_to(output.parent).parts[0].startswith(f".{output.name}.")
 
 
 def _with_rest(entries: Sequence[Entry], features: Mapping[str, Tensor], old: Index) -> Index:
