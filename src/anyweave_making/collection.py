@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from anyweave.data.messages_jsonl import MESSAGES
-from anyweave.data.pairs import read_pair
-from anyweave.data.place import Place, ReadOptions
+from anyweave.data.pairs import PAIRS, read_pair
+from anyweave.data.place import Place, ReadOptions, listed
 from anyweave.data.store import check_inside
 from anyweave.data.tables import open_rows
 from anyweave.messages import (
@@ -100,8 +100,11 @@ def _found(row: dict[str, Any], place: Place) -> Iterable[tuple[Modality, Any, s
     """The captioned media of a row: modality, file, caption."""
     if "messages" in row:
         return _pairs(MESSAGES.read(row, place))
-    if "path" not in row:
+    if PAIRS.recognises(row) and "path" not in row:
         return _pairs(read_pair(row, place))
+    if lacking := [key for key in ("path", "caption") if key not in row]:
+        columns = "a row has path and caption, or image, video or audio and caption"
+        raise place.error("", f"no {' and no '.join(lacking)}; {columns}; this has {listed(row)}")
     path, caption = (place.text(row.get(key) or "", key).strip() for key in ("path", "caption"))
     for key, value in (("path", path), ("caption", caption)):
         if not value:
