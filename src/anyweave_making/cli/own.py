@@ -17,7 +17,10 @@ def train_own(
         Path,
         typer.Argument(help="A data file in any format, or a folder of media with captions."),
     ],
-    model: Annotated[str, typer.Option("--model", "-m", help="What to start from.")] = "emoji-mini",
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="What to start from; default: emoji-mini."),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--out", "-o", help="Folder of the run, its model and its report.")
     ] = Path("runs/own"),
@@ -66,24 +69,26 @@ def train_own(
     hide_loading_bars()
     logging.getLogger("anyweave").setLevel(logging.WARNING)
     found = own.look_at(data, held_out=held_out, format=read_as, seed=seed, keep=keep)
+    chosen = None if settings is None else [f"seed={seed}", *settings]
     if resume:
         plan = own.Plan.load(output)
+        plan.check_asked(model=model, minutes=minutes, decoder_lora=decoder_lora, settings=chosen)
     else:
         if not dry_run:  # before minutes go into a plan
             own.check_free(output)
         err.print(f"{len(found.train)} conversations to train on; trying a few steps ...")
         plan = own.make_plan(
             found,
-            model,
+            model or "emoji-mini",
             output,
             minutes=minutes,
             decoder_lora=decoder_lora,
-            settings=(f"seed={seed}", *(settings or ())),
+            settings=tuple(chosen or [f"seed={seed}"]),
         )
     print_plain(plan.to_markdown(found))
     if dry_run:
         return
-    report = own.train_own(found, model, output, plan, resume=resume, say=err.print)
+    report = own.train_own(found, plan.model, output, plan, resume=resume, say=err.print)
     media, words = report.kept
     total = len(report.always_asked)
     err.print(

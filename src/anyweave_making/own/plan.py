@@ -9,7 +9,7 @@ import resource
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -38,6 +38,11 @@ _DECODER_RATE = 1.5e-3
 _CHECKS = 8
 """How often a lesson checks its held-out loss."""
 _TRIAL_STEPS = 3
+_DECIDED = (
+    *("steps", "epochs", "checkpoint_every", "sample_every", "sample_prompts"),
+    *("name", "output_dir", "model.source"),
+)
+"""What the plan sets, and no setting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +94,14 @@ class Plan:
 
     lessons: tuple[Lesson, ...]
     decoders: str
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """The options that the plan was made with."""
 
     def save(self, folder: Path) -> None:
         """Save the plan, so that a stopped run can resume."""
         lessons = [{**asdict(lesson), "config": lesson.config.to_dict()} for lesson in self.lessons]
-        write_json(folder / PLAN_FILE, {"lessons": lessons, "decoders": self.decoders}, indent=1)
+        values = {"lessons": lessons, "decoders": self.decoders, "asked": self.asked}
+        write_json(folder / PLAN_FILE, values, indent=1)
 
     @classmethod
     def load(cls, folder: Path) -> Plan:
@@ -105,7 +113,26 @@ class Plan:
             Lesson(**{**lesson, "config": TrainConfig.from_dict(lesson["config"])})
             for lesson in values["lessons"]
         )
-        return cls(lessons=lessons, decoders=values["decoders"])
+        asked = values.get("asked", {})
+        return cls(lessons=lessons, decoders=values["decoders"], asked=asked)
+
+    @property
+    def model(self) -> str:
+        """What the run started from."""
+        return self.lessons[-1].config.model.source
+
+    def check_asked(self, **options: Any) -> None:
+        """Raise `ValueError` for an option that is given (not None) and is not the plan's own."""
+        changed = [
+            f"{name} was {self.asked[name]!r}, is {value!r}"
+            for name, value in options.items()
+            if value is not None and self.asked.get(name, value) != value
+        ]
+        if changed:
+            raise ValueError(
+                f"a run goes on as it was planned: {'; '.join(changed)}. Leave these options out, "
+                "or start another run in another folder"
+            )
 
     @property
     def model_args(self) -> dict[str, Any]:
@@ -147,16 +174,23 @@ def make_plan(
     ``a.b=value`` overrides of the configs. Raises `ValueError` for media that the model cannot read
     or make.
     """
+    for setting in settings:
+        if (name := setting.partition("=")[0].strip()) in _DECIDED:
+            raise ValueError(
+                f"{name} is for the plan to set, from --minutes and the data; leave out --set "
+                f"{setting}, or use anyweave train stage3"
+            )
     output = Path(output)
     loaded = NextGPT.from_pretrained(model, lazy_encoders=True)
     _check_media(loaded, data)
     able = [m for m in data.shown if hasattr(loaded.decoders[m], "denoiser_name")]
-    possible = bool(able and data.showing)
+    # Without a held-out medium, nothing would say when the decoders have learned enough.
+    possible = bool(able and data.showing and data.showing_held_out)
     learn = possible if decoder_lora is None else decoder_lora
     if learn and not possible:
         raise ValueError(
-            f"{data.path} shows no pictures, clips or sounds that a decoder could learn; leave out "
-            "--decoder-lora"
+            f"{data.path} shows no pictures, clips or sounds that a decoder could learn, or none "
+            "that is held out; leave out --decoder-lora, or give more data or --held-out"
         )
     args: dict[str, Any] = {"decoder_lora": {m: {} for m in sorted(able)}} if learn else {}
     config = _base(model, output, args)
@@ -189,7 +223,14 @@ def make_plan(
         lessons.append(
             Lesson(config=lesson, why=why, seconds_per_step=seconds, gigabytes=gigabytes)
         )
-    return Plan(lessons=tuple(lessons), decoders=_why(learn, decoder_lora, bool(data.shown)))
+    asked = {
+        "model": str(model),
+        "minutes": minutes,
+        "decoder_lora": decoder_lora,
+        "settings": list(settings),
+    }
+    why = _why(learn, decoder_lora, bool(data.shown))
+    return Plan(lessons=tuple(lessons), decoders=why, asked=asked)
 
 
 def _base(model: str | Path, output: Path, args: dict[str, Any]) -> TrainConfig:
@@ -262,7 +303,14 @@ def _why(learn: bool, asked: bool | None, shown: bool) -> str:
             "adapters in them learn (decoder_lora): frozen, they can only show what they know. "
             "--no-decoder-lora leaves them as they are"
         )
-    return "frozen, as asked" if shown and asked is False else "frozen: the data show no media"
+    if not shown:
+        return "frozen: the data show no media"
+    if asked is False:
+        return "frozen, as asked"
+    return (
+        "frozen: no held-out conversation shows media that they could learn; give more data or a "
+        "larger --held-out"
+    )
 
 
 def _check_media(model: NextGPT, data: OwnData) -> None:

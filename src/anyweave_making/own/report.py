@@ -150,9 +150,13 @@ def _lesson(lesson: Learned) -> list[str]:
 
 def _html_lesson(lesson: Learned) -> str:
     rows = "".join(f"<tr><td>{step}</td><td>{loss:.4f}</td></tr>" for step, loss in lesson.held_out)
+    left_out = "".join(
+        f"<li>left out {count} times: {html.escape(why)}</li>"
+        for why, count in lesson.skipped.items()
+    )
     return (
         f"<p>{html.escape(lesson.summary)}</p>"
-        f"<table><tr><th>step<th>held-out loss</tr>{rows}</table>"
+        f"<table><tr><th>step<th>held-out loss</tr>{rows}</table><ul>{left_out}</ul>"
     )
 
 

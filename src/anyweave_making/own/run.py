@@ -5,6 +5,8 @@ and a report.
 from __future__ import annotations
 
 import logging
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +17,13 @@ import torch
 from anyweave.evaluation.metrics import Ratio
 from anyweave.files import read_object, write_json
 from anyweave.generation import ChatSession, GenerationOptions
-from anyweave.messages import Message
+from anyweave.messages import Conversation, Message
 from anyweave.model.any_to_any import NextGPT
 from anyweave.processing.cache import FeatureCache
 from anyweave.tensors import load_tensors, save_tensors
+from anyweave.training.features import FrozenFeatures
 from anyweave.training.held_out import Pairs, denoising_errors, held_out_losses
+from anyweave.training.report import read_log
 from anyweave.training.trainer import Trainer
 from anyweave_making.own.look import OwnData, evenly, requests
 from anyweave_making.own.plan import PLAN_FILE, Lesson, Plan
@@ -64,7 +68,7 @@ class _Best:
 
     @property
     def step(self) -> int:
-        return min(self.losses, key=lambda row: row[1])[0]
+        return min(self.losses, key=lambda row: (math.isnan(row[1]), row[1]))[0]
 
     @property
     def rose(self) -> bool:
@@ -121,7 +125,7 @@ def train_own(
     output.mkdir(parents=True, exist_ok=True)
     plan.save(output)
     loaded = NextGPT.from_pretrained(model, lazy_encoders=True, **plan.model_args)
-    asked = requests(data, _SHOWN)
+    asked = requests(data, _SHOWN, lambda shown: _problem(loaded, shown) is None)
     fixed = [Message("user", text) for text in ALWAYS_ASKED]
     say("replies before training")
     before = _answers(loaded, [question for question, _ in asked], output / "before")
@@ -157,7 +161,8 @@ def _learn(model: NextGPT, lesson: Lesson, data: OwnData, *, resume: bool, say: 
     config, folder = lesson.config, Path(lesson.config.output_dir)
     cache = FeatureCache(config.cache_dir) if config.cache_dir else None
     source = data.showing_held_out if lesson.about_decoders else data.held_out
-    held_out = [source[n] for n in evenly(len(source), _MOST_HELD_OUT)]
+    left_out: Counter[str] = Counter()
+    held_out = _usable(model, [source[n] for n in evenly(len(source), _MOST_HELD_OUT)], left_out)
     bridge = model.spec.bridge
     model.spec = replace(model.spec, bridge=config.model.args.get("bridge", bridge))
     best = _Best.open(folder.with_name(f"{folder.name}-best"))
@@ -188,9 +193,37 @@ def _learn(model: NextGPT, lesson: Lesson, data: OwnData, *, resume: bool, say: 
         held_out=tuple(best.losses),
         best_step=best.step,
         steps=best.losses[-1][0] if report is None else report.steps,
-        seconds=0.0 if report is None else report.seconds,
-        skipped={} if report is None else report.skipped,
+        seconds=sum(step["seconds"] for step in read_log(folder / "log.jsonl")),  # of all runs
+        skipped=left_out | Counter({} if report is None else report.skipped),
     )
+
+
+def _usable(
+    model: NextGPT, held_out: Sequence[Conversation], left_out: Counter[str]
+) -> list[Conversation]:
+    """The conversations that can be rendered; others are left out, as training does with its own.
+
+    Raises `ValueError` where none is left.
+    """
+    usable = []
+    for conversation in held_out:
+        problem = _problem(model, conversation)
+        if problem is None:
+            usable.append(conversation)
+        else:
+            left_out[f"held out: {problem}"] += 1
+    if not usable:
+        raise ValueError(
+            f"none of {len(held_out)} held-out conversations can be used, so nothing would say "
+            f"when to stop ({'; '.join([*left_out][:3])}); mend the data"
+        )
+    return usable
+
+
+def _problem(model: NextGPT, conversation: Conversation) -> str | None:
+    """Why a conversation cannot be used, or None."""
+    told = FrozenFeatures(model).renderer([conversation])(0, load_targets=True).problem
+    return None if told is None else told.removeprefix("item 0: ")
 
 
 def _weights(trainer: Trainer) -> dict[str, torch.nn.Parameter]:
