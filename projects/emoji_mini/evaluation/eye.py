@@ -26,7 +26,7 @@ from anyweave.model.any_to_any import NextGPT
 from emoji_mini.emoji_world.render import contact_sheet
 from emoji_mini.emoji_world.sampling import sample_picture
 from emoji_mini.parts.flow import make
-from emoji_mini.parts.seeing import Facts, Judge, facts_table
+from emoji_mini.parts.seeing import Judge, facts_table
 
 # Sampler steps and guidance, from what replies use down to clearly too little.
 QUALITIES = ((12, 3.0), (12, 3.0), (6, 3.0), (4, 2.0), (3, 1.5))
@@ -63,12 +63,15 @@ def _cell(number: int, caption: str, picture: NDArray[np.uint8]) -> NDArray[np.u
     return np.asarray(cell)
 
 
-def agreement(judge: Mapping[str, Mapping[str, dict[str, bool]]], eye: str) -> tuple[Facts, Facts]:
-    """How often both agree on a fact, and how often the judge calls it right; fact "all" is the
-    whole picture. Raises `ValueError` for a picture or a fact that the judge does not know.
+def agreement(
+    judge: Mapping[str, Mapping[str, dict[str, bool]]], eye: str
+) -> tuple[list[dict[str, bool]], list[dict[str, bool]]]:
+    """Of each picture, whether both agree on a fact, and whether the judge calls it right; fact
+    "all" is the whole picture. Raises `ValueError` for a picture or a fact that the judge does not
+    know.
     """
-    same: Facts = {}
-    right: Facts = {}
+    same: list[dict[str, bool]] = []
+    right: list[dict[str, bool]] = []
     lines = [line.split() for line in eye.splitlines() if line.strip()]
     if missing := sorted(set(judge) - {line[0] for line in lines}, key=int):
         raise ValueError(f"nobody has looked at pictures {', '.join(missing)}")
@@ -80,11 +83,10 @@ def agreement(judge: Mapping[str, Mapping[str, dict[str, bool]]], eye: str) -> t
         for fact, needed in _NEEDS.items():
             if fact in by_eye and not by_eye[needed]:
                 by_eye[fact] = False
-        for fact, holds in facts.items():
-            same.setdefault(fact, []).append(holds == by_eye[fact])
-            right.setdefault(fact, []).append(holds)
-        same.setdefault("all", []).append(all(facts.values()) == (not wrong))
-        right.setdefault("all", []).append(all(facts.values()))
+        whole = all(facts.values())
+        agreed = {fact: holds == by_eye[fact] for fact, holds in facts.items()}
+        same.append(agreed | {"all": whole == (not wrong)})
+        right.append(facts | {"all": whole})
     return same, right
 
 
@@ -103,7 +105,7 @@ def main() -> None:
     same, right = agreement(
         read_object(args.folder / "judge.json"), (args.folder / "eye.txt").read_text()
     )
-    share = Proportion.of(same["all"])
+    share = Proportion.of(facts["all"] for facts in same)
     rows = {"judge and eye agree": same, "the judge calls it right": right}
     report = f"# Judge and eye\n\n{facts_table('pictures', rows)}\nOn whole pictures: {share}.\n"
     (args.folder / "report.md").write_text(report)

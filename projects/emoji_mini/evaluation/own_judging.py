@@ -1,6 +1,6 @@
 """The judges of what a person has taught: which thing a picture shows, which sound is heard.
 
-Each is a linear discriminant (Fisher, 1936) over the new ones and all of the world's, on the
+Each is a linear discriminant over the new ones and all of the world's, on the
 features of the world's own judge. It learns from its own renders, none of them brought or asked
 for.
 """
@@ -8,13 +8,12 @@ for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -24,6 +23,7 @@ from emoji_mini.emoji_world.scenes import BACKGROUNDS
 from emoji_mini.emoji_world.sounds import SAMPLES, SOUNDS
 from emoji_mini.emoji_world.things import THINGS
 from emoji_mini.evaluation.own_data import NEW_SOUNDS, NEW_THINGS, Shown, new_thing, painted
+from emoji_mini.parts.discriminant import Discriminant
 from emoji_mini.parts.picture_encoder import CELLS, as_input
 from emoji_mini.parts.seeing import Judge
 from emoji_mini.parts.sound_verifier import features_of, mels_heard
@@ -31,34 +31,6 @@ from emoji_mini.parts.sound_verifier import features_of, mels_heard
 _RENDERS, _OF_OLD = 24, 3  # of each new thing; of each that the world has
 _RECORDINGS, _TAKES = 24, 6  # of each new sound; of the world's, whose other takes are for tests
 _FIRST = 900_000  # takes that nobody brings and nobody asks for
-_SHRINKAGE = 0.1
-
-
-@dataclass(frozen=True)
-class Discriminant:
-    """The nearest class mean, under a covariance shared by all classes."""
-
-    names: tuple[str, ...]
-    mean: Float[Tensor, " F"]
-    spread: Float[Tensor, " F"]
-    weight: Float[Tensor, "F K"]
-    bias: Float[Tensor, " K"]
-
-    @classmethod
-    def fitted(
-        cls, names: Sequence[str], features: Float[Tensor, "N F"], labels: Int[Tensor, " N"]
-    ) -> Discriminant:
-        mean, spread = features.mean(0), features.std(0) + 1e-3
-        z = (features - mean) / spread
-        centres = torch.stack([z[labels == row].mean(0) for row in range(len(names))])
-        rest = z - centres[labels]
-        within = (1 - _SHRINKAGE) * rest.T @ rest / len(z) + _SHRINKAGE * torch.eye(z.shape[1])
-        weight = torch.linalg.solve(within, centres.T)
-        return cls(tuple(names), mean, spread, weight, -0.5 * (centres.T * weight).sum(0))
-
-    def name(self, features: Float[Tensor, " F"]) -> str:
-        scores = (features - self.mean) / self.spread @ self.weight + self.bias
-        return self.names[int(scores.argmax())]
 
 
 def right(shown: Shown, made: NDArray[Any] | None) -> bool:

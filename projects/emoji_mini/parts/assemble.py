@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from anyweave.decoders.folder import forget_origin
+from anyweave.decoders.latent_diffusion import LatentDiffusion
 from anyweave.files import read_object, replaced_folder, write_json
 from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave.model.any_to_any import NextGPT
@@ -154,6 +155,18 @@ def place(name: str, folder: Path, parts: Path | None = None) -> None:
         shutil.copytree(source, folder, dirs_exist_ok=True)
         if not (folder / "vae").is_dir() and name in PAPER_MODALITIES:
             shutil.copytree(picture_autoencoder.TRAINED, folder / "vae")
+
+
+def ship(modality: Modality, parts: Path) -> Path:
+    """Write a decoder from a folder of parts into the project, in float16, and return its folder.
+    The pictures' autoencoder already stands there.
+    """
+    folder = TRAINED / _STANDS_AS[modality]
+    decoder = LatentDiffusion.from_pretrained(modality, parts / modality, dtype="float16")
+    decoder.save_pretrained(folder)
+    if modality != "audio":
+        shutil.rmtree(folder / "vae")
+    return folder
 
 
 def assemble(output: Path, *, trained: Path | None = None, parts: Path | None = None) -> ModelSpec:

@@ -1,14 +1,9 @@
 """The sound encoder: a small ImageBind audio tower, taught which sounds it hears and in which
 order.
-
-    python -m emoji_mini.parts.audio_encoder train PARTS    # resumable
-    python -m emoji_mini.parts.audio_encoder measure PARTS  # on held-out takes and pairs
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +14,13 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from anyweave.encoders.imagebind import ImageBind
-from anyweave.evaluation.metrics import Proportion
 from anyweave.files import whole_file
 from emoji_mini.emoji_world.render import render_sound
 from emoji_mini.emoji_world.sampling import sample_sound
 from emoji_mini.emoji_world.scenes import SoundScene, Split
 from emoji_mini.emoji_world.sounds import SAMPLE_RATE, SOUNDS
 from emoji_mini.parts.fit import FitOptions, fit
+from emoji_mini.parts.seeing import facts_table
 
 NAMES = list(SOUNDS)
 WIDTH = 256  # as the picture encoder's: one input projector serves both
@@ -119,41 +114,24 @@ def train(parts: Path, options: FitOptions, size: int) -> None:
 
 
 @torch.inference_mode()
-def measure(parts: Path, number: int = 400) -> str:
-    """How many held-out sounds the heads name right, single takes and ordered pairs."""
+def measure(parts: Path, number: int) -> str:
+    """How many held-out sounds the heads name right, single takes and ordered pairs: a Markdown
+    table.
+    """
     listener = Listener(ImageBind.from_pretrained(parts / "audio-encoder"))
     listener.load_state_dict(torch.load(parts / "listener.pt", weights_only=True))
     listener.eval()
     scenes, waves = draw("test", number, 3)
-    right: dict[str, list[bool]] = {"one sound": [], "two in order": []}
+    right = []
     for start in range(0, number, 50):
         mels = torch.stack([_mel(listener.encoder, wave) for wave in waves[start : start + 50]])
         named = {name: logits.argmax(1).tolist() for name, logits in listener(mels).items()}
         for row, scene in enumerate(scenes[start : start + 50]):
             said = (NAMES[named["first"][row]], NAMES[named["last"][row]])
             kind = "one sound" if len(scene.sounds) == 1 else "two in order"
-            right[kind].append(said == (scene.sounds[0], scene.sounds[-1]))
-    lines = [f"| {kind} | {Proportion.of(facts)} |" for kind, facts in right.items()]
-    return "| held-out sounds | named right |\n|---|---|\n" + "\n".join(lines) + "\n"
+            right.append({kind: said == (scene.sounds[0], scene.sounds[-1])})
+    return facts_table("named right", {f"{number} held-out sounds": right})
 
 
 def _mel(encoder: ImageBind, wave: np.ndarray) -> Tensor:
     return encoder.preprocess("audio", wave, rate=SAMPLE_RATE)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["train", "measure"])
-    parser.add_argument("parts", type=Path)
-    parser.add_argument("--size", type=int, default=6_000)
-    parser.add_argument("--steps", type=int, default=1_500)
-    args = parser.parse_args()
-    if args.verb == "measure":
-        sys.stdout.write(measure(args.parts))
-        return
-    options = FitOptions(steps=args.steps, batch_size=32, learning_rate=1e-3, ema_decay=0.995)
-    train(args.parts, options, args.size)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,22 +1,13 @@
 """The denoiser of clips: the picture denoiser with layers that look along time, and a caption
 encoder that starts from the pictures'.
 
-    python -m emoji_mini.parts.clip_denoiser encode PARTS    # clips -> latents
-    python -m emoji_mini.parts.clip_denoiser train PARTS     # resumable
-    python -m emoji_mini.parts.clip_denoiser sheet PARTS     # held-out captions, drawn
-    python -m emoji_mini.parts.clip_denoiser measure PARTS   # how many show what was asked for
-    python -m emoji_mini.parts.clip_denoiser ship PARTS      # into the project, in float16
-
-It starts from the project's trained picture denoiser, or from a folder PICTURES that holds another
-denoiser of pictures or clips (``unet/``, ``text_encoder/``, ``tokenizer/``). ``--keep-captions``
-leaves the caption encoder as it is, and so the output projectors' target.
+`pictures` is the folder of a denoiser of pictures or clips to start from (``unet/``,
+``text_encoder/``, ``tokenizer/``).
 """
 
 from __future__ import annotations
 
-import argparse
 import shutil
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,12 +27,11 @@ from emoji_mini.parts.clip_judge import MotionJudge, clip_facts
 from emoji_mini.parts.fit import FitOptions
 from emoji_mini.parts.picture_autoencoder import autoencoder_of, encode_pixels, load_autoencoder
 from emoji_mini.parts.picture_denoiser import CHANNELS
-from emoji_mini.parts.picture_denoiser import TRAINED as PICTURES
-from emoji_mini.parts.seeing import Facts, Judge, facts_table
+from emoji_mini.parts.seeing import Judge, facts_table
 
 TRAINED = Path(__file__).parents[1] / "trained" / "clip_denoiser"  # without the autoencoder
 _SIDE = CLIP_SIZE // 8
-_SHOWN = (0, 5, 10, 15)  # frames in a sheet
+_SHOWN, _SHOWN_FRAMES = 12, (0, 5, 10, 15)  # clips in a sheet, frames of each
 
 
 def encode(parts: Path, size: int, seed: int = 0) -> None:
@@ -92,6 +82,7 @@ def inflate(video: nn.Module, image_weights: dict[str, Tensor]) -> int:
 
 
 def train(parts: Path, pictures: Path, options: FitOptions, *, keep_captions: bool = False) -> None:
+    """With `keep_captions` the caption encoder, the output projectors' target, stays as it is."""
     shutil.copytree(pictures / "tokenizer", parts / "tokenizer", dirs_exist_ok=True)
     build = partial(build_unet, pictures=pictures)
     text = pictures / "text_encoder"
@@ -105,65 +96,17 @@ def assemble(parts: Path, pictures: Path) -> LatentDiffusion:
     return flow.assemble(parts, build, "video", autoencoder_of(parts), **size)
 
 
-def measure(decoder: LatentDiffusion, number: int, seed: int = 5, **sampling: Any) -> str:
-    """How many clips of held-out captions show what was asked for: a Markdown table."""
-    judge, motions = Judge(), MotionJudge()
+def measure(parts: Path, pictures: Path, number: int, seed: int = 5, **sampling: Any) -> str:
+    """How many clips of held-out captions show what was asked for: a Markdown table, and below it
+    the captions of the first ones, which ``sheet-denoiser.png`` shows.
+    """
     rng = np.random.default_rng(seed)
     scenes = [sample_clip(rng, "test") for _ in range(number)]
-    clips = flow.make(decoder, [scene.caption for scene in scenes], batch=4, **sampling)
-    facts: Facts = {}
-    for scene, clip in zip(scenes, clips, strict=True):
-        for name, right in clip_facts(judge, motions, clip, scene).items():
-            facts.setdefault(name, []).append(right)
-    return facts_table("drawn from held-out captions", {f"{number} clips": facts})
-
-
-def ship(parts: Path) -> None:
-    """Write the last checkpoint into the project in float16; its autoencoder is already there."""
-    LatentDiffusion.from_pretrained("video", parts, dtype="float16").save_pretrained(TRAINED)
-    shutil.rmtree(TRAINED / "vae")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["encode", "train", "sheet", "measure", "ship"])
-    parser.add_argument("parts", type=Path)
-    parser.add_argument("pictures", type=Path, nargs="?", default=PICTURES)
-    parser.add_argument("--size", type=int, default=12_000)
-    parser.add_argument("--steps", type=int, default=6_000)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=5e-4)
-    parser.add_argument("--keep-captions", action="store_true", help="train the UNet alone")
-    parser.add_argument("--guidance", type=float, default=flow.GUIDANCE)
-    parser.add_argument("--number", type=int, default=128, help="clips that are measured")
-    args = parser.parse_args()
-    if args.verb == "encode":
-        encode(args.parts, args.size)
-        return
-    if args.verb == "train":
-        options = FitOptions(
-            steps=args.steps,
-            batch_size=args.batch_size,
-            learning_rate=args.rate,
-            ema_decay=0.998,
-            warmup_steps=100,
-            checkpoint_every=250,
-        )
-        train(args.parts, args.pictures, options, keep_captions=args.keep_captions)
-        return
-    decoder = assemble(args.parts, args.pictures)
-    if args.verb == "ship":
-        ship(args.parts)
-    elif args.verb == "measure":
-        sys.stdout.write(measure(decoder, args.number, guidance_scale=args.guidance))
-    else:
-        rng = np.random.default_rng(7)
-        captions = [sample_clip(rng, "test").caption for _ in range(12)]
-        sys.stdout.write("\n".join(captions) + "\n")
-        clips = flow.make(decoder, captions, batch=4, guidance_scale=args.guidance)
-        shown = [clip[number] for clip in clips for number in _SHOWN]
-        contact_sheet(shown, 2 * len(_SHOWN)).save(args.parts / "sheet-denoiser.png")
-
-
-if __name__ == "__main__":
-    main()
+    captions = [scene.caption for scene in scenes]
+    clips = flow.make(assemble(parts, pictures), captions, batch=4, **sampling)
+    shown = [clip[frame] for clip in clips[:_SHOWN] for frame in _SHOWN_FRAMES]
+    contact_sheet(shown).save(parts / "sheet-denoiser.png")
+    judge, motions = Judge(), MotionJudge()
+    facts = [clip_facts(judge, motions, c, s) for c, s in zip(clips, scenes, strict=True)]
+    table = facts_table("drawn from held-out captions", {f"{number} clips": facts})
+    return "\n".join((table, *captions[:_SHOWN], ""))

@@ -1,16 +1,10 @@
-"""The judge of how things move: a small network over the frames of a clip.
-
-    python -m emoji_mini.parts.clip_judge train PARTS     # on what `picture_encoder draw` has drawn
-    python -m emoji_mini.parts.clip_judge measure PARTS   # on held-out clips
-
-The judge of pictures (`parts.seeing`) says what moves.
+"""The judge of how things move: a small network over the frames of a clip. The judge of pictures
+(`parts.seeing`) says what moves.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -21,13 +15,12 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anyweave.evaluation.metrics import Proportion
 from anyweave.tensors import load_tensors, save_tensors
 from emoji_mini.emoji_world.render import render_clip
 from emoji_mini.emoji_world.sampling import sample_clip
 from emoji_mini.emoji_world.scenes import ACTS, MOTIONS, ClipScene
 from emoji_mini.parts.fit import FitOptions, fit, halved, trained_file
-from emoji_mini.parts.seeing import Judge
+from emoji_mini.parts.seeing import Judge, facts_table
 
 TRAINED = Path(__file__).parents[1] / "trained" / "motion_judge"
 WEIGHTS = "motion.safetensors"
@@ -123,33 +116,15 @@ def clip_facts(
     }
 
 
-def measure(parts: Path, number: int = 400, seed: int = 5) -> str:
-    """How many held-out clips it names right: motions of everything, and things' own."""
+def measure(parts: Path, number: int, seed: int = 5) -> str:
+    """How many held-out clips it names right, motions of everything and things' own: a Markdown
+    table.
+    """
     judge = MotionJudge(parts)
     rng = np.random.default_rng(seed)
-    scenes = [sample_clip(rng, "test") for _ in range(number)]
-    right: dict[str, list[bool]] = {"motions of everything": [], "acts of their own": []}
-    for begin in range(0, number, 50):
-        some = scenes[begin : begin + 50]
-        found = judge.look(np.stack([render_clip(scene) for scene in some]))
-        for scene, name in zip(some, found, strict=True):
-            kind = "motions of everything" if scene.motion in MOTIONS else "acts of their own"
-            right[kind].append(name == scene.motion)
-    lines = [f"| {kind} | {Proportion.of(facts)} |" for kind, facts in right.items()]
-    return "| held-out clips | named right |\n|---|---|\n" + "\n".join(lines) + "\n"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["train", "measure"])
-    parser.add_argument("parts", type=Path)
-    parser.add_argument("--steps", type=int, default=1_500)
-    args = parser.parse_args()
-    if args.verb == "measure":
-        sys.stdout.write(measure(args.parts))
-        return
-    train(args.parts, FitOptions(steps=args.steps, batch_size=32, learning_rate=1e-3))
-
-
-if __name__ == "__main__":
-    main()
+    right = []
+    for _ in range(number):
+        scene = sample_clip(rng, "test")
+        kind = "motions of everything" if scene.motion in MOTIONS else "acts of their own"
+        right.append({kind: judge.look(render_clip(scene)[None]) == [scene.motion]})
+    return facts_table("named right", {f"{number} held-out clips": right})

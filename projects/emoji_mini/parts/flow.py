@@ -214,13 +214,6 @@ def train(
     _write(parts, module)
 
 
-def write_average(parts: Path, build_unet: BuildUNet) -> None:
-    """Write the moving average of the last checkpoint in the diffusers layout, during training or
-    after it.
-    """
-    _write(parts, _averaged(parts, build_unet)[0])
-
-
 def _write(parts: Path, module: nn.ModuleDict) -> None:
     trained: dict[str, Any] = dict(module.items())
     trained["unet"].to(memory_format=torch.contiguous_format).save_pretrained(parts / "unet")
@@ -229,25 +222,26 @@ def _write(parts: Path, module: nn.ModuleDict) -> None:
 
 
 @torch.no_grad()
-def _averaged(parts: Path, build_unet: BuildUNet) -> tuple[nn.ModuleDict, CLIPTokenizer]:
+def _averaged(parts: Path, build_unet: BuildUNet) -> nn.ModuleDict:
     average = torch.load(parts / "fit-denoiser" / "fit.pt", weights_only=True)["average"]
-    module, tokenizer, _ = _untrained(parts, build_unet)
+    module, *_ = _untrained(parts, build_unet)
     learnt = list(module.parameters())
     if len(average) == len(list(module["unet"].parameters())):  # the caption encoder was kept
         _take_captions(module["text"], parts / "text_encoder")
         learnt = list(module["unet"].parameters())
     for parameter, value in zip(learnt, average, strict=True):
         parameter.copy_(value)
-    return module.eval(), tokenizer
+    return module.eval()
 
 
 def assemble(
     parts: Path, build_unet: BuildUNet, modality: Modality, vae: Path, **defaults: Any
 ) -> LatentDiffusion:
-    """The decoder of the last checkpoint, as the library loads it; `vae` is the folder of its
-    autoencoder, `defaults` are those of `DecoderDefaults`.
+    """The decoder of the last checkpoint's moving average, during training or after it, as the
+    library loads it; `vae` is the folder of its autoencoder, `defaults` are those of
+    `DecoderDefaults`.
     """
-    write_average(parts, build_unet)
+    _write(parts, _averaged(parts, build_unet))
     if vae != parts / "vae":
         shutil.copytree(vae, parts / "vae", dirs_exist_ok=True)
     settings = DecoderDefaults(guidance_scale=GUIDANCE, num_inference_steps=STEPS, **defaults)

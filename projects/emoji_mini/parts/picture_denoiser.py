@@ -1,22 +1,12 @@
 """The denoiser of pictures and its caption encoder, trained together by flow matching on latents.
 
-    python -m emoji_mini.parts.picture_denoiser encode PARTS   # scenes -> latents and captions
-    python -m emoji_mini.parts.picture_denoiser train PARTS    # resumable
-    python -m emoji_mini.parts.picture_denoiser sheet PARTS    # held-out captions, drawn
-    python -m emoji_mini.parts.picture_denoiser measure PARTS  # how many show what was asked for
-    python -m emoji_mini.parts.picture_denoiser ship PARTS     # into the project, in float16
-
-PARTS may hold an autoencoder of its own (`picture_autoencoder`). Pictures are drawn with the moving
-average of the last checkpoint.
+A folder of parts may hold an autoencoder of its own (`picture_autoencoder`).
 """
 
 from __future__ import annotations
 
-import argparse
-import shutil
-import sys
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from diffusers import UNet2DConditionModel
@@ -30,10 +20,11 @@ from emoji_mini.parts import flow
 from emoji_mini.parts.fit import FitOptions
 from emoji_mini.parts.flow import encode_scenes
 from emoji_mini.parts.picture_autoencoder import autoencoder_of, encode_pixels, load_autoencoder
-from emoji_mini.parts.seeing import measure_drawing
+from emoji_mini.parts.seeing import Judge, facts_table
 
 CHANNELS = (96, 192)
 TRAINED = Path(__file__).parents[1] / "trained" / "picture_denoiser"  # without the autoencoder
+_SHOWN = 32  # pictures in a sheet
 
 
 def encode(parts: Path, size: int, seed: int = 0) -> None:
@@ -67,49 +58,16 @@ def assemble(parts: Path) -> LatentDiffusion:
     return flow.assemble(parts, build_unet, "image", autoencoder_of(parts))
 
 
-def ship(parts: Path) -> None:
-    """Write the last checkpoint into the project in float16; its autoencoder is already there."""
-    assemble(parts)
-    decoder = LatentDiffusion.from_pretrained("image", parts, dtype="float16")
-    decoder.save_pretrained(TRAINED)
-    shutil.rmtree(TRAINED / "vae")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["encode", "train", "sheet", "measure", "ship"])
-    parser.add_argument("parts", type=Path)
-    parser.add_argument("--size", type=int, default=60_000)
-    parser.add_argument("--steps", type=int, default=20_000)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=8e-4)
-    parser.add_argument("--guidance", type=float, default=flow.GUIDANCE)
-    parser.add_argument("--number", type=int, default=256, help="pictures that are measured")
-    args = parser.parse_args()
-    if args.verb == "encode":
-        encode(args.parts, args.size)
-    elif args.verb == "train":
-        options = FitOptions(
-            steps=args.steps,
-            batch_size=args.batch_size,
-            learning_rate=args.rate,
-            ema_decay=0.999,
-            warmup_steps=200,
-        )
-        train(args.parts, options)
-    elif args.verb == "ship":
-        ship(args.parts)
-    elif args.verb == "measure":
-        decoder = assemble(args.parts)
-        drawing = partial(flow.make, decoder, guidance_scale=args.guidance)
-        sys.stdout.write(measure_drawing(drawing, args.number))
-    else:
-        rng = np.random.default_rng(7)
-        captions = [sample_picture(rng, "test").caption for _ in range(32)]
-        sys.stdout.write("\n".join(captions) + "\n")
-        pictures = flow.make(assemble(args.parts), captions, guidance_scale=args.guidance)
-        contact_sheet(list(pictures), 8).save(args.parts / "sheet-denoiser.png")
-
-
-if __name__ == "__main__":
-    main()
+def measure(parts: Path, number: int, seed: int = 5, **sampling: Any) -> str:
+    """How many pictures of held-out captions show what was asked for: a Markdown table, and below
+    it the captions of the first ones, which ``sheet-denoiser.png`` shows.
+    """
+    rng = np.random.default_rng(seed)
+    scenes = [sample_picture(rng, "test") for _ in range(number)]
+    captions = [scene.caption for scene in scenes]
+    pictures = flow.make(assemble(parts), captions, **sampling)
+    contact_sheet(list(pictures[:_SHOWN])).save(parts / "sheet-denoiser.png")
+    judge = Judge()
+    facts = [judge.look([p])[0].facts(s) for p, s in zip(pictures, scenes, strict=True)]
+    table = facts_table("drawn from held-out captions", {f"{number} pictures": facts})
+    return "\n".join((table, *captions[:_SHOWN], ""))

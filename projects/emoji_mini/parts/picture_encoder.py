@@ -1,19 +1,13 @@
 """The encoder of pictures and clips, and the judge of generated ones: one small ResNet, taught by
 the world's ground truth to say what is where.
 
-    python -m emoji_mini.parts.picture_encoder draw PARTS     # scenes -> pixels
-    python -m emoji_mini.parts.picture_encoder train PARTS    # resumable
-    python -m emoji_mini.parts.picture_encoder measure PARTS  # the judge on held-out renders
-
 The model reads the backbone's 8 x 8 patches; the judge (`parts.seeing`) keeps the heads too.
 The paper takes ImageBind as it is; nothing of that size can ship here.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -247,30 +241,3 @@ def load_reader(parts: Path | None = None) -> Reader:
     reader = build_reader()
     reader.load_state_dict(load_tensors(trained_file(WEIGHTS, parts, TRAINED)))
     return reader.eval()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["draw", "train", "measure"])
-    parser.add_argument("parts", type=Path)
-    parser.add_argument("--pictures", type=int, default=30_000)
-    parser.add_argument("--clips", type=int, default=3_000)
-    parser.add_argument("--steps", type=int, default=2_500)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=1e-3)
-    args = parser.parse_args()
-    if args.verb == "draw":
-        draw(args.parts, args.pictures, args.clips)
-    elif args.verb == "train":
-        options = FitOptions(
-            steps=args.steps, batch_size=args.batch_size, learning_rate=args.rate, warmup_steps=200
-        )
-        train(args.parts, options)
-    else:
-        from emoji_mini.parts.seeing import measure
-
-        sys.stdout.write(measure(args.parts))
-
-
-if __name__ == "__main__":
-    main()

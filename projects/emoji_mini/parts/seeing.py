@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,54 +103,33 @@ class Judge:
         return Seen(name, (x + 0.5) / CELLS, (y + 0.5) / CELLS, share)
 
 
-Facts = dict[str, list[bool]]
-Draw = Callable[[list[str]], NDArray[np.uint8]]
-"""Captions to pictures ``uint8[B, H, W, 3]``."""
+Facts = Sequence[Mapping[str, bool]]
+"""Of each medium, which facts hold."""
 
 
-def measure_drawing(draw: Draw, number: int, seed: int = 5) -> str:
-    """How many pictures of held-out captions show what was asked for: a Markdown table."""
-    judge = Judge()
-    facts: Facts = {}
-    for scenes in _batches(number, seed):
-        pictures = draw([scene.caption for scene in scenes])
-        _judge(judge, scenes, pictures, facts)
-    return facts_table("drawn from held-out captions", {f"{number} pictures": facts})
-
-
-def measure(parts: Path, number: int = 512, seed: int = 5) -> str:
+def measure(parts: Path, number: int, seed: int = 5) -> str:
     """The judge's own accuracy on held-out renders, as they are and through the autoencoder: a
     Markdown table.
     """
     judge = Judge(parts)
-    vae = load_autoencoder(parts)
-    rows: dict[str, Facts] = {"as drawn": {}, "through the autoencoder": {}}
-    for scenes in _batches(number, seed):
-        pixels = np.stack([render_picture(scene) for scene in scenes])
+    vae = load_autoencoder(parts / "image")
+    rng = np.random.default_rng(seed)
+    rows: dict[str, list[dict[str, bool]]] = {"as drawn": [], "through the autoencoder": []}
+    for _ in range(number):
+        scene = sample_picture(rng, "test")
+        pixels = render_picture(scene)[None]
         with torch.inference_mode():
             passed = to_pixels(vae.decode(vae.encode(to_input(pixels)).latent).sample)
-        for how, shown in zip(rows, (pixels, passed), strict=True):
-            _judge(judge, scenes, shown, rows[how])
+        for facts, (picture,) in zip(rows.values(), (pixels, passed), strict=True):
+            facts.append(judge.look([picture])[0].facts(scene))
     return facts_table("held-out renders", rows)
 
 
-def _judge(
-    judge: Judge, scenes: list[PictureScene], pictures: NDArray[np.uint8], facts: Facts
-) -> None:
-    for scene, verdict in zip(scenes, judge.look(list(pictures)), strict=True):
-        for fact, right in verdict.facts(scene).items():
-            facts.setdefault(fact, []).append(right)
-
-
 def facts_table(title: str, rows: Mapping[str, Facts]) -> str:
-    names = list(next(iter(rows.values())))
+    """How often each fact holds, with its interval: a Markdown table."""
+    names = list(dict.fromkeys(name for row in rows.values() for facts in row for name in facts))
     lines = [f"| {title} | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
-    for how, facts in rows.items():
-        lines.append(f"| {how} | {' | '.join(str(Proportion.of(facts[n])) for n in names)} |")
+    for how, row in rows.items():
+        shares = (Proportion.of(facts[n] for facts in row if n in facts) for n in names)
+        lines.append(f"| {how} | {' | '.join(map(str, shares))} |")
     return "\n".join(lines) + "\n"
-
-
-def _batches(number: int, seed: int, size: int = 32) -> Iterator[list[PictureScene]]:
-    rng = np.random.default_rng(seed)
-    for begin in range(0, number, size):
-        yield [sample_picture(rng, "test") for _ in range(min(size, number - begin))]

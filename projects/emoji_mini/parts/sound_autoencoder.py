@@ -1,18 +1,9 @@
-"""The autoencoder of sounds: log-mel spectrograms of 4 s to 16 x 4 latents.
-
-python -m emoji_mini.parts.sound_autoencoder bank PARTS      # sounds of the world
-python -m emoji_mini.parts.sound_autoencoder train PARTS     # resumable
-python -m emoji_mini.parts.sound_autoencoder measure PARTS   # error, and a sheet to look at
-"""
+"""The autoencoder of sounds: log-mel spectrograms of 4 s to 16 x 4 latents."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +11,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from transformers import SpeechT5HifiGan
 
 from anyweave.decoders.codecs.audio import AudioCodec
-from anyweave.decoders.codecs.mel import MEL_CONFIG_FILE, MelConfig, log_mel
+from anyweave.decoders.codecs.mel import MEL_CONFIG_FILE, MelConfig, griffin_lim, log_mel
 from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.decoders.codecs.vae import PictureVae
 from anyweave.files import whole_file
@@ -101,16 +91,22 @@ def train(parts: Path, options: FitOptions) -> None:
 
 
 @torch.no_grad()
-def measure(parts: Path) -> dict[str, float]:
-    """Mean absolute error of held-out log-mel spectrograms in natural-log units, and a sheet of
-    originals above their reconstructions.
+def measure(parts: Path, number: int) -> dict[str, float]:
+    """Mean absolute errors of held-out log-mel spectrograms in natural-log units, of the
+    autoencoder and of Griffin-Lim; and a sheet of originals above their reconstructions.
     """
     config = load_mel(parts)
     vae = load_autoencoder(parts, TRAINED / "vae")
-    mels = mels_of(np.load(parts / "sounds_held_out.npy"), config)
+    waves = np.load(parts / "sounds_held_out.npy")[:number]
+    mels = mels_of(waves, config)
     back = torch.cat([vae.decode(vae.encode(x).latent).sample for x in mels.split(16)])
     sheet_of(list(mels[:12, 0]), list(back[:12, 0])).save(parts / "sheet-mels.png")
-    return {"mel_error": round(float((back - mels).abs().mean()) * config.std, 4)}
+    heard = griffin_lim(mels[:24], config)[:, : waves.shape[1]]
+    made = {"autoencoder": back, "griffin_lim": mels_of(heard.numpy(), config)}
+    return {
+        name: round(float((mel - mels[: len(mel)]).abs().mean()) * config.std, 4)
+        for name, mel in made.items()
+    }
 
 
 def sheet_of(*rows: list[Tensor]) -> Image.Image:
@@ -123,19 +119,13 @@ def sheet_of(*rows: list[Tensor]) -> Image.Image:
     return Image.fromarray(grey)
 
 
-def load_codec(parts: Path, *, neural: bool = True) -> AudioCodec:
-    """Waves <-> latents with the autoencoder in `parts` and, if `neural` and there is one, the
-    vocoder; else with Griffin-Lim.
-    """
+def load_codec(parts: Path) -> AudioCodec:
+    """Waves <-> latents with the autoencoder in `parts`, and Griffin-Lim."""
     vae = load_autoencoder(parts, TRAINED / "vae")
-    vocoder: Any = None
-    if neural and (parts / "vocoder").is_dir():
-        vocoder = SpeechT5HifiGan.from_pretrained(parts / "vocoder").eval().requires_grad_(False)
     return AudioCodec(
         PictureVae(vae.config, lambda: nullcontext(vae)),
         MediaSize(audio_length=SAMPLES / SAMPLE_RATE),
         mel=load_mel(parts),
-        vocoder=None if vocoder is None else lambda: nullcontext(vocoder),
     )
 
 
@@ -143,32 +133,3 @@ def load_mel(parts: Path) -> MelConfig:
     """The spectrogram's geometry in `parts`, else that of the project's trained decoder."""
     here = parts / MEL_CONFIG_FILE
     return MelConfig.load(here if here.is_file() else TRAINED / MEL_CONFIG_FILE)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["bank", "train", "measure"])
-    parser.add_argument("parts", type=Path)
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=2e-3)
-    args = parser.parse_args()
-    if args.verb == "bank":
-        write_bank(args.parts, 1500, 200)
-    elif args.verb == "train":
-        train(
-            args.parts,
-            FitOptions(
-                steps=args.steps,
-                batch_size=args.batch_size,
-                learning_rate=args.rate,
-                ema_decay=0.998,
-                checkpoint_every=200,
-            ),
-        )
-    else:
-        sys.stdout.write(json.dumps(measure(args.parts)) + "\n")
-
-
-if __name__ == "__main__":
-    main()

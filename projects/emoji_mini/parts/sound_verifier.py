@@ -1,21 +1,14 @@
 """The verifier of sounds: which of the world's sounds is heard in each half of four seconds.
 
-    python -m emoji_mini.parts.sound_verifier train PARTS     # seconds: nothing is descended
-    python -m emoji_mini.parts.sound_verifier measure PARTS   # its own accuracy
-
-A linear discriminant (Fisher, 1936) on statistics of a half's log-mel spectrogram over time:
+A linear discriminant on statistics of a half's log-mel spectrogram over time:
 levels, their spread, the loudest and quietest of each band, how fast it changes and in which
 rhythm. It shares nothing with the decoder it judges, and never hears the test takes.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,14 +18,15 @@ from torch import Tensor
 
 from anyweave.decoders.codecs.audio import AudioCodec
 from anyweave.decoders.codecs.mel import MelConfig, log_mel
-from anyweave.evaluation.metrics import wilson_interval
 from anyweave.tensors import load_tensors, save_tensors
 from emoji_mini.emoji_world.render import render_sound
 from emoji_mini.emoji_world.sampling import sample_sound
 from emoji_mini.emoji_world.scenes import SoundScene
 from emoji_mini.emoji_world.sounds import SOUNDS, TAKES, TEST_TAKES
+from emoji_mini.parts.discriminant import Discriminant
 from emoji_mini.parts.fit import trained_file
-from emoji_mini.parts.sound_autoencoder import at_other_speeds, load_codec
+from emoji_mini.parts.seeing import facts_table
+from emoji_mini.parts.sound_autoencoder import at_other_speeds
 
 TRAINED = Path(__file__).parents[1] / "trained" / "sound_verifier"
 WEIGHTS = "verifier.safetensors"
@@ -41,23 +35,18 @@ NAMES = tuple(SOUNDS)
 _MEL = MelConfig(n_fft=1024, hop_length=400, mel_scale="htk", fmin=30.0, floor=1e-3)
 _EXTREMES = 8, 20  # frames of a half that are its loudest, its quietest
 _RHYTHMS = 36  # the lowest modulation frequencies, half a hertz apart
-_SHRINKAGE = 0.1
 _PAIR_EVIDENCE = 5.0  # in natural-log units: below this, two sounds are taken for one
 
 
 @dataclass(frozen=True)
 class SoundVerifier:
-    """The features' mean and spread, and the discriminant's weights on them."""
+    """Names what is heard by the features of each half."""
 
-    mean: Float[Tensor, " F"]
-    spread: Float[Tensor, " F"]
-    weight: Float[Tensor, "F 48"]
-    bias: Float[Tensor, " 48"]
+    discriminant: Discriminant
 
     def names(self, waves: NDArray[np.floating]) -> list[tuple[str, ...]]:
         """What is heard in each of the waves ``[N, SAMPLES]``: one name, or two in order."""
-        features = features_of(mels_heard(waves))
-        logits = ((features - self.mean) / self.spread) @ self.weight + self.bias
+        logits = self.discriminant.scores(features_of(mels_heard(waves)))
         scores = logits.log_softmax(-1)  # [N, 2, 48]
         both = scores.sum(1).max(-1)
         each = scores.max(-1)
@@ -105,16 +94,10 @@ def train(parts: Path, size: int = 1500, seed: int = 0) -> None:
     features = torch.cat([features_of(version) for version in versions]).flatten(0, 1).double()
     halves = [[NAMES.index(s.sounds[0]), NAMES.index(s.sounds[-1])] for s in scenes]
     labels = torch.tensor(halves).repeat(len(versions), 1).flatten()
-    mean, spread = features.mean(0), features.std(0) + 1e-3
-    z = (features - mean) / spread
-    centres = torch.stack([z[labels == row].mean(0) for row in range(len(NAMES))])
-    within = (z - centres[labels]).T @ (z - centres[labels]) / len(z)
-    shrunk = (1 - _SHRINKAGE) * within + _SHRINKAGE * torch.eye(len(within))
-    weight = torch.linalg.solve(shrunk, centres.T)
-    bias = -0.5 * (centres.T * weight).sum(0)
+    fitted = vars(Discriminant.fitted(NAMES, features, labels))
     parts.mkdir(parents=True, exist_ok=True)
-    fitted = asdict(SoundVerifier(mean, spread, weight, bias))
-    save_tensors({name: value.float() for name, value in fitted.items()}, parts / WEIGHTS)
+    tensors = {name: value.float() for name, value in fitted.items() if name != "names"}
+    save_tensors(tensors, parts / WEIGHTS)
 
 
 def _heard_in_training(scene: SoundScene) -> SoundScene:
@@ -138,56 +121,32 @@ def _roughened(mel: Tensor, generator: torch.Generator) -> Tensor:
 
 def load_verifier(parts: Path | None = None) -> SoundVerifier:
     """The verifier in `parts`, else the project's trained one."""
-    return SoundVerifier(**load_tensors(trained_file(WEIGHTS, parts, TRAINED)))
+    return SoundVerifier(Discriminant(NAMES, **load_tensors(trained_file(WEIGHTS, parts, TRAINED))))
 
 
-def measure(parts: Path, number: int, codec: AudioCodec | None = None) -> dict[str, Any]:
-    """How often test sounds of the world, half of them pairs, are named right: as they are, and
-    through `codec`, the decoder's own autoencoder and vocoder.
+def measure(parts: Path, number: int, codec: AudioCodec | None = None) -> str:
+    """How often test sounds of the world, half of them pairs, are named right, as they are and
+    through `codec`: a Markdown table.
     """
     rng = np.random.default_rng(5)
     scenes = [sample_sound(rng, "test", pair_share=0.5) for _ in range(number)]
     waves = np.stack([render_sound(scene) for scene in scenes])
-    versions = {"real": waves}
+    versions = {"as they are": waves}
     if codec is not None:
         size = codec.default
         versions["through the codec"] = np.stack(
             codec.decode(codec.encode(list(waves), size), size)
         )
     verifier = load_verifier(parts)
-    return {name: score(scenes, verifier.names(heard)) for name, heard in versions.items()}
+    rows = {how: score(scenes, verifier.names(heard)) for how, heard in versions.items()}
+    return facts_table(f"{number} test sounds", rows)
 
 
-def score(scenes: list[SoundScene], heard: list[tuple[str, ...]]) -> dict[str, Any]:
-    """The share of scenes whose sounds, and no others, were heard in order, with its 95% interval:
-    for all, for single sounds and for pairs.
+def score(scenes: list[SoundScene], heard: list[tuple[str, ...]]) -> list[dict[str, bool]]:
+    """Whether the sounds of each scene, and no others, were heard in order: one of all, and of the
+    single sounds or of the pairs.
     """
-    found = {}
-    for name, lengths in (("all", (1, 2)), ("single", (1,)), ("pair", (2,))):
-        rows = [
-            names == scene.sounds
-            for names, scene in zip(heard, scenes, strict=True)
-            if len(scene.sounds) in lengths
-        ]
-        low, high = wilson_interval(sum(rows), len(rows))
-        share = sum(rows) / max(1, len(rows))
-        found[name] = {"right": share, "from": low, "to": high, "n": len(rows)}
-    return found
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["train", "measure"])
-    parser.add_argument("parts", type=Path)
-    parser.add_argument("--number", type=int, default=200)
-    parser.add_argument("--real", action="store_true", help="measure without the codec")
-    args = parser.parse_args()
-    if args.verb == "train":
-        train(args.parts)
-    else:
-        codec = None if args.real else load_codec(args.parts)
-        sys.stdout.write(json.dumps(measure(args.parts, args.number, codec), indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    return [
+        dict.fromkeys(("all", ("single", "pair")[len(scene.sounds) - 1]), names == scene.sounds)
+        for names, scene in zip(heard, scenes, strict=True)
+    ]

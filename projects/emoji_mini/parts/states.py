@@ -1,7 +1,5 @@
 """A lesson for the output projectors: stage 2 once more, without running the language model.
 
-    python -m emoji_mini.parts.states TRAINED OUT   # a checkpoint that talks -> the whole model
-
 With the language model, its adapters and the signal rows frozen, the states at signal tokens are
 constants. They are computed once, in one forward pass per conversation, and the output projectors
 then learn from them at a hundred times the speed of a stage. Linear ones begin with the principal
@@ -16,14 +14,11 @@ captions that no conversation had, made of the states that said their words else
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -402,27 +397,3 @@ def lesson(
     model.save_pretrained(output, dtype="float16")
     shutil.rmtree(folder)
     return means
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("trained", type=Path)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--parts", type=Path, help="frozen parts other than the project's")
-    parser.add_argument("--conversations", type=int, default=CONVERSATIONS)
-    parser.add_argument("--steps", type=int, default=OPTIONS.steps)
-    parser.add_argument("--batch-size", type=int, default=OPTIONS.batch_size)
-    parser.add_argument("--rate", type=float, default=OPTIONS.learning_rate)
-    args = parser.parse_args()
-    options = replace(
-        OPTIONS,
-        steps=args.steps,
-        batch_size=args.batch_size,
-        learning_rate=args.rate,
-    )
-    means = lesson(args.trained, args.output, options, args.conversations, parts=args.parts)
-    sys.stdout.write(json.dumps(means) + "\n")
-
-
-if __name__ == "__main__":
-    main()

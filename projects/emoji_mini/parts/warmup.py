@@ -1,9 +1,6 @@
 """A cheap lesson for the input projector of emoji-mini before stage 1, without running the language
 model.
 
-    python -m emoji_mini.parts.warmup TRAINED OUT   # once more, for a checkpoint that talks
-    python -m emoji_mini.parts.warmup TRAINED       # how much of held-out media it tells
-
 The paper goes straight to captioning through the frozen LLM. On a CPU every such step is expensive,
 so the projector first learns, for each of its concept tokens, which word to say: the nearest row of
 the LLM's own embedding matrix should be that word's. The language model then starts from media that
@@ -17,11 +14,7 @@ told from either end, the nearer telling counts.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +34,7 @@ from emoji_mini.emoji_world.sounds import SOUNDS
 from emoji_mini.emoji_world.things import NUMBER_WORDS, THINGS
 from emoji_mini.parts.assemble import assemble
 from emoji_mini.parts.fit import FitOptions, fit
-from emoji_mini.parts.seeing import Facts, facts_table
+from emoji_mini.parts.seeing import facts_table
 
 # So many pictures: with 20,000, their numbers were learned by heart and held-out ones got worse.
 SCENES: dict[Modality, int] = {"image": 52_000, "video": 5_000, "audio": 4_000}
@@ -211,7 +204,7 @@ def reading_losses(
 
 
 @torch.no_grad()
-def measure(model: NextGPT, number: int = 256, seed: int = 5) -> str:
+def measure(model: NextGPT, number: int, seed: int = 5) -> str:
     """How many of `number` held-out media the concept tokens tell without an error, by the nearest
     of all words that scenes are told with: a Markdown table.
     """
@@ -223,29 +216,10 @@ def measure(model: NextGPT, number: int = 256, seed: int = 5) -> str:
     length = model.processor.num_input_tokens["image"]
     numbers, words = reading_words(model, scenes, length)
     rows_WD = F.normalize(model.language.embed(words[None])[0].float(), dim=-1)
-    right: Facts = {}
+    right: list[dict[str, bool]] = []
     for place, (modality, values) in enumerate(features.items()):
         said = model.input_projectors[modality](values.float()).float()
         told = (F.normalize(said, dim=-1) @ rows_WD.T).argmax(-1)
         truth = numbers[place * number : (place + 1) * number]
-        right[modality] = (told[:, None] == truth).all(2).any(1).tolist()
+        right += [{modality: one} for one in (told[:, None] == truth).all(2).any(1).tolist()]
     return facts_table("told without an error", {f"{number} each": right})
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("trained", type=Path)
-    parser.add_argument("output", type=Path, nargs="?", help="without it, TRAINED is measured")
-    parser.add_argument("--parts", type=Path, help="frozen parts other than the project's")
-    parser.add_argument("--steps", type=int, default=OPTIONS.steps)
-    args = parser.parse_args()
-    if args.output is None:
-        sys.stdout.write(measure(NextGPT.from_pretrained(args.trained)))
-        return
-    options = replace(OPTIONS, steps=args.steps)
-    means = lesson(args.output, options, SCENES, trained=args.trained, parts=args.parts)
-    sys.stdout.write(json.dumps(means) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -19,8 +19,9 @@ from emoji_mini.evaluation.own_data import (
     write_data,
     write_keep,
 )
-from emoji_mini.evaluation.own_judging import Discriminant, right
+from emoji_mini.evaluation.own_judging import right
 from emoji_mini.evaluation.own_proof import judges_accuracy, named, prove, request
+from emoji_mini.parts.discriminant import Discriminant
 
 
 def test_what_is_brought_is_new_and_what_is_asked_for_is_held_out(tmp_path: Path) -> None:

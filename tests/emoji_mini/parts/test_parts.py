@@ -20,7 +20,15 @@ from anyweave.tensors import load_tensors
 from anyweave.testing.model import tiny_model
 from anyweave.training.contrast import whitening
 from emoji_mini.emoji_world.scenes import ClipScene, PictureScene, Scene, SoundScene
-from emoji_mini.parts import assemble, clip_denoiser, flow, picture_denoiser, states, warmup
+from emoji_mini.parts import (
+    assemble,
+    clip_denoiser,
+    flow,
+    picture_denoiser,
+    recipes,
+    states,
+    warmup,
+)
 from emoji_mini.parts.fit import FitOptions, fit
 from emoji_mini.parts.states import (
     signal_states,
@@ -298,29 +306,39 @@ def test_a_part_that_stands_nowhere_is_named(
         assemble.place("video", tmp_path / "video")
 
 
+def test_what_a_part_cannot_do_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot measure output-projectors on 8 .* pict"):
+        recipes.measure_named_part("output-projectors", tmp_path, 8)
+    with pytest.raises(ValueError, match="motion-judge is no lesson"):
+        recipes.train_named_part("motion-judge", tmp_path, trained=tmp_path)
+    with pytest.raises(ValueError, match="motion-judge does not ship alone; .* sound-denoiser"):
+        recipes.ship_named_part("motion-judge", tmp_path)
+    with pytest.raises(ValueError, match="follows the one of recipe emoji-mini-asked, .*--trained"):
+        recipes.train_named_part("input-projector", tmp_path)
+
+
 def test_the_clip_denoiser_is_trained_measured_and_shipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clip_denoiser, "TRAINED", tmp_path / "trained")
-    clip_denoiser.encode(tmp_path, size=2)
-    assert np.load(tmp_path / "latents.npy").shape == (2, 16, 16, 8, 8)
-    clip_denoiser.train(tmp_path, picture_denoiser.TRAINED, replace(SHORT, steps=1))
-    decoder = clip_denoiser.assemble(tmp_path, picture_denoiser.TRAINED)
-    table = clip_denoiser.measure(decoder, 2, num_inference_steps=1)
+    pictures, folder = picture_denoiser.TRAINED, tmp_path / "video"
+    clip_denoiser.encode(folder, size=2)
+    assert np.load(folder / "latents.npy").shape == (2, 16, 16, 8, 8)
+    clip_denoiser.train(folder, pictures, replace(SHORT, steps=1))
+    table = clip_denoiser.measure(folder, pictures, 2, num_inference_steps=1)
     assert table.startswith("| drawn from held-out captions | object | motion | background |")
     assert "| 2 clips | " in table
-    clip_denoiser.ship(tmp_path)
-    assert not (tmp_path / "trained" / "vae").exists()
-    monkeypatch.setattr(assemble, "TRAINED", tmp_path / "none")
-    monkeypatch.setitem(assemble._STANDS_AS, "video", str(tmp_path / "trained"))
+    monkeypatch.setattr(assemble, "TRAINED", tmp_path / "trained")
+    recipes.ship_named_part("clip-denoiser", tmp_path)
+    shipped = tmp_path / "trained" / "clip_denoiser"
+    assert not (shipped / "vae").exists()
     assemble.place("video", tmp_path / "whole")
     whole = LatentDiffusion.from_pretrained("video", tmp_path / "whole")
     assert flow.make(whole, ["a dog"], num_inference_steps=1).shape == (1, 16, 64, 64, 3)
     # It goes on from what has been shipped; its caption encoder may stay as it is.
-    again, shipped = tmp_path / "again", tmp_path / "trained"
+    again = tmp_path / "again"
     again.mkdir()
     for name in ("latents.npy", "captions.jsonl"):
-        shutil.copy(tmp_path / name, again)
+        shutil.copy(folder / name, again)
     kept = load_tensors(shipped / "unet" / "diffusion_pytorch_model.safetensors")
     unet = clip_denoiser.build_unet(16, shipped).state_dict()
     assert all(torch.equal(unet[name], tensor.float()) for name, tensor in kept.items())
