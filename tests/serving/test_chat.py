@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -118,6 +120,92 @@ def test_what_the_model_drew_can_be_edited(served: Any) -> None:
     assert first["anyweave"]["edited"] == []
 
 
+def test_what_was_drawn_can_be_edited_where_the_conversation_is_not_kept(
+    serve: Callable[..., Any],
+) -> None:
+    more = {"force": "image", "modalities": ["text", "image"], "num_inference_steps": 1}
+    with serve(max_conversations=0) as served, served.http() as http:
+        drawn = ask(http, [user("a fox")], **more)["choices"][0]["message"]
+        talk = [user("a fox"), drawn, user("make it red")]
+        (edited,) = ask(http, talk, edit="always", **more)["anyweave"]["edited"]
+        assert not edited["known"]
+        named = {"type": "image_url", "caption": "a fox"}
+        talk[1] = {"role": "assistant", "content_parts": [named]}
+        body = {"messages": talk, "edit": "always", **more}
+        refused = http.post(CHAT, json=body)
+        assert refused.status_code == 400 and "only the caption" in refused.text
+
+
+def test_what_an_earlier_turn_dropped_is_told_again(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request brings its whole history: what is not read of it is told each time."""
+    engine = served.app.desk.engine
+    monkeypatch.setattr(engine, "options", replace(engine.options, context_length=256))
+    talk: list[Any] = []
+    told = []
+    with served.http() as http:
+        for turn in range(10):
+            talk.append(user(f"{turn} {'x' * 24}"))
+            reply = ask(http, talk, max_tokens=4)
+            assert reply["anyweave"]["continued_turns"] == len(talk) - 1
+            talk.append(said(reply))
+            told.append((reply["usage"]["dropped"] or {"exchanges": 0})["exchanges"])
+    assert told == sorted(told) and told[-1] > 0
+
+
+def test_a_client_that_leaves_while_its_media_are_read_ends_that(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, go = served.app.desk, threading.Event()
+    read: list[str] = []
+    left: list[bool] = []
+
+    def slow(value: str, where: str) -> bytes:
+        read.append(where)
+        go.wait(20)
+        return b""
+
+    monkeypatch.setattr(desk.intake, "_resolve", slow)
+    monkeypatch.setattr(desk.metrics, "count_gone", lambda: left.append(True))
+    parts = [{"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}] * 3
+    body = {"messages": [{"role": "user", "content": parts}]}
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(served.url + CHAT, json=body, timeout=3)
+    until(lambda: bool(left))
+    go.set()
+    time.sleep(0.3)
+    assert read == ["messages.0.content.0"]
+
+
+def test_media_are_bounded_together_once_unpacked(serve: Callable[..., Any]) -> None:
+    png = io.BytesIO()
+    PilImage.new("RGB", (16, 16)).save(png, "png")
+    part = {"type": "image", "base64": base64.b64encode(png.getvalue()).decode()}
+    with serve(max_unpacked=1000) as served, served.http() as http:
+        for count, status in ((1, 200), (2, 400)):
+            body = {"messages": [{"role": "user", "content": [part] * count}], "max_tokens": 1}
+            answer = http.post(CHAT, json=body)
+            assert answer.status_code == status, answer.text
+        assert answer.json()["error"]["code"] == "too_large"
+
+
+def test_what_would_change_nothing_is_refused(served: Any) -> None:
+    prompt = {"prompt": "x"}
+    chat = {"messages": [user("hi")]}
+    with served.http() as http:
+        for route, body, name in (
+            (CHAT, {**chat, "previews": True}, "previews"),
+            (CHAT, {**chat, "stream_options": {"include_usage": True}}, "stream_options"),
+            ("/v1/images/generations", {**prompt, "num_frames": 4}, "num_frames"),
+            ("/v1/images/generations", {**prompt, "fps": 4}, "fps"),
+            ("/v1/audio/generate", {**prompt, "height": 64}, "height"),
+            ("/v1/videos", {**prompt, "audio_length": 2}, "audio_length"),
+        ):
+            answer = http.post(route, json=body)
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, name)
+
+
 def test_a_conversation_whose_reply_was_stopped_goes_on(served: Any) -> None:
     with served.http() as http:
         first = ask(http, [user("hello there")])
@@ -214,10 +302,11 @@ def test_words_come_while_media_of_others_are_made(served: Any) -> None:
             assert '"progress"' in next(line for line in lines if line)  # and still are
 
 
-def test_what_happened_inside_is_told(served: Any) -> None:
+def test_what_happened_inside_is_told(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     body = {"messages": [user("hi")], "force": ["audio"], "modalities": ["text", "audio"]}
     inside = served.http().post(CHAT, json=body).json()["anyweave"]
     active = {part["part"]: part["active"] for part in inside["parts"]}
+    assert active.pop("output_projector:audio")
     assert {part: active[part] for part in active if "projector" not in part} == {
         "encoder:image": False,
         "encoder:video": False,
@@ -232,6 +321,11 @@ def test_what_happened_inside_is_told(served: Any) -> None:
     assert signal["modality"] == "audio"
     assert isinstance(inside["seed"], int)
     assert all(p["seconds"] > 0 for p in inside["parts"] if p["part"] == "decoder:audio")
+    engine = served.app.desk.engine  # where decoders follow words, output projectors sleep
+    monkeypatch.setattr(engine, "facts", replace(engine.facts, reads_states=False))
+    inside = served.http().post(CHAT, json=body).json()["anyweave"]
+    active = {part["part"]: part["active"] for part in inside["parts"]}
+    assert active["decoder:audio"] and not active["output_projector:audio"]
 
 
 def test_figures_for_prometheus(served: Any) -> None:
@@ -327,6 +421,11 @@ def test_a_medium_may_come_from_the_index(serve: Callable[..., Any]) -> None:
         "part_id": shown["id"], "score": 0.97, "source": "my garden", "licence": "CC0-1.0",
     }  # fmt: skip
     assert made["anyweave"]["retrieved"] == []
+    worked = [
+        {part["part"]: part["active"] for part in reply["anyweave"]["parts"]}
+        for reply in (found, made)
+    ]
+    assert [parts["decoder:image"] for parts in worked] == [False, True]
     pictures = [
         shown["image_url"]["url"].partition(",")[2],
         made["choices"][0]["message"]["images"][0]["image_url"]["url"].partition(",")[2],

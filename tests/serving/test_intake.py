@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,22 @@ pytest.importorskip("fastapi")
 
 from anyweave import media
 from anyweave.media import Limits
+from anyweave.messages import Media
 from anyweave.serving import Settings, schema
 from anyweave.serving.errors import ApiError
 from anyweave.serving.files import FileStore
 from anyweave.serving.intake import Encoded, Intake
 
 PNG = media.encode("image", np.full((8, 8, 3), 90, np.uint8), format="png")
+
+
+def finished(work: Generator[None, None, Media]) -> Any:
+    """What it returns."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            return stop.value
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +60,7 @@ def read(usual: Intake, tmp_path: Path) -> Iterator[Callable[..., Any]]:
         (turn,) = intake.turns([message])
         (encoded,) = turn.parts
         assert isinstance(encoded, Encoded)
-        return intake.decoded(encoded)
+        return finished(intake.decoded(encoded))
 
     yield read
     for intake in made:
@@ -216,7 +226,29 @@ def test_too_many_messages_and_media_are_refused(read: Any, tmp_path: Path) -> N
     long = schema.WireMessage.model_validate({"role": "user", "content": "x" * 200_000})
     with pytest.raises(ApiError, match="200,001 characters"):
         intake.turns([one, long])
+    # A model that asks for media in words reads captions.
+    caption = {"type": "image_url", "caption": "x" * 200_001}
+    told = {"role": "assistant", "content_parts": [caption]}
+    with pytest.raises(ApiError, match="200,002 characters"):
+        intake.turns([schema.WireMessage.model_validate(told), one])
     intake.close()
+
+
+def test_whoever_waits_for_a_decoder_can_be_stopped(usual: Intake) -> None:
+    taken = [usual._decoders.get() for _ in range(usual._decoders.qsize())]
+    work = usual.decoded(Encoded("image", PNG, None, "here"))
+    assert next(work) is None
+    work.close()
+    for decoder in taken:
+        usual._decoders.put(decoder)
+    assert finished(usual.decoded(Encoded("image", PNG, None, "here"))).source.shape == (8, 8, 3)
+
+
+def test_a_medium_of_ours_that_is_gone_is_told_by_its_whole_address_too(read: Any) -> None:
+    gone = f"http://127.0.0.1:8000/v1/files/file-{'0' * 40}/content"
+    with pytest.raises(ApiError, match="any more") as caught:
+        read({"type": "image_url", "image_url": {"url": gone}})
+    assert caught.value.code == "no_such_part"
 
 
 @pytest.mark.parametrize(

@@ -305,6 +305,7 @@ def test_models(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["tiny"]
     found: Any = client.models.retrieve("tiny")
     assert found.modalities["output"] == ["text", "image", "video", "audio"]
+    assert found.limits["max_media"] == 32 and found.limits["max_messages"] == 512
 
 
 WRONG: dict[str, tuple[dict[str, Any], str | None, str]] = {
@@ -319,6 +320,8 @@ WRONG: dict[str, tuple[dict[str, Any], str | None, str]] = {
     "two limits": ({"max_tokens": 4, "max_completion_tokens": 9}, "max_tokens", "not both"),
     "forced twice": ({"force": ["image"] * 400}, None, "400 times"),
     "too large": ({"width": 10**6}, "width", "at most 1024"),
+    "strength of no edit": ({"strength": 0.5}, "strength", "only for an edit"),
+    "a book of what not": ({"negative_prompt": "x" * 32_001}, "negative_prompt", "32000"),
     "masked force": ({"force": "image", "modalities": ["text"]}, None, "rules out"),
     "no user": ({"messages": [{"role": "assistant", "content": "x"}]}, "messages", "the user's"),
     "no messages": ({"messages": []}, "messages", "at least 1"),

@@ -128,6 +128,9 @@ class Dropped:
     def __bool__(self) -> bool:
         return self.messages > 0
 
+    def __add__(self, other: Dropped) -> Dropped:
+        return Dropped(**{name: mine + getattr(other, name) for name, mine in vars(self).items()})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Described:

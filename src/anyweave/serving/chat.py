@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Mapping
 from contextlib import aclosing, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -98,8 +98,12 @@ class Desk:
             assert reply.done is not None
             done = True
             self.metrics.count_reply(reply.done.usage)
+            conversation, user, _ = heard[0]
+            # Of the whole request, whatever part of it this turn was the first to drop.
+            conversation.dropped += reply.done.usage.dropped
+            usage = replace(reply.done.usage, dropped=conversation.dropped)
+            reply.done = replace(reply.done, usage=usage)
             if ask.keep:
-                conversation, user, _ = heard[0]
                 self.conversations.put(conversation, ask.turns, user, reply.done.message)
         finally:
             if not done and kept is not None:
@@ -120,20 +124,30 @@ class Desk:
         reply: WireReply,
         heard: list[Heard],
     ) -> Generator[dict[str, Any] | None, None, None]:
-        """The engine's events as deltas, with media saved, and None after each medium that was
-        unpacked: there the work can be stopped. Runs in a thread, and only when its turn has come,
+        """The engine's events as deltas, with media saved, and None while media are unpacked: there
+        too the work can be stopped. Runs in a thread, and only when its turn has come,
         so that few media are unpacked at a time. `heard` gets what the model was asked.
         """
         ask.waited = time.monotonic() - ask.begun
-        messages = []
+        messages, unpacked = [], 0
         for turn in ask.turns[ask.known :]:
             parts: list[Part] = []
             for part in turn.parts:
-                parts.append(part if isinstance(part, Text) else self.intake.decoded(part))
-                yield None
+                if isinstance(part, Text):
+                    parts.append(part)
+                    continue
+                parts.append(medium := (yield from self.intake.decoded(part)))
+                unpacked += getattr(medium.source, "nbytes", 0)
+                if unpacked > (most := self.settings.max_unpacked):
+                    raise bad_request(
+                        f"the media take more than {most:,} bytes once unpacked; send fewer or "
+                        "smaller ones",
+                        "messages",
+                        "too_large",
+                    )
             messages.append(Message(turn.role, parts))
         *history, user = messages
-        source = None if ask.source is None else self.intake.decoded(ask.source)
+        source = None if ask.source is None else (yield from self.intake.decoded(ask.source))
         conversation = self.conversations.open(ask.client, kept, ask.known, history)
         heard.append(Heard(conversation, user, list(conversation.session.messages)))
         events = self.engine.send(conversation.session, user, ask.options, source=source)
@@ -163,8 +177,19 @@ class Desk:
             retrieved=event.retrieved,
         )
 
-    def options(self, request: schema.Knobs, **more: Any) -> GenerationOptions:
-        """Options of a reply within the server's limits. Raises `ApiError`, `ValueError`."""
+    def options(
+        self, request: schema.Knobs, *, only: Modality | None = None, **more: Any
+    ) -> GenerationOptions:
+        """Options of a reply within the server's limits. `only`: it is a medium of this kind, so
+        sizes of others mean nothing. Raises `ApiError`, `ValueError`.
+        """
+        if only is not None:
+            sizes = kind_of(only).sizes
+            own = {*sizes, *(("fps",) if "num_frames" in sizes else ())}
+            for name in ("height", "width", "num_frames", "fps", "audio_length"):
+                if getattr(request, name) is not None and name not in own:
+                    raise bad_request(f"{name} means nothing for this: it is one {only}", name)
+            more |= {"modalities": (only,), "force": (only,), "max_media": 1, "retrieve": False}
         settings = self.settings
         most = {
             "num_inference_steps": settings.max_steps,
@@ -202,13 +227,15 @@ class Desk:
         assert reply.done is not None
         facts, usage = self.engine.facts, reply.done.usage
         read = {p.modality for t in ask.turns[ask.known :] if t.role == "user" for p in t.parts}
-        asked = {medium.started.modality for medium in reply.media}
+        made = [m for m in reply.media if m.made is None or m.made.retrieved is None]
+        drawn = {medium.started.modality for medium in made}
+        told = drawn if facts.reads_states else ()
         stations: list[tuple[str, Iterable[str], Collection[str], Mapping[Any, float]]] = [
             ("encoder", facts.encoders, read, {}),
             ("input_projector", facts.input_projectors, read, {}),
             ("language_model", ("text",), {"text"}, usage.seconds),
-            ("output_projector", facts.output_projectors, asked, {}),
-            ("decoder", facts.signals.modalities, asked, usage.seconds),
+            ("output_projector", facts.output_projectors, told, {}),
+            ("decoder", facts.signals.modalities, drawn, usage.seconds),
         ]
         parts = [
             {
@@ -232,6 +259,13 @@ class Desk:
 
 def chat_options(desk: Desk, request: schema.ChatRequest) -> GenerationOptions:
     """Options of a chat completion."""
+    for name, needed, given in (
+        ("strength", 'an edit: give edit, "auto" or "always"', request.edit in ("auto", "always")),
+        ("previews", "a stream: give stream, true", request.stream),
+        ("stream_options", "a stream: give stream, true", request.stream),
+    ):
+        if getattr(request, name) and not given:
+            raise bad_request(f"{name} is only for {needed}", name)
     if request.max_tokens is not None and request.max_completion_tokens is not None:
         raise bad_request("give max_completion_tokens or max_tokens, not both", "max_tokens")
     return desk.options(

@@ -13,18 +13,22 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anyweave.generation import ChatSession
+from anyweave.generation.events import Dropped
 from anyweave.messages import Media, Message, Modality
 from anyweave.serving.intake import Turn
 
 
 @dataclass
 class Conversation:
-    """A session and what it has heard. `chain` has a digest for each prefix of it."""
+    """A session and what it has heard. `chain` has a digest for each prefix of it, `dropped` is
+    what the session no longer knows of it.
+    """
 
     owner: str
     session: ChatSession
     history: list[Message] = field(default_factory=list)
     chain: list[bytes] = field(default_factory=list)
+    dropped: Dropped = Dropped()
 
     @property
     def weight(self) -> int:
@@ -73,7 +77,7 @@ class Conversations:
             return Conversation(owner, self._begin(history), list(history))
         if known < len(kept.history):
             kept.history, kept.chain = kept.history[:known], kept.chain[:known]
-            kept.session.messages = list(kept.history)
+            kept.session.messages, kept.dropped = list(kept.history), Dropped()
         return kept
 
     def put(

@@ -21,6 +21,8 @@ class Facts:
     encoders: tuple[str, ...]
     input_projectors: tuple[str, ...]
     output_projectors: tuple[str, ...]
+    reads_states: bool
+    """Whether decoders follow the states of signal tokens, through output projectors, or words."""
     rates: Mapping[Modality, float | None]
     """Hz and frames/s of what each decoder makes."""
     signals: SignalTokens
@@ -35,6 +37,7 @@ class Facts:
             encoders=tuple(model.encoders),
             input_projectors=tuple(model.input_projectors),
             output_projectors=tuple(model.output_projectors),
+            reads_states=model.spec.bridge != "caption",
             rates={modality: model.decoders.rate(modality) for modality in model.spec.decoders},
             signals=model.processor.signals,
             input_rate=model.processor.input_rate,

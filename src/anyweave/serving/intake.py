@@ -11,7 +11,8 @@ import binascii
 import hashlib
 import queue
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
@@ -29,11 +30,12 @@ from anyweave.serving.settings import Settings
 _OURS = re.compile(rf"(?:https?://[^/]+)?/v1/files/({FILE_ID.pattern})/content")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _NUM_DECODERS = 2
+_A_WHILE = 0.2  # seconds between looks whether anybody still waits
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A medium as it came. `data` is None for an assistant's, which is never read."""
+    """A medium as it came. `data` is None for an assistant's that is not read."""
 
     modality: Modality
     data: bytes | None
@@ -72,8 +74,16 @@ class Intake:
         for _ in range(_NUM_DECODERS):
             self._decoders.get().close()
 
-    def turns(self, messages: Sequence[schema.WireMessage]) -> list[Turn]:
-        """The messages of a request. May read files and fetch, so call it in a thread.
+    def turns(
+        self,
+        messages: Sequence[schema.WireMessage],
+        *,
+        reads_replies: bool = False,
+        gone: threading.Event | None = None,
+    ) -> list[Turn]:
+        """The messages of a request. May read files and fetch, so call it in a thread; once `gone`
+        is set, it ends at the next medium. `reads_replies`: media of replies are read too, where
+        the request says more of them than a caption.
 
         Raises `ApiError` for anything too large, refused or malformed.
         """
@@ -90,15 +100,13 @@ class Intake:
                 f"{count} media in one request, at most {self._settings.max_media} are taken",
                 "messages",
             )
-        texts = (
-            p if isinstance(p, str) else getattr(p, "text", "") for ps in placed for _, p in ps
-        )
-        if (length := sum(map(len, texts))) > self._settings.max_text:
+        if (length := sum(_words(p) for ps in placed for _, p in ps)) > self._settings.max_text:
             limit = self._settings.max_text
             raise bad_request(f"{length:,} characters, at most {limit:,} are taken", "messages")
         found, size = [], 0
         for number, (message, parts) in enumerate(zip(messages, placed, strict=True)):
-            found.append(turn := self._turn(message, parts, f"messages.{number}"))
+            turn = self._turn(message, parts, f"messages.{number}", reads_replies, gone)
+            found.append(turn)
             size += sum(len(p.data or b"") for p in turn.parts if isinstance(p, Encoded))
             if size > self._settings.max_body:
                 raise bad_request("the media are too large together", "messages", "too_large")
@@ -106,7 +114,14 @@ class Intake:
             raise bad_request("the last message must be the user's", "messages")
         return found
 
-    def _turn(self, message: schema.WireMessage, placed: list[tuple[str, Any]], where: str) -> Turn:
+    def _turn(
+        self,
+        message: schema.WireMessage,
+        placed: list[tuple[str, Any]],
+        where: str,
+        reads_replies: bool,
+        gone: threading.Event | None,
+    ) -> Turn:
         role: Role = "system" if message.role == "developer" else message.role
         parts: list[Text | Encoded] = []
         for place, part in placed:
@@ -114,8 +129,11 @@ class Intake:
                 parts.append(Text(part))
             elif isinstance(part, schema.TextPart):
                 parts.append(Text(part.text))
+            elif gone is not None and gone.is_set():
+                raise ApiError(499, "the client went away")
             else:
-                parts.append(self._encoded(part, place, reads=role != "assistant"))
+                reply = role == "assistant"
+                parts.append(self._encoded(part, place, reply=reply, read=reads_replies))
         encoded = [part for part in parts if isinstance(part, Encoded)]
         if role == "system" and encoded:
             raise bad_request("a system message holds only text", where)
@@ -130,10 +148,13 @@ class Intake:
         kinds = tuple(m.modality for m in encoded) if encoded and role == "assistant" else None
         return Turn(role, tuple(parts), digest.digest(), kinds)
 
-    def _encoded(self, part: Any, where: str, *, reads: bool) -> Encoded:
+    def _encoded(self, part: Any, where: str, *, reply: bool, read: bool) -> Encoded:
+        """A part's medium; a reply's only if those are to be `read` and more of it is given than a
+        caption.
+        """
         modality, value = _value(part, where)
         caption = part.caption
-        if not reads:
+        if reply and not (read and value):
             return Encoded(modality or self._kind(value, where), None, caption, where)
         if isinstance(part, schema.InputAudioPart) or getattr(part, "base64", None):
             data = _base64(value, where)
@@ -161,7 +182,10 @@ class Intake:
         file_id = ours[1] if ours else value
         if (path := self._files.path(file_id)) is not None:
             return path.read_bytes()
-        if FILE_ID.fullmatch(value) or (ours and value.startswith("/")):
+        # The address of our own medium that has expired, unless it may be another server's.
+        if FILE_ID.fullmatch(value) or (
+            ours and (value.startswith("/") or not self._settings.media_hosts)
+        ):
             raise _no_file(file_id, where)
         found = _SCHEME.match(value)
         scheme = found[1].lower() if found else ""
@@ -198,12 +222,15 @@ class Intake:
         except (OSError, ValueError, RuntimeError):  # too long, a null byte, a loop of links
             raise refusal from None
 
-    def decoded(self, encoded: Encoded) -> Media:
-        """A medium with its array. Slow: call it in a thread. Raises `ApiError`."""
+    def decoded(self, encoded: Encoded) -> Generator[None, None, Media]:
+        """A medium with its array. Slow: run it in a thread. It yields while all decoders are at
+        work and once it is done: there it can be stopped. Raises `ApiError`.
+        """
         kind = MEDIA_TYPES[encoded.modality]
         if encoded.data is None:
             return kind(caption=encoded.caption)
-        decoder = self._decoders.get()
+        while (decoder := self._free_decoder()) is None:
+            yield
         limits = self._settings.media_limits
         # A kind whose reader exists only here (a notebook's own) cannot be read by another process.
         read = decoder.read if kind_of(encoded.modality).travels else media.read
@@ -213,7 +240,14 @@ class Intake:
             raise bad_request(str(error), encoded.where, "invalid_media") from error
         finally:
             self._decoders.put(decoder)
+        yield
         return kind(array, caption=encoded.caption, rate=rate)
+
+    def _free_decoder(self) -> Decoder | None:
+        try:
+            return self._decoders.get(timeout=_A_WHILE)
+        except queue.Empty:
+            return None
 
 
 def _parts_of(message: schema.WireMessage, where: str) -> list[tuple[str, Any]]:
@@ -230,7 +264,9 @@ def _parts_of(message: schema.WireMessage, where: str) -> list[tuple[str, Any]]:
     sounds: list[Any] = [*(message.audios or ())]
     if message.audio:  # a reply's first sound; `audios` has the others
         caption = message.audio.get("transcript")
-        first = {"type": "audio", "caption": caption or ""}
+        data = message.audio.get("data") or None
+        first = {"type": "audio", "caption": caption or "", "base64": data}
+        first |= {"id": message.audio.get("id")}
         sounds.insert(0, schema.MediaPart.model_validate(first))
     beside = [*(message.images or ()), *sounds, *(message.videos or ()), *(message.media or ())]
     if beside and message.role != "assistant":
@@ -239,6 +275,13 @@ def _parts_of(message: schema.WireMessage, where: str) -> list[tuple[str, Any]]:
     if not parts and message.role != "assistant":
         raise bad_request("a message needs content", where)
     return parts
+
+
+def _words(part: Any) -> int:
+    """Characters that the model may have to read: also captions, where it asks in words."""
+    if isinstance(part, str):
+        return len(part)
+    return len(getattr(part, "text", "")) + len(part.caption or "")
 
 
 def _value(part: Any, where: str) -> tuple[Modality | None, str]:

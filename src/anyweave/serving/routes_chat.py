@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from anyio import to_thread
@@ -16,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from anyweave.serving import schema
 from anyweave.serving.chat import Ask, Desk, chat_options
 from anyweave.serving.errors import ApiError, broken, value_error
+from anyweave.serving.intake import Turn
 from anyweave.serving.reply import WireReply, wire_usage
 
 router = APIRouter()
@@ -75,7 +77,7 @@ async def chat_completions(body: schema.ChatRequest, request: Request) -> Respon
     kind = given.type if isinstance(given, schema.ResponseType) else given
     reply = desk.reply(as_url=kind == "url", base_url=base_url(desk, request))
     options = chat_options(desk, body)
-    turns = await to_thread.run_sync(desk.intake.turns, body.messages)
+    turns = await while_there(request, _turns(desk, body.messages, heard=options.edit == "always"))
     ask = Ask(client=request.state.client, turns=turns, options=options)
     if body.audio is not None:
         ask.formats["audio"] = body.audio.format
@@ -86,6 +88,17 @@ async def chat_completions(body: schema.ChatRequest, request: Request) -> Respon
     first = await while_there(request, _first(deltas))
     usage = body.stream_options is not None and body.stream_options.include_usage
     return EventStream(_stream(desk, ask, reply, first, deltas, usage=usage), desk)
+
+
+async def _turns(desk: Desk, messages: Sequence[schema.WireMessage], *, heard: bool) -> list[Turn]:
+    """`Intake.turns` in a thread, which ends at its next medium where this is cancelled."""
+    gone = threading.Event()
+    try:
+        return await to_thread.run_sync(
+            lambda: desk.intake.turns(messages, reads_replies=heard, gone=gone)
+        )
+    finally:
+        gone.set()
 
 
 async def _first(deltas: AsyncGenerator[dict[str, Any], None]) -> list[dict[str, Any]]:

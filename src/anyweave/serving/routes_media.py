@@ -115,8 +115,7 @@ async def _made(
     check_model(desk, body.model)
     if count > desk.settings.max_samples:
         raise bad_request(f"n is {count}, at most {desk.settings.max_samples} is taken", "n")
-    only = (modality,)
-    first = desk.options(body, modalities=only, force=only, max_media=1, retrieve=False, **more)
+    first = desk.options(body, only=modality, **more)
     found = []
     for number in range(count):
         assert first.seed is not None

@@ -39,15 +39,7 @@ async def create_video(request: Request) -> dict[str, Any]:
         fields, _ = await read_form(request, ())
         body = schema.VideoRequest.model_validate(fields)
     check_model(desk, body.model)
-    options = desk.options(
-        body,
-        modalities=("video",),
-        force=("video",),
-        retrieve=False,
-        max_media=1,
-        **sized(body),
-        **_frames(desk, body),
-    )
+    options = desk.options(body, only="video", **sized(body), **_frames(desk, body))
     jobs.check_room()
     job = jobs.new(
         request.state.client,

@@ -60,7 +60,7 @@ class Knobs(Strict):
     num_inference_steps: int | None = Field(None, gt=0)
     guidance_scale: float | None = None
     scheduler: str | None = None
-    negative_prompt: str | None = None
+    negative_prompt: str | None = Field(None, max_length=32_000)
     audio_length: float | None = Field(None, gt=0, description="Seconds of sound.")
     num_frames: int | None = Field(None, gt=0)
     fps: float | None = Field(None, ge=0.1, le=240)
