@@ -35,14 +35,8 @@ def matmul_rate(device: torch.device, dtype: torch.dtype, *, repeats: int = 5) -
     side = _SIDE.get(device.type, _GPU_SIDE)
     left = torch.randn(side, side, device=device, dtype=dtype)
     right = torch.randn(side, side, device=device, dtype=dtype)
-    seconds = []
-    for _ in range(repeats + 1):
-        synchronize(device)
-        started = time.perf_counter()
-        torch.matmul(left, right)
-        synchronize(device)
-        seconds.append(time.perf_counter() - started)
-    return float(2 * side**3 / min(seconds[1:]))
+    seconds, flop = measured(device, lambda: torch.matmul(left, right), repeats=repeats)
+    return flop / seconds
 
 
 def measured(

@@ -8,13 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from anyweave.benchmarking.hardware import (
-    device_name,
-    matmul_rate,
-    measured,
-    peak_memory,
-    reset_peak_memory,
-)
+from anyweave.benchmarking.hardware import measured, reset_peak_memory
 from anyweave.benchmarking.report import BenchReport, Phase
 from anyweave.decoders.sampling import drain
 from anyweave.generation import GenerationOptions, TokenEngine
@@ -68,18 +62,12 @@ def bench_reply(
     for modality in chosen:
         if modality in model.spec.output_modalities:
             phases.append(_making(model, modality, denoising_steps, repeats, size))
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    loaded = sum(p.numel() for m in model.decoders.loaded for p in model.decoders[m].parameters())
-    return BenchReport(
-        command="bench reply",
-        spec=model.spec.name,
-        scale=scale,
-        device=device_name(device),
+    return BenchReport.of(
+        model,
+        "bench reply",
+        phases,
         precision=precision,
-        parameters=sum(p.numel() for p in model.parameters()) + loaded,
-        peak_memory=peak_memory(device),
-        matrix_rate=matmul_rate(device, dtype),
-        phases=tuple(phases),
+        scale=scale,
         settings={"prompt": f"{prompt_tokens} tokens", "batch": 1, **size},
     )
 

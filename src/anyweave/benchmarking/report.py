@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from anyweave.benchmarking.hardware import device_name, matmul_rate, peak_memory
 from anyweave.files import check_unmixed, write_json, write_text
+from anyweave.model import NextGPT
 
 HEADINGS = ("phase", "seconds", "samples/s", "tokens/s", "TFLOP/s", "share of matrix rate")
 
@@ -46,6 +50,35 @@ class BenchReport:
     peak_memory: int
     phases: tuple[Phase, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        model: NextGPT,
+        command: str,
+        phases: Sequence[Phase],
+        *,
+        precision: str,
+        scale: float,
+        settings: Mapping[str, Any],
+    ) -> BenchReport:
+        """What was measured of a model, just now and on its device."""
+        pool, device = model.decoders, model.device
+        parts = (model, *(pool[modality] for modality in pool.loaded))
+        return cls(
+            command=command,
+            spec=model.spec.name,
+            scale=scale,
+            device=device_name(device),
+            precision=precision,
+            parameters=sum(p.numel() for part in parts for p in part.parameters()),
+            peak_memory=peak_memory(device),
+            matrix_rate=matmul_rate(
+                device, torch.bfloat16 if precision == "bf16" else torch.float32
+            ),
+            phases=tuple(phases),
+            settings=settings,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, with the rates."""

@@ -14,13 +14,7 @@ from typing import Any
 import torch
 
 from anyweave.batch import IGNORE_INDEX, Batch, BatchMedia, BatchTargets
-from anyweave.benchmarking.hardware import (
-    device_name,
-    matmul_rate,
-    measured,
-    peak_memory,
-    reset_peak_memory,
-)
+from anyweave.benchmarking.hardware import measured, reset_peak_memory
 from anyweave.benchmarking.report import BenchReport, Phase
 from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.messages import MEDIA_MODALITIES, Modality
@@ -109,17 +103,12 @@ def bench_train(
     seconds, flop = measured(device, learn, repeats=max(1, steps // 2))
     phases.append(Phase(name="of it forward and backward", seconds=seconds, flop=flop, **sizes))
     model.eval()
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    return BenchReport(
-        command="bench train",
-        spec=model.spec.name,
-        scale=scale,
-        device=device_name(device),
+    return BenchReport.of(
+        model,
+        "bench train",
+        phases,
         precision=precision,
-        parameters=sum(p.numel() for p in model.parameters()),
-        peak_memory=peak_memory(device),
-        matrix_rate=matmul_rate(device, dtype),
-        phases=tuple(phases),
+        scale=scale,
         settings={
             "batch": batch_size,
             "tokens": length,
