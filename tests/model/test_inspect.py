@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from torch import nn
 from typer.testing import CliRunner
 
 from anyweave.cli import app
@@ -19,12 +21,12 @@ from anyweave.model.inspect import (
     ModelReport,
     PartInfo,
     inspect_checkpoint,
-    inspect_model,
     inspect_spec,
     trained_share,
 )
 from anyweave.model.inspect_tables import render_list, render_report
 from anyweave.model.memory import memory
+from anyweave.model.roles import ROLES
 from anyweave.model.spec import LanguageSpec
 from anyweave.testing.model import tiny_spec
 
@@ -55,15 +57,16 @@ def shown(renderable: object) -> str:
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()).strip("\n")
 
 
+def count(parameters: Iterable[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
+
+
 def test_spec_and_model_agree(tmp_path: Path) -> None:
     spec = tiny_spec(tmp_path)
     planned = inspect_spec(spec, tmp_path)
     model = build(spec, root=tmp_path)
-    built = inspect_model(model)
-    assert [(row.part, row.role, row.parameters) for row in planned] == [
-        (row.part, row.role, row.parameters) for row in built
-    ]
-    assert [row.part for row in built if row.trained] == [
+    parts = {row.part: row.parameters for row in planned}
+    assert [row.part for row in planned if row.trained] == [
         "input projector",
         "image output projector",
         "video output projector",
@@ -72,12 +75,15 @@ def test_spec_and_model_agree(tmp_path: Path) -> None:
         "lora",
     ]
     assert 0 < trained_share(planned) < 1
-    lazy = inspect_model(build(spec, root=tmp_path, lazy_encoders=True))
-    assert [row.parameters for row in lazy] == [row.parameters for row in built]
+    own = {role: count(model.parameters_of(role).values()) for role in ROLES}
+    for role in ROLES:
+        assert sum(row.parameters or 0 for row in planned if row.role == role) == own[role]
+    frozen = count(model.language.parameters()) - own["signal_rows"] - own["lora"]
+    assert parts["language model"] == frozen
+    for encoder, part in zip(spec.encoders, (p for p in parts if "encoder" in p), strict=True):
+        assert parts[part] == count(model.encoders[encoder.modalities[0]].parameters())
     for modality, decoder in model.decoders.items():
-        decoder.load()
-        count = sum(parameter.numel() for parameter in decoder.parameters())
-        assert {row.part: row.parameters for row in built}[f"{modality} decoder"] == count
+        assert parts[f"{modality} decoder"] == count(decoder.parameters())
 
 
 def test_what_cannot_be_counted_is_none(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 from peft.tuners.lora import LoraLayer
 from torch import nn
@@ -48,26 +47,6 @@ def has_lora(lm: CausalLM) -> bool:
 def lora_parameters(lm: CausalLM) -> dict[str, nn.Parameter]:
     """The language model's `adapter_parameters`."""
     return adapter_parameters(lm.model)
-
-
-def set_enabled(lm: CausalLM, enabled: bool) -> None:
-    """Enable adapters, or restore the base model. Does not change what trains."""
-    trains = {name: p.requires_grad for name, p in lora_parameters(lm).items()}
-    for layer in lora_layers(lm):
-        layer.enable_adapters(enabled)
-    # peft ties "enabled" to requires_grad; here only stages decide what trains.
-    for name, parameter in lora_parameters(lm).items():
-        parameter.requires_grad_(trains[name])
-
-
-@contextmanager
-def adapters_disabled(lm: CausalLM) -> Iterator[None]:
-    """Within the block, the language model runs without its adapters."""
-    set_enabled(lm, False)
-    try:
-        yield
-    finally:
-        set_enabled(lm, True)
 
 
 def lora_layers(lm: CausalLM) -> Iterator[LoraLayer]:

@@ -1,12 +1,11 @@
 """What a model is made of: parameters, licences, memory. `inspect_tables` renders this data.
 
-`inspect_model` counts a model in memory. `inspect_checkpoint` and `inspect_spec` count without
-reading any weight.
+No weight is read for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from torch import nn
 from anyweave import projectors
 from anyweave.decoders.source import CAPTIONING
 from anyweave.messages import Modality
-from anyweave.model.any_to_any import NextGPT
 from anyweave.model.architectures import ARCHITECTURES, parameter_count
 from anyweave.model.architectures.licences import APACHE_2, Licence
 from anyweave.model.build import build_output_projectors, describes, resolve_source
@@ -35,9 +33,8 @@ from anyweave.model.counting import (
     quantizable_parameters,
     stored_parameters,
 )
-from anyweave.model.lazy_encoder import LazyEncoder
 from anyweave.model.memory import PRECISIONS, Memory, memory
-from anyweave.model.roles import ROLES, TrainedRole, adapters_file
+from anyweave.model.roles import TrainedRole, adapters_file
 from anyweave.model.sources import WEIGHTS, is_here
 from anyweave.model.spec import EncoderSpec, ModelSpec, ProjectorSpec
 
@@ -51,7 +48,6 @@ class PartInfo:
     role: TrainedRole | None
     parameters: int | None
     """None where counting would need weights that are not on this machine."""
-    loaded: bool = True
     title: str | None = None
     networks: Mapping[str, int] = field(default_factory=dict)
     """Parameters by network, for a decoder whose architecture is known."""
@@ -143,43 +139,20 @@ def trained_share(parts: Sequence[PartInfo]) -> float:
     return trained / total if total else 0.0
 
 
-def inspect_model(model: NextGPT) -> list[PartInfo]:
-    """Every part of a model in memory. Parts that load on first use are counted without loading."""
-    spec = model.spec
-    own = {role: _count(model.parameters_of(role).values()) for role in ROLES}
-    language = _count(model.language.parameters()) - own["signal_rows"] - own["lora"]
-    rows = [_frozen("language model", spec.language.source, model.root, language)]
-    for part in spec.encoders:
-        encoder: Any = model.encoders[part.modalities[0]]
-        lazy = isinstance(encoder, LazyEncoder) and not encoder.loaded
-        count = parameter_count(encoder.skeleton if lazy else encoder)
-        rows.append(_frozen(_encoder_name(part), part.source, model.root, count, loaded=not lazy))
-    rows += [_decoder(m, spec, model.root, m in model.decoders.loaded) for m in spec.decoders]
-    rows += _trained_projectors(model)
-    if own["signal_rows"]:
-        rows.append(_trained("signal rows", "signal_rows", own["signal_rows"]))
-    if own["lora"]:
-        rows.append(_trained("lora", "lora", own["lora"]))
-    for modality in model.decoders.adapters:
-        count = _count(model.decoders.adapter_parameters(modality).values())
-        rows.append(_trained(f"{modality} decoder lora", "decoder_lora", count))
-    return rows
-
-
 def inspect_spec(spec: ModelSpec, root: str | Path | None = None) -> list[PartInfo]:
     """Every part of a spec, without loading weights. Unknown counts are None."""
     root = None if root is None else Path(root)
     language = meta_language(spec, root)
     count = None if language is None else parameter_count(language)
-    row = _frozen("language model", spec.language.source, root, count, loaded=False)
+    row = _frozen("language model", spec.language.source, root, count)
     rows = [row if language is None else replace(row, quantizable=quantizable_parameters(language))]
     widths: dict[Modality, int | None] = {}
     for part in spec.encoders:
         count, width = encoder_shape(part, root)
         if not describes(part):
             widths |= dict.fromkeys(part.modalities, width)
-        rows.append(_frozen(_encoder_name(part), part.source, root, count, loaded=False))
-    rows += [_decoder(modality, spec, root, False) for modality in spec.decoders]
+        rows.append(_frozen(_encoder_name(part), part.source, root, count))
+    rows += [_decoder(modality, spec, root) for modality in spec.decoders]
     hidden = None if language is None else int(language.config.get_text_config().hidden_size)
     rows += _planned_projectors(spec, widths, hidden)
     if signals := sum(spec.signal_tokens.values()):
@@ -196,22 +169,6 @@ def inspect_spec(spec: ModelSpec, root: str | Path | None = None) -> list[PartIn
 
 
 # ---------------------------------------------------------------------- trained parts
-
-
-def _trained_projectors(model: NextGPT) -> list[PartInfo]:
-    rows: dict[str, PartInfo] = {}
-    for modality in model.spec.input_modalities:
-        if modality not in model.input_projectors:
-            continue  # a captioner's words need no projector
-        shared = model.spec.input_projector_for(modality).shared
-        name = _projector_name("input", modality, shared=shared)
-        count = parameter_count(model.input_projectors[modality])
-        rows[name] = _trained(name, "input_projectors", count)
-    for modality in model.spec.output_projectors:
-        name = _projector_name("output", modality)
-        count = parameter_count(model.output_projectors[modality])
-        rows[name] = _trained(name, "output_projectors", count)
-    return list(rows.values())
 
 
 def _projector_name(side: str, modality: Modality, *, shared: bool = False) -> str:
@@ -259,30 +216,24 @@ def _lora(spec: ModelSpec, language: nn.Module) -> int:
 # ---------------------------------------------------------------------- rows
 
 
-def _count(parameters: Iterable[nn.Parameter]) -> int:
-    return sum(parameter.numel() for parameter in parameters)
-
-
 def _encoder_name(part: EncoderSpec) -> str:
     # Captioners are read in half precision, like language models; encoders in float32.
     kind = "captioner" if part.type == "captioner" else f"encoder {part.type}"
     return f"{kind} ({', '.join(part.modalities)})"
 
 
-def _decoder(modality: Modality, spec: ModelSpec, root: Path | None, loaded: bool) -> PartInfo:
+def _decoder(modality: Modality, spec: ModelSpec, root: Path | None) -> PartInfo:
     decoder = spec.decoders[modality]
     source = decoder.source
     networks = network_parameters(source, root)
     count = sum(networks.values()) or stored_parameters(resolve_source(source, root))
-    row = _frozen(f"{modality} decoder", source, root, count, loaded=loaded)
+    row = _frozen(f"{modality} decoder", source, root, count)
     drawing = [size for name, size in networks.items() if not name.startswith(CAPTIONING)]
     visiting = max(drawing, default=0) if decoder.args.get("offload") else 0
     return replace(row, networks=networks, visiting=visiting)
 
 
-def _frozen(
-    part: str, source: str, root: Path | None, count: int | None, *, loaded: bool = True
-) -> PartInfo:
+def _frozen(part: str, source: str, root: Path | None, count: int | None) -> PartInfo:
     resolved = resolve_source(source, root)
     found = ARCHITECTURES.get(source)
     licence: Licence | None = None if found is None else found.licence
@@ -293,12 +244,11 @@ def _frozen(
         source=source,
         role=None,
         parameters=count,
-        loaded=loaded,
         title=None if found is None else found.title,
         licence=licence.name if licence is not None else None,
         non_commercial=licence is not None and licence.non_commercial,
         permissive=licence is not None and licence.permissive,
-        here=loaded or is_here(resolved),
+        here=is_here(resolved),
     )
 
 
