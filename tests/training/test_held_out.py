@@ -12,12 +12,17 @@ from anyweave.model import NextGPT
 from anyweave.testing.conversations import tiny_conversations
 from anyweave.training.config import ObjectiveConfig
 from anyweave.training.features import FrozenFeatures
-from anyweave.training.held_out import denoising_errors, held_out_losses
+from anyweave.training.held_out import _alignment, denoising_errors, held_out_losses
 from anyweave.training.objective import compute_terms
 from anyweave.training.recipes import load_recipe
 from anyweave.training.stages import Stage
 
 MakeModel = Callable[[], NextGPT]
+
+
+def test_equal_captions_have_no_variance() -> None:
+    same = torch.randn(1, 4, 8).expand(3, 4, 8)
+    assert [spread for _, spread in _alignment(same + 1, same)] == [0, 0, 0]
 
 
 def test_they_are_the_losses_of_each_conversation_alone(plain_model: MakeModel) -> None:

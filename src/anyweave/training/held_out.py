@@ -146,7 +146,9 @@ def _language(batch: Batch, output: ModelOutput) -> list[tuple[float, float]]:
 
 
 def _alignment(predicted: Float[Tensor, "T Q C"], target: Float[Tensor, "T Q C"]) -> Pairs:
-    # Rows after a caption's end are NaN, see `losses.aimed_at`.
+    # Rows after a caption's end are NaN, see `losses.aimed_at`. In float32 the mean of equal
+    # captions is not quite any of them, and rounding would count as their variance.
+    predicted, target = predicted.cpu().double(), target.cpu().double()
     errors = (predicted - target).square().nansum((1, 2))
     spreads = (target - target.nanmean(0)).square().nansum((1, 2))
     return tuple(zip(errors.tolist(), spreads.tolist(), strict=True))
