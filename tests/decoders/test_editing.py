@@ -11,6 +11,7 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from anyweave.decoders.denoising import noising_of
 from anyweave.decoders.editing import Course, Edit, changed_places
 from anyweave.decoders.latent_diffusion import LatentDiffusion
+from anyweave.decoders.sampling import drain
 from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave.testing.decoders import tiny_decoder
 
@@ -37,7 +38,7 @@ def _edited(
 ) -> torch.Tensor:
     seeds = list(range(len(clean)))
     options: dict[str, Any] = {"num_inference_steps": 6, **more}
-    return decoder.sample_latents(new, seeds=seeds, latents=clean, edit=edit, **options)
+    return drain(decoder.latent_steps(new, seeds=seeds, latents=clean, edit=edit, **options))
 
 
 @pytest.mark.parametrize("modality", PAPER_MODALITIES)
@@ -45,7 +46,7 @@ def _edited(
 def test_the_same_words_give_the_source(modality: Modality, kind: str) -> None:
     decoder = tiny_decoder(modality, prediction_type=kind)
     caption = decoder.encode_captions(["a cat", "two dogs"])
-    clean = decoder.sample_latents(caption, seeds=[1, 2], num_inference_steps=2)
+    clean = drain(decoder.latent_steps(caption, seeds=[1, 2], num_inference_steps=2))
     edit, calls = Edit(caption, strength=0.5), list[tuple[int, int]]()
     back = _edited(
         decoder, clean, edit, caption, guidance_scale=1.0, callback=lambda *s: calls.append(s)
@@ -57,7 +58,7 @@ def test_the_same_words_give_the_source(modality: Modality, kind: str) -> None:
 def test_progress_runs_forwards_however_much_is_changed() -> None:
     decoder = tiny_decoder("image")
     old, new = (decoder.encode_captions([words]) for words in ("a cat", "a bell"))
-    clean = decoder.sample_latents(old, seeds=[1], num_inference_steps=2)
+    clean = drain(decoder.latent_steps(old, seeds=[1], num_inference_steps=2))
     edit, calls = Edit(old), list[tuple[int, int]]()
     _edited(decoder, clean, edit, new, callback=lambda *step: calls.append(step))
     numbers = [number for number, _ in calls]
@@ -89,6 +90,6 @@ def test_mistakes() -> None:
     caption = decoder.encode_captions(["a cat"])
     with pytest.raises(ValueError, match="nothing to edit"):
         decoder.generate(caption, seeds=[0], edit=Edit(caption))
-    clean = decoder.sample_latents(caption, seeds=[1], num_inference_steps=2)
+    clean = drain(decoder.latent_steps(caption, seeds=[1], num_inference_steps=2))
     with pytest.raises(ValueError, match="leave the scheduler out"):
         _edited(decoder, clean, Edit(caption), caption, scheduler="ddim")

@@ -16,6 +16,7 @@ from anyweave.decoders.folder import DEFAULTS_FILE, DecoderDefaults
 from anyweave.decoders.latent_diffusion import LatentDiffusion
 from anyweave.decoders.pipeline_decoder import PipelineDecoder
 from anyweave.decoders.protocol import Decoder
+from anyweave.decoders.sampling import drain
 from anyweave.decoders.schedulers import SCHEDULERS, build_scheduler
 from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave.testing.decoders import tiny_decoder, write_tiny_decoder
@@ -41,7 +42,7 @@ def test_shapes_and_types_of_media(
     assert decoder.rate == rate
     latents = decoder.encode_media(media)
     assert latents.shape == (3, *decoder.codec.latent_shape(decoder.defaults.size))
-    assert decoder.decode_latents(latents)[0].shape == shape
+    assert decoder.codec.decode(latents)[0].shape == shape
 
 
 @pytest.mark.parametrize(
@@ -54,10 +55,10 @@ def test_a_batch_equals_its_items_alone(
 ) -> None:
     decoder, options = decoders[modality], STEPS | {"scheduler": scheduler, "eta": 0.5}
     options["num_inference_steps"] = 3
-    together = decoder.sample_latents(conditioning[modality], seeds=[5, 6, 7], **options)
+    together = drain(decoder.latent_steps(conditioning[modality], seeds=[5, 6, 7], **options))
     for row, seed in enumerate([5, 6, 7]):
-        alone = decoder.sample_latents(
-            conditioning[modality][row : row + 1], seeds=[seed], **options
+        alone = drain(
+            decoder.latent_steps(conditioning[modality][row : row + 1], seeds=[seed], **options)
         )
         torch.testing.assert_close(together[row : row + 1], alone, atol=1e-4, rtol=1e-4)
     assert torch.isfinite(together).all()
@@ -74,8 +75,8 @@ def test_a_batch_of_media_equals_its_items(decoders: Decoders, conditioning: Con
 
 def test_seeds_decide(decoders: Decoders, conditioning: Conditioning) -> None:
     decoder, rows = decoders["image"], conditioning["image"][:1].expand(2, -1, -1)
-    same = decoder.sample_latents(rows, seeds=[4, 4], **STEPS)
-    other = decoder.sample_latents(rows, seeds=[4, 5], **STEPS)
+    same = drain(decoder.latent_steps(rows, seeds=[4, 4], **STEPS))
+    other = drain(decoder.latent_steps(rows, seeds=[4, 5], **STEPS))
     torch.testing.assert_close(same[0], same[1])
     torch.testing.assert_close(same[0], other[0])
     assert (other[0] - other[1]).abs().max() > 0.1
@@ -128,8 +129,8 @@ def test_guidance_at_one_is_one_forward_per_step(
 
     monkeypatch.setattr(decoder.unet, "forward", counted)
     caption = conditioning["image"]
-    decoder.sample_latents(caption, seeds=[1, 2, 3], guidance_scale=1.0, **STEPS)
-    decoder.sample_latents(caption, seeds=[1, 2, 3], guidance_scale=2.0, **STEPS)
+    drain(decoder.latent_steps(caption, seeds=[1, 2, 3], guidance_scale=1.0, **STEPS))
+    drain(decoder.latent_steps(caption, seeds=[1, 2, 3], guidance_scale=2.0, **STEPS))
     assert rows == [3, 3, 6, 6]
 
 
@@ -137,14 +138,14 @@ def test_negative_conditioning(decoders: Decoders, conditioning: Conditioning) -
     for modality, decoder in decoders.items():
         caption = conditioning[modality]
         options: dict[str, Any] = STEPS | {"seeds": [1, 2, 3], "guidance_scale": 3.0}
-        plain = decoder.sample_latents(caption, **options)
-        same = decoder.sample_latents(caption, negative=decoder.unconditional(), **options)
+        plain = drain(decoder.latent_steps(caption, **options))
+        same = drain(decoder.latent_steps(caption, negative=decoder.unconditional(), **options))
         torch.testing.assert_close(plain, same)
-        other = decoder.sample_latents(caption, negative=caption.flip(0), **options)
+        other = drain(decoder.latent_steps(caption, negative=caption.flip(0), **options))
         assert (plain - other).abs().max() > 1e-6
         # Guidance between equal conditionings changes nothing.
-        itself = decoder.sample_latents(caption, negative=caption, **options)
-        unguided = decoder.sample_latents(caption, **(options | {"guidance_scale": 1.0}))
+        itself = drain(decoder.latent_steps(caption, negative=caption, **options))
+        unguided = drain(decoder.latent_steps(caption, **(options | {"guidance_scale": 1.0})))
         torch.testing.assert_close(itself, unguided, atol=1e-4, rtol=1e-4)
 
 
@@ -172,14 +173,14 @@ def test_a_public_folder_samples_with_a_fast_solver(tmp_path: Path) -> None:
     assert (public.defaults.scheduler, public.defaults.num_inference_steps) == ("dpm++", 20)
     caption, steps = ours.encode_captions(["a cat"]), []
     count: dict[str, Any] = {"seeds": [1], "callback": lambda step, total: steps.append(total)}
-    by_default = public.sample_latents(caption, **count)
+    by_default = drain(public.latent_steps(caption, **count))
     named: dict[str, Any] = {"scheduler": "dpm++", "num_inference_steps": 20}
     size = MediaSize(height=8, width=8)
     torch.testing.assert_close(
-        by_default, ours.sample_latents(caption, size=size, **named, **count)
+        by_default, drain(ours.latent_steps(caption, size=size, **named, **count))
     )
-    own = public.sample_latents(caption, scheduler="own", num_inference_steps=50, **count)
-    ddim = ours.sample_latents(caption, num_inference_steps=50, size=size, **count)
+    own = drain(public.latent_steps(caption, scheduler="own", num_inference_steps=50, **count))
+    ddim = drain(ours.latent_steps(caption, num_inference_steps=50, size=size, **count))
     torch.testing.assert_close(own, ddim)
     assert steps == [20] * 40 + [50] * 100
 
@@ -234,7 +235,7 @@ def test_previews_are_of_what_will_come(
 
     monkeypatch.setattr(decoder.codec, "preview", watched)
     options: dict[str, Any] = {"num_inference_steps": 6, "scheduler": scheduler}
-    plain = decoder.sample_latents(conditioning[modality], seeds=[1, 2, 3], **options)
+    plain = drain(decoder.latent_steps(conditioning[modality], seeds=[1, 2, 3], **options))
     assert not guesses
     steps = decoder.latent_steps(conditioning[modality], seeds=[1, 2, 3], previews=True, **options)
     shown = []
@@ -279,14 +280,15 @@ def test_editing_starts_from_the_given_latents(
     start = torch.randn(3, *shape)
     options: dict[str, Any] = {"seeds": [1, 2, 3], "latents": start, "num_inference_steps": 20}
     caption = conditioning[modality]
-    near = decoder.sample_latents(
-        caption, strength=0.05, callback=lambda *step: calls.append(step), **options
+    near = drain(
+        decoder.latent_steps(caption, strength=0.05, **options),
+        lambda *step: calls.append(step),
     )
-    far = decoder.sample_latents(caption, strength=0.9, **options)
+    far = drain(decoder.latent_steps(caption, strength=0.9, **options))
     assert calls == [(1, 1)]
     assert (near - start).square().mean() < 0.2 * (far - start).square().mean()
     media = decoder.generate(caption, strength=0.05, **options)
-    assert media[0].shape == decoder.decode_latents(near)[0].shape
+    assert media[0].shape == decoder.codec.decode(near)[0].shape
 
 
 def test_other_sizes_than_the_default(decoders: Decoders, conditioning: Conditioning) -> None:
@@ -424,8 +426,8 @@ def test_vae_shift_is_honoured() -> None:
     decoder.vae.register_to_config(shift_factor=0.5)
     shifted = decoder.encode_media(image)
     torch.testing.assert_close(shifted, plain - 0.5 * 0.3)
-    reference = tiny_decoder("image").decode_latents(plain)[0]
-    assert np.abs(decoder.decode_latents(shifted)[0].astype(int) - reference).max() <= 1
+    reference = tiny_decoder("image").codec.decode(plain)[0]
+    assert np.abs(decoder.codec.decode(shifted)[0].astype(int) - reference).max() <= 1
 
 
 def test_the_table_resolves() -> None:
@@ -570,7 +572,7 @@ def test_a_deterministic_autoencoder(tmp_path: Path) -> None:
     with torch.no_grad():
         torch.testing.assert_close(latents, vae.encode(x).latent * 0.5)
         y = vae.decode(latents / 0.5).sample
-    (made,) = decoder.decode_latents(latents)
+    (made,) = decoder.codec.decode(latents)
     wanted = ((y[0] / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     assert np.array_equal(made, wanted)
     (drawn,) = decoder.generate(torch.randn(1, 8, 32), seeds=[0], num_inference_steps=2)
@@ -598,7 +600,9 @@ def flow(tmp_path_factory: pytest.TempPathFactory) -> LatentDiffusion:
 @torch.no_grad()
 def test_a_flow_is_followed_as_its_scheduler_says(flow: LatentDiffusion) -> None:
     conditioning = torch.randn(1, 8, 32, generator=torch.Generator().manual_seed(1))
-    made = flow.sample_latents(conditioning, seeds=[5], num_inference_steps=4, guidance_scale=2.0)
+    made = drain(
+        flow.latent_steps(conditioning, seeds=[5], num_inference_steps=4, guidance_scale=2.0)
+    )
     sampler = FlowMatchEulerDiscreteScheduler(shift=3.0)
     sampler.set_timesteps(4)
     x = torch.randn(made.shape[1:], generator=torch.Generator().manual_seed(5))[None]
@@ -619,7 +623,7 @@ def test_a_public_flow_samples_with_its_own_scheduler(
     public = LatentDiffusion.from_pretrained("image", tmp_path / "public")
     assert public.defaults.scheduler is None
     assert public.defaults.num_inference_steps == 20
-    public.sample_latents(torch.zeros(1, 8, 32), seeds=[5], num_inference_steps=1)
+    drain(public.latent_steps(torch.zeros(1, 8, 32), seeds=[5], num_inference_steps=1))
 
 
 def test_the_loss_of_a_flow_is_that_of_its_velocity(flow: LatentDiffusion) -> None:
@@ -649,11 +653,15 @@ def test_the_loss_of_a_flow_is_that_of_its_velocity(flow: LatentDiffusion) -> No
 def test_a_flow_edits_from_the_noise_level_of_its_strength(flow: LatentDiffusion) -> None:
     conditioning = torch.zeros(1, 8, 32)
     latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
-    kept = flow.sample_latents(
-        conditioning, seeds=[0], latents=latents, strength=0.1, num_inference_steps=10
+    kept = drain(
+        flow.latent_steps(
+            conditioning, seeds=[0], latents=latents, strength=0.1, num_inference_steps=10
+        )
     )
-    changed = flow.sample_latents(
-        conditioning, seeds=[0], latents=latents, strength=1.0, num_inference_steps=10
+    changed = drain(
+        flow.latent_steps(
+            conditioning, seeds=[0], latents=latents, strength=1.0, num_inference_steps=10
+        )
     )
     assert (kept - latents).square().mean() < (changed - latents).square().mean()
 

@@ -12,6 +12,7 @@ import torch
 
 from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.decoders.latent_diffusion import LatentDiffusion
+from anyweave.decoders.sampling import drain
 from anyweave.decoders.schedulers import build_scheduler
 from anyweave.testing.decoders import write_tiny_decoder
 
@@ -81,8 +82,8 @@ def test_pictures_equal_the_pipeline(
     conditioning = ours.encode_captions(captions)
     got = ours.generate(conditioning, seeds=SEEDS, **sizes, **sampling)
 
-    got_latents = ours.sample_latents(
-        conditioning, seeds=SEEDS, size=MediaSize(**sizes), **sampling
+    got_latents = drain(
+        ours.latent_steps(conditioning, seeds=SEEDS, size=MediaSize(**sizes), **sampling)
     )
     torch.testing.assert_close(got_latents, latents, atol=1e-4, rtol=1e-4)
     for ours_media, theirs in zip(got, media, strict=True):
@@ -170,13 +171,15 @@ def test_editing_equals_the_image_pipeline(tmp_path: Path, scheduler: str, stren
         generator=_generators(),
         output_type="latent",
     )[0]
-    got = ours.sample_latents(
-        ours.encode_captions(["a cat", "a dog"]),
-        seeds=SEEDS,
-        latents=start,
-        strength=strength,
-        num_inference_steps=4,
-        guidance_scale=GUIDANCE,
-        scheduler=scheduler,
+    got = drain(
+        ours.latent_steps(
+            ours.encode_captions(["a cat", "a dog"]),
+            seeds=SEEDS,
+            latents=start,
+            strength=strength,
+            num_inference_steps=4,
+            guidance_scale=GUIDANCE,
+            scheduler=scheduler,
+        )
     )
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)

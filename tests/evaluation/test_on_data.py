@@ -81,7 +81,7 @@ def test_losses_are_the_held_out_ones_and_no_decoder_draws(
         raise AssertionError("a decoder was asked to draw")
 
     kind = type(model.decoders["image"])
-    monkeypatch.setattr(kind, "sample_latents", generate)
+    monkeypatch.setattr(kind, "latent_steps", generate)
     source = tiny_conversations()
     done: list[tuple[int, int]] = []
     report = aw.evaluate(model, source, progress=lambda at, all: done.append((at, all)))

@@ -86,7 +86,7 @@ def test_latents_have_the_size_of_replies(parts: Path, modality: Modality) -> No
     latents = _latents(model, tiny_media(modality, 1))
     options = GenerationOptions(max_new_tokens=1, force=(modality,), num_inference_steps=1)
     reply = ChatSession(model, options).reply("x").media(modality)[0].source
-    decoded = model.decoders[modality].decode_latents(latents[None])[0]
+    decoded = model.decoders[modality].codec.decode(latents[None])[0]
     assert decoded.shape == reply.shape
     assert _latents(_sized(parts, {}), tiny_media(modality, 1)).shape != latents.shape
 

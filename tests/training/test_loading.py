@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from anyweave.decoders.checkpointing import is_wrapped
 from anyweave.model import NextGPT
 from anyweave.model.build import build
 from anyweave.model.lazy_encoder import LazyEncoder
@@ -82,7 +81,7 @@ def test_denoising_of_cached_latents_reads_unets_alone(
     read = _in_memory(model)
     assert read and all(parts == ["unet"] for parts in read.values())
     assert model.decoders["image"].unet.is_gradient_checkpointing
-    assert is_wrapped(model.decoders["video"].unet.mid_block)
+    assert "forward" in vars(model.decoders["video"].unet.mid_block)  # diffusers offers none
 
 
 def test_training_loads_encoders_when_they_are_needed(

@@ -13,15 +13,15 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from anyweave.adapters import without_adapter_layers
 from anyweave.decoders.codecs.sizes import MediaSize
 from anyweave.decoders.families import Family
 from anyweave.decoders.folder import DecoderDefaults
+from anyweave.decoders.frozen import FrozenDecoder
 from anyweave.decoders.layout import SEQUENCE
 from anyweave.decoders.levels import Levels
-from anyweave.decoders.parts import FrozenParts
 from anyweave.decoders.pipeline_form import PipelineForm
 from anyweave.decoders.pipeline_parts import PipelineParts, is_captioning
 from anyweave.decoders.stepping import call
@@ -29,7 +29,7 @@ from anyweave.decoders.unconditional import RememberedUnconditional
 from anyweave.messages import Modality
 
 
-class DrivenPipeline(FrozenParts):
+class DrivenPipeline(FrozenDecoder):
     """The frozen parts of a pipeline, and how to call it."""
 
     def __init__(
@@ -44,39 +44,34 @@ class DrivenPipeline(FrozenParts):
         offload: bool = False,
     ) -> None:
         """Raises `ValueError` for a scheduler whose denoiser's target is unknown."""
-        super().__init__(parts.networks, dtype=dtype, offload=offload)
+        super().__init__(
+            parts.networks,
+            defaults=defaults,
+            unconditional=unconditional,
+            remembered=remembered,
+            dtype=dtype,
+            offload=offload,
+        )
         self.family = family
         self.modality: Modality = family.modality
-        defaults = defaults or DecoderDefaults()
-        steps = defaults.num_inference_steps or int(family.arguments["num_inference_steps"])
-        self.defaults = replace(defaults, num_inference_steps=steps)
+        steps = self.defaults.num_inference_steps or int(family.arguments["num_inference_steps"])
+        self.defaults = replace(self.defaults, num_inference_steps=steps)
         self._small = parts.small
         self._options = parts.options
         configs = {n: None if part is None else part.config for n, part in parts.networks.items()}
         self.form = PipelineForm(family, configs, self.defaults, parts.small.get("tokenizer"))
+        self.denoiser_name = self.form.denoiser
         reader = parts.small["scheduler"]
         assert reader is not None
         self.scheduler = reader()
         self.levels = Levels(self.scheduler)
+        self.num_timesteps = self.levels.num_timesteps
         told = self.form.configs.get("transformer") or {}
         if family.distilled and not (told.get("is_turbo") or told.get("model_version") == "turbo"):
             raise ValueError(
                 f"this {family.name} needs guidance, which is not supported for its class; take a "
                 "distilled (turbo) one"
             )
-        self._unconditional = unconditional
-        self._remembered = remembered
-
-    @property
-    def denoiser_name(self) -> str:
-        """ "unet" or "transformer"."""
-        return self.form.denoiser
-
-    @property
-    def denoiser(self) -> nn.Module:
-        """The denoising network, loaded now if necessary. Adapters train inside it."""
-        network: nn.Module = getattr(self, self.denoiser_name)
-        return network
 
     @torch.no_grad()
     def encode_captions(self, captions: Sequence[str]) -> Float[Tensor, "B Q C"]:
@@ -85,21 +80,8 @@ class DrivenPipeline(FrozenParts):
         """
         return self._encoded(list(captions), negative=False)
 
-    def unconditional(self) -> Float[Tensor, "1 Q C"]:
-        """The pipeline's embedding of the empty caption for guidance: from the folder, else from
-        the user's cache, else computed once. Raises `ValueError` if that is not possible.
-        """
-        if self._unconditional is None and self._remembered is not None:
-            self._unconditional = self._remembered.get()
-        if self._unconditional is None:
-            before = self.in_memory
-            with torch.inference_mode(False), torch.no_grad():
-                self._unconditional = self._encoded([""], negative=True)
-            for name in set(self.in_memory) - set(before):
-                self.release(name)
-            if self._remembered is not None:
-                self._remembered.put(self._unconditional)
-        return self._unconditional.to(self.device, self.dtype)
+    def _empty_caption(self) -> Float[Tensor, "1 Q C"]:
+        return self._encoded([""], negative=True)
 
     def _encoded(self, captions: list[str], *, negative: bool) -> Float[Tensor, "B Q C"]:
         """`negative` gives the pipeline's embedding of the empty caption, as used for guidance or

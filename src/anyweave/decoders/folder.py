@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +15,7 @@ import diffusers
 import torch
 from diffusers.configuration_utils import FrozenDict
 from torch import nn
-from transformers import AutoTokenizer, SpeechT5HifiGan
+from transformers import AutoTokenizer, PreTrainedModel, SpeechT5HifiGan
 
 from anyweave.decoders.codecs.mel import MEL_CONFIG_FILE, MelConfig
 from anyweave.decoders.codecs.sizes import MediaSize
@@ -71,6 +71,17 @@ class DecoderDefaults:
         return MediaSize(**{field.name: getattr(self, field.name) for field in fields(MediaSize)})
 
 
+@dataclass(frozen=True, kw_only=True)
+class PartOptions:
+    """How a decoder's networks are read: their dtype, whether the text encoders are, and modes of
+    the VAE ("slicing", "tiling").
+    """
+
+    dtype: torch.dtype
+    text_encoder: bool
+    vae_modes: Sequence[str]
+
+
 def read_dtype(dtype: torch.dtype | str | None) -> torch.dtype:
     """A dtype, given itself or by name ("float16"); None is float32. Raises `ValueError` for an
     unknown name.
@@ -118,38 +129,24 @@ def _flows(source: DecoderSource) -> bool:
     return config is not None and '"beta_schedule"' not in config.read_text("utf-8", "replace")
 
 
-def load_parts(
-    source: DecoderSource,
-    modality: Modality,
-    *,
-    dtype: torch.dtype,
-    load_text_encoder: bool,
-    vae_slicing: bool = False,
-    vae_tiling: bool = False,
-) -> dict[str, Any]:
+def load_parts(source: DecoderSource, modality: Modality, options: PartOptions) -> dict[str, Any]:
     """The parts of `LatentDiffusion` that `source` has, by argument name; networks are `Deferred`.
 
     Raises `ValueError` for missing parts and for unsupported networks.
     """
-
-    def prepare_vae(vae: Any) -> None:
-        if vae_slicing:
-            vae.enable_slicing()
-        if vae_tiling:
-            vae.enable_tiling()
-
+    dtype = options.dtype
     parts: dict[str, Any] = {
         "unet": _diffusers_network(source, "unet", UNETS, dtype),
-        "vae": _diffusers_network(source, "vae", VAES, dtype, prepare=prepare_vae),
+        "vae": _diffusers_network(source, "vae", VAES, dtype, options.vae_modes),
         "scheduler": source.read_small(_scheduler_class(source), "scheduler"),
     }
     if source.has("tokenizer", "tokenizer_config.json"):
         parts["tokenizer"] = source.read_small(AutoTokenizer, "tokenizer", trust_remote_code=False)
-    if load_text_encoder and source.has("text_encoder"):
+    if options.text_encoder and source.has("text_encoder"):
         kind = _text_encoder_class(source)
-        parts["text_encoder"] = _transformers_network(source, "text_encoder", kind, dtype)
+        parts["text_encoder"] = deferred_network(source, "text_encoder", kind, dtype)
     if modality == "audio" and source.has("vocoder"):
-        parts["vocoder"] = _transformers_network(source, "vocoder", SpeechT5HifiGan, dtype)
+        parts["vocoder"] = deferred_network(source, "vocoder", SpeechT5HifiGan, dtype)
     if (mel := source.file(MEL_CONFIG_FILE)) is not None:
         parts["mel"] = MelConfig.load(mel)
     if (stored := source.file(UNCONDITIONAL_FILE)) is not None:
@@ -180,25 +177,37 @@ def _diffusers_network(
     part: str,
     supported: tuple[str, ...],
     dtype: torch.dtype,
-    prepare: Callable[[Any], None] = lambda network: None,
+    modes: Sequence[str] = (),
 ) -> Deferred:
-    stored = source.config(part)
-    name = stored.get("_class_name")
+    name = source.config(part).get("_class_name")
     if name not in supported:
         raise ValueError(
             f"{source.where}: the {part} is a {name}; supported: {', '.join(supported)}"
         )
-    kind = getattr(diffusers, name)
-    # Configs of older releases lack newer arguments: these take their defaults.
-    arguments = inspect.signature(kind.__init__).parameters.values()
-    known = {a.name: a.default for a in arguments if a.default is not a.empty}
+    return deferred_network(source, part, getattr(diffusers, name), dtype, modes)
+
+
+def deferred_network(
+    source: DecoderSource, part: str, kind: Any, dtype: torch.dtype, modes: Sequence[str] = ()
+) -> Deferred:
+    """A network of diffusers or transformers whose weights are read on first use, with `modes`
+    enabled. Only its config is read now.
+    """
+    if issubclass(kind, PreTrainedModel):
+        config: Any = source.read_small(kind.config_class, part)
+    else:
+        # Configs of older releases lack newer arguments: these take their defaults.
+        arguments = inspect.signature(kind.__init__).parameters.values()
+        known = {a.name: a.default for a in arguments if a.default is not a.empty}
+        config = FrozenDict(known | source.config(part))
 
     def load() -> nn.Module:
-        network: nn.Module = source.read(kind, part, dtype=dtype)
-        prepare(network)
+        network: Any = source.read(kind, part, dtype=dtype)
+        for mode in modes:
+            getattr(network, f"enable_{mode}")()
         return network
 
-    return Deferred(FrozenDict(known | stored), load)
+    return Deferred(config, load)
 
 
 def _text_encoder_class(source: DecoderSource) -> Any:
@@ -210,13 +219,6 @@ def _text_encoder_class(source: DecoderSource) -> Any:
         )
     module, _, name = TEXT_ENCODERS[model_type].partition(":")
     return getattr(import_module(module), name)
-
-
-def _transformers_network(
-    source: DecoderSource, part: str, kind: Any, dtype: torch.dtype
-) -> Deferred:
-    config = source.read_small(kind.config_class, part)
-    return Deferred(config, lambda: source.read(kind, part, dtype=dtype))
 
 
 def _model_index(modality: Modality, parts: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -23,29 +23,26 @@ from torch import Tensor, nn
 
 from anyweave.adapters import without_adapter_layers
 from anyweave.decoders.captions import encode_captions, max_caption_tokens
-from anyweave.decoders.checkpointing import enable_gradient_checkpointing
 from anyweave.decoders.codecs.codec import Codec, build_codec
 from anyweave.decoders.codecs.mel import MelConfig
 from anyweave.decoders.codecs.sizes import MediaSize, Rates
 from anyweave.decoders.codecs.vae import PictureVae
-from anyweave.decoders.conditioning import check_conditioning, expand_negative
 from anyweave.decoders.denoising import Flow, noising_of
 from anyweave.decoders.editing import Course, Edit, edit_steps
 from anyweave.decoders.folder import (
     GUIDANCE,
     PIPELINES,
     DecoderDefaults,
+    PartOptions,
     load_parts,
     read_defaults,
-    read_dtype,
     save_parts,
 )
-from anyweave.decoders.parts import Deferred, FrozenParts
+from anyweave.decoders.frozen import FrozenDecoder, check_conditioning
+from anyweave.decoders.parts import Deferred
 from anyweave.decoders.sampling import (
     Previews,
-    Progress,
     Steps,
-    drain,
     edit_timesteps,
     initial_noise,
     renoised,
@@ -57,24 +54,17 @@ from anyweave.decoders.source import DecoderSource
 from anyweave.decoders.unconditional import RememberedUnconditional
 from anyweave.messages import Modality
 
-DEFAULT_STEPS = 20
 
+class LatentDiffusion(FrozenDecoder):
+    """A UNet of the first generation with its VAE.
 
-class LatentDiffusion(FrozenParts):
-    """A frozen decoder: conditioning [B, Q, C] -> media, and the loss that trains others to
-    condition it.
-
-    Its parameters never require gradients and it never leaves eval mode. `Deferred` parts load on
-    first use: embedding captions loads no UNet, a reply no text encoder. `text_encoder` and
-    `tokenizer` may be None: replies need only the unconditional embedding, which is saved with the
-    folder.
+    `text_encoder` and `tokenizer` may be None: replies need only the unconditional embedding, which
+    is saved with the folder.
     """
 
     edits = True
     """It edits media by inversion: `generate_steps` takes `edit`."""
     denoiser_name = "unet"
-    gradient_checkpointing: bool = False
-    """The denoising loss recomputes the UNet's activations in backward, to save memory."""
 
     def __init__(
         self,
@@ -99,7 +89,14 @@ class LatentDiffusion(FrozenParts):
         Raises `ValueError` for an unknown modality or for parts that do not fit together.
         """
         networks = {"unet": unet, "vae": vae, "text_encoder": text_encoder, "vocoder": vocoder}
-        super().__init__(networks, dtype=dtype, offload=offload)
+        super().__init__(
+            networks,
+            defaults=defaults,
+            unconditional=unconditional,
+            remembered=remembered,
+            dtype=dtype,
+            offload=offload,
+        )
         if modality not in PIPELINES:
             raise ValueError(
                 f"unknown modality {modality!r}; latent diffusion makes {', '.join(PIPELINES)}"
@@ -118,11 +115,11 @@ class LatentDiffusion(FrozenParts):
                     "not supported: take one of its family without it"
                 )
         self.noising = noising_of(scheduler)
+        self.num_timesteps = self.noising.num_timesteps
         self.modality: Modality = modality
         self.scheduler = scheduler
         self.tokenizer = tokenizer
         self.mel = mel
-        self.defaults = defaults or DecoderDefaults()
         self.codec: Codec = build_codec(
             modality,
             unet_config=unet_config,
@@ -134,71 +131,22 @@ class LatentDiffusion(FrozenParts):
         )
         self.takes_vector = unet_config.get("class_embed_type") is not None
         self._configs = configs
-        self._unconditional = unconditional
-        self._remembered = remembered
 
     # --- on disk
 
     @classmethod
-    def from_pretrained(
+    def _opened(
         cls,
+        source: DecoderSource,
         modality: Modality,
-        path_or_id: str | Path,
-        *,
-        dtype: torch.dtype | str | None = None,
-        load_text_encoder: bool = True,
-        offload: bool = False,
-        vae_slicing: bool = False,
-        vae_tiling: bool = False,
-        revision: str | None = None,
-        variant: str | None = None,
-        use_safetensors: bool | None = None,
-        cache_dir: str | Path | None = None,
-        local_files_only: bool = False,
-        token: str | bool | None = None,
-        subfolders: dict[str, str] | None = None,
-        **defaults: Any,
-    ) -> LatentDiffusion:
-        """Open a folder in the diffusers layout, or a model hub repository by its id.
-
-        `revision` to `subfolders` are those of `DecoderSource`.
-
-        Only configs are read now; each network loads on first use.
-
-        Args:
-            dtype: of all networks, for example "float16"; None is float32.
-            load_text_encoder: False never loads it; `encode_captions` then fails.
-            offload: keep a network on the device only while it runs. For replies on small GPUs.
-            vae_slicing: send one picture or frame at a time through the VAE: same result, less
-                memory.
-            vae_tiling: process large pictures in overlapping, blended tiles: less memory, slightly
-                different result.
-            defaults: override `DecoderDefaults`, for example ``height=320, width=576``.
-
-        Raises:
-            ValueError: a decoder of another modality, missing parts or unknown settings.
-        """
-        source = DecoderSource(
-            where=str(path_or_id),
-            revision=revision,
-            variant=variant,
-            use_safetensors=use_safetensors,
-            cache_dir=None if cache_dir is None else str(cache_dir),
-            local_files_only=local_files_only,
-            token=token,
-            subfolders=subfolders or {},
-        ).pinned()
+        defaults: dict[str, Any],
+        options: PartOptions,
+        offload: bool,
+    ) -> Self:
+        source = source.pinned()
         resolved = read_defaults(source, modality, defaults)
-        kind = read_dtype(dtype)
-        parts = load_parts(
-            source,
-            modality,
-            dtype=kind,
-            load_text_encoder=load_text_encoder,
-            vae_slicing=vae_slicing,
-            vae_tiling=vae_tiling,
-        )
-        return cls(modality, defaults=resolved, dtype=kind, offload=offload, **parts)
+        parts = load_parts(source, modality, options)
+        return cls(modality, defaults=resolved, dtype=options.dtype, offload=offload, **parts)
 
     def save_pretrained(self, path: str | Path) -> None:
         """Write a folder that `from_pretrained` and diffusers' own pipelines can open.
@@ -226,17 +174,6 @@ class LatentDiffusion(FrozenParts):
     def rate(self) -> float | None:
         """Hz for audio, frames/s for video, None for images."""
         return self.codec.rate
-
-    @property
-    def denoiser(self) -> nn.Module:
-        """The UNet, loaded now if necessary. Adapters train inside it."""
-        unet: nn.Module = self.unet
-        return unet
-
-    @property
-    def num_timesteps(self) -> int:
-        """How many noise levels `denoising_loss` draws from."""
-        return self.noising.num_timesteps
 
     @property
     def guidance_scale(self) -> float:
@@ -279,58 +216,23 @@ class LatentDiffusion(FrozenParts):
                 list(captions), self.tokenizer, text_encoder, as_vector=self.takes_vector
             )
 
-    def unconditional(self) -> Float[Tensor, "1 Q C"]:
-        """The conditioning of the empty caption: from the folder, else from the user's cache, else
-        computed once (the text encoder is then dropped again if nothing else had loaded it).
-        """
-        if self._unconditional is None and self._remembered is not None:
-            self._unconditional = self._remembered.get()
-        if self._unconditional is None:
-            if self._configs["text_encoder"] is None:
-                raise ValueError(
-                    f"this {self.modality} decoder has neither unconditional.safetensors nor a "
-                    "loaded text encoder, so guidance is not possible; load it with "
-                    "load_text_encoder=True and save_pretrained() it once, or give negative=, "
-                    "or guidance_scale=1"
-                )
-            for_this_alone = "text_encoder" not in self.in_memory
-            with torch.inference_mode(False):
-                self._unconditional = self.encode_captions([""])
-            if for_this_alone:
-                self.release("text_encoder")
-            if self._remembered is not None:
-                self._remembered.put(self._unconditional)
-        return self._unconditional.to(self.device, self.dtype)
+    def _empty_caption(self) -> Float[Tensor, "1 Q C"]:
+        if self._configs["text_encoder"] is None:
+            raise ValueError(
+                f"this {self.modality} decoder has neither unconditional.safetensors nor a "
+                "loaded text encoder, so guidance is not possible; load it with "
+                "load_text_encoder=True and save_pretrained() it once, or give negative=, "
+                "or guidance_scale=1"
+            )
+        return self.encode_captions([""])
 
     # --- media <-> latents
 
-    def encode_media(
-        self,
-        media: Sequence[np.ndarray],
-        *,
-        rates: Rates | None = None,
-        height: int | None = None,
-        width: int | None = None,
-        num_frames: int | None = None,
-        audio_length: float | None = None,
+    def _encoded_media(
+        self, media: Sequence[np.ndarray], size: MediaSize, rates: Rates | None
     ) -> Float[Tensor, " B *latent"]:
-        """Scaled latents of media, fitted to the given size, by default the decoder's own.
-
-        Images [B, c, h, w], clips [B, c, F, h, w], waves [B, c, T/f, M/f] (at `rate` Hz).
-        `rates` are the media's own: clips keep their true speed, and a wave whose rate differs from
-        the decoder's raises `ValueError`. Without `rates`, evenly spaced frames cover the whole
-        clip. Deterministic.
-        """
-        if not media:
-            raise ValueError(f"no {self.modality} given to encode")
-        size = MediaSize(
-            height=height, width=width, num_frames=num_frames, audio_length=audio_length
-        )
+        """Scaled: images [B, c, h, w], clips [B, c, F, h, w], waves [B, c, T/f, M/f] at `rate`."""
         return self.codec.encode(media, size, rates)
-
-    def decode_latents(self, latents: Float[Tensor, " B *latent"]) -> list[np.ndarray]:
-        """uint8 images [H, W, 3], uint8 clips [F, H, W, 3] or float32 waves [S]."""
-        return self.codec.decode(latents.to(self.device))
 
     # --- sampling
 
@@ -344,26 +246,11 @@ class LatentDiffusion(FrozenParts):
         prediction: Tensor = unet(latents, timesteps, return_dict=False, **extra)[0]
         return prediction
 
-    def _check_conditioning(self, name: str, conditioning: Tensor) -> Tensor:
+    def _checked(self, name: str, conditioning: Tensor) -> Tensor:
         check_conditioning(
             conditioning, self._conditioning_width, name=name, as_vector=self.takes_vector
         )
         return conditioning.to(self.device, self.dtype)
-
-    def generate(
-        self,
-        conditioning: Float[Tensor, "B Q C"],
-        *,
-        seeds: Sequence[int],
-        callback: Progress | None = None,
-        **arguments: Any,
-    ) -> list[np.ndarray]:
-        """Media of `conditioning`, one per row, each as if generated alone with its seed.
-
-        Calls `callback(step, total)` after every UNet call; `arguments` are those of
-        `generate_steps`.
-        """
-        return drain(self.generate_steps(conditioning, seeds=seeds, **arguments), callback)
 
     @torch.no_grad()
     def generate_steps(
@@ -390,17 +277,6 @@ class LatentDiffusion(FrozenParts):
         # Latents round a sound's length up; those given in another size keep their own length.
         fits = tuple(latents.shape[1:]) == self.codec.latent_shape(size)
         return self.codec.decode(latents, size if fits else None)
-
-    def sample_latents(
-        self,
-        conditioning: Float[Tensor, "B Q C"],
-        *,
-        seeds: Sequence[int],
-        callback: Progress | None = None,
-        **sampling: Any,
-    ) -> Float[Tensor, " B *latent"]:
-        """All of `latent_steps` at once; calls `callback(step, total)` after every UNet call."""
-        return drain(self.latent_steps(conditioning, seeds=seeds, **sampling), callback)
 
     @torch.no_grad()
     def latent_steps(
@@ -430,22 +306,13 @@ class LatentDiffusion(FrozenParts):
         steps: seeds and eta have no effect, and `edit.strength` applies. `eta` is DDIM's. With
         `previews`, each step carries a preview of the result, if the medium can be seen.
         """
-        conditioning = self._check_conditioning("conditioning", conditioning)
-        if len(seeds) != len(conditioning):
-            raise ValueError(
-                f"{len(conditioning)} conditionings need as many seeds, got {len(seeds)}"
-            )
-        steps = num_inference_steps
-        if steps is None:
-            steps = self.defaults.num_inference_steps or DEFAULT_STEPS
-        if steps < 1:
-            raise ValueError(f"num_inference_steps must be at least 1, got {steps}")
+        conditioning, steps = self._asked(conditioning, seeds, num_inference_steps)
         guidance = self.guidance_scale if guidance_scale is None else guidance_scale
         if guidance <= 1.0:
             negative = None
         else:
             negative = self.unconditional() if negative is None else negative
-            negative = expand_negative(self._check_conditioning("negative", negative), conditioning)
+            negative = _expanded(self._checked("negative", negative), conditioning)
         if edit is not None:
             if scheduler is not None:
                 raise ValueError(
@@ -524,40 +391,32 @@ class LatentDiffusion(FrozenParts):
 
     # --- the loss
 
-    def denoising_loss(
+    def _errors(
         self,
-        conditioning: Float[Tensor, "B Q C"],
-        latents: Float[Tensor, " B *latent"],
-        *,
-        generator: torch.Generator | None = None,
-        timesteps: Int[Tensor, " B"] | None = None,
-        noise: Float[Tensor, " B *latent"] | None = None,
-        snr_gamma: float | None = None,
+        conditioning: Tensor,
+        clean: Tensor,
+        noise: Tensor,
+        timesteps: Int[Tensor, " B"],
+        snr_gamma: float | None,
     ) -> Float[Tensor, " B"]:
-        """Each sample's mean squared denoising error; gradients reach only `conditioning` and
-        the UNet's adapters.
-
-        `latents` are scaled clean latents from `encode_media`. Noise and timesteps are drawn from
-        `generator` unless given. The scheduler determines the target (see `denoising`). `snr_gamma`
-        weights each sample by min-SNR (Hang et al., 2023), for diffusion only. An offloaded UNet
-        stays on the device afterwards, as the backward pass needs it there.
-        """
-        conditioning = self._check_conditioning("conditioning", conditioning)
-        batch = len(conditioning)
-        clean = latents.to(self.device, torch.float32)
-        if len(clean) != batch:
-            raise ValueError(f"{batch} conditionings need as many latents, got {len(clean)}")
-        source = generator.device if generator is not None else torch.device("cpu")
-        if timesteps is None:
-            steps = self.noising.num_timesteps
-            timesteps = torch.randint(0, steps, (batch,), generator=generator, device=source)
-        if noise is None:
-            noise = torch.randn(clean.shape, generator=generator, device=source)
-        timesteps, noise = timesteps.to(self.device), noise.to(self.device, torch.float32)
         made = self.noising.noised(clean, noise, timesteps, snr_gamma)
         unet = self.unet.to(self.device)
-        if self.gradient_checkpointing:
-            enable_gradient_checkpointing(unet)
         prediction = self._predict(unet, made.noisy.to(self.dtype), made.times, conditioning)
         loss_B = (prediction.float() - made.target).square().flatten(1).mean(1)
         return loss_B if made.weights is None else loss_B * made.weights
+
+
+def _expanded(
+    negative: Float[Tensor, "#B Q C"], conditioning: Float[Tensor, "B Q C"]
+) -> Float[Tensor, "B Q C"]:
+    """One row of `negative` for every row of `conditioning`.
+
+    Raises `ValueError` if the tokens, the width or the number of rows do not fit.
+    """
+    fits = negative.shape[0] in (1, len(conditioning))
+    if not fits or negative.shape[1:] != conditioning.shape[1:]:
+        raise ValueError(
+            f"negative or unconditional conditioning {list(negative.shape)} does not fit "
+            f"{list(conditioning.shape)}; it needs the same tokens and width, and one row or B rows"
+        )
+    return negative.expand_as(conditioning)

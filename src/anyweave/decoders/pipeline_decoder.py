@@ -14,35 +14,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from anyweave.decoders.checkpointing import enable_gradient_checkpointing
 from anyweave.decoders.codecs.sizes import MediaSize, Rates
-from anyweave.decoders.conditioning import check_conditioning
 from anyweave.decoders.driven_pipeline import DrivenPipeline
 from anyweave.decoders.folder import (
     INDEX_FILE,
     UNCONDITIONAL_FILE,
+    PartOptions,
     read_defaults,
-    read_dtype,
     read_unconditional,
 )
+from anyweave.decoders.frozen import check_conditioning
 from anyweave.decoders.pipeline_parts import (
     is_captioning,
     named_family,
     read_parts,
 )
 from anyweave.decoders.sampling import (
-    Progress,
     Step,
     Steps,
-    drain,
     edit_timesteps,
     initial_noise,
     renoised,
@@ -60,60 +56,25 @@ MOST_ALIGNED = 128
 
 
 class PipelineDecoder(DrivenPipeline):
-    """A frozen decoder: conditioning [B, Q, C] -> media through a diffusers pipeline, and the loss
-    that trains others to condition it.
-    """
-
-    gradient_checkpointing: bool = False
-    """The denoising loss recomputes the denoiser's activations in backward, to save memory."""
+    """A decoder that samples, and learns what to be conditioned by, through a pipeline's call."""
 
     @classmethod
-    def from_pretrained(
+    def _opened(
         cls,
+        source: DecoderSource,
         modality: Modality,
-        path_or_id: str | Path,
-        *,
-        dtype: torch.dtype | str | None = None,
-        load_text_encoder: bool = True,
-        offload: bool = False,
-        vae_slicing: bool = False,
-        vae_tiling: bool = False,
-        revision: str | None = None,
-        variant: str | None = None,
-        use_safetensors: bool | None = None,
-        cache_dir: str | Path | None = None,
-        local_files_only: bool = False,
-        token: str | bool | None = None,
-        **defaults: Any,
-    ) -> PipelineDecoder:
-        """Open a pipeline's folder, or a model hub repository by its id. The options are those of
-        `LatentDiffusion.from_pretrained`. Only configs are read now.
-
-        Raises `ValueError` for a pipeline of another class or modality, and for missing parts.
-        """
-        source = DecoderSource(
-            where=str(path_or_id),
-            revision=revision,
-            variant=variant,
-            use_safetensors=use_safetensors,
-            cache_dir=None if cache_dir is None else str(cache_dir),
-            local_files_only=local_files_only,
-            token=token,
-        ).pinned(INDEX_FILE)
+        defaults: dict[str, Any],
+        options: PartOptions,
+        offload: bool,
+    ) -> Self:
+        source = source.pinned(INDEX_FILE)
         family = named_family(source)
         if family is None or family.modality != modality:
             raise ValueError(
                 f"{source.where} is no {modality} pipeline of a class that is supported"
                 + ("" if family is None else f": {family.name} makes {family.modality}")
             )
-        kind = read_dtype(dtype)
-        parts = read_parts(
-            source,
-            family,
-            dtype=kind,
-            load_text_encoder=load_text_encoder,
-            prepare_vae={"slicing": vae_slicing, "tiling": vae_tiling},
-        )
+        parts = read_parts(source, family, options)
         stored = source.file(UNCONDITIONAL_FILE)
         captioning = [n for n in (*parts.networks, *parts.small) if is_captioning(n)]
         return cls(
@@ -121,8 +82,8 @@ class PipelineDecoder(DrivenPipeline):
             parts,
             defaults=read_defaults(source, modality, defaults, public={}),
             unconditional=None if stored is None else read_unconditional(stored),
-            remembered=RememberedUnconditional(source, kind, *captioning),
-            dtype=kind,
+            remembered=RememberedUnconditional(source, options.dtype, *captioning),
+            dtype=options.dtype,
             offload=offload,
         )
 
@@ -158,23 +119,7 @@ class PipelineDecoder(DrivenPipeline):
         """Hz for audio, frames/s for video, None for images."""
         return self.form.rate
 
-    @property
-    def num_timesteps(self) -> int:
-        """How many noise levels the denoising loss draws from."""
-        return self.levels.num_timesteps
-
     # --- sampling
-
-    def generate(
-        self,
-        conditioning: Float[Tensor, "B Q C"],
-        *,
-        seeds: Sequence[int],
-        callback: Progress | None = None,
-        **arguments: Any,
-    ) -> list[np.ndarray]:
-        """All of `generate_steps` at once; calls `callback(step, total)` after every step."""
-        return drain(self.generate_steps(conditioning, seeds=seeds, **arguments), callback)
 
     @torch.no_grad()
     def generate_steps(
@@ -202,17 +147,15 @@ class PipelineDecoder(DrivenPipeline):
         default, else the pipeline's. There are no previews. Raises `ValueError` for what the
         pipeline refuses.
         """
-        conditioning = self._checked("conditioning", conditioning)
-        if len(seeds) != len(conditioning):
-            raise ValueError(
-                f"{len(conditioning)} conditionings need as many seeds, got {len(seeds)}"
-            )
+        conditioning, steps = self._asked(conditioning, seeds, num_inference_steps)
         size = self.form.size(
             MediaSize(height=height, width=width, num_frames=num_frames, audio_length=audio_length)
         )
         conditioning, negative, guidance = self._guided(conditioning, negative, guidance_scale)
         arguments = self.arguments(conditioning, negative, guidance, size)
-        arguments |= self._steps(num_inference_steps) | {"output_type": "np"}
+        arguments |= {"num_inference_steps": steps, "output_type": "np"}
+        if steps != 2 and "intermediate_timesteps" in self.family.arguments:
+            arguments["intermediate_timesteps"] = None  # only valid for two steps
         if "eta" in self.family.arguments:
             arguments["eta"] = eta
         sampler = one_step(build_scheduler(scheduler or self.defaults.scheduler, self.scheduler))
@@ -268,15 +211,6 @@ class PipelineDecoder(DrivenPipeline):
             raise ValueError(f"{len(negative)} negatives for {len(conditioning)} conditionings")
         return conditioning, negative.expand(len(conditioning), -1, -1), guidance
 
-    def _steps(self, given: int | None) -> dict[str, Any]:
-        steps = self.defaults.num_inference_steps if given is None else given
-        if steps is None or steps < 1:
-            raise ValueError(f"num_inference_steps must be at least 1, got {steps}")
-        made: dict[str, Any] = {"num_inference_steps": steps}
-        if steps != 2 and "intermediate_timesteps" in self.family.arguments:
-            made["intermediate_timesteps"] = None  # only valid for two steps
-        return made
-
     def _renoised(
         self, sampler: Any, latents: Tensor, strength: float, generators: list[torch.Generator]
     ) -> Tensor:
@@ -302,51 +236,25 @@ class PipelineDecoder(DrivenPipeline):
 
     # --- media -> latents, and the loss
 
-    @torch.no_grad()
-    def encode_media(
-        self, media: Sequence[np.ndarray], *, rates: Rates | None = None, **size: Any
+    def _encoded_media(
+        self, media: Sequence[np.ndarray], size: MediaSize, rates: Rates | None
     ) -> Float[Tensor, " B *latent"]:
-        """Clean latents of media in the pipeline's own form, fitted to the given size, by default
-        the decoder's own. `rates` as in `LatentDiffusion.encode_media`. Deterministic.
-        """
-        if not media:
-            raise ValueError(f"no {self.modality} given to encode")
-        full = self.form.size(MediaSize(**size))
-        return self.form.encode(partial(self.use, "vae"), media, full, rates)
+        return self.form.encode(partial(self.use, "vae"), media, self.form.size(size), rates)
 
-    def denoising_loss(
+    def _errors(
         self,
-        conditioning: Float[Tensor, "B Q C"],
-        latents: Float[Tensor, " B *latent"],
-        *,
-        generator: torch.Generator | None = None,
-        timesteps: Int[Tensor, " B"] | None = None,
-        noise: Float[Tensor, " B *latent"] | None = None,
-        snr_gamma: float | None = None,
+        conditioning: Tensor,
+        clean: Tensor,
+        noise: Tensor,
+        timesteps: Int[Tensor, " B"],
+        snr_gamma: float | None,
     ) -> Float[Tensor, " B"]:
-        """Each sample's mean squared denoising error; gradients reach only `conditioning` and the
-        denoiser's adapters.
-
-        The pipeline itself predicts, one sample at a time, since all rows of a call share a noise
-        level. The scheduler determines the target. `snr_gamma` applies to diffusion only.
-        """
-        conditioning = self._checked("conditioning", conditioning)
-        clean = latents.to(self.device, torch.float32)
-        batch = len(conditioning)
-        if len(clean) != batch:
-            raise ValueError(f"{batch} conditionings need as many latents, got {len(clean)}")
-        if timesteps is None:
-            timesteps = torch.randint(0, self.num_timesteps, (batch,), generator=generator)
-        if noise is None:
-            noise = torch.randn(clean.shape, generator=generator)
-        noise = noise.to(self.device, torch.float32)
-        if self.gradient_checkpointing:
-            enable_gradient_checkpointing(getattr(self, self.form.denoiser))
-        rows = [slice(row, row + 1) for row in range(batch)]
+        # One sample at a time, since all rows of a pipeline's call share a noise level.
+        rows = [slice(row, row + 1) for row in range(len(clean))]
         return torch.stack(
             [
-                self._error(conditioning[row], clean[row], noise[row], int(level), snr_gamma)
-                for row, level in zip(rows, timesteps, strict=True)
+                self._error(conditioning[row], clean[row], noise[row], level, snr_gamma)
+                for row, level in zip(rows, timesteps.tolist(), strict=True)
             ]
         )
 

@@ -5,19 +5,17 @@ first use.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 import diffusers
-import torch
 import transformers
-from diffusers.configuration_utils import FrozenDict
 from torch import nn
 
 from anyweave.decoders.families import FAMILIES, Family
-from anyweave.decoders.folder import INDEX_FILE
+from anyweave.decoders.folder import INDEX_FILE, PartOptions, deferred_network
 from anyweave.decoders.parts import Deferred
 from anyweave.decoders.source import CAPTIONING, DecoderSource
 from anyweave.files import read_object
@@ -56,16 +54,8 @@ def is_captioning(name: str) -> bool:
     return name.startswith(CAPTIONING)
 
 
-def read_parts(
-    source: DecoderSource,
-    family: Family,
-    *,
-    dtype: torch.dtype,
-    load_text_encoder: bool,
-    prepare_vae: Mapping[str, bool],
-) -> PipelineParts:
-    """The parts of a pipeline's folder; only configs are read now. `prepare_vae` says whether to
-    enable "slicing" and "tiling".
+def read_parts(source: DecoderSource, family: Family, how: PartOptions) -> PipelineParts:
+    """The parts of a pipeline's folder; only configs are read now.
 
     Raises `ValueError` for a missing part, or a class found in neither diffusers nor transformers.
     """
@@ -82,11 +72,11 @@ def read_parts(
             networks[name] = None
         elif isinstance(named, list) and len(named) == 2 and None not in named:
             kind = _class(source, name, *named)
-            if not load_text_encoder and is_captioning(name):
+            if not how.text_encoder and is_captioning(name):
                 networks[name] = None
             elif issubclass(kind, nn.Module):
-                wanted = [what for what, on in prepare_vae.items() if on and name == "vae"]
-                networks[name] = _network(source, name, kind, dtype, wanted)
+                modes = how.vae_modes if name == "vae" else ()
+                networks[name] = deferred_network(source, name, kind, how.dtype, modes)
             else:
                 small[name] = _reader(source, name, kind)
         elif taken[name].default is inspect.Parameter.empty and name != "self":
@@ -109,25 +99,6 @@ def _class(source: DecoderSource, part: str, library: str, name: str) -> Any:
             "diffusers or transformers offers"
         )
     return kind
-
-
-def _network(
-    source: DecoderSource, part: str, kind: Any, dtype: torch.dtype, enabled: Sequence[str]
-) -> Deferred:
-    if issubclass(kind, transformers.PreTrainedModel):
-        config: Any = source.read_small(kind.config_class, part)
-    else:
-        arguments = inspect.signature(kind.__init__).parameters.values()
-        known = {a.name: a.default for a in arguments if a.default is not a.empty}
-        config = FrozenDict(known | source.config(part))
-
-    def load() -> nn.Module:
-        network: Any = source.read(kind, part, dtype=dtype)
-        for what in enabled:
-            getattr(network, f"enable_{what}")()
-        return network
-
-    return Deferred(config, load)
 
 
 def _reader(source: DecoderSource, part: str, kind: Any) -> Callable[[], Any]:

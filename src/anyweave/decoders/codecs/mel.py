@@ -1,4 +1,4 @@
-"""Log-mel spectrograms in plain torch, in both directions.
+"""Log-mel spectrograms in both directions.
 
 `log_mel` is the forward transform an audio decoder is trained on; `griffin_lim` turns its output
 back into a wave for folders without a neural vocoder. Frames follow the convention of HiFi-GAN and
@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from transformers import audio_utils
 
 from anyweave.files import read_object, write_json
 
@@ -85,35 +86,21 @@ class MelConfig:
         write_json(path, asdict(self))
 
 
-def _hz_to_mel(hz: Tensor, scale: str) -> Tensor:
-    if scale == "htk":
-        return 2595.0 * torch.log10(1.0 + hz / 700.0)
-    logarithmic = 15.0 + 27.0 * torch.log(hz.clamp(min=1e-10) / 1000.0) / math.log(6.4)
-    return torch.where(hz >= 1000.0, logarithmic, 3.0 * hz / 200.0)
-
-
-def _mel_to_hz(mel: Tensor, scale: str) -> Tensor:
-    if scale == "htk":
-        return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
-    return torch.where(mel >= 15.0, 1000.0 * 6.4 ** ((mel - 15.0) / 27.0), 200.0 * mel / 3.0)
-
-
 @lru_cache(maxsize=8)
 def mel_filter_bank(config: MelConfig) -> Float[Tensor, "M F"]:
     """Triangular filters, equally spaced in mel, from the F = n_fft / 2 + 1 linear bins to M bands
     (float32).
     """
-    edges = torch.tensor([config.fmin, config.fmax], dtype=torch.float64)
-    low, high = _hz_to_mel(edges, config.mel_scale).tolist()
-    centres = torch.linspace(low, high, config.num_mels + 2, dtype=torch.float64)
-    hz = _mel_to_hz(centres, config.mel_scale)
-    bins = torch.linspace(0, config.sample_rate / 2, config.n_fft // 2 + 1, dtype=torch.float64)
-    rising = (bins[None] - hz[:-2, None]) / (hz[1:-1] - hz[:-2])[:, None]
-    falling = (hz[2:, None] - bins[None]) / (hz[2:] - hz[1:-1])[:, None]
-    bank = torch.minimum(rising, falling).clamp(min=0)
-    if config.area_norm:
-        bank = bank * (2.0 / (hz[2:] - hz[:-2]))[:, None]
-    return bank.float()
+    bank = audio_utils.mel_filter_bank(
+        config.n_fft // 2 + 1,
+        config.num_mels,
+        config.fmin,
+        config.fmax,
+        config.sample_rate,
+        norm="slaney" if config.area_norm else None,
+        mel_scale=config.mel_scale,
+    )
+    return torch.from_numpy(bank).T.float()
 
 
 def _stft(padded_BS: Tensor, config: MelConfig) -> Tensor:
