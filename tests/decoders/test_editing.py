@@ -11,7 +11,7 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from anyweave.decoders.denoising import noising_of
 from anyweave.decoders.editing import Course, Edit, changed_places
 from anyweave.decoders.latent_diffusion import LatentDiffusion
-from anyweave.decoders.sampling import drain
+from anyweave.decoders.sampling import Progress, drain
 from anyweave.messages import PAPER_MODALITIES, Modality
 from anyweave.testing.decoders import tiny_decoder
 
@@ -34,11 +34,17 @@ def test_a_step_is_that_of_diffusers(kind: str) -> None:
 
 
 def _edited(
-    decoder: LatentDiffusion, clean: torch.Tensor, edit: Edit, new: torch.Tensor, **more: Any
+    decoder: LatentDiffusion,
+    clean: torch.Tensor,
+    edit: Edit,
+    new: torch.Tensor,
+    callback: Progress | None = None,
+    **more: Any,
 ) -> torch.Tensor:
     seeds = list(range(len(clean)))
     options: dict[str, Any] = {"num_inference_steps": 6, **more}
-    return drain(decoder.latent_steps(new, seeds=seeds, latents=clean, edit=edit, **options))
+    steps = decoder.latent_steps(new, seeds=seeds, latents=clean, edit=edit, **options)
+    return drain(steps, callback)
 
 
 @pytest.mark.parametrize("modality", PAPER_MODALITIES)

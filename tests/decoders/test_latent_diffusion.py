@@ -171,18 +171,18 @@ def test_a_public_folder_samples_with_a_fast_solver(tmp_path: Path) -> None:
     (path / "decoder.json").unlink()
     public = LatentDiffusion.from_pretrained("image", path, height=8, width=8)
     assert (public.defaults.scheduler, public.defaults.num_inference_steps) == ("dpm++", 20)
-    caption, steps = ours.encode_captions(["a cat"]), []
-    count: dict[str, Any] = {"seeds": [1], "callback": lambda step, total: steps.append(total)}
-    by_default = drain(public.latent_steps(caption, **count))
-    named: dict[str, Any] = {"scheduler": "dpm++", "num_inference_steps": 20}
+    caption, totals = ours.encode_captions(["a cat"]), []
+
+    def sampled(decoder: LatentDiffusion, **options: Any) -> torch.Tensor:
+        steps = decoder.latent_steps(caption, seeds=[1], **options)
+        return drain(steps, lambda step, total: totals.append(total))
+
     size = MediaSize(height=8, width=8)
-    torch.testing.assert_close(
-        by_default, drain(ours.latent_steps(caption, size=size, **named, **count))
-    )
-    own = drain(public.latent_steps(caption, scheduler="own", num_inference_steps=50, **count))
-    ddim = drain(ours.latent_steps(caption, num_inference_steps=50, size=size, **count))
-    torch.testing.assert_close(own, ddim)
-    assert steps == [20] * 40 + [50] * 100
+    named: dict[str, Any] = {"scheduler": "dpm++", "num_inference_steps": 20, "size": size}
+    torch.testing.assert_close(sampled(public), sampled(ours, **named))
+    own = sampled(public, scheduler="own", num_inference_steps=50)
+    torch.testing.assert_close(own, sampled(ours, num_inference_steps=50, size=size))
+    assert totals == [20] * 40 + [50] * 100
 
 
 def test_progress_counts_every_step(decoders: Decoders, conditioning: Conditioning) -> None:
