@@ -1,6 +1,6 @@
 // A reply from its chunks: parts in the order in which they were spoken.
 
-import { fromBase64, fromUrl } from "./media.js";
+import { about, fromBase64, fromUrl } from "./media.js";
 
 /** Take one chunk into `message`; the media that it completed. Throws what the server says. */
 export async function applied(message, chunk) {
@@ -68,3 +68,23 @@ function* media(delta) {
     }
   }
 }
+
+/** A reply whose page was closed or reloaded before its end. */
+export function broken(message) {
+  message.state = "stopped";
+  markLost(message, "the page was closed before it");
+}
+
+/** Media that did not come say why. */
+export function markLost(message, why) {
+  for (const part of message.parts) if (part.kind !== "text" && !part.blob) part.lost = why;
+}
+
+/** A reply in words, for who listens to it. */
+export const words = (message) =>
+  message.parts
+    .map((part) =>
+      part.kind === "text" ? part.text.trim() : `a ${about(part.kind).name}, ${part.caption ?? ""}`,
+    )
+    .filter(Boolean)
+    .join(". ");

@@ -6,7 +6,7 @@ import { announce, notice } from "./dom.js";
 import { editor } from "./draft.js";
 import { download, about } from "./media.js";
 import { options } from "./options.js";
-import { applied } from "./reply.js";
+import { applied, broken, markLost, words } from "./reply.js";
 import * as store from "./store.js";
 import { exported, known, request } from "./wire.js";
 
@@ -184,21 +184,3 @@ export class Talk {
     this.view.shown();
   }
 }
-
-/** A reply whose page was closed or reloaded before its end. */
-function broken(message) {
-  message.state = "stopped";
-  markLost(message, "the page was closed before it");
-}
-
-function markLost(message, why) {
-  for (const part of message.parts) if (part.kind !== "text" && !part.blob) part.lost = why;
-}
-
-const words = (message) =>
-  message.parts
-    .map((part) =>
-      part.kind === "text" ? part.text.trim() : `a ${about(part.kind).name}, ${part.caption ?? ""}`,
-    )
-    .filter(Boolean)
-    .join(". ");
