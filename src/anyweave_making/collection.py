@@ -27,7 +27,7 @@ from anyweave.messages import (
     Modality,
     kind_of,
 )
-from anyweave.modalities import known_modalities, other_by_suffix
+from anyweave.modalities import known_modalities
 
 __all__ = ["Item", "check_items", "modality_by_name", "read_collection"]
 
@@ -129,8 +129,7 @@ def modality_by_name(file: Path) -> Modality | None:
         return kind
     # Which types Python knows depends on the machine: without /etc/mime.types it lacks WebP.
     suffix = file.suffix[1:].lower()
-    ours = (name for name in PAPER_MODALITIES if suffix in kind_of(name).suffixes)
-    return next(ours, None) or other_by_suffix(suffix)
+    return next((name for name in known_modalities() if suffix in kind_of(name).suffixes), None)
 
 
 def _pairs(conversation: Conversation) -> Iterator[tuple[Modality, Any, str]]:

@@ -316,9 +316,9 @@ def _items(path: Path, left_out: Counter[str]) -> list[Item] | None:
 def _names_media(path: Path) -> bool:
     """Whether the rows of a data file are media with captions, and no conversations."""
     suffix = path.suffix.lower()
-    if suffix in (".csv", ".tsv") or not path.is_file():
-        return suffix in (".csv", ".tsv")
-    if suffix not in (".json", ".jsonl", ".ndjson"):
+    if suffix in (".csv", ".tsv"):
+        return True
+    if not path.is_file() or suffix not in (".json", ".jsonl", ".ndjson"):
         return False
     if suffix == ".json" and json_kind(path) == "object":
         return False

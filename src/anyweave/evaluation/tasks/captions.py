@@ -21,11 +21,16 @@ Pairs = list[tuple[str, str]]
 """(path, caption), a medium's captions one behind the other or not."""
 
 
-def captioned(pairs: Iterable[tuple[str, str]], modality: Modality) -> list[Record]:
-    """A record per medium, with all its captions, in the order in which media first appear."""
+def by_medium(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """The captions of each medium, in the order in which media first appear."""
     said: dict[str, list[str]] = {}
     for path, caption in pairs:
         said.setdefault(path, []).append(caption)
+    return said
+
+
+def captioned(pairs: Iterable[tuple[str, str]], modality: Modality) -> list[Record]:
+    """A record per medium, with all its captions."""
     show = MEDIA_TYPES[modality]
     return [
         Record(
@@ -33,7 +38,7 @@ def captioned(pairs: Iterable[tuple[str, str]], modality: Modality) -> list[Reco
             references=tuple(captions),
             ask=(Message("user", [show(path), PROMPTS[modality]]),),
         )  # fmt: skip
-        for path, captions in said.items()
+        for path, captions in by_medium(pairs).items()
     ]
 
 

@@ -6,11 +6,9 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from anyweave.data.place import ReadOptions
-from anyweave.data.tables import open_rows
 from anyweave.evaluation.metrics.answers import CHOICE, CIRCULAR, letter
 from anyweave.evaluation.task import Record, Task, first_file, needed_file
-from anyweave.evaluation.tasks.questions import question, whole
+from anyweave.evaluation.tasks.questions import question, rows_of, whole
 from anyweave.messages import Modality
 
 _MILLION = 1_000_000
@@ -33,8 +31,7 @@ def _choose(
 
 def _mmbench(folder: Path) -> list[Record]:
     path = needed_file(folder, "MMBench_DEV_EN.tsv", "mmbench_dev_en_20231003.tsv")
-    table = open_rows(path, ReadOptions())
-    rows = [table.row(number) for number in range(len(table))]
+    rows = rows_of(path)
     pictures = {int(row["index"]): row["image"] for row in rows}
     # A row is a question. Where the table holds the rotations itself (their index is the
     # question's plus a multiple of a million), they are taken as they are.
@@ -100,10 +97,9 @@ SEED_BENCH = Task(
 
 
 def _nextqa(folder: Path) -> list[Record]:
-    rows = open_rows(needed_file(folder, "test.csv", "nextqa/test.csv"), ReadOptions())
     places = whole(needed_file(folder, "map_vid_vidorID.json", "nextqa/map_vid_vidorID.json"))
     made = []
-    for row in (rows.row(number) for number in range(len(rows))):
+    for row in rows_of(needed_file(folder, "test.csv", "nextqa/test.csv")):
         options = {key: row[f"a{number}"] for number, key in enumerate("ABCDE")}
         clip = first_file(folder, f"NExTVideo/{places[str(row['video'])]}.mp4",
                           f"NExTVideo/{row['video']}.mp4")  # fmt: skip

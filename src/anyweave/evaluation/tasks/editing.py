@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from anyweave import media
-from anyweave.data.place import ReadOptions
-from anyweave.data.tables import open_rows
 from anyweave.evaluation.metrics.media import CLIP, CLIP_I, CLIP_T, FID, MCD, of_kind
 from anyweave.evaluation.task import Record, Task, first_file, needed_file
+from anyweave.evaluation.tasks.questions import rows_of
 from anyweave.messages import Audio, Image, Message, Video
 
 _KINDS = ("object", "background")
@@ -24,8 +23,8 @@ def _pictures(folder: Path) -> list[Record]:
     ``{"image", "instruction", "caption", "kind"}``: what is said, what the result should show, and
     "object" or "background".
     """
-    rows = open_rows(needed_file(folder, "edits.jsonl"), ReadOptions())
-    return [_picture(folder, number, rows.row(number)) for number in range(len(rows))]
+    rows = rows_of(needed_file(folder, "edits.jsonl"))
+    return [_picture(folder, number, row) for number, row in enumerate(rows)]
 
 
 def _picture(folder: Path, number: int, row: Any) -> Record:
@@ -60,7 +59,6 @@ def _clips(folder: Path) -> list[Record]:
     """The frames are those of DAVIS; the paper does not name its requests, so ``prompts.csv`` gives
     them: `video` (a folder of frames), `instruction`, and `caption`, what the result should show.
     """
-    rows = open_rows(needed_file(folder, "prompts.csv"), ReadOptions())
     return [
         Record(
             key=f"{row['video']}-{number}",
@@ -68,7 +66,7 @@ def _clips(folder: Path) -> list[Record]:
             source=_clip(folder / "JPEGImages" / "480p" / row["video"]),
             references=(row["caption"],),
         )  # fmt: skip
-        for number, row in enumerate(rows.row(number) for number in range(len(rows)))
+        for number, row in enumerate(rows_of(needed_file(folder, "prompts.csv")))
     ]
 
 

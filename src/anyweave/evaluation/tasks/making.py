@@ -8,17 +8,14 @@ from pathlib import Path
 
 from anyweave.evaluation.metrics.media import CLIP, CLIPSIM, FAD, FD, FID, IS, KL
 from anyweave.evaluation.task import Record, Task, needed_file
-from anyweave.evaluation.tasks.captions import audiocaps_pairs, msrvtt_pairs, pairs_of
+from anyweave.evaluation.tasks.captions import audiocaps_pairs, by_medium, msrvtt_pairs, pairs_of
 from anyweave.messages import MEDIA_TYPES, Message, Modality
 
 _PICTURES = 30_000
 
 
 def _wanted(pairs: Iterable[tuple[str, str]], modality: Modality) -> list[Record]:
-    """A request per medium, its first caption, in the order in which media first appear."""
-    first: dict[str, str] = {}
-    for path, caption in pairs:
-        first.setdefault(path, caption)
+    """A request per medium: its first caption."""
     real = MEDIA_TYPES[modality]
     return [
         Record(
@@ -27,7 +24,7 @@ def _wanted(pairs: Iterable[tuple[str, str]], modality: Modality) -> list[Record
             references=(caption,),
             real=real(path),
         )  # fmt: skip
-        for path, caption in first.items()
+        for path, (caption, *_) in by_medium(pairs).items()
     ]
 
 

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from anyweave.data.place import ReadOptions
+from anyweave.data.tables import open_rows
 from anyweave.evaluation.metrics.answers import EXACT, VQA
 from anyweave.evaluation.task import Record, Task, first_file, needed_file
 from anyweave.files import read_json
@@ -35,6 +37,12 @@ def question(
 def whole(path: Path) -> Any:
     """A whole JSON file; those of question sets are large."""
     return read_json(path, max_bytes=1 << 30)
+
+
+def rows_of(path: Path) -> list[Any]:
+    """All rows of a table."""
+    table = open_rows(path, ReadOptions())
+    return [table.row(number) for number in range(len(table))]
 
 
 def _vqa(folder: Path, stems: tuple[str, str]) -> list[Record]:
